@@ -1,0 +1,128 @@
+"""Files that a finished cell leaves: kernels and spectra, an example line, the learning curve, and their pictures."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.networks import Network
+from kernbench.report.figures import curve_figure, example_figure, kernel_figure
+from kernbench.training import Epoch
+from kernbench.ulm.scores import SAMPLE_RATE_HZ
+
+SHOWN_KERNELS = 16
+
+Floats = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Example:
+    """A line to look at.
+
+    Attributes:
+        voltage: (L,) a.u.
+        counts: (L,) bubbles per sample.
+        prediction: (L,) network output.
+        start: first sample of the window.
+        threshold: chosen threshold at the headline tolerance.
+        line: index among the test lines.
+    """
+
+    voltage: Floats
+    counts: Floats
+    prediction: Floats
+    start: int
+    threshold: float
+    line: int
+
+
+def kernels_of(network: Network) -> list[Floats]:
+    """Kernels of every layer, (pairs, K) each, pairs in (output, input) order."""
+    layers = [layer.kernel().detach().cpu().numpy() for layer in network.kernel_layers()]
+    return [np.asarray(kernel, np.float32).reshape(-1, kernel.shape[-1]) for kernel in layers]
+
+
+def write_all(
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], example: Example, curve: Sequence[Epoch]
+) -> list[Path]:
+    """Write `cell.npz`, `curve.csv` and the pictures.
+
+    Args:
+        folder: where to.
+        before: kernels of each layer at the start of training.
+        after: the same at its end.
+        example: a test line.
+        curve: learning curve.
+
+    Returns:
+        The files.
+    """
+    arrays = _arrays(before, after, example)
+    path = folder / "cell.npz"
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+    return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
+
+
+def write_curve(folder: Path, curve: Sequence[Any]) -> list[Path]:
+    """Write `curve.csv`, one row per epoch, empty cells where nothing was measured."""
+    path = folder / "curve.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
+        writer.writerows(["" if value is None else value for value in dataclasses.astuple(row)] for row in curve)
+    return [path]
+
+
+def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "example_voltage": example.voltage,
+        "example_counts": example.counts,
+        "example_prediction": example.prediction,
+        "example_start": np.asarray(example.start),
+        "example_line": np.asarray(example.line),
+        "threshold": np.asarray(example.threshold),
+        "rate_hz": np.asarray(SAMPLE_RATE_HZ),
+    }
+    for layer, (start, end) in enumerate(zip(before, after, strict=True)):
+        # The strongest kernels of the trained layer, and the same pairs before training.
+        strongest = np.argsort(-np.square(end).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
+        spectrum = layer_spectrum(end)
+        arrays |= {
+            f"kernel_{layer}": end[strongest],
+            f"kernel_start_{layer}": start[strongest],
+            f"spectrum_{layer}": spectrum.power.astype(np.float32),
+            f"spectrum_start_{layer}": layer_spectrum(start).power.astype(np.float32),
+            "frequency": spectrum.frequency,
+        }
+    return arrays
+
+
+def _pictures(
+    folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]
+) -> list[Path]:
+    layers = range(sum(name.startswith("kernel_start_") for name in arrays))
+    columns = {
+        field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]
+        for field in dataclasses.fields(Epoch)
+    }
+    figures = {
+        "kernel.png": kernel_figure(
+            [arrays[f"kernel_{layer}"] for layer in layers],
+            [arrays[f"spectrum_{layer}"] for layer in layers],
+            arrays["frequency"],
+            [arrays[f"kernel_start_{layer}"] for layer in layers],
+        ),
+        "example.png": example_figure(
+            example.voltage, example.counts, example.prediction, example.threshold, example.start
+        ),
+        "curve.png": curve_figure(columns),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / name, dpi=120)
+    return [folder / name for name in figures]

@@ -1,0 +1,102 @@
+"""Command line: parsing and printing only. Each command's module is imported when it is called."""
+
+import importlib
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+
+_COMMANDS = {
+    "run": ("run", "Run the missing cells of a study."),
+    "status": ("status", "Cells done, running, waiting and failed, and why."),
+    "report": ("report", "One self-contained HTML page, with tables and figures."),
+    "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),
+    "describe": ("describe", "Parameters, operations, receptive field and search space of a plugin."),
+    "check": ("check", "Conformance of a plugin, installed or a local file."),
+    "data": ("data", "Simulate data sets and show the cache."),
+    "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that --help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a day's work."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or a stand-in with its help line while only the list is shown."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, help_line = _COMMANDS[cmd_name]
+        if ctx.resilient_parsing or _only_help(ctx):
+            return click.Command(cmd_name, help=help_line, short_help=help_line)
+        command = getattr(importlib.import_module(f"kernbench.cli.{module}"), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # click's own triple
+        """Offer a close match for an unknown command."""
+        from kernbench.errors import close_match
+
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{close_match(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+def _only_help(ctx: click.Context) -> bool:
+    return not ctx.meta.get("kernbench.dispatch", False)
+
+
+class _DispatchingGroup(LazyGroup):
+    def invoke(self, ctx: click.Context) -> Any:  # whatever the command returns
+        ctx.meta["kernbench.dispatch"] = True
+        return super().invoke(ctx)
+
+
+@click.group(cls=_DispatchingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="kernbench")
+def cli() -> None:
+    """Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.
+
+    \b
+    kernbench run --plugin siren --study k_sweep
+    """
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are one line, exit code 2; bugs keep their traceback."""
+    from kernbench.errors import KernbenchError
+
+    _quiet_warnings()
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KernbenchError as error:
+        click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("kernbench: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `kernbench list studies | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _quiet_warnings() -> None:
+    """Our own warnings as one line each; Optuna's "experimental" is no news to a user."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if category.__name__ == "KernbenchWarning":
+            click.echo(f"kernbench: warning: {message}", err=True)
+        elif category.__name__ != "ExperimentalWarning":
+            usual(message, category, *rest)
+
+    warnings.showwarning = show

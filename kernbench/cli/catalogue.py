@@ -1,0 +1,60 @@
+"""`kernbench list`: what can be named on the command line."""
+
+import click
+
+KINDS = ("plugins", "studies", "profiles", "networks", "backends")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+def list_command(kind: str) -> None:
+    """List plugins (kernel families), studies, profiles, networks or backends."""
+    rows = {
+        "plugins": _plugins,
+        "studies": _studies,
+        "profiles": _profiles,
+        "networks": _networks,
+        "backends": _backends,
+    }[kind]()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        click.echo(f"{name:{width}}  {text}".rstrip())
+
+
+def _plugins() -> list[tuple[str, str]]:
+    from kernbench.registry import installed
+
+    catalogue = installed()
+    rows = [
+        (name, f"{found.family.description} ({found.distribution} {found.version})")
+        for name, found in sorted(catalogue.found.items())
+    ]
+    return rows + [(each.plugin, f"BROKEN: {each.reason} ({each.distribution})") for each in catalogue.broken]
+
+
+def _studies() -> list[tuple[str, str]]:
+    import tomllib
+
+    from kernbench.engine.study import available_studies
+
+    studies = available_studies()
+    tables = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in studies.items()}
+    return [(name, str(table.get("question", ""))) for name, table in sorted(tables.items())]
+
+
+def _profiles() -> list[tuple[str, str]]:
+    from kernbench.engine.study import profiles
+
+    return [(name, str(table.get("description", ""))) for name, table in profiles().items()]
+
+
+def _networks() -> list[tuple[str, str]]:
+    from kernbench.architecture import NETWORKS
+
+    return sorted(NETWORKS.items())
+
+
+def _backends() -> list[tuple[str, str]]:
+    from kernbench.conv import BACKENDS
+
+    return list(BACKENDS.items())

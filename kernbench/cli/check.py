@@ -1,0 +1,23 @@
+"""`kernbench check`: the conformance of a plugin."""
+
+import click
+
+
+@click.command()
+@click.argument("plugin")
+def check_command(plugin: str) -> int:
+    """Run the conformance checks on a kernel family, installed or ./file.py:name."""
+    from kernbench.kernels.conformance import check_family
+    from kernbench.registry import find
+
+    found = find(plugin)
+    results = check_family(found.family)
+    width = max(len(result.name) for result in results)
+    for result in results:
+        click.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.name:{width}}  {result.detail}".rstrip())
+    failed = [result.name for result in results if not result.passed]
+    if failed:
+        click.echo(f"{plugin}: {len(failed)} of {len(results)} checks failed: {', '.join(failed)}", err=True)
+        return 2
+    click.echo(f"{plugin}: all {len(results)} checks passed")
+    return 0

@@ -1,0 +1,174 @@
+"""What the command line prints: plans, states, results; live on a terminal, plain lines in a log."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kernbench.cli.progress import LiveObserver, PlainObserver, TerminalObserver
+
+if TYPE_CHECKING:
+    from kernbench.engine.records import Run
+    from kernbench.engine.runner import Plan, Result
+    from kernbench.engine.states import CellState
+    from kernbench.engine.study import Study
+
+STATE_STYLES = {"done": "green", "failed": "red", "diverged": "red", "lost": "yellow", "running": "cyan"}
+SHOWN_CELLS = 40
+
+
+@contextmanager
+def observer(study: "Study") -> Iterator[LiveObserver]:
+    """Progress for a run: a live display on a terminal, plain lines otherwise."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with TerminalObserver(study.key, console) as live:
+            yield live
+    else:
+        yield PlainObserver(study.key)
+
+
+def print_plan(study: "Study", plan: "Plan") -> None:
+    """What `run` would do, for --dry-run."""
+    counts = _counts(plan.states)
+    click.echo(f"{study.key}: {len(plan.states)} cells ({counts}); would run {len(plan.queue) + plan.waiting}")
+    for state in plan.states[:SHOWN_CELLS]:
+        would = state.cell in plan.queue or state.state == "waiting"
+        click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")
+    _more(len(plan.states))
+    _print_differences(plan)
+
+
+def print_outcome(study: "Study", result: "Result", url: str) -> None:
+    """How a run ended."""
+    _print_differences(result.plan)
+    counts = _counts(result.states)
+    if all(state.state in ("done", "diverged") for state in result.states):
+        word = "all cells were complete already" if not (result.plan.queue or result.plan.waiting) else "all complete"
+        click.echo(f"{study.key}: {word} ({counts})")
+        return
+    click.echo(f"{study.key}: {counts}")
+    for state in result.states:
+        if state.state in ("failed", "lost"):
+            click.echo(f"  {state.cell}: {state.detail}")
+    held = [state for state in result.states if state.state == "failed" and not state.retry]
+    if held:
+        click.echo(f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does")
+    if result.exit_code == 130:
+        click.echo(f"stopped; the same command goes on from here (storage {url})")
+
+
+def print_states(name: str, states: Sequence["CellState"]) -> None:
+    """One study for `status`."""
+    stdout().print(Text(f"{name}: {len(states)} cells ({_counts(states)})", style="bold"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for state in states[:SHOWN_CELLS]:
+        score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
+        style = STATE_STYLES.get(state.state, "")
+        table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
+    stdout().print(table)
+    _more(len(states))
+
+
+def print_results(study: "Study", url: str) -> None:
+    """The results table of a study: F1 with interval, floor, parameters, time."""
+    from kernbench.engine.reading import load_runs
+    from kernbench.engine.records import OK
+
+    runs = [run for run in load_runs(url, [study.key]) if run.scores and run.status == OK]
+    if not runs:
+        return
+    axes = [name for name in runs[0].params if name != "seed"]
+    title = f"{study.key}: F1 at {runs[0].tolerance} samples on {runs[0].scores['test'].tp.shape[1]} test lines"
+    table = Table(title=Text(title), title_justify="left")
+    for name in [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]:
+        table.add_column(name, justify="right")
+    for name in ("parameters", "time"):
+        table.add_column(name, justify="right")
+    for point, cells in _by_point(runs, axes).items():
+        table.add_row(*map(str, point), *_row(cells))
+    stdout().print(table)
+
+
+def write_report(url: str, out: Path | None, names: Sequence[str] = ()) -> None:
+    """Write the report and say where it is."""
+    from kernbench.engine.reading import load_runs
+    from kernbench.report.html import write_report as write
+
+    page = write(load_runs(url, names), out or Path("kernbench-report"))
+    click.echo(f"report: {page}")
+
+
+def print_cache() -> None:
+    """The data cache, for `data info`."""
+    from kernbench.ulm.dataset import cache_folder, describe_cache
+
+    entries = describe_cache()
+    click.echo(f"{cache_folder()}: {len(entries)} splits")
+    for entry in entries:
+        click.echo(f"  {entry}")
+
+
+def _row(cells: Sequence["Run"]) -> list[str]:
+    import numpy as np
+
+    from kernbench.report.stats import bootstrap_mean
+    from kernbench.ulm.scores import f1_scores, skill
+
+    tolerance = cells[0].tolerance
+    tests = [cell.scores["test"] for cell in cells]
+    f1 = np.stack([f1_scores(each.tp[tolerance], each.fn[tolerance], each.fp[tolerance]) for each in tests])
+    interval = bootstrap_mean(f1)
+    lines = cells[0].lines
+    floor = None if lines is None else float(lines.comb_floor[tolerance])
+    seconds = [cell.seconds for cell in cells if cell.seconds is not None]
+    return [
+        str(len(cells)),
+        f"{interval.mean:.3f}",
+        f"{interval.low:.3f} to {interval.high:.3f}",
+        "" if floor is None else f"{floor:.3f}",
+        "" if floor is None else f"{float(skill(interval.mean, floor)):+.2f}",
+        f"{cells[0].n_params:,}",
+        f"{sum(seconds) / max(len(seconds), 1):.0f} s",
+    ]
+
+
+def _by_point(runs: Sequence["Run"], axes: Sequence[str]) -> dict[tuple[object, ...], list["Run"]]:
+    points: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        points.setdefault(tuple(run.params[axis] for axis in axes), []).append(run)
+    return points
+
+
+def stdout() -> Console:
+    """Standard output; a log is wide enough for every table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def _counts(states: Sequence["CellState"]) -> str:
+    kinds: dict[str, int] = {}
+    for state in states:
+        kinds[state.state] = kinds.get(state.state, 0) + 1
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def _detail(state: "CellState") -> str:
+    return f": {state.detail}" if state.detail else ""
+
+
+def _more(count: int) -> None:
+    if count > SHOWN_CELLS:
+        click.echo(f"  ... and {count - SHOWN_CELLS} more")
+
+
+def _print_differences(plan: "Plan") -> None:
+    if plan.added:
+        click.echo(f"  {len(plan.added)} new cells were added to the stored study")
+    if plan.left_out:
+        click.echo(f"  {len(plan.left_out)} stored cells are not asked for any more; they are kept")

@@ -1,0 +1,14 @@
+"""`kernbench dashboard`: optuna-dashboard on loopback, for reading only."""
+
+import click
+
+
+@click.command()
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 picks a free one.")
+def dashboard_command(storage: str | None, port: int) -> None:
+    """Open optuna-dashboard on the study database, on this machine only (127.0.0.1), for reading only."""
+    from kernbench.dashboard import serve
+    from kernbench.engine.storage import resolve_url
+
+    serve(resolve_url(storage), port, lambda address: click.echo(f"dashboard on {address}  (Ctrl-C stops it)"))

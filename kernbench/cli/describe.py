@@ -1,0 +1,81 @@
+"""`kernbench describe`: what a kernel family costs in a network, and what can be tuned."""
+
+import click
+
+
+@click.command()
+@click.argument("plugin")
+@click.option("--network", default="shallow", help="Network.", show_default=True)
+@click.option("--kernel-size", type=int, help="Taps per layer.  [the network's own]")
+@click.option("--channels", type=int, help="Channels of the hidden layers.  [the network's own]")
+@click.option("--depth", type=int, help="Layers.  [the network's own]")
+@click.option("--length", type=int, default=8446, help="Samples of a line, for operations.", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
+def describe_command(
+    plugin: str,
+    network: str,
+    kernel_size: int | None,
+    channels: int | None,
+    depth: int | None,
+    length: int,
+    settings: tuple[str, ...],
+) -> None:
+    """Parameters per layer, operations, receptive field and search space of a kernel family."""
+    import torch
+    from rich.table import Table
+
+    from kernbench import measure
+    from kernbench.cli import console
+    from kernbench.architecture import architecture, check_kernel_size
+    from kernbench.networks import build
+    from kernbench.registry import find
+
+    found = find(plugin)
+    family = found.family
+    size = architecture(network).kernel_size if kernel_size is None else kernel_size
+    check_kernel_size(network, size, depth, length, f"family {family.name}")
+    torch.manual_seed(0)
+    net = build(network, family, size, channels, _hyper(settings), depth)
+    click.echo(f"{family.name}: {family.description}")
+    click.echo(f"from {found.distribution} {found.version}" + (f"; {family.citation}" if family.citation else ""))
+    field = net.receptive_field
+    click.echo(f"network {network}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
+    table = Table()
+    for name in ("layer", "channels", "dilation", "kernel", "bias, gain", "norm", "gain as drawn", "MFLOP", "backend"):
+        table.add_column(name, justify="right")
+    for cost in measure.layer_costs(net, length):
+        flops = cost.direct_flops if cost.backend == "direct" else cost.fft_flops
+        table.add_row(
+            str(cost.layer),
+            f"{cost.in_channels} -> {cost.out_channels}",
+            str(cost.dilation),
+            f"{cost.kernel:,}",
+            f"{cost.bias + cost.amplitude:,}",
+            f"{cost.norm:,}",
+            f"{cost.raw_gain:.3g}",
+            f"{flops / 1e6:,.1f}",
+            cost.backend,
+        )
+    console.stdout().print(table)
+    total = measure.parameter_count(net)
+    click.echo(f"parameters in all: {total:,}; one line of {length} samples forward: "
+               f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP")
+    for name, parameter in family.parameters.items():
+        click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
+
+
+def _hyper(settings: tuple[str, ...]) -> dict[str, object]:
+    import tomllib
+
+    from kernbench.errors import KernbenchError
+
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise KernbenchError(f"--set: expected NAME=VALUE, got {setting!r}")
+        try:
+            values[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name] = value
+    return values

@@ -1,0 +1,116 @@
+"""Progress of a run: cell, epoch, loss, F1 and time left, live on a terminal or as plain lines."""
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from kernbench.engine.cell import Observer
+
+LINES_PER_CELL = 6  # in a log
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class LiveObserver(Observer, Protocol):
+    """An observer that is told about the simulation, too."""
+
+    def simulated(self, split: str, done: int, total: int) -> None:
+        """Bubbles simulated so far of one split."""
+
+
+class PlainObserver:
+    """Plain lines: the start and end of each cell, and a few epochs in between."""
+
+    def __init__(self, study: str) -> None:
+        self._study = study
+        self._said = 0.0
+
+    def cell_started(self, cell: str, position: int, total: int) -> None:
+        """A cell begins."""
+        click.echo(f"[{position}/{total}] {self._study} {cell}")
+
+    def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
+        """An epoch ended; said now and then."""
+        step = max(1, epochs // LINES_PER_CELL)
+        if epoch % step and epoch != epochs:
+            return
+        left = (epochs - epoch) * seconds / epoch
+        shown = "" if score is None else f"  F1 {score:.3f}"
+        click.echo(f"  epoch {epoch}/{epochs}  loss {loss:.4f}{shown}  {left:.0f} s left")
+
+    def cell_finished(self, cell: str, status: str, summary: str) -> None:
+        """A cell ended."""
+        click.echo(f"  {status}: {summary}" if summary else f"  {status}")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        click.echo(f"  {text}")
+
+    def simulated(self, split: str, done: int, total: int) -> None:
+        """Said every few seconds and at the end."""
+        now = time.monotonic()
+        if done == total or now - self._said > SECONDS_BETWEEN_LINES:
+            self._said = now
+            click.echo(f"  simulating {split} lines: {done:,} of {total:,} bubbles")
+
+
+class TerminalObserver:
+    """A live display; finished cells stay as lines above it."""
+
+    def __init__(self, study: str, console: Console) -> None:
+        self._study = study
+        self._console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def cell_started(self, cell: str, position: int, total: int) -> None:
+        """A cell begins: the bar of cells moves, a new one for its epochs appears."""
+        self._bar("cells", self._study, position - 1, total, "")
+        self._drop("epochs")
+        self._bar("epochs", f"  {cell}", 0, None, "")
+
+    def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
+        """An epoch ended."""
+        info = f"loss {loss:.4f}" + ("" if score is None else f"  F1 {score:.3f}") + f"  {seconds:.0f} s"
+        self._bar("epochs", None, epoch, epochs, info)
+
+    def cell_finished(self, cell: str, status: str, summary: str) -> None:
+        """A cell ended: a line stays above the display."""
+        self._drop("epochs")
+        self._console.print(f"{self._study} {cell}  {status}  {summary}", markup=False, highlight=False)
+        if "cells" in self._tasks:
+            self._progress.advance(self._tasks["cells"])
+
+    def note(self, text: str) -> None:
+        """One line above the display."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def simulated(self, split: str, done: int, total: int) -> None:
+        """Bubbles simulated so far of one split."""
+        self._bar(f"simulate {split}", f"  simulating {split} lines", done, total, "bubbles")
+        if done == total:
+            self._drop(f"simulate {split}")
+
+    def _bar(self, key: str, description: str | None, done: int, total: int | None, info: str) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(description or key, total=total, info=info)
+        self._progress.update(self._tasks[key], completed=done, total=total, info=info)
+        if description is not None:
+            self._progress.update(self._tasks[key], description=description)
+
+    def _drop(self, key: str) -> None:
+        if key in self._tasks:
+            self._progress.remove_task(self._tasks.pop(key))

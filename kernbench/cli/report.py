@@ -1,0 +1,17 @@
+"""`kernbench report`: the page, its tables and its figures."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [kernbench-report]")
+def report_command(names: tuple[str, ...], storage: str | None, out: Path | None) -> None:
+    """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts."""
+    from kernbench.cli import console
+    from kernbench.engine.storage import resolve_url
+
+    console.write_report(resolve_url(storage), out, names)

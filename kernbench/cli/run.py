@@ -1,0 +1,69 @@
+"""`kernbench run`: from a study's name to finished cells, a results table and a report."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--plugin", required=True, help="Kernel family: an installed name or ./file.py:name.")
+@click.option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
+@click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
+@click.option("--workers", type=click.IntRange(0, 1), default=1, help="0 only fills the queue.", show_default=True)
+@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@click.option("--dry-run", is_flag=True, help="Say what would run; write nothing.")
+@click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
+@click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
+def run_command(
+    plugin: str,
+    study_name: str,
+    profile: str | None,
+    workers: int,
+    device: str,
+    storage: str | None,
+    dry_run: bool,
+    extend: bool,
+    retry_failed: bool,
+    out: Path | None,
+) -> int:
+    """Run the missing cells of a study for one kernel family, then show results and write the report.
+
+    Run it again to go on after an interruption: finished cells are never run twice.
+    """
+    from kernbench import experiment
+    from kernbench.cli import console
+    from kernbench.device import choose_device, default_profile
+    from kernbench.engine import runner
+    from kernbench.engine.storage import resolve_url
+    from kernbench.registry import find
+
+    options = runner.Options(
+        url=resolve_url(storage),
+        device=choose_device(device),
+        extend=extend,
+        retry_failed=retry_failed,
+        queue_only=workers == 0,
+    )
+    found = find(plugin)
+    study = experiment.load(study_name, found.family, profile or default_profile(options.device))
+    experiment.preflight(study)
+    if dry_run:
+        console.print_plan(study, runner.plan(study, options))
+        return 0
+    experiment.check_places(options.url, out)
+    with console.observer(study) as observer:
+        result = runner.run(
+            study,
+            found,
+            options,
+            compute=experiment.run_cell,
+            prepare=lambda: experiment.prepare(study, options.device, observer.simulated),
+            observer=observer,
+        )
+    console.print_outcome(study, result, options.url)
+    if result.exit_code == 0 and not options.queue_only:
+        console.print_results(study, options.url)
+        console.write_report(options.url, out)
+    return result.exit_code

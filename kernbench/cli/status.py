@@ -1,0 +1,20 @@
+"""`kernbench status`: what is done, running, waiting and failed, and why."""
+
+import click
+
+
+@click.command()
+@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+def status_command(names: tuple[str, ...], storage: str | None) -> None:
+    """Show every cell of the stored studies: done, running, waiting or failed, and why."""
+    from kernbench.cli import console
+    from kernbench.engine.reading import stored_states, stored_studies
+    from kernbench.engine.storage import resolve_url, shown
+
+    url = resolve_url(storage)
+    studies = stored_studies(url, names)
+    if not studies:
+        click.echo(f"no studies in {shown(url)} yet; try: kernbench run --plugin siren --study k_sweep")
+    for study in studies:
+        console.print_states(study.study_name, stored_states(study))

@@ -1,0 +1,85 @@
+"""`convolve`: checks once at the border, one meaning for every backend."""
+
+import torch
+from torch import Tensor
+
+from kernbench.conv import BACKENDS
+from kernbench.conv.auto import choose
+from kernbench.conv.direct import convolve_direct
+from kernbench.conv.fft import convolve_fft
+from kernbench.conv.fft_conv import convolve_fft_conv
+from kernbench.errors import KernbenchError, close_match
+
+_FUNCTIONS = {"direct": convolve_direct, "fft": convolve_fft, "fft_conv": convolve_fft_conv}
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1, backend: str = "auto") -> Tensor:
+    """Valid cross-correlation, as torch.nn.functional.conv1d without padding.
+
+    y[b, o, t] = sum over i, j of kernel[o, i, j] signal[b, i, t + j dilation].
+
+    Args:
+        signal: shape (B, Ci, L).
+        kernel: shape (Co, Ci // groups, K), same dtype and device.
+        dilation: samples between neighbouring taps.
+        groups: blocks of channels that do not see each other.
+        backend: a name in `BACKENDS`.
+
+    Returns:
+        Tensor (B, Co, L - dilation (K - 1)) in the signal's dtype, on its device; half precision is computed in
+        float32 and cast back.
+
+    Raises:
+        KernbenchError: shapes, dtypes or channels that do not fit, or no output sample left.
+    """
+    check_backend(backend)
+    _check(signal, kernel, dilation, groups)
+    if backend == "auto":
+        backend = choose(tuple(signal.shape), tuple(kernel.shape), dilation, signal.device.type)
+    with torch.autocast(signal.device.type, enabled=False):  # torch has no half-precision FFT on the CPU
+        if signal.dtype in _HALF:
+            return _FUNCTIONS[backend](signal.float(), kernel.float(), dilation, groups).to(signal.dtype)
+        return _FUNCTIONS[backend](signal, kernel, dilation, groups)
+
+
+def check_backend(backend: str) -> str:
+    """The backend's name, if there is one of that name; else KernbenchError with the nearest."""
+    if backend not in BACKENDS:
+        hint = close_match(backend, BACKENDS)
+        raise KernbenchError(f"no convolution backend {backend!r}; there are {', '.join(BACKENDS)}{hint}")
+    return backend
+
+
+def _check(signal: Tensor, kernel: Tensor, dilation: int, groups: int) -> None:
+    if signal.ndim != 3 or kernel.ndim != 3:
+        raise KernbenchError(
+            f"expected a signal (B, Ci, L) and a kernel (Co, Ci // groups, K), got shapes {tuple(signal.shape)} "
+            f"and {tuple(kernel.shape)}"
+        )
+    if dilation < 1 or groups < 1:
+        raise KernbenchError(f"dilation and groups must be >= 1, got {dilation} and {groups}")
+    if signal.dtype != kernel.dtype or signal.device != kernel.device:
+        raise KernbenchError(
+            f"signal and kernel must share dtype and device, got {signal.dtype} on {signal.device} and {kernel.dtype} "
+            f"on {kernel.device}"
+        )
+    _check_channels(signal.shape[1], kernel.shape[0], kernel.shape[1], groups)
+    _check_span(signal.shape[2], kernel.shape[2], dilation)
+
+
+def _check_channels(inputs: int, outputs: int, per_group: int, groups: int) -> None:
+    if inputs != per_group * groups or outputs % groups:
+        raise KernbenchError(
+            f"a kernel with {outputs} output and {per_group} input channels per group ({groups} groups) needs a "
+            f"signal of {per_group * groups} channels and outputs divisible by groups, got {inputs} channels"
+        )
+
+
+def _check_span(length: int, taps: int, dilation: int) -> None:
+    span = dilation * (taps - 1) + 1
+    if taps < 1 or span > length:
+        raise KernbenchError(
+            f"a kernel of K = {taps} taps at dilation {dilation} spans {span} samples, the signal has {length}: "
+            "no output sample is left. Use a smaller K or dilation, or pad the signal."
+        )

@@ -1,0 +1,72 @@
+"""optuna-dashboard on the study database: loopback only, nothing in it can be changed or deleted."""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any, BinaryIO
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from optuna.artifacts import FileSystemArtifactStore
+
+from kernbench.engine.storage import read_storage, shown, side_folder
+from kernbench.errors import KernbenchError, StorageError
+
+HOST = "127.0.0.1"  # the dashboard has no login: it never listens beyond loopback
+
+
+class ReadOnlyArtifacts(FileSystemArtifactStore):
+    """Artifacts that can be shown, not written or removed: "delete study" removes files before it asks the database."""
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Refuse."""
+        raise PermissionError(f"artifact {artifact_id} was not written: this dashboard is for reading")
+
+    def remove(self, artifact_id: str) -> None:
+        """Refuse."""
+        raise PermissionError(f"artifact {artifact_id} was not removed: this dashboard is for reading")
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        """No line per request."""
+
+
+def application(url: str) -> Callable[..., Any]:
+    """The dashboard as a WSGI application on a database that is opened for reading.
+
+    Args:
+        url: storage URL.
+
+    Raises:
+        KernbenchError: optuna-dashboard is not installed.
+        StorageError: there is no database, or it holds no study.
+    """
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        raise KernbenchError("optuna-dashboard is not installed; pip install 'kernbench[dashboard]'")
+    from optuna_dashboard import wsgi  # noqa: PLC0415  # an extra
+
+    storage = read_storage(url)
+    if storage is None:
+        raise StorageError(f"storage {shown(url)} holds no study yet; run `kernbench run` first")
+    app: Callable[..., Any] = wsgi(storage, artifact_store=ReadOnlyArtifacts(str(side_folder(url, "artifacts"))))
+    return app
+
+
+def serve(url: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the dashboard until interrupted.
+
+    Args:
+        url: storage URL.
+        port: TCP port on loopback, 0 for a free one.
+        ready: called with the address once it listens.
+
+    Raises:
+        KernbenchError: the port is taken; or see `application`.
+    """
+    app = application(url)
+    try:
+        server = make_server(HOST, port, app, handler_class=_QuietHandler)
+    except OSError as error:
+        raise KernbenchError(f"port {port} cannot be used ({error.strerror}); give another --port") from error
+    with server:
+        ready(f"http://{HOST}:{server.server_port}/")
+        server.serve_forever()

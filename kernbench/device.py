@@ -1,0 +1,48 @@
+"""Which device and how many threads a process uses, and what makes its results repeatable."""
+
+import os
+
+import torch
+
+from kernbench.errors import KernbenchError
+
+
+def choose_device(name: str) -> str:
+    """Device of this process, with threads and determinism set.
+
+    One thread on the CPU unless OMP_NUM_THREADS says more: on a busy machine a small convolution is a hundred
+    times slower with more threads than free cores, and the thread count changes the last bits of a result.
+
+    Args:
+        name: "auto", "cpu", "cuda" or "cuda:1".
+
+    Returns:
+        "cpu" or "cuda:0".
+
+    Raises:
+        KernbenchError: not a device, or a CUDA device that is not there.
+    """
+    torch.set_num_threads(_threads())
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return name
+    kind, _, index = name.partition(":")
+    if kind != "cuda" or not (index == "" or index.isdigit()):
+        raise KernbenchError(f"--device: expected auto, cpu or cuda[:i], got {name!r}")
+    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        raise KernbenchError(f"--device {name}: this machine has {count} CUDA devices that torch can use; try cpu")
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    return f"cuda:{index or 0}"
+
+
+def default_profile(device: str) -> str:
+    """Profile when none is named: the published scale needs a GPU."""
+    return "thesis" if device.startswith("cuda") else "quick"
+
+
+def _threads() -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "1").partition(",")[0]
+    return max(1, int(given)) if given.isdigit() else 1

@@ -1,0 +1,1 @@
+"""Studies: from a TOML file to finished cells in a database."""

@@ -1,0 +1,145 @@
+"""What passes between the engine and the task: a cell's context going in, its outcome coming out."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from kernbench.engine.results import SplitFacts
+from kernbench.engine.study import Params, Study
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """Where and how one cell runs.
+
+    Attributes:
+        study: the study.
+        cell: cell id.
+        params: axis values and seed.
+        device: "cpu" or "cuda:0".
+        trial: number of this attempt; checkpoints carry it.
+        checkpoints: folder of checkpoints.
+        scratch: empty folder for artifacts, removed afterwards.
+        report: (epoch, score) -> None, the learning curve of the dashboard.
+        stop: true when the worker was asked to leave.
+        observer: who shows progress.
+        saved: called with the epoch of each checkpoint written.
+    """
+
+    study: Study
+    cell: str
+    params: Params
+    device: str
+    trial: int
+    checkpoints: Path
+    scratch: Path
+    report: Callable[[int, float], None]
+    stop: Callable[[], bool]
+    observer: "Observer"
+    saved: Callable[[int], None]
+
+    @property
+    def tolerance(self) -> int:
+        """Headline tolerance of the study [samples]."""
+        return int(self.study.definition["evaluation"]["tolerance"])
+
+    @property
+    def key(self) -> str:
+        """File-name part of this cell: a hash, because cell ids hold what users wrote."""
+        return hashlib.sha256(f"{self.study.key}\n{self.cell}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class LineCounts:
+    """Counts of every line of a split at the chosen thresholds.
+
+    Attributes:
+        thresholds: (n_tol,) chosen threshold of tolerance 0, 1, ...
+        tp: (n_tol, N) integers, as fn and fp.
+        fn: see tp.
+        fp: see tp.
+    """
+
+    thresholds: np.ndarray
+    tp: np.ndarray
+    fn: np.ndarray
+    fp: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A finished cell.
+
+    Attributes:
+        status: "ok" or "diverged".
+        value: score to maximize, -inf when diverged.
+        message: why it diverged, else empty.
+        data_digest: data set it ran on.
+        scores: split -> counts.
+        facts: split -> lines and floors.
+        seeds: name -> seed of every random stream.
+        measures: columns of the run table: n_params, params_kernel, flops, latency_ms, peak_memory_mb, epochs,
+            resumed_from, seconds, tolerance.
+        attributes: scalars for the dashboard.
+        details: further JSON for the run table.
+        artifacts: files to attach, in the scratch folder.
+    """
+
+    status: str
+    value: float
+    data_digest: str
+    message: str = ""
+    scores: Mapping[str, LineCounts] = field(default_factory=dict)
+    facts: Mapping[str, SplitFacts] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    measures: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Sequence[Path] = ()
+
+
+class Observer(Protocol):
+    """Who is told how a run goes: the terminal, a log, or nobody in tests."""
+
+    def cell_started(self, cell: str, position: int, total: int) -> None:
+        """A cell begins; position counts from 1."""
+
+    def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
+        """An epoch ended; seconds is the training time so far."""
+
+    def cell_finished(self, cell: str, status: str, summary: str) -> None:
+        """A cell ended."""
+
+    def note(self, text: str) -> None:
+        """One line worth reading."""
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def cell_started(self, cell: str, position: int, total: int) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
+        """Nothing."""
+
+    def cell_finished(self, cell: str, status: str, summary: str) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+def derived_seed(purpose: str, seed: int) -> int:
+    """A seed below 2^32 for one purpose ("initialization", "order"), the same for every family and kernel size.
+
+    Args:
+        purpose: name of the random stream.
+        seed: the cell's seed.
+    """
+    text = hashlib.blake2b(str(seed).encode(), key=purpose.encode(), digest_size=4)
+    return int.from_bytes(text.digest(), "big")

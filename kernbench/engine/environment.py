@@ -1,0 +1,85 @@
+"""What ran where: versions, processor, threads, GPU and the state of the source tree, with a digest."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import kernbench
+
+_PACKAGES = ("kernbench", "torch", "numpy", "scipy", "optuna", "sqlalchemy", "fft-conv-pytorch")
+
+
+def environment(device: str) -> dict[str, Any]:
+    """The environment that may change a score or a time.
+
+    Args:
+        device: "cpu" or "cuda:0".
+
+    Returns:
+        A JSON object; values are text, numbers or None.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        "cuda": torch.version.cuda,
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+        "git": _git(),
+        "executable": Path(sys.executable).name,
+    }
+
+
+def digest(content: dict[str, Any]) -> str:
+    """First 12 hex digits of the SHA-256 of the canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git() -> str | None:
+    """Commit of the source tree, with "+" when files differ; None outside a checkout of kernbench."""
+    assert kernbench.__file__ is not None
+    folder = Path(kernbench.__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    commit = _run_git(folder, "rev-parse", "HEAD")
+    return (
+        None if commit is None else commit[:12] + ("+" if _run_git(folder, "status", "--porcelain") else "")
+    )
+
+
+def _run_git(folder: Path, *words: str) -> str | None:
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

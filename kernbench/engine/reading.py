@@ -1,0 +1,187 @@
+"""Runs as the report and the command line read them: Optuna's trials joined with our tables; writes nothing."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.artifacts import get_all_artifact_meta
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.orm import Session
+
+from kernbench.engine.records import LineInfo, Run, Scores
+from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow
+from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.storage import read_storage, shown, side_folder
+from kernbench.errors import StudyError, close_match
+
+
+def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
+    """Optuna studies of the database that kernbench made, by name.
+
+    Args:
+        url: storage URL.
+        names: only these; `k_sweep` means all its versions, profiles and families, `k_sweep.v1.quick/siren` one.
+
+    Raises:
+        StorageError: no database, or it cannot be opened.
+        StudyError: a name that is not stored, with a close match.
+    """
+    storage = read_storage(url)
+    found = [] if storage is None else sorted(study.study_name for study in storage.get_all_studies())
+    ours = {name for name in found if "/" in name}
+    for name in names:
+        if not any(_matches(each, name) for each in ours):
+            bases = {each.partition(".")[0] for each in ours}
+            hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
+            raise StudyError(f"no study {name!r} in {shown(url)}{hint}")
+    chosen = [name for name in found if name in ours and (not names or any(_matches(name, each) for each in names))]
+    assert storage is not None or not chosen
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
+
+
+def stored_states(study: optuna.Study) -> list[CellState]:
+    """State of every cell ever asked for."""
+    return cell_states(json.loads(study.user_attrs.get("cells", "[]")), study.get_trials(deepcopy=False))
+
+
+def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:
+    """Every cell that ended, as records: finished ones with scores, failed ones with the reason.
+
+    Args:
+        url: storage URL.
+        names: as for `stored_studies`.
+    """
+    runs: list[Run] = []
+    for study in stored_studies(url, names):
+        engine = study._storage._backend.engine  # type: ignore[attr-defined]  # the cached storage's database
+        runs += _study_runs(study, engine, side_folder(url, "artifacts"))
+    return runs
+
+
+def _matches(stored: str, wanted: str) -> bool:
+    return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
+
+
+def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Run]:
+    trials = study.get_trials(deepcopy=False)
+    if "kernbench_run" not in inspect(engine).get_table_names():
+        return []
+    with Session(engine) as session:
+        rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+        complete = {
+            t.user_attrs["cell"]: t for t in trials if t.state == TrialState.COMPLETE and "cell" in t.user_attrs
+        }
+        runs = []
+        for state in stored_states(study):
+            trial, row = complete.get(state.cell), rows.get(state.cell)
+            if trial is not None and row is not None and row.trial == trial.number:
+                runs.append(_finished(session, study, trial, row, artifacts))
+            elif state.state in ("failed", "lost"):
+                runs.append(_failed(study, state, trials))
+    return runs
+
+
+def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: RunRow, artifacts: Path) -> Run:
+    machine = session.get(EnvironmentRow, row.environment)
+    scores = _scores(session, row)
+    headline = scores["test"].thresholds[row.tolerance] if "test" in scores else None
+    return Run(
+        study=study.study_name,
+        base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
+        family=row.family,
+        cell=row.cell,
+        params=row.params,
+        status=row.status,
+        digest=row.digest,
+        data_digest=row.data_digest,
+        message=row.message,
+        tolerance=row.tolerance,
+        threshold=None if headline is None else float(headline),
+        n_params=row.n_params,
+        params_kernel=row.params_kernel,
+        flops=row.flops,
+        latency_ms=row.latency_ms,
+        peak_memory_mb=row.peak_memory_mb,
+        seconds=row.seconds,
+        epochs=row.epochs,
+        plugin=row.plugin,
+        kernbench_version=row.kernbench_version,
+        device=row.device,
+        environment={} if machine is None else machine.content,
+        started=row.started,
+        scores=scores,
+        lines=_lines(session, row.data_digest) if scores else None,
+        artifacts=_artifacts(study, trial, artifacts),
+    )
+
+
+def _scores(session: Session, row: RunRow) -> dict[str, Scores]:
+    query = select(ScoreRow.split, ScoreRow.tolerance, ScoreRow.signal, ScoreRow.tp, ScoreRow.fp, ScoreRow.fn)
+    query = query.where(ScoreRow.study == row.study, ScoreRow.cell == row.cell)
+    by_split: dict[str, list[Any]] = {}
+    for split, *numbers in session.execute(query):
+        by_split.setdefault(split, []).append(numbers)
+    return {split: _table(numbers, row.thresholds[split]) for split, numbers in by_split.items()}
+
+
+def _table(numbers: Iterable[Sequence[int]], thresholds: Sequence[float]) -> Scores:
+    rows = np.asarray(list(numbers), np.int64)
+    tolerances, signals = rows[:, 0].max() + 1, rows[:, 1].max() + 1
+    counts = np.zeros((3, tolerances, signals), np.int64)
+    counts[:, rows[:, 0], rows[:, 1]] = rows[:, 2:].T
+    return Scores(np.arange(tolerances), counts[0], counts[1], counts[2], np.asarray(thresholds, np.float64))
+
+
+def _lines(session: Session, data_digest: str) -> LineInfo | None:
+    of_test = (LineRow.data_digest == data_digest, LineRow.split == "test")
+    lines = session.execute(select(LineRow.bubbles, LineRow.pressure_pa).where(*of_test).order_by(LineRow.signal))
+    here = (FloorRow.data_digest == data_digest, FloorRow.split == "test")
+    floors = session.execute(select(FloorRow.comb, FloorRow.random).where(*here).order_by(FloorRow.tolerance))
+    line_rows, floor_rows = [tuple(row) for row in lines], [tuple(row) for row in floors]
+    if not line_rows or not floor_rows:
+        return None
+    bubbles, pressures = zip(*line_rows, strict=True)
+    comb, random = zip(*floor_rows, strict=True)
+    return LineInfo(np.asarray(bubbles), np.asarray(pressures), np.asarray(comb), np.asarray(random))
+
+
+def _artifacts(study: optuna.Study, trial: FrozenTrial, folder: Path) -> dict[str, Path]:
+    stored = get_all_artifact_meta(trial, storage=study._storage)
+    paths = {meta.filename: folder / meta.artifact_id for meta in stored}
+    # The entry precedes the file: a kill may leave an entry without one.
+    return {name: path for name, path in paths.items() if path.is_file() and not path.is_symlink()}
+
+
+def _failed(study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
+    last = [trial for trial in trials if trial.user_attrs.get("cell") == state.cell][-1]
+    fixed = last.system_attrs.get("fixed_params", {})
+    return Run(
+        study=study.study_name,
+        base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
+        family=str(study.user_attrs.get("family", study.study_name.rpartition("/")[2])),
+        cell=state.cell,
+        params=dict(last.params) or dict(fixed),
+        status=str(last.user_attrs.get("status", "killed")),
+        digest=str(study.user_attrs.get("digest", "")),
+        data_digest="",
+        message=state.detail,
+        tolerance=int(study.user_attrs.get("tolerance", 4)),
+        threshold=None,
+        n_params=None,
+        params_kernel=None,
+        flops=None,
+        latency_ms=None,
+        peak_memory_mb=None,
+        seconds=None,
+        epochs=None,
+        plugin="",
+        kernbench_version="",
+        device="",
+        environment={},
+        started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
+    )

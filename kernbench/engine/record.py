@@ -1,0 +1,129 @@
+"""What a worker works with, and how a finished cell is stored: artifacts, tables, attributes, in this order."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+
+from kernbench.engine import environment, results
+from kernbench.engine.cell import CellContext, Observer, Outcome
+from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.study import Params, Study
+from kernbench.registry import Found
+
+log = logging.getLogger("kernbench")
+
+
+@dataclass
+class StopFlag:
+    """Set by SIGINT and SIGTERM; read between batches and between cells."""
+
+    signal: int | None = None
+
+    def __call__(self) -> bool:
+        """Whether to leave."""
+        return self.signal is not None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker needs.
+
+    Attributes:
+        study: the study.
+        found: family and origin of the plugin.
+        storage: open storage.
+        artifacts: folder of the artifact store.
+        checkpoints: folder of checkpoints.
+        device: "cpu" or "cuda:0".
+        compute: the task: a cell's context -> its outcome.
+        observer: who shows progress.
+        stop: stop flag.
+        total: cells this run has queued, for the display.
+    """
+
+    study: Study
+    found: Found
+    storage: SteadyStorage
+    artifacts: Path
+    checkpoints: Path
+    device: str
+    compute: Callable[[CellContext], Outcome]
+    observer: Observer
+    stop: StopFlag
+    total: int
+    cells: dict[str, Params] = field(default_factory=dict)
+
+
+def store(
+    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
+) -> None:
+    """Artifacts, tables, attributes, in this order: a finished trial is frozen."""
+    folder = FileSystemArtifactStore(str(job.artifacts))
+    for path in outcome.artifacts:
+        upload_artifact(artifact_store=folder, file_path=str(path), study_or_trial=trial)
+    machine = environment.environment(job.device)
+    engine = job.storage.engine
+    results.write_environment(engine, environment.digest(machine), machine)
+    for split, facts in outcome.facts.items():
+        results.write_split(engine, outcome.data_digest, split, facts)
+    run = _run_row(job, trial, context, outcome, environment.digest(machine))
+    run.started, run.seconds = started.isoformat(timespec="seconds"), seconds
+    if not results.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
+        log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
+    attributes = {"status": outcome.status, "family": job.found.family.name, "digest": job.study.digest}
+    attributes |= {name: value for name, value in outcome.attributes.items() if value is not None}
+    if outcome.message:
+        attributes["message"] = outcome.message
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)
+
+
+def _run_row(
+    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str
+) -> results.RunRow:
+    tried = [t for t in trial.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == context.cell]
+    thresholds = {split: counts.thresholds.tolist() for split, counts in outcome.scores.items()}
+    return results.RunRow(
+        study=job.study.key,
+        cell=context.cell,
+        trial=trial.number,
+        status=outcome.status,
+        message=outcome.message,
+        family=job.found.family.name,
+        params=dict(context.params),
+        plugin=f"{job.found.distribution} {job.found.version}",
+        kernbench_version=environment.environment(job.device)["packages"]["kernbench"] or "unknown",
+        digest=job.study.digest,
+        data_digest=outcome.data_digest,
+        environment=machine,
+        seeds=dict(outcome.seeds),
+        device=job.device,
+        threads=torch.get_num_threads(),
+        thresholds=thresholds,
+        attempts=len(tried),
+        details=dict(outcome.details),
+        **outcome.measures,
+    )
+
+
+def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[results.ScoreRow]:
+    for split, counts in outcome.scores.items():
+        tolerances, lines = counts.tp.shape
+        for t in range(tolerances):
+            for i in range(lines):
+                yield results.ScoreRow(
+                    study=study,
+                    cell=cell,
+                    split=split,
+                    signal=i,
+                    tolerance=t,
+                    tp=int(counts.tp[t, i]),
+                    fp=int(counts.fp[t, i]),
+                    fn=int(counts.fn[t, i]),
+                )

@@ -1,0 +1,111 @@
+"""What one cell left behind, as report and command line read it: plain records, no database, no torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+OK = "ok"
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Hits and misses of one split at the frozen thresholds.
+
+    Attributes:
+        tolerances: samples, (n_tol,).
+        tp: hit truths of each line, (n_tol, N) integers.
+        fp: false detected samples, (n_tol, N).
+        fn: missed truths, (n_tol, N).
+        thresholds: on the network's output, one per tolerance, (n_tol,).
+    """
+
+    tolerances: NDArray[np.int64]
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    thresholds: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LineInfo:
+    """What is known of the test lines themselves, in the order of the scores.
+
+    Attributes:
+        bubbles: drawn for each whole line, (N,).
+        pressure_pa: drive pressure at the array, (N,) Pa.
+        comb_floor: mean F1 of the blind comb on these lines, one per tolerance, (n_tol,).
+        random_floor: mean F1 of uniform noise, (n_tol,).
+    """
+
+    bubbles: NDArray[np.int64]
+    pressure_pa: NDArray[np.float64]
+    comb_floor: NDArray[np.float64]
+    random_floor: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One cell: finished (`ok`, `diverged`) or failed (`error`, `oom`, `timeout`, `killed`, `interrupted`).
+
+    Attributes:
+        study: Optuna study, "k_sweep.v1.quick/siren".
+        base: study file, version and profile, "k_sweep.v1.quick"; runs of one base compare.
+        family: kernel family.
+        cell: id of the cell, sorted `name=value` pairs.
+        params: the cell's axis values and its seed.
+        status: `ok` or the class of failure.
+        digest: of the definition of the study, 12 hex digits.
+        data_digest: of the data recipe.
+        message: first line of the error, empty if all went well.
+        tolerance: headline tolerance of the study [samples].
+        threshold: on the network's output, at the headline tolerance.
+        n_params: trainable numbers of the network.
+        params_kernel: those that make kernels.
+        flops: floating-point operations of one forward pass on one line.
+        latency_ms: time of that pass.
+        peak_memory_mb: highest memory while training.
+        seconds: wall time of training and evaluation.
+        epochs: trained.
+        plugin: distribution and version of the family's plugin.
+        kernbench_version: of the program that ran the cell.
+        device: "cpu" or the accelerator.
+        environment: what ran where, JSON.
+        started: UTC, ISO 8601.
+        scores: one entry per split.
+        lines: the test lines, None where there are no scores.
+        artifacts: file name -> path.
+        settings_digest: of the definition without its kernel family, so that it is equal for all families of one
+            comparison; empty where unknown.
+    """
+
+    study: str
+    base: str
+    family: str
+    cell: str
+    params: dict[str, float | int | str]
+    status: str
+    digest: str
+    data_digest: str
+    message: str
+    tolerance: int
+    threshold: float | None
+    n_params: int | None
+    params_kernel: int | None
+    flops: float | None
+    latency_ms: float | None
+    peak_memory_mb: float | None
+    seconds: float | None
+    epochs: int | None
+    plugin: str
+    kernbench_version: str
+    device: str
+    environment: dict[str, Any]  # Any: JSON of versions, hardware, git state
+    started: str
+    scores: dict[str, Scores] = field(default_factory=dict)
+    lines: LineInfo | None = None
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    settings_digest: str = ""

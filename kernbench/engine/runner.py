@@ -1,0 +1,259 @@
+"""A study against its database: digest check, missing cells, queue, worker."""
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from kernbench.engine import results
+from kernbench.engine.cell import CellContext, Observer, Outcome
+from kernbench.engine.record import Job
+from kernbench.engine.recovery import recover
+from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.storage import (
+    GRACE_S,
+    HEARTBEAT_S,
+    SteadyStorage,
+    check_place,
+    open_storage,
+    read_storage,
+    side_folder,
+    sqlite_path,
+)
+from kernbench.engine.study import Study, canonical, differences
+from kernbench.engine.worker import RefusingSampler, stop_on_signals, work
+from kernbench.errors import StorageError, StudyError
+from kernbench.registry import Found
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user typed.
+
+    Attributes:
+        url: storage URL.
+        device: "cpu" or "cuda:0".
+        extend: allow cells beyond those stored.
+        retry_failed: queue failed cells again.
+        queue_only: create the study and its queue, run nothing.
+        heartbeat_s: seconds between heartbeats.
+        grace_s: seconds until a silent trial counts as lost.
+    """
+
+    url: str
+    device: str = "cpu"
+    extend: bool = False
+    retry_failed: bool = False
+    queue_only: bool = False
+    heartbeat_s: int = HEARTBEAT_S
+    grace_s: int = GRACE_S
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        states: state of every wanted cell, in order.
+        queue: cells to queue.
+        added: cells beyond those stored.
+        left_out: stored cells that are not asked for.
+    """
+
+    states: Sequence[CellState]
+    queue: Sequence[str]
+    added: Sequence[str]
+    left_out: Sequence[str]
+
+    @property
+    def waiting(self) -> int:
+        """Cells that wait already."""
+        return sum(state.state == "waiting" for state in self.states)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: exit code 0, 130 after SIGINT; and the last state of every cell."""
+
+    exit_code: int
+    plan: Plan
+    states: Sequence[CellState]
+
+
+def plan(study: Study, options: Options) -> Plan:
+    """Compare a study with its database without writing anything.
+
+    Raises:
+        StudyError: the study changed since its cells ran, or cells were added without `extend`.
+        StorageError: the database cannot be opened.
+    """
+    stored = _stored(study, options.url)
+    if stored is None:
+        states = cell_states(study.cells(), [])
+        return Plan(states, [state.cell for state in states], [], [])
+    return _plan(study, stored, options)
+
+
+def run(
+    study: Study,
+    found: Found,
+    options: Options,
+    compute: Callable[[CellContext], Outcome],
+    prepare: Callable[[], None],
+    observer: Observer,
+) -> Result:
+    """Run the missing cells of a study.
+
+    Args:
+        study: the study.
+        found: family and its origin.
+        options: see Options.
+        compute: the task.
+        prepare: called once before the first cell, if there is one to run (makes the data).
+        observer: who shows progress.
+
+    Raises:
+        StudyError, StorageError: see `plan`; nothing has been written then.
+    """
+    plan(study, options)  # refuses before anything is created
+    storage = open_storage(options.url, options.heartbeat_s, options.grace_s)
+    results.create_tables(storage.engine)
+    optuna_study = _create(study, storage)
+    recover(optuna_study, storage, options.grace_s, observer)
+    now = _plan(study, optuna_study, options)
+    for cell in now.queue:
+        enqueue(optuna_study, study, cell)
+    code = 0
+    if (now.queue or now.waiting) and not options.queue_only:
+        with stop_on_signals() as stop:
+            job = Job(
+                study=study,
+                found=found,
+                storage=storage,
+                artifacts=_folder(options.url, "artifacts"),
+                checkpoints=_folder(options.url, "checkpoints"),
+                device=options.device,
+                compute=compute,
+                observer=observer,
+                stop=stop,
+                total=len(now.queue) + now.waiting,
+                cells=study.cells(),
+            )
+            code = _work(optuna_study, study, job, prepare)
+    states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
+    storage.remove_session()
+    storage.engine.dispose()
+    return Result(code, now, states)
+
+
+def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
+    """Queue one cell, tagged, so that nothing but the cell is ever run."""
+    optuna_study.enqueue_trial(dict(study.cells()[cell]), user_attrs={"cell": cell})
+
+
+def _stored(study: Study, url: str) -> optuna.Study | None:
+    """The stored Optuna study, opened for reading, or None when there is none yet."""
+    check_place(url)
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return None
+    storage = read_storage(url)
+    if storage is None or study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
+        return None
+    return optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
+
+
+def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
+    opened = optuna.create_study(
+        study_name=study.key,
+        storage=storage,
+        direction="maximize",
+        sampler=RefusingSampler(seed=0),
+        pruner=optuna.pruners.NopPruner(),
+        load_if_exists=True,
+    )
+    known = opened.user_attrs
+    facts = {
+        "definition": canonical(study.definition),
+        "digest": study.digest,
+        "base": study.base,
+        "family": study.family.name,
+        "question": study.question,
+        "tolerance": study.definition["evaluation"]["tolerance"],
+    }
+    for name, value in facts.items():
+        if name not in known:
+            opened.set_user_attr(name, value)
+    stored = json.loads(known.get("cells", "[]"))
+    cells = [*stored, *(cell for cell in study.cells() if cell not in stored)]
+    if cells != stored:
+        opened.set_user_attr("cells", json.dumps(cells))
+    opened.set_metric_names(["f1_val"])
+    return opened
+
+
+def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
+    _check_digest(study, stored)
+    wanted = study.cells()
+    before = json.loads(stored.user_attrs.get("cells", "[]"))
+    added = [cell for cell in wanted if before and cell not in before]
+    if added and not options.extend:
+        raise StudyError(
+            f"{study.source} asks for {len(added)} cells that {study.key} does not have "
+            f"({_axes_of(added)}); give --extend to add them"
+        )
+    states = cell_states(wanted, stored.get_trials(deepcopy=False))
+    queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
+    return Plan(states, queue, added, [cell for cell in before if cell not in wanted])
+
+
+def _check_digest(study: Study, stored: optuna.Study) -> None:
+    if "definition" not in stored.user_attrs or stored.user_attrs.get("digest") == study.digest:
+        return
+    changed = differences(json.loads(stored.user_attrs["definition"]), study.definition)
+    finished = len(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    raise StudyError(
+        f"{study.key} has {finished} finished cells made with other settings: {'; '.join(changed)}. "
+        f"Restore the value, or raise version in {study.source}."
+    )
+
+
+def _axes_of(cells: Sequence[str]) -> str:
+    values: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for pair in cell.split(","):
+            name, _, value = pair.partition("=")
+            values.setdefault(name, {})[value] = None
+    return ", ".join(f"{name}: {' '.join(found)}" for name, found in values.items())
+
+
+def _work(optuna_study: optuna.Study, study: Study, job: Job, prepare: Callable[[], None]) -> int:
+    try:
+        prepare()
+        work(optuna_study, job)
+    except KeyboardInterrupt:
+        if job.stop.signal is None:
+            raise
+    if job.stop.signal is None:
+        return 0
+    # Give the cell in hand back, so that any worker can take it up.
+    states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
+    for state in states:
+        if state.state == "failed" and state.detail.startswith("interrupted"):
+            enqueue(optuna_study, study, state.cell)
+    return 130 if job.stop.signal == signal.SIGINT else 0
+
+
+def _folder(url: str, kind: str) -> Path:
+    folder = side_folder(url, kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{kind} folder {folder} cannot be made: {error.strerror}; give another --storage"
+        ) from error
+    return folder

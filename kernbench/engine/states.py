@@ -1,0 +1,129 @@
+"""The state of every cell, told from Optuna's trials: what is done, running, waiting, failed, and why."""
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+DONE = ("ok", "diverged", "pruned")
+RETRIED = ("interrupted", "killed")
+KILLED_LIMIT = 5
+
+
+@dataclass(frozen=True)
+class CellState:
+    """Where one cell stands.
+
+    Attributes:
+        cell: cell id.
+        state: "done", "diverged", "running", "lost" (its worker is gone), "waiting", "failed" or "missing".
+        detail: failure class and first line of the error, or the worker.
+        retry: whether the next `run` takes it up by itself.
+        score: validation score of a done cell.
+    """
+
+    cell: str
+    state: str
+    detail: str = ""
+    retry: bool = False
+    score: float | None = None
+
+
+def this_worker() -> str:
+    """Name of this process as it stands in a trial: host:pid."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def process_start(pid: int) -> str | None:
+    """When a local process started, as the system counts it; None without such a process, "" if it cannot be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return ""
+    fields = stat.read_text().rpartition(")")[2].split()
+    return None if fields[0] == "Z" else fields[19]
+
+
+def worker_is_gone(trial: FrozenTrial) -> bool:
+    """Whether the trial's worker ran on this host and is no longer there (a number used again does not fool it)."""
+    host, _, pid = str(trial.user_attrs.get("worker", "")).rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    started = process_start(int(pid))
+    return started is None or started != trial.user_attrs.get("worker_start", started)
+
+
+def cell_states(cells: Iterable[str], trials: Sequence[FrozenTrial]) -> list[CellState]:
+    """State of each cell.
+
+    Args:
+        cells: cell ids, in the order wanted.
+        trials: all trials of the Optuna study.
+    """
+    of_cell: dict[str, list[FrozenTrial]] = {cell: [] for cell in cells}
+    for trial in trials:
+        cell = trial.user_attrs.get("cell")
+        if cell in of_cell and not _is_stray(trial):
+            of_cell[cell].append(trial)
+    return [_state(cell, attempts) for cell, attempts in of_cell.items()]
+
+
+def _is_stray(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
+
+
+def _state(cell: str, attempts: Sequence[FrozenTrial]) -> CellState:
+    by_state = {state: [t for t in attempts if t.state == state] for state in TrialState}
+    done = by_state[TrialState.COMPLETE] + by_state[TrialState.PRUNED]
+    if done:
+        status = str(done[0].user_attrs.get("status", "ok"))
+        score = done[0].value if status == "ok" else None
+        name = "diverged" if status == "diverged" else "done"
+        return CellState(cell, name, str(done[0].user_attrs.get("message", "")), score=score)
+    running = by_state[TrialState.RUNNING]
+    if any(not worker_is_gone(trial) for trial in running):
+        live = next(trial for trial in running if not worker_is_gone(trial))
+        return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}")
+    if by_state[TrialState.WAITING]:
+        return CellState(cell, "waiting")
+    if running:
+        worker = running[0].user_attrs.get("worker")
+        return CellState(cell, "lost", f"worker {worker} is gone; the next run takes the cell up", retry=True)
+    if by_state[TrialState.FAIL]:
+        return _failed(cell, by_state[TrialState.FAIL])
+    return CellState(cell, "missing", retry=True)
+
+
+def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:
+    last = failures[-1]
+    status = str(last.user_attrs.get("status", "killed"))
+    detail = ": ".join(filter(None, [status, str(last.user_attrs.get("error", ""))]))
+    if status == "killed":
+        in_a_row = killed_in_a_row(failures)
+        return CellState(cell, "failed", f"killed {in_a_row} times in a row", retry=in_a_row < KILLED_LIMIT)
+    return CellState(cell, "failed", detail, retry=status in RETRIED)
+
+
+def killed_in_a_row(failures: Sequence[FrozenTrial]) -> int:
+    """Attempts at the end that vanished without a word and without getting further than those before."""
+    count = 0
+    for index in reversed(range(len(failures))):
+        if "status" in failures[index].user_attrs:
+            break
+        count += 1
+        reached = _checkpoint_epoch(failures[index])
+        if reached > max((_checkpoint_epoch(trial) for trial in failures[:index]), default=-1):
+            break
+    return count
+
+
+def _checkpoint_epoch(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs.get("checkpoint_epoch", -1))

@@ -1,0 +1,225 @@
+"""Optuna's storage on SQLite or PostgreSQL, so that claims are exclusive and heartbeats outlive an outage."""
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import create_engine, event, inspect, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from kernbench.errors import StorageError
+
+log = logging.getLogger("kernbench")
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial would run through the progress display
+
+DEFAULT_URL = "sqlite:///kernbench.db"
+LOCK_TIMEOUT_S = 60
+HEARTBEAT_S = 60
+GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
+_NETWORK_FILE_SYSTEMS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "ceph",
+    "9p",
+    "fuse.sshfs",
+}
+
+
+class SteadyStorage(optuna.storages.RDBStorage):
+    """RDBStorage whose heartbeat starts with the claim and outlives a short outage."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Write a heartbeat; a storage error is logged, and the next beat tries again."""
+        try:
+            super().record_heartbeat(trial_id)
+        except optuna.exceptions.StorageInternalError:
+            log.warning("heartbeat of trial id %d not written, trying again", trial_id)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
+        """Change a trial's state; a claim is followed by its first heartbeat at once."""
+        changed = super().set_trial_state_values(trial_id, state, values)
+        if changed and state == TrialState.RUNNING:
+            # fail_stale_trials skips RUNNING trials that never had a heartbeat
+            self.record_heartbeat(trial_id)
+        return changed
+
+
+def resolve_url(url: str | None) -> str:
+    """The storage URL: the one given, KERNBENCH_STORAGE, or `kernbench.db` in the working folder.
+
+    Raises:
+        StorageError: not a database URL, a database that is neither SQLite nor PostgreSQL, or braces in it.
+    """
+    chosen = url or os.environ.get("KERNBENCH_STORAGE") or DEFAULT_URL
+    try:
+        parsed = make_url(chosen)
+    except ArgumentError as error:
+        raise StorageError(
+            f"storage {chosen!r} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
+        ) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StorageError(
+            f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}"
+        )
+    if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
+        raise StorageError(f"storage {shown(chosen)}: braces are not allowed in the URL")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
+    return chosen
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """File of a SQLite URL, or None for a server."""
+    parsed: URL = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def side_folder(url: str, kind: str) -> Path:
+    """Folder beside the database for "artifacts" or "checkpoints"; with a server, in the working folder."""
+    path = sqlite_path(url)
+    return path.with_suffix(f".{kind}") if path is not None else Path(f"kernbench.{kind}")
+
+
+def prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    """Settings of each new SQLite connection."""
+    dbapi.isolation_level = None  # sqlite3 must not open transactions itself
+    dbapi.execute("PRAGMA journal_mode=WAL")
+
+
+def prepare_postgres(dbapi: Any, _record: object) -> None:  # psycopg is optional
+    """Settings of each new PostgreSQL connection."""
+    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
+    dbapi.commit()
+
+
+def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) -> SteadyStorage:
+    """Open, and on first use create, the database for work.
+
+    Args:
+        url: from `resolve_url`.
+        interval: seconds between heartbeats.
+        grace: seconds after the last heartbeat until a trial counts as lost.
+
+    Raises:
+        StorageError: it cannot be opened, with the first line of the reason.
+    """
+    check_place(url)
+    path = sqlite_path(url)
+    options: dict[str, Any] = (
+        {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {"pool_pre_ping": True}
+    )
+    try:
+        storage = SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+        event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
+        if path:
+            # SQLite ignores FOR UPDATE: without this two workers claim the same cell
+            event.listen(
+                storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+            )
+        storage.engine.dispose()  # drop connections opened before the listeners
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
+        raise _cannot_open(url, error) from error
+    return storage
+
+
+def read_storage(url: str) -> optuna.storages.RDBStorage | None:
+    """A storage for reading only: no write lock, no table made, blocks nobody.
+
+    Returns:
+        The storage, or None when the database exists but holds no Optuna tables.
+
+    Raises:
+        StorageError: there is no such database, or it cannot be opened.
+    """
+    path = sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise StorageError(
+            f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage"
+        )
+    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {}
+    try:
+        engine = create_engine(url, **options)
+        with engine.connect():
+            tables = set(inspect(engine).get_table_names())
+        engine.dispose()
+        if "studies" not in tables:
+            return None
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
+        if path:
+            event.listen(
+                storage.engine, "connect", lambda dbapi, _record: dbapi.execute("PRAGMA query_only=ON")
+            )
+            storage.engine.dispose()
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
+        raise _cannot_open(url, error) from error
+    return storage
+
+
+def check_place(url: str) -> None:
+    """Check that a SQLite file can be made or written where the URL says; touches nothing.
+
+    Raises:
+        StorageError: folder missing, not writable or on a network file system; or the file is no SQLite database.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        _check_sqlite(path, url)
+
+
+def _check_sqlite(path: Path, url: str) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"storage {shown(url)} cannot be opened: folder {folder} does not exist")
+    target = path if path.exists() else folder
+    if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
+        raise StorageError(
+            f"storage {shown(url)} cannot be opened: {target} is not writable; give another --storage"
+        )
+    kind = _file_system(folder)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"storage {shown(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
+        )
+    if path.is_dir() or (path.exists() and not _is_sqlite(path)):
+        raise StorageError(f"storage {shown(url)} cannot be opened: {path} is not a SQLite database")
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(15)
+    return start in (b"", b"SQLite format 3")
+
+
+def _file_system(folder: Path) -> str | None:
+    """Type of the file system that holds the folder, where the system tells (Linux)."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return None
+    fields = [line.split() for line in mounts.read_text().splitlines()]
+    holding = [(len(point), kind) for _, point, kind, *_ in fields if folder.is_relative_to(point)]
+    return max(holding)[1] if holding else None
+
+
+def _cannot_open(url: str, error: BaseException) -> StorageError:
+    if isinstance(error, ImportError):
+        return StorageError(
+            f"storage {shown(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
+        )
+    cause = error.__cause__ or error
+    reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    return StorageError(f"storage {shown(url)} cannot be opened: {reason}")

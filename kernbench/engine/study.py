@@ -1,0 +1,250 @@
+"""From a TOML study and a profile to cells and a digest; nothing here knows what a cell computes."""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from kernbench.errors import StudyError, close_match
+from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.space import Parameter
+from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table
+
+STUDY_GROUP = "kernbench.studies"
+MAX_SEEDS = 1000
+_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", *SETTINGS)
+_IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
+
+Params = dict[str, Value]
+Table = dict[str, Any]  # TOML
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study for one kernel family at one profile.
+
+    Attributes:
+        name: file name without `.toml`.
+        version: raised in the file when the meaning of a cell changes.
+        profile: scale.
+        family: kernel family.
+        source: file it was read from, for messages.
+        question: what it answers, one line.
+        axes: name -> values.
+        seeds: seeds of initialization and batch order.
+        definition: everything that gives a cell its meaning; axis values and seeds stay out.
+    """
+
+    name: str
+    version: int
+    profile: str
+    family: KernelFamily
+    source: str
+    question: str
+    axes: dict[str, tuple[Value, ...]]
+    seeds: tuple[int, ...]
+    definition: Table
+
+    @property
+    def base(self) -> str:
+        """Name shared by all families: `k_sweep.v1.quick`."""
+        return f"{self.name}.v{self.version}.{self.profile}"
+
+    @property
+    def key(self) -> str:
+        """Name of the Optuna study: `k_sweep.v1.quick/siren`."""
+        return f"{self.base}/{self.family.name}"
+
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical definition."""
+        return digest(self.definition)
+
+    def axis_space(self, name: str) -> Setting | Parameter:
+        """Declared space of an axis: of a setting, or of a hyper-parameter of the family."""
+        home = axis_home(name)
+        return SETTINGS[home][name] if home else self.family.parameters[name]
+
+    def cells(self) -> dict[str, Params]:
+        """Cell id -> parameters, axes in file order, seeds innermost."""
+        names = [*self.axes, "seed"]
+        points = itertools.product(*self.axes.values(), self.seeds)
+        params = [dict(zip(names, point, strict=True)) for point in points]
+        return {cell_id(point): point for point in params}
+
+
+def cell_id(params: Mapping[str, Value]) -> str:
+    """Sorted `name=value` pairs, `kernel_size=65,seed=0`."""
+    return ",".join(f"{name}={params[name]}" for name in sorted(params))
+
+
+def canonical(definition: Table) -> str:
+    """Canonical JSON: sorted keys, no spaces, no NaN."""
+    return json.dumps(definition, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(definition: Table) -> str:
+    """First 12 hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(definition).encode()).hexdigest()[:12]
+
+
+def differences(stored: Table, new: Table, prefix: str = "") -> list[str]:
+    """Settings that differ, as `training.rate: 0.001 (stored) -> 0.01 (now)`."""
+    lines: list[str] = []
+    for key in sorted({*stored, *new}):
+        old, now, name = stored.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(old, dict) and isinstance(now, dict):
+            lines += differences(old, now, f"{name}.")
+        elif old != now:
+            lines.append(f"{name}: {old!r} (stored) -> {now!r} (now)")
+    return lines
+
+
+def available_studies() -> dict[str, Traversable]:
+    """Installed studies by name: TOML files of the packages under the entry-point group `kernbench.studies`."""
+    return {
+        file.name.removesuffix(".toml"): file
+        for entry in sorted(entry_points(group=STUDY_GROUP))
+        for file in sorted(files(entry.value).iterdir(), key=lambda item: item.name)
+        if file.name.endswith(".toml")
+    }
+
+
+def profiles() -> dict[str, Table]:
+    """Profiles by name, as they stand in `profiles.toml`."""
+    return tomllib.loads((files("kernbench.engine") / "profiles.toml").read_text(encoding="utf-8"))
+
+
+def load_study(name: str, family: KernelFamily, profile: str) -> Study:
+    """Read a study for one family at one profile.
+
+    Args:
+        name: an installed study, or the path of a `.toml` file.
+        family: kernel family; its search space checks the hyper-parameters and axes.
+        profile: "quick" or "thesis", or one that the study adds under [profiles.NAME].
+
+    Raises:
+        StudyError: unknown study, profile, key, axis or value; each with file, key and a close match.
+    """
+    source, table = _read(name)
+    _only(table, _TOP, source, "")
+    version = table.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise StudyError(f"{source}: version: expected a whole number >= 1, got {version!r}")
+    layers = _layers(table, profile, source)
+    axes = _axes(layers, family, source)
+    return Study(
+        name=Path(name).name.removesuffix(".toml"),
+        version=version,
+        profile=profile,
+        family=family,
+        source=source,
+        question=str(table.get("question", "")),
+        axes=axes,
+        seeds=_seeds(layers, source),
+        definition=_definition(layers, family, axes, source) | {"profile": profile},
+    )
+
+
+def _read(name: str) -> tuple[str, Table]:
+    studies = available_studies()
+    path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
+    if path is None or not path.is_file():
+        hint = close_match(name, studies) or f"; installed: {', '.join(studies)}"
+        raise StudyError(f"no study {name!r}{hint}, or give the path of a .toml file")
+    source = name if name.endswith(".toml") else f"studies/{name}.toml"
+    try:
+        return source, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{source}: not valid TOML: {error}") from error
+
+
+def _layers(table: Table, profile: str, source: str) -> list[Table]:
+    """Tables that apply, weakest first: the profile's own, the study's, the study's for this profile."""
+    general = profiles()
+    overrides = _table(table, "profiles", source)
+    for name in overrides:
+        _only(_table(overrides, name, source), _IN_PROFILE, source, f"profiles.{name}.")
+        if name not in general and close_match(name, general):
+            raise StudyError(f"{source}: unknown profile profiles.{name}{close_match(name, general)}")
+    if profile not in general and profile not in overrides:
+        known = [*general, *(name for name in overrides if name not in general)]
+        hint = close_match(profile, known) or f"; known: {', '.join(known)}"
+        raise StudyError(f"no profile {profile!r}{hint} (study {source})")
+    own = {key: value for key, value in table.items() if key != "profiles"}
+    return [general.get(profile, general["quick"]), own, overrides.get(profile, {})]
+
+
+def _axes(layers: Sequence[Table], family: KernelFamily, source: str) -> dict[str, tuple[Value, ...]]:
+    given: Table = {}
+    for layer in layers:
+        given |= _table(layer, "axes", source)
+    if "kernel_size" not in given:
+        raise StudyError(f"{source}: axes.kernel_size is missing; expected a list of odd numbers")
+    return {name: _axis(name, values, family, source) for name, values in given.items()}
+
+
+def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple[Value, ...]:
+    where = f"{source}: axes.{name}"
+    if not isinstance(values, list) or not values:
+        raise StudyError(f"{where}: expected a list of values, got {values!r}")
+    home = axis_home(name)
+    if home is not None:
+        checked = tuple(check_table(home, {name: value}, where)[name] for value in values)
+    elif name in family.parameters:
+        checked = tuple(family.resolve({name: value})[name] for value in values)
+    else:
+        known = [*SETTINGS["network"], *SETTINGS["training"], *family.parameters]
+        hint = close_match(name, known) or f"; known: kernel_size, {', '.join(family.parameters)}"
+        if hint.startswith("; did"):
+            hint = hint.replace("'", "'axes.", 1)
+        raise StudyError(f"{source}: unknown key axes.{name} for family {family.name!r}{hint}")
+    if len(set(checked)) != len(checked):
+        raise StudyError(f"{where}: the same value stands twice in {values!r}")
+    return checked
+
+
+def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:
+    count = next(layer["seeds"] for layer in reversed(layers) if "seeds" in layer)
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_SEEDS:
+        raise StudyError(f"{source}: seeds: expected a whole number in [1, {MAX_SEEDS}], got {count!r}")
+    return tuple(range(count))
+
+
+def _definition(layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], source: str) -> Table:
+    definition: Table = {}
+    for table in SETTINGS:
+        merged: Params = {}
+        for layer in layers:
+            merged |= check_table(table, _table(layer, table, source), source)
+        definition[table] = {key: value for key, value in merged.items() if key not in axes}
+    hyper: Table = {}
+    for layer in layers:
+        hyper |= _table(_table(layer, "hyper", source), family.name, source)
+    resolved = family.resolve(hyper)
+    definition["kernel"] = {
+        "family": family.name,
+        "hyper": {key: value for key, value in resolved.items() if key not in axes},
+    }
+    return definition
+
+
+def _table(parent: Table, key: str, source: str) -> Table:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise StudyError(f"{source}: {key}: expected a table, got {value!r}")
+    return value
+
+
+def _only(table: Table, known: Sequence[str], source: str, prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            hint = close_match(key, known) or f"; known: {', '.join(known)}"
+            raise StudyError(f"{source}: unknown key {prefix}{key}{hint}")

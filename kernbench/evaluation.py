@@ -1,0 +1,150 @@
+"""A network on the lines of a study: training data, validation looks, final scores, predictions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kernbench.errors import DivergedError
+from kernbench.training import Settings, TrainingData
+from kernbench.ulm.dataset import Split
+from kernbench.ulm.loss import dual_loss
+from kernbench.ulm.noise import add_noise
+from kernbench.ulm.protocol import (
+    Choice,
+    Evaluation,
+    ScoreTable,
+    choose_thresholds,
+    evaluate,
+    join,
+    score,
+    tolerance_index,
+)
+
+BATCH = 32  # lines per forward pass in evaluation; memory, not a result, depends on it
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Final scores of a network.
+
+    Attributes:
+        choice: thresholds, chosen on one split and frozen.
+        splits: split -> scores at those thresholds.
+    """
+
+    choice: Choice
+    splits: dict[str, Evaluation]
+
+
+@dataclass(eq=False)
+class Workbench:
+    """The lines of a study on a device, noise included.
+
+    Attributes:
+        splits: "train", "validation", "test" -> lines.
+        noise_percent: nominal noise level; training draws it anew each epoch, the others once.
+        seed: of the noise of validation and test lines.
+        device: where tensors live.
+    """
+
+    splits: dict[str, Split]
+    noise_percent: float
+    seed: int
+    device: str
+    _kept: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def lines(self, split: str) -> tuple[Tensor, Tensor]:
+        """Voltage and counts of a split on the device, (N, L) float32 each."""
+        if split not in self._kept:
+            source = self.splits[split]
+            voltage = np.array(source.voltage, np.float32)  # a copy: the cache is mapped read-only
+            if self.noise_percent > 0:
+                stream = np.random.SeedSequence([self.seed, sorted(self.splits).index(split)])
+                voltage = add_noise(voltage, self.noise_percent, np.random.default_rng(stream))
+            counts = torch.from_numpy(np.array(source.counts, np.float32))
+            self._kept[split] = torch.from_numpy(voltage).to(self.device), counts.to(self.device)
+        return self._kept[split]
+
+    def training_data(self) -> TrainingData:
+        """Training lines; with noise, `renew` draws it afresh from the run's generator."""
+        voltage, counts = self.lines("train")
+        if self.noise_percent == 0:
+            return TrainingData(voltage, counts)
+        clean = np.array(self.splits["train"].voltage, np.float32)
+
+        def renew(generator: torch.Generator) -> Tensor:
+            seed = int(torch.randint(2**31 - 1, (), generator=generator))
+            noisy = add_noise(clean, self.noise_percent, np.random.default_rng(seed))
+            return torch.from_numpy(noisy).to(self.device)
+
+        return TrainingData(voltage, counts, renew)
+
+    def predictions(self, network: nn.Module, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs and counts of a split, batch by batch, (B, L) each; no graph is kept."""
+        voltage, counts = self.lines(split)
+        network.eval()
+        with torch.no_grad():
+            for start in range(0, len(voltage), BATCH):
+                rows = slice(start, start + BATCH)
+                yield network(voltage[rows].unsqueeze(1)).squeeze(1), counts[rows]
+
+    def look(self, network: nn.Module, settings: Settings, tolerance: int) -> tuple[float, float]:
+        """Loss and best mean F1 over thresholds on the validation lines, at one tolerance.
+
+        Raises:
+            DivergedError: the output is NaN or infinite.
+        """
+        losses, tables = [], []
+        for output, counts in self.predictions(network, "validation"):
+            weights = (settings.soft_weight, settings.hard_weight, settings.alpha)
+            losses.append(dual_loss(output.unsqueeze(1), counts.unsqueeze(1), *weights)[0] * len(output))
+            tables.append(_score(output, counts, (tolerance,)))
+        loss = float(torch.stack(losses).sum()) / len(self.lines("validation")[0])
+        return loss, float(join(tables).mean_f1.max())
+
+    def scored(self, network: nn.Module, threshold_split: str) -> Scored:
+        """Choose a threshold per tolerance on one split, freeze it, score validation and test lines.
+
+        Raises:
+            DivergedError: the output is NaN or infinite.
+        """
+        choice = choose_thresholds(self.table(network, threshold_split), threshold_split)
+        splits = {}
+        for split in ("validation", "test"):
+            output = torch.cat([out for out, _ in self.predictions(network, split)])
+            splits[split] = evaluate(output, self.lines(split)[1], choice)
+        return Scored(choice, splits)
+
+    def table(self, network: nn.Module, split: str) -> ScoreTable:
+        """Counts of a split at all tolerances and thresholds."""
+        return join([_score(output, counts) for output, counts in self.predictions(network, split)])
+
+    def prediction(self, network: nn.Module, split: str, line: int) -> Floats:
+        """Output of one line, (L,)."""
+        voltage, _ = self.lines(split)
+        network.eval()
+        with torch.no_grad():
+            return np.asarray(network(voltage[line : line + 1].unsqueeze(1)).cpu().numpy()[0, 0])
+
+
+def headline(scored: Scored, split: str, tolerance: int) -> float:
+    """Mean F1 of a split at the headline tolerance."""
+    return scored.splits[split].at(tolerance)
+
+
+def median_line(evaluation: Evaluation, tolerance: int) -> int:
+    """The line whose F1 is the median: a fair example."""
+    f1 = evaluation.f1[tolerance_index(evaluation.tolerances, tolerance)]
+    return int(np.argsort(f1, kind="stable")[len(f1) // 2])
+
+
+def _score(output: Tensor, counts: Tensor, tolerances: tuple[int, ...] | None = None) -> ScoreTable:
+    if not bool(torch.isfinite(output).all()):
+        raise DivergedError("the network's output is NaN or infinite")
+    return score(output, counts) if tolerances is None else score(output, counts, tolerances)

@@ -1,0 +1,277 @@
+"""One cell from definition to outcome: data, network, training, evaluation.
+
+The only module that knows both the task (`kernbench.ulm`) and the engine.
+"""
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from kernbench import artifacts, checkpoint, measure
+from kernbench.architecture import check_kernel_size
+from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
+from kernbench.engine.results import SplitFacts
+from kernbench.engine.storage import side_folder, sqlite_path
+from kernbench.engine.study import Params, Study, load_study
+from kernbench.errors import DataError, DivergedError, KernbenchError, StorageError
+from kernbench.evaluation import Scored, Workbench, median_line
+from kernbench.kernels.family import KernelFamily
+from kernbench.networks import Network, build
+from kernbench.settings import SETTINGS
+from kernbench.training import Epoch, Hooks, Settings, train
+from kernbench.ulm.dataset import Recipe, cache_folder, load_split
+from kernbench.ulm.floors import comb_f1, random_f1
+from kernbench.ulm.protocol import PROTOCOL_VERSION
+from kernbench.ulm.simulate import SAMPLES
+
+TASK = "ulm-1d.1"  # raised when the meaning of a score changes
+SPLITS = ("train", "validation", "test")
+
+Progress = Callable[[str, int, int], None]
+
+
+def load(name: str, family: KernelFamily, profile: str) -> Study:
+    """A study, with what the task adds to its definition: versions and the digest of the data.
+
+    Raises:
+        StudyError: see `kernbench.engine.study.load_study`.
+    """
+    study = load_study(name, family, profile)
+    facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": recipe_of(study.definition).digest()}
+    return dataclasses.replace(study, definition=study.definition | facts)
+
+
+def recipe_of(definition: dict[str, Any]) -> Recipe:
+    """Data recipe of a definition; noise is added when lines are loaded, so it is no part of it."""
+    data = definition["data"]
+    return Recipe(
+        lines={split: data[split] for split in SPLITS},
+        window=data["window"] or None,
+        population=data["population"],
+        seed=data["seed"],
+    )
+
+
+def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
+    """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
+    axes = {name: value for name, value in params.items() if name in SETTINGS[table]}
+    return definition[table] | (axes if table in ("network", "training") else {})
+
+
+def make_network(study: Study, params: Params) -> Network:
+    """The untrained network of a cell; weights come from torch's global generator.
+
+    Raises:
+        KernbenchError, PluginError: see `kernbench.networks.build`.
+    """
+    plan = resolved(study.definition, params, "network")
+    axes = {name: value for name, value in params.items() if name in study.family.parameters}
+    hyper = study.definition["kernel"]["hyper"] | axes
+    return build(
+        plan["name"], study.family, plan["kernel_size"], plan["channels"], hyper, plan["depth"], plan["gain"]
+    )
+
+
+def preflight(study: Study) -> None:
+    """Build the network of every point of the axes, before anything is written.
+
+    Raises:
+        KernbenchError: a kernel size that the network or the line cannot take.
+        PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K.
+    """
+    length = study.definition["data"]["window"] or SAMPLES
+    where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
+    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
+    for params in points:
+        plan = resolved(study.definition, params, "network")
+        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
+    with torch.random.fork_rng(devices=[]):
+        for params in points:
+            torch.manual_seed(0)
+            make_network(study, params)
+
+
+def check_places(url: str, out: Path | None) -> None:
+    """Check that every folder a run writes to can be written.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+        StorageError: the artifact, checkpoint or report folder cannot be written.
+    """
+    database = sqlite_path(url)
+    folders = [side_folder(url, "artifacts"), side_folder(url, "checkpoints"), out or Path("kernbench-report")]
+    for folder in [*folders, *([database.absolute().parent] if database else [])]:
+        _check_writable(folder, StorageError)
+    _check_writable(cache_folder(), DataError)
+
+
+def prepare(study: Study, device: str, progress: Progress) -> None:
+    """Make sure that all splits are in the cache.
+
+    Args:
+        study: the study.
+        device: where to simulate.
+        progress: called as progress(split, bubbles done, bubbles in all).
+    """
+    recipe = recipe_of(study.definition)
+    for split in SPLITS:
+        load_split(recipe, split, device=device, progress=lambda done, total, name=split: progress(name, done, total))
+
+
+def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
+    """Refuse a folder that neither exists as a writable folder nor can be made; leaves nothing behind."""
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    reason = None
+    if not nearest.is_dir():
+        reason = f"{nearest} is not a folder"
+    else:
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            reason = f"{nearest}: {error.strerror}"
+    if reason:
+        advice = "set KERNBENCH_CACHE" if kind is DataError else "give another --storage or --out"
+        raise kind(f"folder {folder} cannot be written ({reason}); {advice} to a folder that can")
+
+
+def run_cell(context: CellContext) -> Outcome:
+    """Train and evaluate one cell.
+
+    Args:
+        context: the cell and where it runs.
+
+    Returns:
+        Its outcome; a diverged cell keeps its curve and has no scores.
+
+    Raises:
+        Interrupted: the worker was asked to leave; a checkpoint is saved.
+    """
+    definition, recipe = context.study.definition, recipe_of(context.study.definition)
+    seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
+    torch.manual_seed(seeds["initialization"])
+    network = make_network(context.study, context.params)
+    before = artifacts.kernels_of(network)
+    network.to(context.device)
+    splits = {split: load_split(recipe, split, device=context.device) for split in SPLITS}
+    bench = Workbench(splits, definition["data"]["noise_percent"], recipe.seed, context.device)
+    try:
+        curve, resumed_from = _train(context, network, bench, seeds["order"])
+        scored = bench.scored(network, definition["evaluation"]["threshold_split"])
+    except DivergedError as error:
+        outcome = Outcome(
+            status="diverged",
+            value=-math.inf,
+            data_digest=recipe.digest(),
+            message=str(error),
+            artifacts=artifacts.write_curve(context.scratch, error.curve),
+        )
+        curve, resumed_from = list(error.curve), None
+    else:
+        outcome = _scored_outcome(context, network, bench, scored)
+        example = _example(bench, network, scored, context.tolerance)
+        files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
+        outcome = dataclasses.replace(outcome, artifacts=files)
+    costs = _costs(context, network, bench)
+    measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance} | costs
+    attributes = dict(outcome.attributes) | _dashboard_scalars(context.params, measures)
+    return dataclasses.replace(outcome, seeds=seeds | {"data": recipe.seed}, measures=measures, attributes=attributes)
+
+
+def _train(
+    context: CellContext, network: Network, bench: Workbench, order_seed: int
+) -> tuple[list[Epoch], int | None]:
+    """Train from the newest checkpoint or from the start; the curve, and the epoch that was gone on from."""
+    settings = Settings(**resolved(context.study.definition, context.params, "training"))
+    digest = context.study.digest
+    state = checkpoint.load_newest(context.checkpoints, context.key, digest)
+    path = context.checkpoints / f"{context.key}.{context.trial}.pt"
+
+    def save(content: checkpoint.State) -> None:
+        checkpoint.save(path, content | {"digest": digest})
+        context.saved(content["epoch"])
+
+    def on_epoch(row: Epoch) -> None:
+        if row.val_f1 is not None:
+            context.report(row.epoch, row.val_f1)
+        context.observer.epoch(row.epoch + 1, settings.epochs, row.train_loss, row.val_f1, row.seconds)
+
+    hooks = Hooks(
+        validate=lambda net: bench.look(net, settings, context.tolerance),
+        on_epoch=on_epoch,
+        stop=context.stop,
+        save=save,
+    )
+    curve = train(network, bench.training_data(), settings, hooks, order_seed=order_seed, resume=state)
+    return curve, None if state is None else state["epoch"]
+
+
+def _scored_outcome(context: CellContext, network: nn.Module, bench: Workbench, scored: Scored) -> Outcome:
+    tolerance = context.tolerance
+    f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
+    threshold = float(scored.choice.thresholds[tolerance])
+    return Outcome(
+        status="ok",
+        value=f1["validation"],
+        data_digest=recipe_of(context.study.definition).digest(),
+        scores={
+            split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()
+        },
+        facts={split: _facts(bench, split) for split in scored.splits},
+        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},
+        details={
+            "summary": f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+            "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
+            "window": bench.splits["test"].voltage.shape[1],
+        },
+    )
+
+
+def _facts(bench: Workbench, split: str) -> SplitFacts:
+    source = bench.splits[split]
+    counts = np.asarray(source.counts)
+    return SplitFacts(
+        bubbles=[int(number) for number in source.bubbles],
+        pressure_pa=[float(pressure) for pressure in source.pressure_pa],
+        comb=comb_f1(counts).mean(axis=1).tolist(),
+        random=random_f1(counts, seed=bench.seed).mean(axis=1).tolist(),
+    )
+
+
+def _example(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
+    line = median_line(scored.splits["test"], tolerance)
+    split = bench.splits["test"]
+    return artifacts.Example(
+        voltage=bench.lines("test")[0][line].cpu().numpy(),
+        counts=bench.lines("test")[1][line].cpu().numpy(),
+        prediction=bench.prediction(network, "test", line),
+        start=int(split.starts[line]),
+        threshold=float(scored.choice.thresholds[tolerance]),
+        line=line,
+    )
+
+
+def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str, Any]:
+    line = bench.lines("test")[0][:1].unsqueeze(1)
+    layers = network.kernel_layers()
+    return {
+        "n_params": measure.parameter_count(network),
+        "params_kernel": sum(measure.parameter_count(layer.kernel_module) for layer in layers),
+        "flops": float(measure.flops_forward(network, line.shape[-1], "auto")),
+        "latency_ms": 1e3 * measure.latency(network, line),
+        "peak_memory_mb": measure.peak_memory(context.device) / 2**20,
+    }
+
+
+def _dashboard_scalars(params: Params, measures: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that sort in the dashboard's table."""
+    shown = {"n_params": "params_total", "params_kernel": "params_kernel", "flops": "flops_fwd", "epochs": "epochs"}
+    shown |= {"latency_ms": "latency_ms", "peak_memory_mb": "peak_mem_mb", "resumed_from": "resumed"}
+    return dict(params) | {name: measures[key] for key, name in shown.items() if measures[key] is not None}

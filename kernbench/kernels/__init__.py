@@ -1,0 +1,1 @@
+"""What a kernel family is, and the layer that convolves with it."""

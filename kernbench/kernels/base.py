@@ -1,0 +1,194 @@
+"""The kernel contract: where the taps lie (LagGrid), what is asked for (KernelSpec), who answers (KernelModule).
+
+A kernel module maps lags to a tensor k of shape (out_channels, in_channels // groups, K). The layer then computes the
+cross-correlation y[b, o, t] = bias[o] + sum over i, j of k[o, i, j] x[b, i, t + lags[j]].
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kernbench.errors import KernbenchError
+from kernbench.kernels.space import Value
+
+SIDES = ("centered", "causal", "anticausal")
+
+
+@dataclass(frozen=True, eq=False)
+class LagGrid:
+    """The lags at which a kernel is evaluated. Built by kernbench, never by a plugin.
+
+    Attributes:
+        lags: shape (K,), in samples of the training rate; 0 is the output's own sample, positive lags look ahead.
+            float32 or float64, never lower.
+        extent: fixed normalizer in samples; lags / extent lies in [-1, 1]. A refined grid keeps it.
+        origin: index whose lag is 0, or None if 0 is not on the grid (a centered grid of even K).
+        spacing: tap step of this grid over tap step of the training grid: 1 in training.
+        dilation: samples of the signal between neighbouring taps.
+    """
+
+    lags: Tensor
+    extent: float
+    origin: int | None = None
+    spacing: float = 1.0
+    dilation: int = 1
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """What a kernel must look like; all of it is known when the kernel module is built.
+
+    Attributes:
+        out_channels: channels that the layer gives.
+        in_channels: channels that the layer takes.
+        groups: blocks of channels that do not see each other.
+        kernel_size: taps, K.
+        extent: fixed normalizer of lags in samples. 0 (left out) means d (K - 1) / 2 on a centered grid,
+            d (K - 1) on a one-sided one, 1 for a single tap.
+        side: "centered", "causal" (lags <= 0) or "anticausal" (lags >= 0).
+        sample_rate: training rate in Hz, for families whose parameters are in Hz.
+        dilation: d, samples between neighbouring taps.
+    """
+
+    out_channels: int
+    in_channels: int
+    groups: int = 1
+    kernel_size: int = 3
+    extent: float = 0.0
+    side: str = "centered"
+    sample_rate: float = 62.5e6
+    dilation: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no kernel can be, and fill in the extent."""
+        whole = {"out_channels", "in_channels", "groups", "kernel_size", "dilation"}
+        for name in sorted(whole):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise KernbenchError(f"{name} must be a whole number >= 1, got {value!r}")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise KernbenchError(
+                f"groups = {self.groups} must divide both channel counts, got {self.in_channels} in, "
+                f"{self.out_channels} out"
+            )
+        if self.side not in SIDES:
+            raise KernbenchError(f"side must be one of {', '.join(SIDES)}, got {self.side!r}")
+        if not self.extent:
+            object.__setattr__(self, "extent", self._natural_extent())
+
+    def _natural_extent(self) -> float:
+        span = self.dilation * (self.kernel_size - 1)
+        return (span / 2 if self.side == "centered" else float(span)) or 1.0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the kernel: (out_channels, in_channels // groups, K)."""
+        return self.out_channels, self.in_channels // self.groups, self.kernel_size
+
+    @property
+    def pairs(self) -> int:
+        """Channel pairs P = out_channels * in_channels / groups."""
+        return self.out_channels * self.in_channels // self.groups
+
+    def grid(
+        self, refine: int = 1, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> LagGrid:
+        """The lags of this kernel.
+
+        Args:
+            refine: taps per training tap step; 2 gives 2 K - 1 taps over the same span, spacing 1/2.
+            dtype: float64 stays float64, everything lower becomes float32: half precision merges lags.
+            device: where the lags live.
+
+        Returns:
+            The grid; on the training grid (refine = 1) lags are exact.
+        """
+        step = self.dilation / refine
+        span = self.dilation * (self.kernel_size - 1)
+        first = {"centered": -span / 2, "causal": -float(span), "anticausal": 0.0}[self.side]
+        index = torch.arange((self.kernel_size - 1) * refine + 1, dtype=torch.float64, device=_float64_device(device))
+        origin = -first / step
+        wide = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
+        return LagGrid(
+            lags=(first + step * index).to(device=device, dtype=wide),
+            extent=self.extent,
+            origin=round(origin) if origin == round(origin) else None,
+            spacing=1 / refine,
+            dilation=self.dilation,
+        )
+
+
+def _float64_device(device: torch.device | str | None) -> torch.device | str | None:
+    # Apple's GPU has no float64: lags are made on the CPU there
+    return "cpu" if device is not None and torch.device(device).type == "mps" else device
+
+
+class KernelModule(nn.Module):
+    """Base class of every kernel family: parameters in, kernel out.
+
+    A subclass draws its parameters in `__init__(self, spec, **hyper)`, after `super().__init__(spec)`, and returns
+    the kernel from `forward(grid)`. It never convolves, pads, looks at the signal, draws random numbers or changes
+    its state in `forward`.
+
+    Optional members that kernbench looks for:
+        param_count(spec, **hyper): staticmethod, trainable parameters by arithmetic; without it they are counted.
+        kernel_flops(spec, **hyper): staticmethod, floating-point operations to make the kernel once.
+        scale_(c): multiply the kernel by c in place, inside a linear last stage; used to start every family at
+            gain 1. Without it the layer adds a learnable amplitude per output channel.
+
+    Attributes:
+        spec: what was asked for.
+        family: name of the family, "" if built by hand.
+        hyper: resolved hyper-parameters.
+    """
+
+    def __init__(self, spec: KernelSpec | None = None) -> None:
+        super().__init__()
+        self.family = ""
+        self.hyper: dict[str, Value] = {}
+        if spec is not None:  # a class that forgets to hand it on gets it from `identify`
+            self.spec = spec
+
+    def identify(self, family: str, spec: KernelSpec, hyper: Mapping[str, Value]) -> None:
+        """Remember what the module was built from; called by kernbench after construction."""
+        self.family, self.spec, self.hyper = family, spec, dict(hyper)
+
+    def forward(self, grid: LagGrid) -> Tensor:
+        """The kernel at the grid's lags, per training sample.
+
+        Args:
+            grid: K lags.
+
+        Returns:
+            Tensor (out_channels, in_channels // groups, K) in the grid's dtype, on its device.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward(self, grid)")
+
+    def get_extra_state(self) -> Tensor:
+        """Family, hyper-parameters and sizes for the state dict, as JSON bytes so that it holds only tensors."""
+        return torch.tensor(list(json.dumps(self._identity(), sort_keys=True).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Refuse weights that were trained under other hyper-parameters: they would give other kernels.
+
+        Raises:
+            KernbenchError: names each field that differs.
+        """
+        stored: dict[str, Any] = json.loads(bytes(state.tolist()))
+        own = self._identity()
+        differ = [
+            f"{key} expected {own.get(key)!r}, got {stored.get(key)!r}"
+            for key in sorted({*own, *stored})
+            if own.get(key) != stored.get(key)
+        ]
+        if differ:
+            raise KernbenchError(f"these weights belong to another kernel: {'; '.join(differ)}")
+
+    def _identity(self) -> dict[str, Any]:
+        spec = getattr(self, "spec", None)
+        sizes = {"kernel_size": spec.kernel_size, "dilation": spec.dilation, "side": spec.side} if spec else {}
+        return {"family": self.family, **sizes, **{f"hyper.{key}": value for key, value in self.hyper.items()}}

@@ -1,0 +1,151 @@
+"""A kernel family as plugins offer it: name, class, space of hyper-parameters (no torch)."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kernbench.errors import KernbenchError, PluginError, close_match
+from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
+
+if TYPE_CHECKING:
+    from kernbench.kernels.base import KernelModule, KernelSpec
+
+
+@dataclass(frozen=True)
+class KernelFamily:
+    """A way to make kernels of any size from parameters.
+
+    Attributes:
+        name: what users type after `--plugin`.
+        module: the `KernelModule` subclass, or its path "package.module:Class", which is imported only when a
+            kernel is made, so that listing plugins never imports torch.
+        space: hyper-parameter name -> `Float`, `Int` or `Choice`; the names are keyword arguments of the class.
+        description: one line for `kernbench list plugins`.
+        citation: where the family comes from.
+        licence: licence of the reference implementation, if there is one.
+    """
+
+    name: str
+    module: "type[KernelModule] | str"
+    space: Mapping[str, Parameter] | None = field(default=None, hash=False)
+    description: str = ""
+    citation: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, where the plugin author can see it."""
+        if not self.name or not all(c.isalnum() or c in "_-" for c in self.name):
+            raise PluginError(f"a family name needs letters, digits, _ or -, got {self.name!r}")
+        if isinstance(self.module, str) and ":" not in self.module:
+            raise PluginError(f"family {self.name!r}: expected a class or 'package.module:Class', got {self.module!r}")
+        for name, parameter in self.parameters.items():
+            if not isinstance(parameter, Float | Int | Choice):
+                raise PluginError(
+                    f"family {self.name!r}: space[{name!r}] must be kernbench.Float, Int or Choice, got {parameter!r}"
+                )
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The search space, empty if the family has no hyper-parameters."""
+        return self.space or {}
+
+    def load(self) -> "type[KernelModule]":
+        """The class that makes kernels, imported now if it was given by its path.
+
+        Raises:
+            PluginError: the path leads nowhere, or not to a subclass of `kernbench.KernelModule`.
+        """
+        from kernbench.kernels.base import KernelModule  # noqa: PLC0415  # torch is needed only from here on
+
+        found: Any = self._imported() if isinstance(self.module, str) else self.module
+        if not (isinstance(found, type) and issubclass(found, KernelModule)):
+            raise PluginError(f"family {self.name!r}: expected a subclass of kernbench.KernelModule, got {found!r}")
+        return found
+
+    def _imported(self) -> Any:  # whatever lies at the path; `load` checks it
+        module_name, _, class_name = str(self.module).partition(":")
+        try:
+            return getattr(importlib.import_module(module_name), class_name)
+        except Exception as error:
+            raise PluginError(f"family {self.name!r}: cannot load {self.module}: {first_line(error)}") from error
+
+    def resolve(self, hyper: Mapping[str, object] | None = None) -> dict[str, Value]:
+        """All hyper-parameters: those given, checked, and defaults for the others.
+
+        Raises:
+            KernbenchError: an unknown name (with a close match) or a value outside its range.
+        """
+        given = dict(hyper or {})
+        for name in given:
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                hint = close_match(name, self.parameters) or f"; it has {known}"
+                raise KernbenchError(f"family {self.name!r} has no hyper-parameter {name!r}{hint}")
+        return {name: self._value(name, given) for name in self.parameters}
+
+    def _value(self, name: str, given: Mapping[str, object]) -> Value:
+        parameter = self.parameters[name]
+        if name not in given:
+            return parameter.start
+        try:
+            return parameter.check(given[name])
+        except KernbenchError as error:
+            raise KernbenchError(f"{name} of family {self.name!r}: {error}") from None
+
+    def build(self, spec: "KernelSpec", hyper: Mapping[str, object] | None = None) -> "KernelModule":
+        """A kernel module with fresh parameters, drawn from torch's global random generator.
+
+        Args:
+            spec: channels, kernel size, dilation.
+            hyper: hyper-parameters; defaults for those left out.
+
+        Raises:
+            KernbenchError: a hyper-parameter that does not fit.
+            PluginError: the class raised, with the first line of its message.
+        """
+        resolved = self.resolve(hyper)
+        kernel_class = self.load()
+        try:
+            module = kernel_class(spec, **resolved)
+        except KernbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"family {self.name!r} cannot be built: {first_line(error)} ({origin(kernel_class)}, "
+                f"K = {spec.kernel_size})"
+            ) from error
+        module.identify(self.name, spec, resolved)
+        return module
+
+    def param_count(self, spec: "KernelSpec", hyper: Mapping[str, object] | None = None) -> int:
+        """Trainable parameters of one kernel module: the family's closed form, or counted on a built one."""
+        closed_form = getattr(self.load(), "param_count", None)
+        if closed_form is not None:
+            return int(closed_form(spec, **self.resolve(hyper)))
+        import torch  # noqa: PLC0415  # only families without a closed form need it
+
+        with torch.random.fork_rng(devices=[]):
+            module = self.build(spec, hyper)
+        return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def origin(kernel_class: type) -> str:
+    """Where a class comes from, for messages: "plugin kernbench_siren 0.1.0" or "file my_kernel.py"."""
+    package = kernel_class.__module__.partition(".")[0]
+    if package.startswith("kernbench_file_"):
+        return f"file {Path(getattr(sys.modules.get(package), '__file__', None) or package).name}"
+    distributions = packages_distributions().get(package, [package])
+    try:
+        return f"plugin {package} {version(distributions[0])}"
+    except PackageNotFoundError:
+        return f"plugin {package}"
+
+
+def first_line(error: BaseException) -> str:
+    """Type and first line of an exception's message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

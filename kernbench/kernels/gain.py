@@ -1,0 +1,60 @@
+"""Unit gain at the start: without it a comparison of families measures their initializations."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from kernbench.errors import PluginError
+
+if TYPE_CHECKING:
+    from kernbench.kernels.layer import KernelConv
+
+
+def layer_gain(kernel: Tensor) -> float:
+    """Gain G of a kernel: G^2 is the mean over output channels of the summed squared taps.
+
+    Args:
+        kernel: shape (out_channels, in_channels // groups, K).
+
+    Returns:
+        G, so that unit white input gives output variance G^2 (before the bias).
+    """
+    return math.sqrt(kernel.detach().double().square().sum(dim=(1, 2)).mean().item())
+
+
+def calibrate(layer: "KernelConv") -> float:
+    """Bring a layer to gain 1, inside its parameters.
+
+    The family's own `scale_` is used if it has one; otherwise the layer gets a learnable amplitude per output
+    channel, which counts as a parameter. A fixed factor outside the parameters would change the learning rate.
+
+    Args:
+        layer: a layer as built.
+
+    Returns:
+        The gain before calibration; `layer.gain` holds the one after.
+
+    Raises:
+        PluginError: the kernel is all zeros, or `scale_` does not scale.
+    """
+    raw = layer.gain
+    if raw == 0:
+        raise PluginError(
+            f"{layer.label} starts with a kernel of zeros, which has no gain to calibrate ({layer.place})"
+        )
+    scale = getattr(layer.kernel_module, "scale_", None)
+    if scale is None:
+        shape = (layer.spec.out_channels, 1, 1)
+        layer.amplitude = nn.Parameter(torch.full(shape, 1 / raw, dtype=layer.dtype, device=layer.device))
+    else:
+        with torch.no_grad():
+            scale(1 / raw)
+    layer.gain = layer_gain(layer.checked_kernel())
+    if abs(layer.gain - 1) > 1e-3:
+        raise PluginError(
+            f"{layer.label}: scale_(c) must multiply the kernel by c: expected gain 1 after scale_({1 / raw:.4g}), "
+            f"got {layer.gain:.4g} ({layer.place})"
+        )
+    return raw

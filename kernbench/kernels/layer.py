@@ -1,0 +1,151 @@
+"""KernelConv: a convolution layer whose kernel is made by a kernel family."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from kernbench.conv.dispatch import check_backend, convolve
+from kernbench.errors import KernbenchError, PluginError
+from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
+from kernbench.kernels.family import first_line, origin
+from kernbench.kernels.gain import layer_gain
+
+
+class KernelConv(nn.Module):
+    """Valid cross-correlation with a kernel made by a `KernelModule`, plus bias.
+
+    The plugin's output is checked once, here, when the layer is built: shape, finite values, no half precision.
+
+    Args:
+        module: makes the kernel.
+        spec: channels, kernel size, dilation.
+        bias: add a learnable number per output channel, drawn as PyTorch's Conv1d draws it.
+        backend: how to convolve; a name in `kernbench.conv.BACKENDS`.
+
+    Attributes:
+        kernel_module: the plugin's module.
+        amplitude: learnable factor per output channel, or None; see `kernbench.kernels.gain`.
+        raw_gain: gain of the kernel as the family drew it.
+        gain: gain at the start of training.
+
+    Raises:
+        PluginError: the kernel breaks the contract; names the family and K.
+    """
+
+    def __init__(self, module: KernelModule, spec: KernelSpec, *, bias: bool = True, backend: str = "auto") -> None:
+        super().__init__()
+        self.kernel_module = module
+        self.spec = spec
+        self.backend = check_backend(backend)
+        self.amplitude: nn.Parameter | None
+        self.bias: nn.Parameter | None
+        self.register_parameter("amplitude", None)
+        self.register_parameter("bias", None)
+        if bias:
+            bound = 1 / math.sqrt(spec.shape[1] * spec.kernel_size)
+            self.bias = nn.Parameter(torch.empty(spec.out_channels).uniform_(-bound, bound))
+        self._cache: tuple[object, Tensor] | None = None
+        self.raw_gain = self.gain = layer_gain(self.checked_kernel())
+
+    @property
+    def label(self) -> str:
+        """Who makes the kernel, for messages."""
+        return f"family {self.kernel_module.family or type(self.kernel_module).__name__!r}"
+
+    @property
+    def place(self) -> str:
+        """Where the family comes from and at which K, for messages."""
+        return f"{origin(type(self.kernel_module))}, K = {self.spec.kernel_size}"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of the kernel's parameters."""
+        return next((t.dtype for t in self._tensors() if t.is_floating_point()), torch.get_default_dtype())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the kernel's parameters live."""
+        return next((t.device for t in self._tensors()), torch.device("cpu"))
+
+    def kernel(self, grid: LagGrid | None = None) -> Tensor:
+        """The kernel that the layer convolves with, bias excluded.
+
+        Args:
+            grid: lags; the training grid if left out.
+
+        Returns:
+            Tensor (out_channels, in_channels // groups, K), amplitude and spacing included. In eval mode without
+            gradients the training-grid kernel is kept until a parameter or buffer changes.
+        """
+        if grid is not None:
+            return self._make(grid)
+        keep = not self.training and not torch.is_grad_enabled()
+        key = self._versions() if keep else None
+        if key is not None and self._cache is not None and self._cache[0] == key:
+            return self._cache[1]
+        kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
+        self._cache = (key, kernel) if key is not None else None
+        return kernel
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Convolve; (batch, in_channels, L) -> (batch, out_channels, L - dilation * (K - 1))."""
+        output = convolve(signal, self.kernel(), self.spec.dilation, self.spec.groups, self.backend)
+        return output if self.bias is None else output + self.bias[:, None]
+
+    def checked_kernel(self) -> Tensor:
+        """The training-grid kernel without gradients, after the full check of the plugin's output.
+
+        Raises:
+            PluginError: forward raised, or gave a wrong shape, NaN or infinity, or half precision.
+        """
+        try:
+            with torch.no_grad():
+                kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
+        except KernbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.label} cannot make its kernel: {first_line(error)} ({self.place})") from error
+        bad = int((~torch.isfinite(kernel)).sum())
+        if bad:
+            raise PluginError(
+                f"{self.label} returned a kernel with {bad} of {kernel.numel()} taps NaN or infinite ({self.place}). "
+                "forward(grid) must return finite numbers."
+            )
+        return kernel
+
+    def _make(self, grid: LagGrid) -> Tensor:
+        # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
+        with torch.autocast(grid.lags.device.type, enabled=False):
+            kernel: Tensor = self.kernel_module(grid)
+            self._check_form(kernel, grid)
+            if grid.spacing != 1:
+                kernel = kernel * grid.spacing
+            return kernel if self.amplitude is None else kernel * self.amplitude
+
+    def _check_form(self, kernel: Tensor, grid: LagGrid) -> None:
+        expected = (*self.spec.shape[:2], grid.lags.numel())
+        got = tuple(kernel.shape) if isinstance(kernel, Tensor) else type(kernel).__name__
+        if got != expected:
+            raise PluginError(
+                f"{self.label} returned a kernel of the wrong shape: expected {expected}, got {got} ({self.place}). "
+                "forward(grid) must return (out_channels, in_channels // groups, K)."
+            )
+        if kernel.dtype != grid.lags.dtype:
+            raise PluginError(
+                f"{self.label} returned a kernel in {kernel.dtype}: expected {grid.lags.dtype} ({self.place}). "
+                "Evaluate in the dtype of grid.lags."
+            )
+
+    def _tensors(self) -> Iterator[Tensor]:
+        yield from self.kernel_module.parameters()
+        yield from self.kernel_module.buffers()
+        yield from (t for t in (self.amplitude, self.bias) if t is not None)
+
+    def _versions(self) -> tuple[tuple[int, int, int], ...] | None:
+        # torch counts in-place changes of a tensor in _version; inference tensors have no counter
+        tensors = list(self._tensors())
+        if any(t.is_inference() for t in tensors):
+            return None
+        return tuple((id(t), t.data_ptr(), t._version) for t in tensors)

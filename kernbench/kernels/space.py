@@ -1,0 +1,154 @@
+"""What a kernel family lets a search choose: hyper-parameters with bounds, default, unit and meaning (no torch)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+
+from kernbench.errors import KernbenchError, close_match
+
+Value = float | int | str | bool
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real hyper-parameter in [low, high].
+
+    Attributes:
+        low: smallest value allowed.
+        high: largest value allowed.
+        log: search on a logarithmic axis; needs low > 0.
+        default: value when nothing is asked for; the (geometric, if log) middle when not given.
+        unit: unit of the value, such as "samples".
+        doc: meaning in one line.
+        budget: a budget solver may move it.
+    """
+
+    low: float
+    high: float
+    _: KW_ONLY
+    log: bool = False
+    default: float | None = None
+    unit: str = ""
+    doc: str = ""
+    budget: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that make no range."""
+        _check_range(self.low, self.high, self.log, self.default)
+
+    @property
+    def start(self) -> float:
+        """The default value."""
+        if self.default is not None:
+            return float(self.default)
+        return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+
+    def check(self, value: object) -> float:
+        """The value as a float; raises KernbenchError with the reason if it is not one in the range."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise KernbenchError(f"expected a number, got {value!r}")
+        return float(_in_range(value, self.low, self.high))
+
+    def describe(self) -> str:
+        """Range, scale and unit in a few words, such as "1 .. 200 samples, log"."""
+        return f"{self.low:g} .. {self.high:g}{_suffix(self.unit)}{', log' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole-number hyper-parameter in [low, high]; attributes as for `Float`."""
+
+    low: int
+    high: int
+    _: KW_ONLY
+    log: bool = False
+    default: int | None = None
+    unit: str = ""
+    doc: str = ""
+    budget: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that make no range."""
+        _check_range(self.low, self.high, self.log, self.default)
+
+    @property
+    def start(self) -> int:
+        """The default value."""
+        if self.default is not None:
+            return int(self.default)
+        return round(math.sqrt(self.low * self.high)) if self.log else (self.low + self.high) // 2
+
+    def check(self, value: object) -> int:
+        """The value as an int; raises KernbenchError with the reason if it is not one in the range."""
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole:
+            raise KernbenchError(f"expected a whole number, got {value!r}")
+        return int(_in_range(int(value), self.low, self.high))  # type: ignore[call-overload]  # whole, see above
+
+    def describe(self) -> str:
+        """Range, scale and unit in a few words."""
+        return f"{self.low} .. {self.high}{_suffix(self.unit)}{', log' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few named options; the first is the default unless another is given.
+
+    Attributes:
+        options: the values allowed.
+        default: value when nothing is asked for.
+        doc: meaning in one line.
+    """
+
+    options: tuple[Value, ...]
+    _: KW_ONLY
+    default: Value | None = None
+    unit: str = ""
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep the options as a tuple and refuse a default that is not among them."""
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options or (self.default is not None and self.default not in self.options):
+            raise KernbenchError(
+                f"a Choice needs options that contain its default, got {self.options}, {self.default!r}"
+            )
+
+    @property
+    def start(self) -> Value:
+        """The default value."""
+        return self.options[0] if self.default is None else self.default
+
+    def check(self, value: object) -> Value:
+        """The option equal to the value; raises KernbenchError with the options if there is none."""
+        for option in self.options:
+            # bool is an int to Python: True must not pass for the option 1
+            if option == value and isinstance(option, bool) == isinstance(value, bool):
+                return option
+        hint = close_match(str(value), [str(option) for option in self.options])
+        raise KernbenchError(f"expected one of {', '.join(map(str, self.options))}, got {value!r}{hint}")
+
+    def describe(self) -> str:
+        """The options, separated by bars."""
+        return " | ".join(map(str, self.options))
+
+
+Parameter = Float | Int | Choice
+Space = Mapping[str, Parameter]
+
+
+def _check_range(low: float, high: float, log: bool, default: float | None) -> None:
+    if not low <= high or (log and low <= 0):
+        raise KernbenchError(f"a range needs low <= high{' and low > 0 if log' if log else ''}, got {low}, {high}")
+    if default is not None and not low <= default <= high:
+        raise KernbenchError(f"default {default} lies outside {low} .. {high}")
+
+
+def _in_range(value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise KernbenchError(f"expected {low:g} .. {high:g}, got {value:g}")
+    return value
+
+
+def _suffix(unit: str) -> str:
+    return f" {unit}" if unit else ""

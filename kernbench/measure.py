@@ -1,0 +1,182 @@
+"""What a network costs: parameters, floating-point operations in closed form, latency, memory."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kernbench.conv.auto import choose
+from kernbench.conv.cost import direct_flops, fft_flops
+from kernbench.errors import KernbenchError
+from kernbench.kernels.layer import KernelConv
+from kernbench.networks import Network
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One convolution layer in numbers.
+
+    Attributes:
+        layer: position, 0 at the input.
+        in_channels, out_channels, kernel_size, dilation: as in its `KernelSpec`.
+        kernel: trainable parameters of the kernel family.
+        bias: one per output channel, or 0.
+        amplitude: learnable gain per output channel, or 0.
+        norm: parameters of the BatchNorm behind it.
+        raw_gain: gain as the family drew it; gain: at the start of training.
+        direct_flops: forward operations of the direct convolution; fft_flops: of the FFT convolution.
+        generation_flops: operations to make the kernel once, None if the family does not say.
+        backend: "direct" or "fft": what the layer uses at this length.
+    """
+
+    layer: int
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    dilation: int
+    kernel: int
+    bias: int
+    amplitude: int
+    norm: int
+    raw_gain: float
+    gain: float
+    direct_flops: int
+    fft_flops: float
+    generation_flops: int | None
+    backend: str
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable parameters of a module."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def layer_costs(network: Network, length: int, batch: int = 1) -> list[LayerCost]:
+    """Cost of every convolution layer for lines of a length.
+
+    Args:
+        network: made by `kernbench.networks.build`.
+        length: samples of a line, before padding.
+        batch: lines in one forward pass.
+
+    Returns:
+        One `LayerCost` per layer, input side first; operations are for the whole batch.
+    """
+    costs = []
+    current = length + 2 * network.padding
+    for position, layer in enumerate(network.kernel_layers()):
+        costs.append(_layer_cost(position, layer, (batch, layer.spec.in_channels, current)))
+        current -= layer.spec.dilation * (layer.spec.kernel_size - 1)
+    return costs
+
+
+def flops_forward(network: Network, length: int, backend: str = "direct", batch: int = 1) -> float:
+    """Operations of one forward pass: convolutions, and the 1x1 convolution at the end.
+
+    Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual.
+
+    Args:
+        network: made by `kernbench.networks.build`.
+        length: samples of a line.
+        backend: "direct", "fft", or "auto" for what each layer really uses.
+        batch: lines in the pass.
+    """
+    if backend not in ("direct", "fft", "auto"):
+        raise KernbenchError(f"operations are known for direct, fft and auto, got {backend!r}")
+    head = 2 * batch * network.head.in_channels * length
+    return head + sum(_of_backend(cost, backend) for cost in layer_costs(network, length, batch))
+
+
+def flops_generation(network: Network) -> int | None:
+    """Operations to make all kernels once (per training step; never again in eval); None if a family is silent."""
+    counts = [_generation_flops(layer) for layer in network.kernel_layers()]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
+    """Median seconds of one forward pass in eval mode without gradients, after two warm-up passes.
+
+    Args:
+        network: module on the signal's device; its mode is restored.
+        signal: input, shape (N, 1, L).
+        repeats: passes that count.
+    """
+    mode = network.training
+    network.eval()
+    with torch.no_grad():
+        times = [_seconds(lambda: network(signal), signal.device) for _ in range(repeats + 2)]
+    network.train(mode)
+    return statistics.median(times[2:])
+
+
+def retained_bytes(function: Callable[[], Tensor]) -> int:
+    """Bytes that autograd keeps for the backward pass of `function()`, each storage once.
+
+    This is the part of training memory that a convolution backend decides; it is the same on every machine.
+    """
+    storages: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = function()  # held, so that no storage is freed and its address used again
+    del result
+    return sum(storages.values())
+
+
+def peak_memory(device: torch.device | str) -> int:
+    """Largest memory used so far, in bytes: of the allocator on CUDA, of the whole process elsewhere."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB, macOS in bytes
+
+
+def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) -> LayerCost:
+    spec = layer.spec
+    backend = layer.backend
+    if backend == "auto":
+        backend = choose(signal, spec.shape, spec.dilation, layer.device.type)
+    return LayerCost(
+        layer=position,
+        in_channels=spec.in_channels,
+        out_channels=spec.out_channels,
+        kernel_size=spec.kernel_size,
+        dilation=spec.dilation,
+        kernel=parameter_count(layer.kernel_module),
+        bias=0 if layer.bias is None else layer.bias.numel(),
+        amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
+        norm=2 * spec.out_channels,
+        raw_gain=layer.raw_gain,
+        gain=layer.gain,
+        direct_flops=direct_flops(signal, spec.shape, spec.dilation),
+        fft_flops=fft_flops(signal, spec.shape),
+        generation_flops=_generation_flops(layer),
+        backend=backend,
+    )
+
+
+def _generation_flops(layer: KernelConv) -> int | None:
+    closed_form = getattr(layer.kernel_module, "kernel_flops", None)
+    return None if closed_form is None else int(closed_form(layer.spec, **layer.kernel_module.hyper))
+
+
+def _of_backend(cost: LayerCost, backend: str) -> float:
+    chosen = cost.backend if backend == "auto" else backend
+    return cost.direct_flops if chosen == "direct" else cost.fft_flops
+
+
+def _seconds(function: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

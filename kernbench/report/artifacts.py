@@ -1,0 +1,93 @@
+"""What a cell left in files: its learning curve and its arrays. A file that cannot be read is said, not fatal."""
+
+import csv
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.errors import DataError
+
+Floats = NDArray[np.float64]
+
+CURVE = "curve.csv"
+ARRAYS = "cell.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class CellArrays:
+    """Arrays of one cell.
+
+    Attributes:
+        kernels: trained kernels of each layer, up to 16 of them, (n, K).
+        starts: the same before training; empty if they were not stored.
+        spectra: 5, 50 and 95 % quantiles of each layer's kernels, (3, F).
+        frequency: of the spectra, cycles per sample, (F,).
+        voltage: example line, (L,) a.u.
+        counts: its bubbles per sample, (L,).
+        prediction: network output, (L,).
+        start: first sample of the example within its whole line.
+        rate_hz: sampling rate.
+    """
+
+    kernels: list[Floats]
+    starts: list[Floats]
+    spectra: list[Floats]
+    frequency: Floats
+    voltage: Floats
+    counts: Floats
+    prediction: Floats
+    start: int
+    rate_hz: float
+
+
+def load_curve(path: Path) -> dict[str, Floats]:
+    """Columns of a learning curve by name; NaN where a field is empty.
+
+    Raises:
+        DataError: the file is missing, has no epochs, or holds what is not a number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: np.array([_number(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    if "epoch" not in columns:
+        raise DataError(f"{path.name} has no epochs")
+    return columns
+
+
+def load_arrays(path: Path) -> CellArrays:
+    """Kernels, spectra and the example line of a cell.
+
+    Raises:
+        DataError: the file is missing, damaged, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            content = {name: np.asarray(stored[name], np.float64) for name in stored.files}
+        layers = sum(name.startswith("spectrum_") for name in content)
+        starts = [content[f"kernel_start_{i}"] for i in range(layers) if f"kernel_start_{i}" in content]
+        return CellArrays(
+            kernels=[content[f"kernel_{i}"] for i in range(layers)],
+            starts=starts if len(starts) == layers else [],
+            spectra=[content[f"spectrum_{i}"] for i in range(layers)],
+            frequency=content["frequency"],
+            voltage=content["example_voltage"].ravel(),
+            counts=content["example_counts"].ravel(),
+            prediction=content["example_prediction"].ravel(),
+            start=int(content["example_start"]),
+            rate_hz=float(content["rate_hz"]),
+        )
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    except KeyError as error:
+        raise DataError(f"{path.name} lacks the array {error}") from error
+
+
+def _number(text: str | None) -> float:
+    return float(text) if text else math.nan

@@ -1,0 +1,318 @@
+"""From runs to comparisons: which cells belong together, along which axis, with which means and intervals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.engine.records import OK, LineInfo, Run, Scores
+from kernbench.errors import KernbenchError
+from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
+from kernbench.ulm.scores import f1_scores, skill
+
+Floats = NDArray[np.float64]
+Value = float | int | str
+
+TEST = "test"
+VALIDATION = "validation"
+SEED = "seed"
+KERNEL_SIZE = "kernel_size"
+# The family that every other one is measured against, where it took part.
+BASELINE = "discrete"
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Cells of one family that differ in nothing but the seed.
+
+    Attributes:
+        runs: all of them, the scored ones and the others.
+        axis: name of the comparison's axis.
+        tolerance: headline tolerance [samples].
+    """
+
+    runs: tuple[Run, ...]
+    axis: str
+    tolerance: int
+
+    @property
+    def x(self) -> Value | None:
+        """Value on the axis; None where the family does not have it."""
+        return self.runs[0].params.get(self.axis)
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """Axis values without the seed."""
+        return {name: value for name, value in self.runs[0].params.items() if name != SEED}
+
+    @property
+    def name(self) -> str:
+        """Family and axis values, for sentences and titles."""
+        values = ", ".join(f"{name} = {value}" for name, value in sorted(self.params.items()))
+        return f"{self.runs[0].family} ({values})" if values else self.runs[0].family
+
+    @cached_property
+    def scored(self) -> tuple[Run, ...]:
+        """Runs with scores on the test lines."""
+        return tuple(run for run in self.runs if run.status == OK and TEST in run.scores)
+
+    @cached_property
+    def failed(self) -> tuple[Run, ...]:
+        """Runs without."""
+        return tuple(run for run in self.runs if run not in self.scored)
+
+    @property
+    def status(self) -> str:
+        """The status of its runs, counted where they differ: `ok`, `ok 2, diverged 1`."""
+        names = [run.status for run in self.runs]
+        kinds = sorted(set(names), key=lambda name: (name != OK, name))
+        return kinds[0] if len(kinds) == 1 else ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
+
+    @property
+    def lines(self) -> LineInfo | None:
+        """Test lines and their floors."""
+        return next((run.lines for run in self.scored if run.lines is not None), None)
+
+    def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
+        """F1 of each seed and line, (S, N); the headline tolerance unless told."""
+        rows = [line_f1(run.scores[split], self._tolerance(tolerance)) for run in self.scored]
+        return np.array(rows)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Mean test F1 at the headline tolerance; None without a scored run."""
+        return bootstrap_mean(self.f1()) if self.scored else None
+
+    @cached_property
+    def validation(self) -> float | None:
+        """Mean F1 on the validation lines; None where a run lacks them."""
+        if not self.scored or any(VALIDATION not in run.scores for run in self.scored):
+            return None
+        return float(self.f1(split=VALIDATION).mean())
+
+    def floors(self, tolerance: int | None = None) -> tuple[float, float]:
+        """Mean F1 of the blind comb and of random noise; NaN where they were not stored."""
+        if self.lines is None:
+            return float("nan"), float("nan")
+        place = tolerance_place(self.scored[0].scores[TEST], self._tolerance(tolerance))
+        return float(self.lines.comb_floor[place]), float(self.lines.random_floor[place])
+
+    @property
+    def skill(self) -> float:
+        """Skill over the better blind floor at the headline tolerance; NaN without scores or floors."""
+        if self.interval is None:
+            return float("nan")
+        return float(skill(self.interval.mean, max(self.floors())))
+
+    def mean(self, column: str) -> float:
+        """Mean of a column of the run table over the runs that have it; NaN if none has."""
+        known = [getattr(run, column) for run in self.runs if getattr(run, column) is not None]
+        return float(np.mean(known)) if known else float("nan")
+
+    def _tolerance(self, tolerance: int | None) -> int:
+        return self.tolerance if tolerance is None else tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One family along the axis, everything else but the seed fixed.
+
+    Attributes:
+        name: family, and the other axes' values where there are several.
+        family: kernel family.
+        points: ascending along the axis.
+    """
+
+    name: str
+    family: str
+    points: tuple[Point, ...]
+
+    @property
+    def scored(self) -> list[Point]:
+        """Points with a score."""
+        return [point for point in self.points if point.interval is not None]
+
+    @cached_property
+    def best(self) -> Point | None:
+        """Point of the highest validation F1, or test F1 where a point lacks validation scores; None if no score."""
+        known = self.scored
+        if not known:
+            return None
+        if all(point.validation is not None for point in known):
+            return max(known, key=lambda point: point.validation or 0.0)
+        return max(known, key=lambda point: point.interval.mean if point.interval else 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """Paired difference of two points that share the axis value.
+
+    Attributes:
+        first: point.
+        second: point of the reference family.
+        interval: of the mean of first minus second.
+    """
+
+    first: Point
+    second: Point
+    interval: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All cells of one study file, version and profile.
+
+    Attributes:
+        base: "k_sweep.v1.quick".
+        axis: what varies, "kernel_size" unless something else varies more.
+        tolerance: headline tolerance [samples].
+        runs: all of them.
+        series: families in alphabetical order.
+    """
+
+    base: str
+    axis: str
+    tolerance: int
+    runs: tuple[Run, ...]
+    series: tuple[Series, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        """Points of all series."""
+        return [point for series in self.series for point in series.points]
+
+    @property
+    def scored(self) -> list[Point]:
+        """Points with a score."""
+        return [point for point in self.points if point.interval is not None]
+
+    @property
+    def families(self) -> list[str]:
+        """Families that took part."""
+        return sorted({run.family for run in self.runs})
+
+    @property
+    def not_ok(self) -> list[Run]:
+        """Cells that diverged or failed."""
+        return [run for run in self.runs if run.status != OK]
+
+    @property
+    def best_on_validation(self) -> bool:
+        """Whether the best points were chosen on validation lines, rather than on the test lines themselves."""
+        return all(point.validation is not None for point in self.scored)
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Paired differences to the reference family, where seeds and lines agree."""
+        reference = next((s for s in self.series if s.family == BASELINE and s.scored), None)
+        if reference is None:
+            return []
+        there = {point.x: point for point in reference.scored}
+        pairs = [
+            (point, there[point.x])
+            for series in self.series
+            if series is not reference
+            for point in series.scored
+            if point.x in there and _comparable(point, there[point.x])
+        ]
+        return [Difference(one, other, bootstrap_difference(one.f1(), other.f1())) for one, other in pairs]
+
+
+def comparisons(runs: Iterable[Run]) -> list[Comparison]:
+    """Sort runs into comparisons, one for each study file, version and profile.
+
+    Raises:
+        KernbenchError: there are no runs.
+    """
+    runs = list(runs)
+    if not runs:
+        raise KernbenchError(
+            "there is nothing to report: no finished or failed cell. Run one first, "
+            "`kernbench run --plugin siren --study k_sweep`, or name another --study or --storage"
+        )
+    bases = sorted({run.base for run in runs})
+    return [_comparison(base, [run for run in runs if run.base == base]) for base in bases]
+
+
+def line_f1(scores: Scores, tolerance: int) -> Floats:
+    """F1 of each line at one tolerance [samples], (N,).
+
+    Raises:
+        KernbenchError: the tolerance was not evaluated.
+    """
+    place = tolerance_place(scores, tolerance)
+    return np.asarray(f1_scores(scores.tp[place], scores.fn[place], scores.fp[place]), np.float64)
+
+
+def tolerance_place(scores: Scores, tolerance: int) -> int:
+    """Row of a tolerance in the scores.
+
+    Raises:
+        KernbenchError: the tolerance was not evaluated.
+    """
+    found = np.flatnonzero(np.asarray(scores.tolerances) == tolerance)
+    if not len(found):
+        known = np.asarray(scores.tolerances).tolist()
+        raise KernbenchError(f"tolerance {tolerance} is not among the stored ones, {known}")
+    return int(found[0])
+
+
+def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
+    axis, others = _axes(runs)
+    tolerance = runs[0].tolerance
+    mixed_data = len({run.data_digest for run in runs if run.status == OK}) > 1
+    keys: dict[str, list[Run]] = {}
+    for run in runs:
+        keys.setdefault(_series_name(run, others, mixed_data), []).append(run)
+    series = tuple(_series(name, members, axis, tolerance) for name, members in sorted(keys.items()))
+    return Comparison(base, axis, tolerance, tuple(runs), series)
+
+
+def _axes(runs: Sequence[Run]) -> tuple[str, list[str]]:
+    """The axis of the figures, and the other parameters that vary."""
+    values: dict[str, set[Value]] = {}
+    for run in runs:
+        for name, value in run.params.items():
+            if name != SEED:
+                values.setdefault(name, set()).add(value)
+    order = sorted(values, key=lambda name: (-len(values[name]), name != KERNEL_SIZE, name))
+    if not order:
+        return KERNEL_SIZE, []
+    if len(values[order[0]]) == 1 and KERNEL_SIZE in values:
+        return KERNEL_SIZE, []
+    return order[0], [name for name in order[1:] if len(values[name]) > 1]
+
+
+def _series_name(run: Run, others: Sequence[str], mixed_data: bool) -> str:
+    parts = [f"{name} = {run.params[name]}" for name in others if name in run.params]
+    if mixed_data:
+        parts.append(f"data {run.data_digest}")
+    return ", ".join([run.family, *parts])
+
+
+def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int) -> Series:
+    groups: dict[tuple[tuple[str, Value], ...], list[Run]] = {}
+    for run in runs:
+        key = tuple(sorted((k, v) for k, v in run.params.items() if k != SEED))
+        groups.setdefault(key, []).append(run)
+    points = [
+        Point(tuple(sorted(members, key=lambda run: str(run.params.get(SEED, "")))), axis, tolerance)
+        for members in groups.values()
+    ]
+    return Series(name, runs[0].family, tuple(sorted(points, key=_along)))
+
+
+def _along(point: Point) -> tuple[int, float, str]:
+    """Numbers in order, then texts, then what has no place on the axis."""
+    if point.x is None:
+        return 2, 0.0, ""
+    return (1, 0.0, point.x) if isinstance(point.x, str) else (0, float(point.x), "")
+
+
+def _comparable(one: Point, other: Point) -> bool:
+    """Same lines and same seeds."""
+    seeds = [[run.params.get(SEED) for run in point.scored] for point in (one, other)]
+    data = [{run.data_digest for run in point.scored} for point in (one, other)]
+    return seeds[0] == seeds[1] and data[0] == data[1] and one.f1().shape == other.f1().shape

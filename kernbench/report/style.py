@@ -1,0 +1,127 @@
+"""How all figures look: one style for screen and print, colours that survive colour blindness and grey printing."""
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Arguments = ParamSpec("Arguments")
+
+# Okabe and Ito (2008), yellow left out: it vanishes on white paper.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":")
+LABEL_COLOUR = "#D55E00"
+OUTPUT_COLOUR = "#0072B2"
+QUIET = "#8c8c8c"
+RULE = "#5a5a5a"
+FULL_WIDTH = 7.2  # inches: two columns of a journal page
+
+STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "kernbench",  # the same data give the same file
+    "text.parse_math": False,  # names come from users: a dollar sign is a dollar sign
+}
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Make a drawing function use the style of this module."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def panels(
+    rows: int, columns: int, height: float, width: float = FULL_WIDTH, **grid: object
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure and its axes (rows, columns), laid out without overlaps.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        height: inches.
+        width: inches.
+        grid: further arguments of `Figure.subplots`.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **grid)  # type: ignore[call-overload]
+    return figure, axes
+
+
+def series_look(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Colour, marker and dash of each series; the same names give the same looks in every figure."""
+    looks = {}
+    for index, name in enumerate(names):
+        turn, place = divmod(index, len(COLOURS))
+        marker = MARKERS[(place + turn) % len(MARKERS)]
+        looks[name] = (COLOURS[place], marker, DASHES[turn % len(DASHES)])
+    return looks
+
+
+def shades(count: int) -> list[tuple[float, float, float, float]]:
+    """Ordered colours for the values of an axis, dark to light, readable on white."""
+    scale = mpl.colormaps["viridis"]
+    return [tuple(scale(place)) for place in np.linspace(0.0, 0.85, count)]
+
+
+def letter(axes: Axes, index: int, title: str = "") -> None:
+    """Head a panel with its letter and title."""
+    axes.set_title(f"{chr(ord('a') + index % 26)}  {title}".rstrip())
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as SVG and PNG.
+
+    Args:
+        figure: drawn by a function of this package.
+        stem: path without suffix.
+
+    Returns:
+        Both paths.
+    """
+    paths = [stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")]
+    paths[0].write_bytes(as_svg(figure))
+    with mpl.rc_context(STYLE):
+        figure.savefig(paths[1], metadata={"Software": None})
+    return paths
+
+
+def as_svg(figure: Figure) -> bytes:
+    """A figure as SVG without a date, so that it does not change from run to run."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

@@ -1,0 +1,171 @@
+"""The numbers behind the report as CSV: one file for points, cells, lines, tolerances and differences each."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kernbench.report.gather import TEST, Comparison, Point, line_f1
+from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
+
+Cell = str | int | float | None
+Row = dict[str, Cell]
+
+
+def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
+    """Write every table, of all comparisons together, with the comparison as first column.
+
+    Args:
+        comparisons: what to write.
+        folder: exists.
+
+    Returns:
+        The files.
+    """
+    tables = {
+        "summary": [row for each in comparisons for row in summary_rows(each)],
+        "cells": [row for each in comparisons for row in cell_rows(each)],
+        "lines": [row for each in comparisons for row in line_rows(each)],
+        "tolerances": [row for each in comparisons for row in tolerance_rows(each)],
+        "differences": [row for each in comparisons for row in difference_rows(each)],
+    }
+    return [_write(rows, folder / f"{name}.csv") for name, rows in tables.items() if rows]
+
+
+def summary_rows(comparison: Comparison) -> list[Row]:
+    """One row for each point: cells that differ in nothing but the seed."""
+    return [_summary_row(comparison, point) for point in comparison.points]
+
+
+def _summary_row(comparison: Comparison, point: Point) -> Row:
+    interval, (comb, random) = point.interval, point.floors()
+    return {
+        "comparison": comparison.base,
+        "family": point.runs[0].family,
+        "parameters": ", ".join(f"{name}={value}" for name, value in sorted(point.params.items())),
+        comparison.axis: point.x,
+        "status": point.status,
+        "seeds": len(point.scored),
+        "lines": interval.lines if interval else None,
+        "tolerance_samples": point.tolerance,
+        "f1_mean": interval.mean if interval else None,
+        "f1_low": interval.low if interval else None,
+        "f1_high": interval.high if interval else None,
+        "f1_median": float(np.median(point.f1())) if interval else None,
+        "f1_validation": point.validation,
+        "skill": point.skill,
+        "floor_comb": comb,
+        "floor_random": random,
+        "threshold": point.mean("threshold"),
+        "parameters_total": point.mean("n_params"),
+        "parameters_kernel": point.mean("params_kernel"),
+        "flops_forward": point.mean("flops"),
+        "latency_ms": point.mean("latency_ms"),
+        "peak_memory_mb": point.mean("peak_memory_mb"),
+        "seconds": point.mean("seconds"),
+    }
+
+
+def cell_rows(comparison: Comparison) -> list[Row]:
+    """One row for each cell, finished or not."""
+    rows: list[Row] = []
+    for run in comparison.runs:
+        scored = TEST in run.scores
+        mean = float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if scored else None
+        rows.append(
+            {
+                "study": run.study,
+                "cell": run.cell,
+                "family": run.family,
+                "status": run.status,
+                "message": run.message,
+                "f1_test": mean,
+                "threshold": run.threshold,
+                "epochs": run.epochs,
+                "seconds": run.seconds,
+                "device": run.device,
+                "plugin": run.plugin,
+                "kernbench": run.kernbench_version,
+                "digest": run.digest,
+                "data_digest": run.data_digest,
+                "started": run.started,
+            }
+        )
+    return rows
+
+
+def line_rows(comparison: Comparison) -> list[Row]:
+    """One row for each cell and test line, at the headline tolerance."""
+    rows: list[Row] = []
+    for point in comparison.scored:
+        for run in point.scored:
+            f1 = line_f1(run.scores[TEST], comparison.tolerance)
+            for line, value in enumerate(f1):
+                row: Row = {"study": run.study, "cell": run.cell, "line": line, "f1": float(value)}
+                if run.lines is not None:
+                    row |= {
+                        "bubbles": int(run.lines.bubbles[line]),
+                        "pressure_pa": float(run.lines.pressure_pa[line]),
+                    }
+                rows.append(row)
+    return rows
+
+
+def tolerance_rows(comparison: Comparison) -> list[Row]:
+    """One row for each point and tolerance, the tolerance in samples, ns, two-way micrometres and wavelengths."""
+    rows: list[Row] = []
+    for point in comparison.scored:
+        for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
+            mean, (comb, random) = float(point.f1(t).mean()), point.floors(t)
+            rows.append(
+                {
+                    "comparison": comparison.base,
+                    "point": point.name,
+                    "tolerance_samples": t,
+                    "tolerance_ns": float(tolerance_ns(t)),
+                    "tolerance_um_two_way": float(tolerance_um(t)),
+                    "tolerance_wavelengths_two_way": float(tolerance_wavelengths(t)),
+                    "f1_mean": mean,
+                    "floor_comb": comb,
+                    "floor_random": random,
+                    "skill": float(skill(mean, max(comb, random))),
+                }
+            )
+    return rows
+
+
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """One row for each paired difference to the reference family at the same axis value."""
+    return [
+        {
+            "comparison": comparison.base,
+            comparison.axis: each.first.x,
+            "first": each.first.name,
+            "second": each.second.name,
+            "difference": each.interval.mean,
+            "low": each.interval.low,
+            "high": each.interval.high,
+        }
+        for each in comparison.differences
+    ]
+
+
+def _write(rows: Sequence[Row], path: Path) -> Path:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([_text(name) for name in columns])
+        writer.writerows([[_text(row.get(name)) for name in columns] for row in rows])
+    return path
+
+
+def _text(value: Cell) -> str:
+    """A cell of a CSV file; NaN and None are empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        # A spreadsheet would run a name that starts like a formula.
+        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return repr(value)

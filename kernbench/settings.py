@@ -1,0 +1,123 @@
+"""Every setting that a study or profile may name: its table, type, range and meaning. Read by the engine, used by the task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kernbench.errors import StudyError, close_match
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        kind: int, float or str.
+        doc: meaning and unit, one line.
+        low: smallest value allowed, for numbers.
+        high: largest value allowed, for numbers.
+        options: values allowed, for text.
+    """
+
+    kind: type
+    doc: str
+    low: float = 0
+    high: float = float("inf")
+    options: tuple[str, ...] = ()
+
+    def checked(self, value: object, where: str) -> Value:
+        """The value in its declared type.
+
+        Args:
+            value: as read from TOML.
+            where: file and key, for the message.
+
+        Raises:
+            StudyError: wrong type, out of range, or not one of the options.
+        """
+        if self.kind is str:
+            if not isinstance(value, str) or (self.options and value not in self.options):
+                wanted = "one of " + ", ".join(map(repr, self.options)) if self.options else "text"
+                hint = close_match(value, self.options) if isinstance(value, str) else ""
+                raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
+            return value
+        right = isinstance(value, int) if self.kind is int else isinstance(value, int | float)
+        if not right or isinstance(value, bool) or not self.low <= value <= self.high:  # type: ignore[operator]
+            span = f">= {self.low:g}" if self.high == float("inf") else f"in [{self.low:g}, {self.high:g}]"
+            raise StudyError(f"{where}: expected {self.kind.__name__} {span}, got {value!r}")
+        return self.kind(value)  # type: ignore[no-any-return]
+
+
+SETTINGS: dict[str, dict[str, Setting]] = {
+    "data": {
+        "population": Setting(str, "bubble radii", options=("monodisperse", "polydisperse")),
+        "train": Setting(int, "training lines", 1),
+        "validation": Setting(int, "validation lines", 1),
+        "test": Setting(int, "test lines", 1),
+        "window": Setting(int, "samples at a random depth of each line; 0 is the whole line", 0, 7800),
+        "noise_percent": Setting(
+            float, "nominal noise level in percent of 9.65 a.u.; 0 is unfiltered and clean", 0, 1000
+        ),
+        "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
+    },
+    "network": {
+        "name": Setting(str, "network", options=("dilated", "shallow")),
+        "kernel_size": Setting(int, "taps per kernel, odd", 1, 65535),
+        "channels": Setting(int, "channels of the hidden layers", 1, 4096),
+        "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),
+        "gain": Setting(str, "start of each layer", options=("unit", "published")),
+    },
+    "training": {
+        "epochs": Setting(int, "passes over the training lines", 1, 10**6),
+        "batch_size": Setting(int, "lines per batch", 1, 65536),
+        "update": Setting(str, "when Adam steps", options=("per-batch", "per-epoch")),
+        "rate": Setting(float, "Adam's learning rate", 1e-8, 10),
+        "decay_epoch": Setting(int, "first epoch at the decayed rate", 1, 10**6),
+        "decay_factor": Setting(float, "factor of the decay", 1e-6, 1),
+        "soft_weight": Setting(float, "weight of the L1 term of the dual loss", 0, 1000),
+        "hard_weight": Setting(float, "weight of the Dice term of the dual loss", 0, 1000),
+        "alpha": Setting(float, "width parameter of the L1 term's Gaussian [1/samples^2]", 1e-6, 100),
+        "validate_every": Setting(int, "epochs between two looks at the validation lines", 1, 10**6),
+    },
+    "evaluation": {
+        "tolerance": Setting(int, "headline tolerance [samples]", 0, 9),
+        "threshold_split": Setting(
+            str, "split on which thresholds are chosen", options=("train", "validation")
+        ),
+    },
+}
+
+AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
+
+
+def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:
+    """Settings of one table, each in its type.
+
+    Args:
+        table: name in SETTINGS.
+        given: keys and values as read from TOML.
+        where: file, for messages.
+
+    Raises:
+        StudyError: unknown key (with a close match), wrong type or range.
+    """
+    known = SETTINGS[table]
+    for key in given:
+        if key not in known:
+            raise StudyError(f"{where}: unknown key {table}.{key}{_offer(table, key, known)}")
+    return {key: known[key].checked(value, f"{where}: {table}.{key}") for key, value in given.items()}
+
+
+def _offer(table: str, key: str, known: Mapping[str, Any]) -> str:
+    hint = close_match(key, known)
+    return hint.replace("'", f"'{table}.", 1) if hint else f"; known: {', '.join(known)}"
+
+
+def axis_home(name: str) -> str | None:
+    """Table of the setting that an axis varies, or None when it must be a hyper-parameter of the family."""
+    for table in AXIS_TABLES:
+        if name in SETTINGS[table]:
+            return table
+    return None

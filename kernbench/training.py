@@ -1,0 +1,265 @@
+"""One training run: the published dual loss, Adam, one update per batch or per epoch, step decay, checkpointed."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kernbench.errors import DivergedError
+from kernbench.ulm.loss import dual_loss
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop between two batches; a checkpoint has been saved."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training lines.
+        batch_size: lines per batch; the last batch may be smaller.
+        update: "per-batch", or "per-epoch": gradients of all batches are summed and one step is taken, as in the
+            code of Blanken et al. (2022).
+        rate: Adam's learning rate.
+        decay_epoch: from this epoch on the rate is multiplied by `decay_factor`.
+        decay_factor: see `decay_epoch`.
+        soft_weight: weight of the L1 term of the dual loss.
+        hard_weight: weight of the Dice term.
+        alpha: width parameter of the Gaussian of the L1 term [1/samples^2].
+        validate_every: epochs between two looks at the validation lines; the last epoch is always looked at.
+    """
+
+    epochs: int
+    batch_size: int
+    update: str
+    rate: float
+    decay_epoch: int
+    decay_factor: float
+    soft_weight: float
+    hard_weight: float
+    alpha: float
+    validate_every: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the learning curve; losses are means over batches before the update, F1 is None between looks."""
+
+    epoch: int
+    train_loss: float
+    soft: float
+    hard: float
+    val_loss: float | None
+    val_f1: float | None
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Training lines on the device.
+
+    Attributes:
+        voltage: (N, L) float32 a.u.
+        counts: (N, L) float32 bubbles per sample.
+        renew: None, or a function of a seeded generator that gives the voltage with fresh noise for one epoch.
+    """
+
+    voltage: Tensor
+    counts: Tensor
+    renew: Callable[[torch.Generator], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the loop tells, asks and hands over while it runs.
+
+    Attributes:
+        validate: network in evaluation mode -> (loss, F1) on the validation lines.
+        on_epoch: called with each finished row of the curve.
+        stop: asked between batches; true saves a checkpoint and raises Interrupted.
+        save: keeps a checkpoint state; called at most every `save_seconds`.
+        save_seconds: seconds between two checkpoints.
+    """
+
+    validate: Callable[[nn.Module], tuple[float, float]]
+    on_epoch: Callable[[Epoch], None] = lambda _row: None
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[dict[str, Any]], None] | None = None
+    save_seconds: float = 20.0
+
+
+@dataclass(eq=False)
+class Run:
+    """Everything that changes while a network is trained, so that a checkpoint is one call."""
+
+    network: nn.Module
+    settings: Settings
+    generator: torch.Generator
+    epoch: int = 0
+    seconds: float = 0.0
+    curve: list[Epoch] = field(default_factory=list)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    scheduler: torch.optim.lr_scheduler.LRScheduler = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Adam with default betas and eps, no weight decay, as published."""
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.rate)
+        self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
+            self.optimizer, [self.settings.decay_epoch], self.settings.decay_factor
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Checkpoint content after `epoch` finished epochs; loads under weights_only."""
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "curve": [asdict(row) for row in self.curve],
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "order": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint of the same settings."""
+        self.epoch = state["epoch"]
+        self.seconds = state["seconds"]
+        self.curve = [Epoch(**row) for row in state["curve"]]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.generator.set_state(state["order"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def train(
+    network: nn.Module,
+    data: TrainingData,
+    settings: Settings,
+    hooks: Hooks,
+    *,
+    order_seed: int,
+    resume: dict[str, Any] | None = None,
+) -> list[Epoch]:
+    """Train a network in place and leave it in evaluation mode.
+
+    Args:
+        network: (N, 1, L) -> (N, 1, L), on the device of the data.
+        data: training lines.
+        settings: see Settings.
+        hooks: see Hooks; restored epochs are told again by `on_epoch`.
+        order_seed: seed of the batch order and of fresh noise.
+        resume: checkpoint state to go on from.
+
+    Returns:
+        The learning curve, one row per epoch.
+
+    Raises:
+        DivergedError: a loss was NaN or infinite; its `curve` attribute keeps the curve up to there.
+        Interrupted: `hooks.stop()` was true.
+    """
+    run = Run(network, settings, torch.Generator().manual_seed(order_seed))
+    if resume is not None:
+        run.restore(resume)
+    for row in run.curve:
+        hooks.on_epoch(row)
+    last_save = time.monotonic()
+    while run.epoch < settings.epochs:
+        row = _epoch(run, data, hooks)
+        run.curve.append(row)
+        hooks.on_epoch(row)
+        if hooks.save is not None and time.monotonic() - last_save >= hooks.save_seconds:
+            hooks.save(run.state())
+            last_save = time.monotonic()
+    network.eval()
+    return run.curve
+
+
+def _epoch(run: Run, data: TrainingData, hooks: Hooks) -> Epoch:
+    started = time.monotonic()
+    rate = run.optimizer.param_groups[0]["lr"]
+    loss, soft, hard = _pass(run, data, hooks)
+    if not math.isfinite(loss):
+        raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
+    run.scheduler.step()
+    look = (run.epoch + 1) % run.settings.validate_every == 0 or run.epoch + 1 == run.settings.epochs
+    val_loss, val_f1 = _look(run, hooks) if look else (None, None)
+    run.epoch += 1
+    run.seconds += time.monotonic() - started
+    return Epoch(run.epoch - 1, loss, soft, hard, val_loss, val_f1, rate, run.seconds)
+
+
+def _pass(run: Run, data: TrainingData, hooks: Hooks) -> list[float]:
+    """One pass over the training lines; mean loss, soft and hard term of its batches."""
+    # A stop in the middle of an epoch goes back to its start, so a resumed run draws the same batches.
+    start = copy.deepcopy(run.state()) if hooks.save is not None else None
+    voltage = data.voltage if data.renew is None else data.renew(run.generator)
+    per_batch = run.settings.update == "per-batch"
+    sums = torch.zeros(3, dtype=torch.float64, device=voltage.device)
+    batches = 0
+    run.network.train()
+    run.optimizer.zero_grad()
+    for rows in _batches(len(voltage), run):
+        if hooks.stop():
+            if hooks.save is not None and start is not None:
+                hooks.save(start)
+            raise Interrupted(f"stopped in epoch {run.epoch}")
+        chosen = rows.to(voltage.device)
+        sums += _backward(run, voltage[chosen], data.counts[chosen])
+        batches += 1
+        if per_batch:
+            _step(run)
+    if not per_batch:
+        _step(run)
+    # One copy to the host an epoch: NaN and infinity survive a sum, so nothing is missed.
+    return [float(value) for value in (sums / batches).tolist()]
+
+
+def _batches(lines: int, run: Run) -> Iterator[Tensor]:
+    order = torch.randperm(lines, generator=run.generator)
+    yield from order.split(run.settings.batch_size)
+
+
+def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:
+    settings = run.settings
+    output = run.network(voltage.unsqueeze(1))
+    loss, soft, hard = dual_loss(
+        output, counts.unsqueeze(1), settings.soft_weight, settings.hard_weight, settings.alpha
+    )
+    loss.backward()
+    return torch.stack([loss, soft, hard]).detach().to(torch.float64)
+
+
+def _step(run: Run) -> None:
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    for module in run.network.modules():
+        constrain = getattr(module, "constrain_", None)
+        if callable(constrain):
+            constrain()
+
+
+def _look(run: Run, hooks: Hooks) -> tuple[float, float]:
+    run.network.eval()
+    loss, f1 = hooks.validate(run.network)
+    if not math.isfinite(loss):
+        raise _diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
+    return loss, f1
+
+
+def _diverged(run: Run, message: str) -> DivergedError:
+    error = DivergedError(message)
+    error.curve = list(run.curve)
+    return error

@@ -1,0 +1,211 @@
+"""Entries of the data cache: folders of arrays that are either whole and checked, or not there.
+
+An entry is written under another name and renamed when it is complete; a lock file beside it lets one process work
+while others wait. The system drops the lock of a process that dies, so whatever unfinished folder is found while
+holding the lock is stale.
+"""
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernbench.errors import DataError
+
+MANIFEST = "manifest.json"
+Array = npt.NDArray[Any]  # voltage and counts differ in type
+Facts = dict[str, Any]  # JSON
+
+# Some network file systems have no locks: there every process writes its own copy and the first rename wins.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class Damaged(Exception):  # noqa: N818  a finding about an entry, not yet an error
+    """An entry that is there but cannot be used; the message says why."""
+
+
+def cache_folder() -> Path:
+    """Folder of simulated data: KERNBENCH_CACHE, or `kernbench` in the user's cache folder. It need not exist."""
+    if chosen := os.environ.get("KERNBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "kernbench"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"
+
+
+def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
+    """Arrays (memory-mapped, read-only) and facts of an entry, or None where there is none.
+
+    Checksums are computed once per process, and again when a file's size or time of change differs.
+
+    Raises:
+        Damaged: a file is missing, cut or changed.
+    """
+    if not folder.is_dir():
+        return None
+    manifest = _read_manifest(folder)
+    arrays = {}
+    for name, expected in manifest["files"].items():
+        _check_file(folder / name, expected)
+        try:
+            arrays[Path(name).stem] = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise Damaged(f"{name} cannot be read: {error}") from error
+    return arrays, manifest["facts"]
+
+
+def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None:
+    """Write an entry, replacing a damaged one; call with `locked`.
+
+    Raises:
+        DataError: the folder cannot be written, or the disk is full.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    with _explained():
+        try:
+            partial.mkdir(parents=True)
+            for name, array in arrays.items():
+                np.save(partial / f"{name}.npy", array, allow_pickle=False)
+            _write_manifest(partial, facts)
+            _publish(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of an entry, waiting for whoever has it; removes unfinished folders that nobody works on.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        with _explained():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            handle = stack.enter_context(_lock_file(folder).open("a"))
+            if _flock(handle, fcntl.LOCK_EX):
+                _remove_partials(folder)
+            _remove_stale(folder.parent.parent)
+        yield
+
+
+def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
+    """Raise Damaged unless the file has the size and checksum of the manifest."""
+    try:
+        found = path.stat()
+        if found.st_size != expected["bytes"]:
+            raise Damaged(f"{path.name} has {found.st_size} bytes, expected {expected['bytes']}")
+        if _checksum(path, found.st_size, found.st_mtime_ns, found.st_ino) != expected["sha256"]:
+            raise Damaged(f"{path.name} has another checksum")
+    except OSError as error:
+        raise Damaged(f"{path.name}: {error.strerror}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _checksum(path: Path, size: int, changed_ns: int, inode: int) -> str:  # noqa: ARG001  what marks a change
+    """SHA-256 of a file, once per state of the file."""
+    return sha256_of(path)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical(facts: Facts) -> str:
+    """JSON text that depends on the content only."""
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _read_manifest(folder: Path) -> Facts:
+    """Manifest of an entry, whole and unchanged."""
+    try:
+        manifest: Facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        seal = manifest.pop("sha256")
+        intact = seal == hashlib.sha256(canonical(manifest).encode()).hexdigest()
+    except OSError as error:
+        raise Damaged(f"{MANIFEST}: {error.strerror}") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise Damaged(f"{MANIFEST} is cut or not a manifest") from error
+    if not intact:
+        raise Damaged(f"{MANIFEST} was changed")
+    return manifest
+
+
+def _write_manifest(folder: Path, facts: Facts) -> None:
+    """Manifest with the checksums of all files, sealed with its own."""
+    paths = sorted(folder.glob("*.npy"))
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
+    manifest = {"facts": facts, "files": files}
+    seal = hashlib.sha256(canonical(manifest).encode()).hexdigest()
+    text = json.dumps(manifest | {"sha256": seal}, indent=1, sort_keys=True)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    """Give a complete folder its name; what was there (damaged) goes."""
+    if folder.exists():
+        aside = partial.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        partial.rename(folder)
+    except OSError as error:
+        # Without locks another process may have come first; its copy is as good.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _flock(handle: IO[str], operation: int) -> bool:
+    """Take a lock; False where the file system has none."""
+    try:
+        fcntl.flock(handle, operation)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True
+
+
+def _remove_partials(folder: Path) -> None:
+    """Remove unfinished versions of an entry whose lock we hold."""
+    for partial in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_stale(root: Path) -> None:
+    """Remove unfinished folders of all entries that no living process has locked."""
+    for partial in root.glob("*/.*.partial"):
+        folder = partial.with_name(partial.name.split(".")[1])
+        with contextlib.suppress(OSError), _lock_file(folder).open("a") as handle:
+            if _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _remove_partials(folder)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a failure of the file system into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write simulated data in {cache_folder()}: {error.strerror or error}. "
+            "Set KERNBENCH_CACHE to a folder that can be written and has room."
+        ) from error

@@ -1,0 +1,134 @@
+"""Synthetic runs: a factory with plausible numbers, artifacts and failures; nothing is trained."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.engine.records import LineInfo, Run, Scores
+
+TOLERANCES = np.arange(10)
+ENVIRONMENT = {"python": "3.11.9", "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "cpu": "Test CPU", "threads": 1}
+
+
+def make_scores(rng, lines, quality, difficulty):
+    """Counts of `lines` lines whose F1 at tolerance 4 is near `quality`."""
+    truths = rng.integers(5, 250, lines)
+    share = np.clip(quality * (1 - 0.25 * difficulty) + rng.normal(0, 0.02, lines), 0.01, 0.99)
+    growth = (1 - np.exp(-(TOLERANCES + 0.7) / 1.6))[:, None] / (1 - np.exp(-4.7 / 1.6))
+    tp = np.minimum(np.rint(truths * share * growth).astype(int), truths)
+    fp = np.rint(truths * (1 - np.minimum(share * growth, 1))).astype(int)
+    return Scores(TOLERANCES, tp, fp, truths - tp, np.full(10, 0.2))
+
+
+def write_artifacts(folder, kernel_size, rng, epochs=30):
+    """cell.npz and curve.csv as a cell leaves them."""
+    lags = np.arange(kernel_size) - kernel_size // 2
+    content = {"rate_hz": np.array(62.5e6)}
+    for layer in range(4):
+        width, frequency = rng.uniform(4, 12, (16, 1)), rng.uniform(0.01, 0.06, (16, 1))
+        content[f"kernel_start_{layer}"] = rng.normal(0, 0.05, (16, kernel_size))
+        kernels = np.exp(-(lags**2) / (2 * width**2)) * np.cos(
+            2 * np.pi * frequency * lags + rng.uniform(0, 6, (16, 1))
+        )
+        content[f"kernel_{layer}"] = kernels * rng.uniform(0.1, 0.4, (16, 1))
+        spectrum = layer_spectrum(content[f"kernel_{layer}"])
+        content[f"spectrum_{layer}"], content["frequency"] = spectrum.power, spectrum.frequency
+    counts = rng.poisson(0.06, 2048)
+    burst = np.exp(-((np.arange(150) - 83) ** 2) / 800) * np.cos(2 * np.pi * 1.7 / 62.5 * np.arange(150))
+    content |= {
+        "example_voltage": np.convolve(counts, burst)[:2048],
+        "example_counts": counts,
+        "example_prediction": np.convolve(counts, [0.2, 0.5, 0.2], "same") + rng.normal(0, 0.03, 2048),
+        "example_start": np.array(3000),
+    }
+    np.savez(folder / "cell.npz", **content)
+    with (folder / "curve.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "train_loss", "soft", "hard", "val_loss", "val_f1", "rate", "seconds"])
+        for epoch in range(1, epochs + 1):
+            loss = 0.6 + 2 * np.exp(-epoch / 8)
+            checked = [loss + 0.1, 0.8 * (1 - np.exp(-epoch / 8))] if epoch % 2 == 0 else ["", ""]
+            writer.writerow([epoch, loss, 0.4 * loss, 0.4, *checked, 5e-3 if epoch < 24 else 5e-4, epoch * 0.7])
+    return {name: folder / name for name in ("cell.npz", "curve.csv")}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Factory: make_run(family="siren", kernel_size=65, seed=0, quality=0.8, status="ok", artifacts=False, **fields)."""
+
+    def make(
+        family="siren",
+        kernel_size=65,
+        seed=0,
+        quality=0.8,
+        status="ok",
+        lines=64,
+        artifacts=False,
+        params=None,
+        base="k_sweep.v1.quick",
+        **fields,
+    ):
+        params = {"kernel_size": kernel_size, "seed": seed} if params is None else params
+        cell = ",".join(f"{name}={params[name]}" for name in sorted(params))
+        shared = np.random.default_rng(99)
+        bubbles, pressure = shared.integers(10, 1000, lines), shared.uniform(5e3, 250e3, lines)
+        difficulty = bubbles / 1000 - 0.3 * (pressure / 250e3)
+        rng = np.random.default_rng([seed, kernel_size or 1, len(family)])
+        scores, info, files = {}, None, {}
+        if status == "ok":
+            scores = {
+                "validation": make_scores(rng, 32, quality, difficulty[:32].mean()),
+                "test": make_scores(rng, lines, quality, difficulty),
+            }
+            comb = 1 - 0.88 * np.exp(-TOLERANCES / 5.0)
+            info = LineInfo(bubbles, pressure, comb, 0.75 * comb)
+        if artifacts:
+            folder = tmp_path / f"artifacts-{family.encode().hex()[:20]}-{kernel_size}-{seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            files = write_artifacts(folder, kernel_size or 65, rng)
+        run = Run(
+            study=f"{base}/{family}",
+            base=base,
+            family=family,
+            cell=cell,
+            params=params,
+            status=status,
+            digest="0123456789ab",
+            data_digest="ba9876543210",
+            message="" if status == "ok" else f"it was {status}",
+            tolerance=4,
+            threshold=0.2 if status == "ok" else None,
+            n_params=4321,
+            params_kernel=4000,
+            flops=2.5e8 * (kernel_size or 65),
+            latency_ms=12.5,
+            peak_memory_mb=210.0,
+            seconds=47.0 + seed,
+            epochs=60,
+            plugin="kernbench 0.1.0",
+            kernbench_version="0.1.0",
+            device="cpu",
+            environment=ENVIRONMENT,
+            started="2026-07-01T12:00:00+00:00",
+            scores=scores,
+            lines=info,
+            artifacts=files,
+        )
+        return dataclasses.replace(run, **fields)
+
+    return make
+
+
+@pytest.fixture
+def sweep(make_run):
+    """Two families over four kernel sizes, one cell diverged, one failed."""
+    quality = {"siren": (0.2, 0.73, 0.70, 0.66), "discrete": (0.22, 0.80, 0.79, 0.75)}
+    runs = [
+        make_run(family, size, quality=quality[family][place])
+        for family in quality
+        for place, size in enumerate((17, 65, 129, 257))
+    ]
+    return [*runs, make_run("gaussian", 17, status="diverged"), make_run("gaussian", 65, status="oom")]
