@@ -1,30 +1,13 @@
 """The checks that any kernel family must pass, each with a short stable name; run by `kernbench check`."""
 
-import copy
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from kernbench.errors import KernbenchError, PluginError
-from kernbench.kernels.base import KernelModule, KernelSpec
+from kernbench.kernels.checks import CHECKS, ESSENTIAL, Finding
 from kernbench.kernels.family import KernelFamily, first_line
-from kernbench.kernels.gain import calibrate
-from kernbench.kernels.layer import KernelConv
-from kernbench.kernels.space import Choice, Value
 
-_BASE = KernelSpec(4, 3, kernel_size=17)
-_SPECS = {
-    "4 x 3 channels": _BASE,
-    "one input channel": KernelSpec(4, 1, kernel_size=17),
-    "2 groups": KernelSpec(4, 4, groups=2, kernel_size=9),
-    "dilation 4": KernelSpec(2, 2, kernel_size=9, dilation=4),
-    "causal": KernelSpec(2, 2, kernel_size=9, side="causal"),
-}
-_KERNEL_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 64, 65, 131)
 _SEED = 20220101
 
 
@@ -43,10 +26,6 @@ class CheckResult:
     detail: str
 
 
-class _Broken(Exception):  # noqa: N818  # not an error of ours: a finding
-    """A check that failed; the message is the finding."""
-
-
 def check_family(family: KernelFamily) -> list[CheckResult]:
     """Check a kernel family against the contract.
 
@@ -60,11 +39,10 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
     """
     results = []
     with torch.random.fork_rng(devices=[]):
-        for name, (check, essential) in CHECKS.items():
+        for name, check in CHECKS.items():
             torch.manual_seed(_SEED)
-            result = _run(name, check, family)
-            results.append(result)
-            if essential and not result.passed:
+            results.append(_run(name, check, family))
+            if name in ESSENTIAL and not results[-1].passed:
                 break
     return results
 
@@ -72,316 +50,7 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
 def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> CheckResult:
     try:
         return CheckResult(name, True, check(family))
-    except _Broken as finding:
+    except Finding as finding:
         return CheckResult(name, False, str(finding))
     except (Exception, SystemExit) as error:  # whatever a plugin does is a finding about the plugin
         return CheckResult(name, False, first_line(error))
-
-
-def _build(family: KernelFamily) -> str:
-    for where, spec in _SPECS.items():
-        try:
-            family.build(spec)
-        except KernbenchError as error:
-            raise _Broken(f"{where}: {error}") from error
-    return f"built for {', '.join(_SPECS)}"
-
-
-def _shape(family: KernelFamily) -> str:
-    for where, spec in _SPECS.items():
-        kernel = _kernel(family.build(spec))
-        if not isinstance(kernel, Tensor) or tuple(kernel.shape) != spec.shape:
-            got = tuple(kernel.shape) if isinstance(kernel, Tensor) else type(kernel).__name__
-            raise _Broken(
-                f"{where}: expected {spec.shape}, got {got}; forward(grid) must return "
-                "(out_channels, in_channels // groups, K)"
-            )
-    return "exactly (out_channels, in_channels // groups, K)"
-
-
-def _finite(family: KernelFamily) -> str:
-    for where, spec in _SPECS.items():
-        bad = int((~torch.isfinite(_kernel(family.build(spec)))).sum())
-        if bad:
-            raise _Broken(f"{where}: {bad} taps are NaN or infinite")
-    for hyper in _other_hypers(family):
-        if not torch.isfinite(_kernel(family.build(_BASE, hyper))).all():
-            raise _Broken(f"with {hyper} some taps are NaN or infinite")
-    return "no NaN, no infinity"
-
-
-class _DtypeWatch(TorchFunctionMode):
-    """Notes every half-precision tensor that a torch call gives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # torch's protocol
-        """Call through and look at the result."""
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.dtype in (torch.float16, torch.bfloat16):
-            self.found.add(f"{getattr(func, '__name__', func)} gave {result.dtype}")
-        return result
-
-
-def _precision(family: KernelFamily) -> str:
-    module = family.build(_BASE)
-    with _DtypeWatch() as watch:
-        kernel = _kernel(module)
-    if watch.found:
-        raise _Broken(f"half precision inside: {'; '.join(sorted(watch.found))}")
-    if kernel.dtype != torch.float32:
-        raise _Broken(f"float32 lags and parameters gave a kernel in {kernel.dtype}")
-    return "float32 throughout"
-
-
-def _alive(family: KernelFamily) -> str:
-    for where, spec in _SPECS.items():
-        if not _kernel(family.build(spec)).detach().abs().max() > 0:
-            raise _Broken(f"{where}: the kernel starts with all taps 0")
-    return "some taps are not 0"
-
-
-def _stateless_forward(family: KernelFamily) -> str:
-    module = family.build(_BASE)
-    grid = _BASE.grid()
-    before, lags = _state(module), grid.lags.clone()
-    module(grid)
-    after = _state(module)
-    changed = sorted(key for key in {*before, *after} if not _same(before.get(key), after.get(key)))
-    if changed:
-        raise _Broken(f"forward creates or changes {', '.join(changed)}; decide everything in __init__")
-    if not torch.equal(lags, grid.lags):
-        raise _Broken("forward changes grid.lags in place")
-    return "forward changes nothing"
-
-
-def _state(module: nn.Module) -> dict[str, object]:
-    """Every attribute of every submodule; tensors as copies."""
-    found: dict[str, object] = {}
-    for prefix, part in module.named_modules():
-        plain = {key: value for key, value in vars(part).items() if not isinstance(value, dict)}
-        for key, value in {**plain, **part._parameters, **part._buffers}.items():
-            found[f"{prefix}.{key}".lstrip(".")] = value.detach().clone() if isinstance(value, Tensor) else value
-    return found
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return torch.equal(one, other)
-    return one is other
-
-
-def _param_count(family: KernelFamily) -> str:
-    for where, spec in _SPECS.items():
-        for hyper in ({}, *_other_hypers(family)):
-            numel = sum(p.numel() for p in family.build(spec, hyper).parameters() if p.requires_grad)
-            declared = family.param_count(spec, hyper)
-            if declared != numel:
-                raise _Broken(f"{where}, {hyper or 'defaults'}: param_count says {declared}, the module has {numel}")
-    closed = getattr(family.load(), "param_count", None) is not None
-    return "closed form agrees" if closed else "no closed form: counted by construction"
-
-
-def _gradient(family: KernelFamily) -> str:
-    answers = [_gradient_with(family, hyper) for hyper in ({}, *_other_hypers(family))]
-    return answers[0]
-
-
-def _gradient_with(family: KernelFamily, hyper: dict[str, Value]) -> str:
-    module = family.build(_BASE, hyper)
-    target = torch.randn(_BASE.shape)
-    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if not parameters:
-        return "no parameters"
-    optimizer = torch.optim.SGD(parameters.values(), lr=1e-3)
-    for step in range(2):  # after one step: an output layer may start at 0 and shut the others off
-        optimizer.zero_grad()
-        (_kernel(module) - target).square().sum().backward()
-        if step == 0:
-            optimizer.step()
-    dead = [name for name, p in parameters.items() if p.grad is None or not p.grad.abs().max() > 0]
-    if dead:
-        raise _Broken(f"no gradient reaches {', '.join(dead)} after one step, with {hyper or 'the defaults'}")
-    return f"reaches all {len(parameters)} parameters"
-
-
-def _gain(family: KernelFamily) -> str:
-    layer = KernelConv(family.build(_BASE), _BASE)
-    raw = calibrate(layer)
-    if abs(layer.gain - 1) > 1e-5:
-        raise _Broken(f"gain after calibration: expected 1, got {layer.gain:.7g}")
-    how = "an amplitude per output channel" if layer.amplitude is not None else "scale_"
-    return f"{raw:.4g} before, 1 after calibration by {how}"
-
-
-def _determinism(family: KernelFamily) -> str:
-    kernels = []
-    for _ in range(2):
-        torch.manual_seed(_SEED)
-        module = family.build(_BASE)
-        before = torch.get_rng_state()
-        kernels += [_kernel(module), _kernel(module)]
-        if not torch.equal(before, torch.get_rng_state()):
-            raise _Broken("forward draws random numbers")
-    if not all(torch.equal(kernels[0], other) for other in kernels[1:]):
-        raise _Broken("the same seed gives different kernels; draw only from torch's global generator")
-    return "same seed, same bits"
-
-
-def _dtype(family: KernelFamily) -> str:
-    module = family.build(_BASE)
-    single = _kernel(module).detach().clone()
-    double = module.double()(_BASE.grid(dtype=torch.float64)).detach()
-    if double.dtype != torch.float64:
-        raise _Broken(f"after .double() float64 lags gave a kernel in {double.dtype}")
-    error = _relative(single.double(), double)
-    if error > 1e-3:
-        raise _Broken(f"float32 and float64 kernels differ by {error:.1e} of the largest tap")
-    if not torch.equal(_kernel(module.float()).detach(), single):
-        raise _Broken("the kernel after .double().float() is another one")
-    return f"float32 and float64 agree to {error:.0e}"
-
-
-def _device(family: KernelFamily) -> str:
-    if not torch.cuda.is_available():
-        return "no accelerator here: not tried"
-    module = family.build(_BASE)
-    here = _kernel(module).detach().clone()
-    there = module.to("cuda")(_BASE.grid(device="cuda")).detach()
-    if there.device.type != "cuda" or _relative(there.cpu(), here) > 1e-3:
-        raise _Broken(f"kernel on {there.device} differs from the one on the CPU")
-    return "same kernel on the accelerator"
-
-
-def _state_dict(family: KernelFamily) -> str:
-    module = family.build(_BASE)
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    other = family.build(_BASE)
-    other.load_state_dict(state)
-    if not torch.equal(_kernel(module), _kernel(other)):
-        raise _Broken("a kernel loaded from the state dict differs from the one saved: something is not stored")
-    others = list(_other_hypers(family))
-    for hyper in others:
-        different = family.build(_BASE, hyper)
-        if not _refuses(different, state) and not torch.equal(_kernel(different), _kernel(module)):
-            raise _Broken(f"weights load into a module with {hyper} without a word: hyper-parameters are not stored")
-    return "same kernel after save and load" + ("; other hyper-parameters are refused" if others else "")
-
-
-def _refuses(module: nn.Module, state: dict[str, Tensor]) -> bool:
-    try:
-        module.load_state_dict(state)
-    except (KernbenchError, RuntimeError):
-        return True
-    return False
-
-
-def _every_k(family: KernelFamily) -> str:
-    refused = []
-    for kernel_size in _KERNEL_SIZES:
-        spec = replace(_BASE, kernel_size=kernel_size, extent=0.0)
-        try:
-            kernel = _kernel(family.build(spec))
-        except PluginError as error:  # its __init__ raised: fine if it meant to
-            if not isinstance(error.__cause__, ValueError):
-                raise
-            refused.append(kernel_size)
-            continue
-        except KernbenchError:
-            refused.append(kernel_size)
-            continue
-        if tuple(kernel.shape) != spec.shape or not torch.isfinite(kernel).all():
-            raise _Broken(f"K = {kernel_size}: expected {spec.shape}, finite; got {tuple(kernel.shape)}")
-    answer = f"exact for K = {', '.join(str(k) for k in _KERNEL_SIZES if k not in refused)}"
-    return answer + (f"; refuses K = {', '.join(map(str, refused))}" if refused else "")
-
-
-def _deepcopy(family: KernelFamily) -> str:
-    module = family.build(_BASE)
-    twin = copy.deepcopy(module)
-    before = _kernel(module).detach().clone()
-    if not torch.equal(_kernel(twin), before):
-        raise _Broken("a deep copy makes another kernel")
-    _move(twin)
-    if not torch.equal(_kernel(module), before):
-        raise _Broken("a deep copy shares parameters with the original")
-    return "a copy is equal and independent"
-
-
-def _cache(family: KernelFamily) -> str:
-    layer = KernelConv(family.build(_BASE), _BASE).eval()
-    with torch.no_grad():
-        before = layer.kernel()
-        if layer.kernel() is not before:
-            raise _Broken("the kernel is made again although nothing changed: forward changes a parameter or buffer")
-        before = before.clone()
-        _move(layer.kernel_module)
-        if torch.equal(layer.kernel(), before) and any(True for _ in layer.kernel_module.parameters()):
-            raise _Broken("the kernel in eval mode does not follow a step of its parameters")
-    return "kept in eval mode until a parameter changes"
-
-
-def _lags(family: KernelFamily) -> str:
-    layer = KernelConv(family.build(_BASE).double(), _BASE)
-    try:
-        coarse = layer.kernel(_BASE.grid(dtype=torch.float64)).detach()
-        fine = layer.kernel(_BASE.grid(refine=2, dtype=torch.float64)).detach()
-    except Exception as error:
-        return f"not defined between its taps ({first_line(error)}): no change of sampling rate"
-    difference = _relative(2 * fine[..., ::2], coarse)
-    if difference > 1e-9:
-        return f"own rule between taps: at half the spacing the common taps differ by {difference:.1e}"
-    return "at half the spacing the common taps agree: a function of the lag in samples"
-
-
-def _kernel(module: KernelModule) -> Tensor:
-    kernel: Tensor = module(module.spec.grid())
-    return kernel
-
-
-def _move(module: nn.Module) -> None:
-    """An in-place change of every parameter, as an optimizer makes it."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.1 * (1 + parameter.abs()))
-
-
-def _relative(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max())
-
-
-def _other_hypers(family: KernelFamily) -> Iterator[dict[str, Value]]:
-    """For each hyper-parameter, the defaults with that one changed."""
-    for name, parameter in family.parameters.items():
-        default = parameter.start
-        if isinstance(parameter, Choice):
-            values: tuple[Value, ...] = parameter.options
-        else:
-            values = (parameter.low, parameter.high)
-        yield from ({name: value} for value in values if value != default)
-
-
-CHECKS: dict[str, tuple[Callable[[KernelFamily], str], bool]] = {
-    "build": (_build, True),
-    "shape": (_shape, True),
-    "finite": (_finite, True),
-    "precision": (_precision, False),
-    "alive": (_alive, True),
-    "stateless-forward": (_stateless_forward, True),
-    "param-count": (_param_count, False),
-    "gradient": (_gradient, False),
-    "gain": (_gain, False),
-    "determinism": (_determinism, False),
-    "dtype": (_dtype, False),
-    "device": (_device, False),
-    "state-dict": (_state_dict, False),
-    "every-k": (_every_k, False),
-    "deepcopy": (_deepcopy, False),
-    "cache": (_cache, False),
-    "lags": (_lags, False),
-}

@@ -94,6 +94,11 @@ class KernelConv(nn.Module):
         output = convolve(signal, self.kernel(), self.spec.dilation, self.spec.groups, self.backend)
         return output if self.bias is None else output + self.bias[:, None]
 
+    def extra_repr(self) -> str:
+        """Sizes, for printing the module."""
+        spec = self.spec
+        return f"{spec.in_channels} -> {spec.out_channels}, K = {spec.kernel_size}, dilation = {spec.dilation}"
+
     def checked_kernel(self) -> Tensor:
         """The training-grid kernel without gradients, after the full check of the plugin's output.
 

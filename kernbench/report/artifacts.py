@@ -3,6 +3,7 @@
 import csv
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,12 @@ def load_arrays(path: Path) -> CellArrays:
     try:
         with np.load(path, allow_pickle=False) as stored:
             content = {name: np.asarray(stored[name], np.float64) for name in stored.files}
-        layers = sum(name.startswith("spectrum_") for name in content)
-        starts = [content[f"kernel_start_{i}"] for i in range(layers) if f"kernel_start_{i}" in content]
+        starts = _by_layer(content, "kernel_start")
+        kernels = _by_layer(content, "kernel")
         return CellArrays(
-            kernels=[content[f"kernel_{i}"] for i in range(layers)],
-            starts=starts if len(starts) == layers else [],
-            spectra=[content[f"spectrum_{i}"] for i in range(layers)],
+            kernels=kernels,
+            starts=starts if len(starts) == len(kernels) else [],
+            spectra=[content[f"spectrum_{layer}"] for layer in range(len(kernels))],
             frequency=content["frequency"],
             voltage=content["example_voltage"].ravel(),
             counts=content["example_counts"].ravel(),
@@ -87,6 +88,14 @@ def load_arrays(path: Path) -> CellArrays:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     except KeyError as error:
         raise DataError(f"{path.name} lacks the array {error}") from error
+
+
+def _by_layer(content: Mapping[str, Floats], prefix: str) -> list[Floats]:
+    """Arrays `prefix_0`, `prefix_1`, ... as far as they go."""
+    found: list[Floats] = []
+    while f"{prefix}_{len(found)}" in content:
+        found.append(content[f"{prefix}_{len(found)}"])
+    return found
 
 
 def _number(text: str | None) -> float:

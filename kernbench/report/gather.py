@@ -261,7 +261,7 @@ def tolerance_place(scores: Scores, tolerance: int) -> int:
 
 def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
     axis, others = _axes(runs)
-    tolerance = runs[0].tolerance
+    tolerance = next((run.tolerance for run in runs if run.status == OK), runs[0].tolerance)
     mixed_data = len({run.data_digest for run in runs if run.status == OK}) > 1
     keys: dict[str, list[Run]] = {}
     for run in runs:

@@ -151,17 +151,19 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
 def _mixed_versions(runs: Sequence[Run]) -> list[str]:
     found = []
     for family in sorted({run.family for run in runs}):
-        versions = sorted({run.plugin for run in runs if run.family == family})
+        versions = sorted({run.plugin for run in runs if run.family == family and run.plugin})
         if len(versions) > 1:
             found.append(f"{family} was run with several versions of its plugin: {', '.join(versions)}.")
-    versions = sorted({run.kernbench_version for run in runs})
+    versions = sorted({run.kernbench_version for run in runs if run.kernbench_version})
     if len(versions) > 1:
         found.append(f"Cells were run with several versions of kernbench: {', '.join(versions)}.")
     return found
 
 
 def _mixed_environments(runs: Sequence[Run]) -> list[str]:
-    differing = environment_differences([{**run.environment, "device": run.device} for run in runs])
+    # A cell that failed before it started has no environment.
+    known = [{**run.environment, "device": run.device} for run in runs if run.environment]
+    differing = environment_differences(known)
     if not differing:
         return []
     parts = "; ".join(f"{name}: {', '.join(values)}" for name, values in differing.items())

@@ -178,10 +178,10 @@ def test_full_disk_leaves_nothing_behind(monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache.np, "save", full)
-    with pytest.raises(DataError, match="No space left"):
-        load_split(SMALL, "train")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.np, "save", full)
+        with pytest.raises(DataError, match="No space left"):
+            load_split(SMALL, "train")
     assert not list(cache_folder().glob("lines/*/*.npy"))
     assert not list(cache_folder().glob("lines/*/.*.partial"))
 
@@ -219,10 +219,10 @@ def test_interrupted_simulation_leaves_nothing(monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset, "simulate_lines", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        load_split(SMALL, "train")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "simulate_lines", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load_split(SMALL, "train")
     assert not describe_cache()
     assert load_split(SMALL, "train").voltage.shape == (3, 256)
 

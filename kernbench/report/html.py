@@ -1,0 +1,293 @@
+"""The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from kernbench.engine.records import Run
+from kernbench.errors import DataError, StorageError
+from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
+from kernbench.report.figures import example_figure, kernel_figure
+from kernbench.report.gather import Comparison, Point, comparisons
+from kernbench.report.narrative import cautions, flatten, headline, interval_text
+from kernbench.report.style import as_svg, save
+from kernbench.report.sweeps import density_figure, learning_figure, sweep_figure, tolerance_figure, violin_figure
+from kernbench.report.tables import write_tables
+
+PAGE = "report.html"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page holds it.
+
+    Attributes:
+        data: `data:` address of the SVG.
+        caption: what it shows and how to read it.
+        file: path of the SVG relative to the page.
+    """
+
+    data: str
+    caption: str
+    file: str
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One comparison as the page shows it.
+
+    Attributes:
+        comparison: its numbers.
+        anchor: name within the page.
+        headline: findings.
+        cautions: what stands against them, files that could not be read included.
+        rows: cells of the summary table, formatted.
+        pictures: figures of the comparison.
+        details: title -> figures of single cells.
+        environments: name -> value in each environment.
+        environment_cells: cells that ran in each environment.
+    """
+
+    comparison: Comparison
+    anchor: str
+    headline: list[str]
+    cautions: list[str]
+    rows: list[dict[str, str]]
+    pictures: list[Picture]
+    details: dict[str, list[Picture]]
+    environments: dict[str, list[str]]
+    environment_cells: list[int]
+
+
+@dataclass
+class _Folder:
+    """Where the report goes, and the files that could not be read on the way."""
+
+    root: Path
+    unreadable: list[str] = field(default_factory=list)
+
+
+def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
+    """Write page, tables and figures.
+
+    Args:
+        runs: cells, finished or not; those of one study file, version and profile are compared.
+        out_dir: folder, made if missing; files of an earlier report are replaced.
+
+    Returns:
+        Path of the page, `report.html`.
+
+    Raises:
+        KernbenchError: there are no runs.
+        StorageError: the folder cannot be written.
+    """
+    found = comparisons(runs)
+    try:
+        (out_dir / FIGURES).mkdir(parents=True, exist_ok=True)
+        tables = write_tables(found, out_dir)
+        folder = _Folder(out_dir)
+        sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
+        page = out_dir / PAGE
+        page.write_text(_render(sections, [table.name for table in tables], folder), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
+    return page
+
+
+def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder) -> str:
+    environment = Environment(
+        loader=PackageLoader("kernbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    runs = [run for section in sections for run in section.comparison.runs]
+    return environment.get_template("report.html.j2").render(
+        sections=sections,
+        tables=tables,
+        cells=len(runs),
+        latest=max(run.started for run in runs),
+        unreadable=folder.unreadable,
+    )
+
+
+def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
+    stem = f"{index + 1}-{_slug(comparison.base)}"
+    environments: dict[str, list[Run]] = {}
+    for run in comparison.runs:
+        if run.environment:
+            environments.setdefault(repr(sorted(flatten(run.environment).items())), []).append(run)
+    machines = [flatten(members[0].environment) for members in environments.values()]
+    names = sorted({name for machine in machines for name in machine})
+    return Section(
+        comparison=comparison,
+        anchor=f"comparison-{index + 1}",
+        headline=headline(comparison),
+        cautions=cautions(comparison),
+        rows=[_row(point) for point in comparison.points],
+        pictures=_pictures(comparison, stem, folder),
+        details=_details(comparison, stem, folder),
+        environments={name: [machine.get(name, "–") for machine in machines] for name in names},
+        environment_cells=[len(members) for members in environments.values()],
+    )
+
+
+def _row(point: Point) -> dict[str, str]:
+    comb, random = point.floors()
+    median = point.interval and sorted(point.f1().ravel())[point.f1().size // 2]
+    return {
+        "family": point.runs[0].family,
+        "x": "–" if point.x is None else str(point.x),
+        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
+        "f1": interval_text(point.interval),
+        "median": _number(float(median) if median else float("nan"), 3),
+        "skill": _number(point.skill, 2),
+        "comb": _number(comb, 3),
+        "random": _number(random, 3),
+        "seeds": str(len(point.scored)),
+        "parameters": _large(point.mean("n_params")),
+        "kernel": _large(point.mean("params_kernel")),
+        "flops": _large(point.mean("flops")),
+        "latency": _number(point.mean("latency_ms"), 1),
+        "memory": _number(point.mean("peak_memory_mb"), 0),
+        "seconds": _number(point.mean("seconds"), 0),
+        "status": point.status,
+    }
+
+
+def _pictures(comparison: Comparison, stem: str, folder: _Folder) -> list[Picture]:
+    if not comparison.scored:
+        return []
+    t, axis = comparison.tolerance, comparison.axis.replace("_", " ")
+    drawn: list[tuple[str, Callable[[], Figure], str]] = [
+        (
+            "sweep",
+            lambda: sweep_figure(comparison),
+            f"Mean F1 on the test lines against {axis}, at a tolerance of {t} samples. Bars: 95 % bootstrap intervals "
+            "over lines (and seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not "
+            "looking at the signal. Crosses at the bottom: cells that diverged or failed.",
+        ),
+        (
+            "tolerance",
+            lambda: tolerance_figure(comparison),
+            "Mean F1 against tolerance, each with the threshold chosen for that tolerance. The grey line marks the "
+            "headline tolerance; floors rise with it, too.",
+        ),
+        (
+            "lines",
+            lambda: violin_figure(comparison),
+            "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: blind comb (mean).",
+        ),
+    ]
+    if any(series.best is not None and series.best.lines is not None for series in comparison.series):
+        drawn.append(
+            (
+                "density",
+                lambda: density_figure(comparison),
+                "F1 of the test lines against bubble number and drive pressure, for the best point of each family. "
+                "Dots: lines; markers: means of equally filled bins with 95 % intervals.",
+            )
+        )
+    curves = _curves(comparison, folder)
+    if curves:
+        drawn.append(
+            (
+                "learning",
+                lambda: learning_figure(comparison, curves),
+                "Learning curves of every cell: dual loss (solid: training, dashed: validation) and mean F1 on the "
+                "validation lines.",
+            )
+        )
+    return [_picture(draw(), f"{stem}-{name}", caption, folder, png=True) for name, draw, caption in drawn]
+
+
+def _details(comparison: Comparison, stem: str, folder: _Folder) -> dict[str, list[Picture]]:
+    """Kernels and example line of the best point of every series."""
+    details = {}
+    for place, series in enumerate(comparison.series):
+        point = series.best
+        run = next((run for run in point.scored if ARRAYS in run.artifacts), None) if point else None
+        if point is None or run is None:
+            continue
+        try:
+            arrays = load_arrays(run.artifacts[ARRAYS])
+            details[point.name] = _cell_pictures(run, arrays, f"{stem}-{place + 1}-{_slug(series.name)}", folder)
+        except (DataError, ValueError, IndexError) as error:
+            folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
+    return details
+
+
+def _cell_pictures(run: Run, arrays: CellArrays, stem: str, folder: _Folder) -> list[Picture]:
+    kernels = kernel_figure(arrays.kernels, arrays.spectra, arrays.frequency, arrays.starts, rate_hz=arrays.rate_hz)
+    threshold = 0.0 if run.threshold is None else run.threshold
+    example = example_figure(
+        arrays.voltage, arrays.counts, arrays.prediction, threshold, arrays.start, rate_hz=arrays.rate_hz
+    )
+    return [
+        _picture(
+            kernels,
+            f"{stem}-kernels",
+            "Left: the four strongest kernels of each layer, after training (colours) and before (grey); positive lags "
+            "look ahead, where the echo follows its label. Right: power of all kernels of the layer, each scaled to "
+            "unit energy; the dashed line is the pulse.",
+            folder,
+        ),
+        _picture(
+            example,
+            f"{stem}-example",
+            "A test line: voltage, network output with its threshold, and below it the bubbles of the label and the "
+            "samples that count as detections.",
+            folder,
+        ),
+    ]
+
+
+def _curves(comparison: Comparison, folder: _Folder) -> dict[str, Mapping[str, ArrayLike]]:
+    curves: dict[str, Mapping[str, ArrayLike]] = {}
+    for run in comparison.runs:
+        if CURVE in run.artifacts:
+            try:
+                curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
+            except DataError as error:
+                folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
+    return curves
+
+
+def _picture(figure: Figure, stem: str, caption: str, folder: _Folder, png: bool = False) -> Picture:
+    """Write a figure and hold it for the page; as an image, because inlined SVGs would share their ids."""
+    path = folder.root / FIGURES / f"{stem}.svg"
+    if png:
+        content = save(figure, path.with_suffix(""))[0].read_bytes()
+    else:
+        content = as_svg(figure)
+        path.write_bytes(content)
+    data = base64.b64encode(content).decode("ascii")
+    return Picture(f"data:image/svg+xml;base64,{data}", caption, f"{FIGURES}/{path.name}")
+
+
+def _slug(name: str) -> str:
+    """A name as part of a file name: what users wrote may hold anything."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60] or "unnamed"
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if isfinite(value) else "–"
+
+
+def _large(value: float) -> str:
+    """Counts in reading size: 4,321 stays, 162,500,000 becomes 162.5 M."""
+    if not isfinite(value):
+        return "–"
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:,.0f}"
