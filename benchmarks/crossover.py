@@ -1,8 +1,8 @@
 """Where the FFT overtakes the direct convolution, forward and backward: the table behind backend `auto`.
 
-Run with one thread: `OMP_NUM_THREADS=1 python benchmarks/crossover.py`; about two minutes. The last column is the
-ratio of closed-form operations, direct over fft: the constants in kernbench/conv/auto.py are the ratio at which the
-time ratio passes 1.
+Run with one thread, about a minute and a half: `OMP_NUM_THREADS=1 python benchmarks/crossover.py`. The time ratio is
+direct over fft: above 1 the FFT wins. The last column is what `auto` takes, from shapes alone; its constants, in
+kernbench/conv/auto.py, were read off this table.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import time
 import torch
 
 from kernbench.conv import convolve
+from kernbench.conv.auto import choose
 from kernbench.conv.cost import direct_flops, fft_flops
 
 CASES = [  # batch, in channels, out channels, length
@@ -45,7 +46,8 @@ def rows(device, budget):
             kernel = torch.randn(outputs, inputs, taps, device=device, requires_grad=True)
             direct, fft = (seconds(signal, kernel, backend, device, budget) for backend in ("direct", "fft"))
             shape = tuple(signal.shape), tuple(kernel.shape)
-            yield (*shape[0][:2], outputs, length, taps, direct, fft, direct_flops(*shape, 1) / fft_flops(*shape))
+            ratio = direct_flops(*shape, 1) / fft_flops(*shape)
+            yield batch, inputs, outputs, length, taps, direct, fft, ratio, choose(*shape, 1, device)
 
 
 def main():
@@ -54,11 +56,11 @@ def main():
     parser.add_argument("--budget", type=float, default=0.4, help="seconds per measurement")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("batch  in out length    K  direct ms     fft ms  time ratio  flop ratio")
-    for batch, inputs, outputs, length, taps, direct, fft, flops in rows(options.device, options.budget):
+    print("batch  in out length    K  direct ms     fft ms  time ratio  flop ratio  auto")
+    for batch, inputs, outputs, length, taps, direct, fft, flops, auto in rows(options.device, options.budget):
         print(
             f"{batch:5d} {inputs:3d} {outputs:3d} {length:6d} {taps:4d} {direct * 1e3:10.2f} {fft * 1e3:10.2f} "
-            f"{direct / fft:11.2f} {flops:11.2f}",
+            f"{direct / fft:11.2f} {flops:11.2f}  {auto}",
             flush=True,
         )
 

@@ -1,5 +1,6 @@
 """Checkpoints of one training run: written atomically, read without unpickling, damaged ones skipped."""
 
+import contextlib
 import os
 import warnings
 from pathlib import Path
@@ -31,7 +32,8 @@ def save(path: Path, state: State) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be a file or gone
+            part.unlink()
         raise StorageError(
             f"checkpoint {path} cannot be written: {error}; free space or change --storage"
         ) from error

@@ -66,7 +66,7 @@ class Workbench:
             voltage = np.array(source.voltage, np.float32)  # a copy: the cache is mapped read-only
             if self.noise_percent > 0:
                 stream = np.random.SeedSequence([self.seed, sorted(self.splits).index(split)])
-                voltage = add_noise(voltage, self.noise_percent, np.random.default_rng(stream))
+                voltage = add_noise(voltage, self.noise_percent, int(stream.generate_state(1)[0]))
             counts = torch.from_numpy(np.array(source.counts, np.float32))
             self._kept[split] = torch.from_numpy(voltage).to(self.device), counts.to(self.device)
         return self._kept[split]

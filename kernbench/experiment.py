@@ -6,6 +6,7 @@ The only module that knows both the task (`kernbench.ulm`) and the engine.
 import dataclasses
 import math
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Params, Study, load_study
-from kernbench.errors import DataError, DivergedError, KernbenchError, StorageError
+from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks import Network, build
-from kernbench.settings import SETTINGS
-from kernbench.training import Epoch, Hooks, Settings, train
+from kernbench.settings import SETTINGS, axis_home
+from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.protocol import PROTOCOL_VERSION
@@ -56,6 +57,8 @@ def recipe_of(definition: dict[str, Any]) -> Recipe:
         window=data["window"] or None,
         population=data["population"],
         seed=data["seed"],
+        transmit_response=data["transmit_response"] or None,
+        receive_response=data["receive_response"] or None,
     )
 
 
@@ -72,7 +75,7 @@ def make_network(study: Study, params: Params) -> Network:
         KernbenchError, PluginError: see `kernbench.networks.build`.
     """
     plan = resolved(study.definition, params, "network")
-    axes = {name: value for name, value in params.items() if name in study.family.parameters}
+    axes = {name: params[name] for name in study.axes if axis_home(name) is None}
     hyper = study.definition["kernel"]["hyper"] | axes
     return build(
         plan["name"], study.family, plan["kernel_size"], plan["channels"], hyper, plan["depth"], plan["gain"]
@@ -162,18 +165,20 @@ def run_cell(context: CellContext) -> Outcome:
     network.to(context.device)
     splits = {split: load_split(recipe, split, device=context.device) for split in SPLITS}
     bench = Workbench(splits, definition["data"]["noise_percent"], recipe.seed, context.device)
+    curve: list[Epoch] = []
+    resumed_from: int | None = None
     try:
         curve, resumed_from = _train(context, network, bench, seeds["order"])
         scored = bench.scored(network, definition["evaluation"]["threshold_split"])
     except DivergedError as error:
+        curve = curve or list(error.curve)
         outcome = Outcome(
             status="diverged",
             value=-math.inf,
             data_digest=recipe.digest(),
             message=str(error),
-            artifacts=artifacts.write_curve(context.scratch, error.curve),
+            artifacts=artifacts.write_curve(context.scratch, curve),
         )
-        curve, resumed_from = list(error.curve), None
     else:
         outcome = _scored_outcome(context, network, bench, scored)
         example = _example(bench, network, scored, context.tolerance)
@@ -190,8 +195,12 @@ def _train(
 ) -> tuple[list[Epoch], int | None]:
     """Train from the newest checkpoint or from the start; the curve, and the epoch that was gone on from."""
     settings = Settings(**resolved(context.study.definition, context.params, "training"))
-    digest = context.study.digest
+    digest = f"{context.study.digest} {context.plugin}"  # an edited plugin starts again
     state = checkpoint.load_newest(context.checkpoints, context.key, digest)
+    if state is not None and not fits(network, state):
+        text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
+        warnings.warn(text, KernbenchWarning, stacklevel=2)
+        state = None
     path = context.checkpoints / f"{context.key}.{context.trial}.pt"
 
     def save(content: checkpoint.State) -> None:

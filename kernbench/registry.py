@@ -38,6 +38,11 @@ class Found:
     distribution: str
     version: str
 
+    @property
+    def label(self) -> str:
+        """Distribution and version, as stored with each run."""
+        return f"{self.distribution} {self.version}"
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -162,7 +167,7 @@ def _as_list(offered: object, plugin: str) -> "list[KernelFamily]":
 
 
 def _find_in_file(name: str) -> Found:
-    path_text, _, wanted = name.partition(".py")
+    path_text, _, wanted = name.rpartition(".py")
     path = Path(path_text + ".py")
     wanted = wanted.removeprefix(":")
     if not path.is_file():
@@ -177,6 +182,11 @@ def _find_in_file(name: str) -> Found:
         raise PluginError(
             f"plugin file {path} has no family {wanted!r}{close_match(wanted, offered)} "
             f"(it offers {', '.join(sorted(offered))}); use {path}:{sorted(offered)[0]}"
+        )
+    if wanted in installed().found:  # both would be stored under the same name
+        raise PluginError(
+            f"family {wanted!r} of {path} has the name of an installed one "
+            f"(plugin {installed().found[wanted].plugin!r}); rename it"
         )
     return Found(offered[wanted], str(path), "file", _file_digest(path))
 

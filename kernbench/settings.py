@@ -1,4 +1,4 @@
-"""Every setting that a study or profile may name: its table, type, range and meaning. Read by the engine, used by the task."""
+"""Every setting that a study or profile may name: its table, type, range and meaning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +56,9 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "train": Setting(int, "training lines", 1),
         "validation": Setting(int, "validation lines", 1),
         "test": Setting(int, "test lines", 1),
-        "window": Setting(int, "samples at a random depth of each line; 0 is the whole line", 0, 7800),
+        "window": Setting(int, "samples at a random depth of each line; 0 is the whole line", 0, 7865),
+        "transmit_response": Setting(str, "measured transmit response, a .mat file; empty for the embedded fit"),
+        "receive_response": Setting(str, "measured receive response, a .mat file; empty for the embedded fit"),
         "noise_percent": Setting(
             float, "nominal noise level in percent of 9.65 a.u.; 0 is unfiltered and clean", 0, 1000
         ),

@@ -144,6 +144,15 @@ class Run:
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
+def fits(network: nn.Module, state: dict[str, Any]) -> bool:
+    """Whether a checkpoint state is whole and has the weights of this network."""
+    keys = {"epoch", "seconds", "curve", "network", "optimizer", "scheduler", "order", "torch", "cuda"}
+    if not keys <= set(state):
+        return False
+    mine, its = network.state_dict(), state["network"]
+    return set(mine) == set(its) and all(mine[name].shape == its[name].shape for name in mine)
+
+
 def train(
     network: nn.Module,
     data: TrainingData,
@@ -253,7 +262,10 @@ def _step(run: Run) -> None:
 
 def _look(run: Run, hooks: Hooks) -> tuple[float, float]:
     run.network.eval()
-    loss, f1 = hooks.validate(run.network)
+    try:
+        loss, f1 = hooks.validate(run.network)
+    except DivergedError as error:
+        raise _diverged(run, f"{error}, on validation lines in epoch {run.epoch}") from error
     if not math.isfinite(loss):
         raise _diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
     return loss, f1

@@ -6,6 +6,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KERNBENCH_LOAD_PLUGINS", "bundled")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,3 +33,89 @@ def reference():
     if not folder.is_dir():
         pytest.skip("outside reference data (../shared/reference) is not here")
     return folder
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended; shown whole when an assertion on it fails."""
+
+    words: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+    database: Path
+
+    def __repr__(self):
+        database = f"{self.database} ({'there' if self.database.exists() else 'absent'})"
+        return f"kernbench {' '.join(self.words)}\ncode {self.code}, database {database}\n{self.out}\n--\n{self.err}"
+
+
+class Bench:
+    """Drives the command line in a working folder of its own."""
+
+    def __init__(self, folder, capsys, monkeypatch):
+        self.folder = folder
+        self.database = folder / "kernbench.db"
+        self.url = f"sqlite:///{self.database}"
+        self._capsys, self._monkeypatch = capsys, monkeypatch
+
+    def run(self, *words):
+        """Run a command in this process; fast, and warnings are errors."""
+        from kernbench.cli import main
+
+        self._monkeypatch.setattr(sys, "argv", ["kernbench", *words])
+        self._monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = self._capsys.readouterr()
+        return Ended(words, ended.value.code or 0, out, err, self.database)
+
+    def spawn(self, *words, **environment):
+        """Start a command as a process of its own, to be signalled or killed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "kernbench", *words],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ended(self, process, timeout=300):
+        """Wait for a spawned process."""
+        out, err = process.communicate(timeout=timeout)
+        return Ended(tuple(process.args[3:]), process.returncode, out, err, self.database)
+
+    def files(self):
+        """Everything in the working folder, to see that nothing was written."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+
+
+@pytest.fixture
+def bench(tmp_path, capsys, monkeypatch):
+    """The command line, in a working folder of its own."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Bench(folder, capsys, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def smoke_lines(tmp_path_factory):
+    """A cache folder with the lines of the smoke study, simulated once."""
+    from kernbench.experiment import load, prepare
+    from kernbench.registry import find_family
+
+    folder = tmp_path_factory.mktemp("smoke-lines")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERNBENCH_CACHE", str(folder))
+        prepare(load("smoke", find_family("discrete"), "quick"), "cpu", lambda *_: None)
+    return folder
+
+
+@pytest.fixture
+def smoke_bench(bench, smoke_lines, monkeypatch):
+    """The command line, with the lines of the smoke study in the cache."""
+    monkeypatch.setenv("KERNBENCH_CACHE", str(smoke_lines))
+    return bench

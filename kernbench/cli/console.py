@@ -109,9 +109,13 @@ def print_cache() -> None:
     from kernbench.ulm.dataset import cache_folder, describe_cache
 
     entries = describe_cache()
-    click.echo(f"{cache_folder()}: {len(entries)} splits")
+    size = sum(entry.size_bytes for entry in entries) / 1e6
+    click.echo(f"{cache_folder()}: {len(entries)} splits, {size:,.1f} MB")
     for entry in entries:
-        click.echo(f"  {entry}")
+        window = entry.recipe.get("window") or "whole"
+        facts = f"{entry.lines} lines, window {window}, {entry.recipe.get('population')}, seed {entry.recipe.get('seed')}"
+        state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
+        click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
 
 
 def _row(cells: Sequence["Run"]) -> list[str]:

@@ -28,6 +28,7 @@ class CellContext:
         stop: true when the worker was asked to leave.
         observer: who shows progress.
         saved: called with the epoch of each checkpoint written.
+        plugin: distribution and version that make the kernels.
     """
 
     study: Study
@@ -41,6 +42,7 @@ class CellContext:
     stop: Callable[[], bool]
     observer: "Observer"
     saved: Callable[[int], None]
+    plugin: str = ""
 
     @property
     def tolerance(self) -> int:

@@ -9,11 +9,11 @@ import numpy as np
 import optuna
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.records import LineInfo, Run, Scores
-from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow
+from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.errors import StudyError, close_match
@@ -69,7 +69,7 @@ def _matches(stored: str, wanted: str) -> bool:
 
 def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Run]:
     trials = study.get_trials(deepcopy=False)
-    if "kernbench_run" not in inspect(engine).get_table_names():
+    if not has_tables(engine):
         return []
     with Session(engine) as session:
         rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
@@ -158,7 +158,8 @@ def _artifacts(study: optuna.Study, trial: FrozenTrial, folder: Path) -> dict[st
 
 
 def _failed(study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
-    last = [trial for trial in trials if trial.user_attrs.get("cell") == state.cell][-1]
+    ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
+    last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
     fixed = last.system_attrs.get("fixed_params", {})
     return Run(
         study=study.study_name,

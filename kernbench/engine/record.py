@@ -21,9 +21,15 @@ log = logging.getLogger("kernbench")
 
 @dataclass
 class StopFlag:
-    """Set by SIGINT and SIGTERM; read between batches and between cells."""
+    """Set by SIGINT and SIGTERM; read between batches and between cells.
+
+    Attributes:
+        signal: the signal's number, None while there was none.
+        at_once: while true, a signal raises KeyboardInterrupt, too: no cell is in hand yet.
+    """
 
     signal: int | None = None
+    at_once: bool = False
 
     def __call__(self) -> bool:
         """Whether to leave."""
@@ -76,8 +82,9 @@ def store(
     run.started, run.seconds = started.isoformat(timespec="seconds"), seconds
     if not results.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
-    attributes = {"status": outcome.status, "family": job.found.family.name, "digest": job.study.digest}
-    attributes |= {name: value for name, value in outcome.attributes.items() if value is not None}
+    # ours last: an axis named "status" must not pass for the cell's status
+    attributes = {name: value for name, value in outcome.attributes.items() if name not in ("cell", "worker")}
+    attributes |= {"status": outcome.status, "family": job.found.family.name, "digest": job.study.digest}
     if outcome.message:
         attributes["message"] = outcome.message
     for name, value in attributes.items():
@@ -97,7 +104,7 @@ def _run_row(
         message=outcome.message,
         family=job.found.family.name,
         params=dict(context.params),
-        plugin=f"{job.found.distribution} {job.found.version}",
+        plugin=job.found.label,
         kernbench_version=environment.environment(job.device)["packages"]["kernbench"] or "unknown",
         digest=job.study.digest,
         data_digest=outcome.data_digest,

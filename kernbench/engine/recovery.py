@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import optuna
 from optuna.trial import TrialState
-from sqlalchemy import text
+from sqlalchemy import DateTime, bindparam, text
 
 from kernbench.engine.cell import Observer
 from kernbench.engine.states import worker_is_gone
@@ -18,7 +18,8 @@ def recover(study: optuna.Study, storage: SteadyStorage, grace_s: int, observer:
     silent = _without_heartbeat(storage, grace_s)
     for trial in running:
         if worker_is_gone(trial) or trial._trial_id in silent:
-            study.tell(trial.number, state=TrialState.FAIL)
+            # two coordinators may find the same trial
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             cell = trial.user_attrs.get("cell", "?")
             observer.note(
                 f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again"
@@ -30,7 +31,7 @@ def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:
     query = text(
         "SELECT t.trial_id FROM trials t LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id "
         "WHERE t.state = 'RUNNING' AND h.trial_id IS NULL AND t.datetime_start < :before"
-    )
+    ).bindparams(bindparam("before", type_=DateTime))
     # Optuna writes local time without a zone
     before = datetime.now() - timedelta(seconds=grace_s)
     with storage.engine.connect() as connection:

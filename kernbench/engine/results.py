@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, insert, select
+from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -127,16 +127,37 @@ def create_tables(engine: Engine) -> None:
     Raises:
         StorageError: the database was made by another version of kernbench's tables.
     """
-    Base.metadata.create_all(engine)
-    with Session(engine) as session, session.begin():
+    if not has_tables(engine):
+        Base.metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
+
+
+def has_tables(engine: Engine) -> bool:
+    """Whether the result tables are there; touches nothing.
+
+    Raises:
+        StorageError: they are of another version.
+    """
+    if Meta.__tablename__ not in inspect(engine).get_table_names():
+        return False
+    with Session(engine) as session:
         row = session.get(Meta, "schema")
-        if row is None:
-            session.add(Meta(key="schema", value=str(SCHEMA_VERSION)))
-        elif row.value != str(SCHEMA_VERSION):
-            raise StorageError(
-                f"the result tables have version {row.value}, this kernbench writes version {SCHEMA_VERSION}; "
-                "use the kernbench that made them, or another --storage"
-            )
+    if row is None:  # made a moment ago by another process, or cut off there
+        return False
+    if row.value != str(SCHEMA_VERSION):
+        raise StorageError(
+            f"the result tables have version {row.value}, this kernbench works with version {SCHEMA_VERSION}; "
+            "use the kernbench that made them, or another --storage"
+        )
+    return True
+
+
+def plugins_of(engine: Engine, study: str) -> dict[str, int]:
+    """Distribution and version of the plugins that made the stored cells of a study -> number of cells."""
+    query = select(RunRow.plugin, func.count()).where(RunRow.study == study).group_by(RunRow.plugin)
+    with Session(engine) as session:
+        return {str(plugin): int(count) for plugin, count in session.execute(query)}
 
 
 def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:

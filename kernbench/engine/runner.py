@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -20,11 +20,12 @@ from kernbench.engine.storage import (
     SteadyStorage,
     check_place,
     open_storage,
+    outage_explained,
     read_storage,
     side_folder,
     sqlite_path,
 )
-from kernbench.engine.study import Study, canonical, differences
+from kernbench.engine.study import Study, canonical, differences, digest
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work
 from kernbench.errors import StorageError, StudyError
 from kernbench.registry import Found
@@ -118,36 +119,51 @@ def run(
 
     Raises:
         StudyError, StorageError: see `plan`; nothing has been written then.
+        StorageLostError: the database went away; or another StorageError, when a folder or disk failed.
     """
-    plan(study, options)  # refuses before anything is created
+    first = plan(study, options)  # refuses before anything is created
     storage = open_storage(options.url, options.heartbeat_s, options.grace_s)
-    results.create_tables(storage.engine)
-    optuna_study = _create(study, storage)
-    recover(optuna_study, storage, options.grace_s, observer)
-    now = _plan(study, optuna_study, options)
-    for cell in now.queue:
-        enqueue(optuna_study, study, cell)
-    code = 0
-    if (now.queue or now.waiting) and not options.queue_only:
-        with stop_on_signals() as stop:
-            job = Job(
-                study=study,
-                found=found,
-                storage=storage,
-                artifacts=_folder(options.url, "artifacts"),
-                checkpoints=_folder(options.url, "checkpoints"),
-                device=options.device,
-                compute=compute,
-                observer=observer,
-                stop=stop,
-                total=len(now.queue) + now.waiting,
-                cells=study.cells(),
-            )
-            code = _work(optuna_study, study, job, prepare)
-    states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
-    storage.remove_session()
-    storage.engine.dispose()
+    try:
+        with outage_explained(options.url):
+            results.create_tables(storage.engine)
+            optuna_study = _create(study, storage)
+            recover(optuna_study, storage, options.grace_s, observer)
+            now = replace(_plan(study, optuna_study, options), added=first.added)
+            _note_other_plugins(storage, study, found, observer)
+            for cell in now.queue:
+                enqueue(optuna_study, study, cell)
+            code = 0
+            if (now.queue or now.waiting) and not options.queue_only:
+                with stop_on_signals() as stop:
+                    job = Job(
+                        study=study,
+                        found=found,
+                        storage=storage,
+                        artifacts=_folder(options.url, "artifacts"),
+                        checkpoints=_folder(options.url, "checkpoints"),
+                        device=options.device,
+                        compute=compute,
+                        observer=observer,
+                        stop=stop,
+                        total=len(now.queue) + now.waiting,
+                        cells=study.cells(),
+                    )
+                    code = _work(optuna_study, study, job, prepare)
+            states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
     return Result(code, now, states)
+
+
+def _note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
+    others = results.plugins_of(storage.engine, study.key)
+    others.pop(found.label, None)
+    for plugin, count in others.items():
+        observer.note(
+            f"{count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
+            "they are kept: rename the family or use another --storage to run them anew"
+        )
 
 
 def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
@@ -162,6 +178,8 @@ def _stored(study: Study, url: str) -> optuna.Study | None:
     if path is not None and not path.exists():
         return None
     storage = read_storage(url)
+    if storage is not None:
+        results.has_tables(storage.engine)  # refuses another version
     if storage is None or study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
         return None
     return optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
@@ -176,6 +194,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
         pruner=optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    _check_digest(study, opened)  # another coordinator may have been faster
     known = opened.user_attrs
     facts = {
         "definition": canonical(study.definition),
@@ -212,9 +231,10 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
 
 
 def _check_digest(study: Study, stored: optuna.Study) -> None:
-    if "definition" not in stored.user_attrs or stored.user_attrs.get("digest") == study.digest:
+    definition = json.loads(stored.user_attrs.get("definition", "null"))
+    if definition is None or digest(definition) == study.digest:
         return
-    changed = differences(json.loads(stored.user_attrs["definition"]), study.definition)
+    changed = differences(definition, study.definition)
     finished = len(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     raise StudyError(
         f"{study.key} has {finished} finished cells made with other settings: {'; '.join(changed)}. "
@@ -233,9 +253,12 @@ def _axes_of(cells: Sequence[str]) -> str:
 
 def _work(optuna_study: optuna.Study, study: Study, job: Job, prepare: Callable[[], None]) -> int:
     try:
+        job.stop.at_once = True  # simulating may take minutes
         prepare()
+        job.stop.at_once = False
         work(optuna_study, job)
     except KeyboardInterrupt:
+        job.stop.at_once = False
         if job.stop.signal is None:
             raise
     if job.stop.signal is None:

@@ -45,10 +45,10 @@ def process_start(pid: int) -> str | None:
         return None
     except PermissionError:
         pass
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # no /proc here, another user's process is hidden, or it ended just now
         return ""
-    fields = stat.read_text().rpartition(")")[2].split()
     return None if fields[0] == "Z" else fields[19]
 
 
@@ -57,8 +57,8 @@ def worker_is_gone(trial: FrozenTrial) -> bool:
     host, _, pid = str(trial.user_attrs.get("worker", "")).rpartition(":")
     if host != socket.gethostname() or not pid.isdigit():
         return False
-    started = process_start(int(pid))
-    return started is None or started != trial.user_attrs.get("worker_start", started)
+    started, noted = process_start(int(pid)), trial.user_attrs.get("worker_start")
+    return started is None or bool(started and noted and started != noted)
 
 
 def cell_states(cells: Iterable[str], trials: Sequence[FrozenTrial]) -> list[CellState]:
@@ -108,7 +108,8 @@ def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:
     detail = ": ".join(filter(None, [status, str(last.user_attrs.get("error", ""))]))
     if status == "killed":
         in_a_row = killed_in_a_row(failures)
-        return CellState(cell, "failed", f"killed {in_a_row} times in a row", retry=in_a_row < KILLED_LIMIT)
+        detail = ": ".join([f"killed {in_a_row} times in a row", *filter(None, [last.user_attrs.get("error")])])
+        return CellState(cell, "failed", detail, retry=in_a_row < KILLED_LIMIT)
     return CellState(cell, "failed", detail, retry=status in RETRIED)
 
 

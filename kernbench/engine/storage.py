@@ -3,6 +3,8 @@
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from sqlalchemy import create_engine, event, inspect, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from kernbench.errors import StorageError
+from kernbench.errors import KernbenchError, StorageError, StorageLostError
 
 log = logging.getLogger("kernbench")
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial would run through the progress display
@@ -197,6 +199,34 @@ def _check_sqlite(path: Path, url: str) -> None:
         )
     if path.is_dir() or (path.exists() and not _is_sqlite(path)):
         raise StorageError(f"storage {shown(url)} cannot be opened: {path} is not a SQLite database")
+
+
+@contextmanager
+def outage_explained(url: str) -> Iterator[None]:
+    """Turn the errors of a database that went away while it was used into one line.
+
+    Raises:
+        StorageLostError: in place of Optuna's or SQLAlchemy's error, or of what Optuna makes of it.
+    """
+    try:
+        yield
+    except KernbenchError:
+        raise
+    except Exception as error:
+        cause = _outage(error)
+        if cause is None:
+            raise
+        reason = next(iter(str(cause.__cause__ or cause).strip().splitlines()), type(cause).__name__)
+        raise StorageLostError(
+            f"storage {shown(url)} went away: {reason}; what is finished is stored, the same command goes on from there"
+        ) from error
+
+
+def _outage(error: BaseException | None) -> BaseException | None:
+    # Optuna's own error path may end in an UnboundLocalError; the cause stands further up
+    while error is not None and not isinstance(error, optuna.exceptions.StorageInternalError | SQLAlchemyError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _is_sqlite(path: Path) -> bool:

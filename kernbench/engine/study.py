@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import json
+import re
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -12,13 +14,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from kernbench.errors import StudyError, close_match
+from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
+from kernbench.registry import installed
 from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table
 
 STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
+MAX_NAME = 100
 _TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", *SETTINGS)
 _IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
 
@@ -138,19 +142,30 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
     version = table.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StudyError(f"{source}: version: expected a whole number >= 1, got {version!r}")
+    name = _name(name)
     layers = _layers(table, profile, source)
     axes = _axes(layers, family, source)
     return Study(
-        name=Path(name).name.removesuffix(".toml"),
+        name=name,
         version=version,
         profile=profile,
         family=family,
         source=source,
-        question=str(table.get("question", "")),
+        question=_question(table, source),
         axes=axes,
         seeds=_seeds(layers, source),
         definition=_definition(layers, family, axes, source) | {"profile": profile},
     )
+
+
+def _name(given: str) -> str:
+    """Name of a study: what stands before `.v1.quick/siren` in the database and on the command line."""
+    name = Path(given).name.removesuffix(".toml")
+    if len(name) > MAX_NAME or not re.fullmatch(r"[\w-]+", name):
+        raise StudyError(
+            f"study name {name[:MAX_NAME]!r}: expected at most {MAX_NAME} letters, digits, _ and -; rename the file"
+        )
+    return name
 
 
 def _read(name: str) -> tuple[str, Table]:
@@ -164,6 +179,8 @@ def _read(name: str) -> tuple[str, Table]:
         return source, tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{source}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise StudyError(f"{source}: cannot be read: {error.strerror}") from error
 
 
 def _layers(table: Table, profile: str, source: str) -> list[Table]:
@@ -195,11 +212,13 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
     where = f"{source}: axes.{name}"
     if not isinstance(values, list) or not values:
         raise StudyError(f"{where}: expected a list of values, got {values!r}")
+    if name == "seed":
+        raise StudyError(f"{where}: seeds are no axis; give their number as `seeds = 3`")
     home = axis_home(name)
     if home is not None:
         checked = tuple(check_table(home, {name: value}, where)[name] for value in values)
     elif name in family.parameters:
-        checked = tuple(family.resolve({name: value})[name] for value in values)
+        checked = tuple(_hyper({name: value}, family, where)[name] for value in values)
     else:
         known = [*SETTINGS["network"], *SETTINGS["training"], *family.parameters]
         hint = close_match(name, known) or f"; known: kernel_size, {', '.join(family.parameters)}"
@@ -209,6 +228,13 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
     if len(set(checked)) != len(checked):
         raise StudyError(f"{where}: the same value stands twice in {values!r}")
     return checked
+
+
+def _question(table: Table, source: str) -> str:
+    question = table.get("question", "")
+    if not isinstance(question, str):
+        raise StudyError(f"{source}: question: expected text, got {question!r}")
+    return question
 
 
 def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:
@@ -224,16 +250,34 @@ def _definition(layers: Sequence[Table], family: KernelFamily, axes: Mapping[str
         merged: Params = {}
         for layer in layers:
             merged |= check_table(table, _table(layer, table, source), source)
-        definition[table] = {key: value for key, value in merged.items() if key not in axes}
+        # a hyper-parameter of the family may have the name of a setting of another table
+        definition[table] = {key: v for key, v in merged.items() if key not in axes or axis_home(key) != table}
     hyper: Table = {}
     for layer in layers:
-        hyper |= _table(_table(layer, "hyper", source), family.name, source)
-    resolved = family.resolve(hyper)
+        tables = _table(layer, "hyper", source)
+        _warn_misspelt(tables, family, source)
+        hyper |= _table(tables, family.name, source)
+    resolved = _hyper(hyper, family, f"{source}: hyper.{family.name}")
     definition["kernel"] = {
         "family": family.name,
-        "hyper": {key: value for key, value in resolved.items() if key not in axes},
+        "hyper": {key: v for key, v in resolved.items() if key not in axes or axis_home(key) is not None},
     }
     return definition
+
+
+def _hyper(given: Table, family: KernelFamily, where: str) -> Params:
+    try:
+        return family.resolve(given)
+    except KernbenchError as error:
+        raise StudyError(f"{where}: {error}") from error
+
+
+def _warn_misspelt(tables: Table, family: KernelFamily, source: str) -> None:
+    # [hyper.siern] may also belong to a family in somebody's file, so it is no error
+    for name in tables:
+        if name not in installed().found and (hint := close_match(name, {family.name} - {name})):
+            text = f"{source}: hyper.{name} belongs to no installed family and is left aside{hint}"
+            warnings.warn(text, KernbenchWarning, stacklevel=2)
 
 
 def _table(parent: Table, key: str, source: str) -> Table:

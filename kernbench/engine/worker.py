@@ -18,13 +18,14 @@ import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench import checkpoint
 from kernbench.engine.cell import CellContext
 from kernbench.engine.record import Job, StopFlag, store
 from kernbench.engine.states import process_start, this_worker
 from kernbench.engine.study import Params, Study
-from kernbench.errors import KernbenchError, first_line
+from kernbench.errors import KernbenchError, StorageError, first_line
 
 log = logging.getLogger("kernbench")
 
@@ -53,9 +54,11 @@ def stop_on_signals() -> Iterator[StopFlag]:
     flag = StopFlag()
 
     def note(number: int, _frame: FrameType | None) -> None:
-        # A handler that raises could hit Optuna while it tells a trial.
+        # While cells run only a flag: a handler that raises could hit Optuna while it tells a trial.
         flag.signal = number
         signal.signal(number, signal.SIG_DFL)
+        if flag.at_once:
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield flag
@@ -73,7 +76,7 @@ def work(study: optuna.Study, job: Job) -> None:
 
     Raises:
         KeyboardInterrupt: stopped by a signal; the cell in hand is queued again by the caller.
-        StorageLostError: the database went away.
+        StorageError: a folder or disk failed; the cell in hand is taken up by the next run.
     """
     claimed: list[int] = []
 
@@ -110,17 +113,22 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, position: int
         raise optuna.TrialPruned("no cell")
     if trial.number != first_open(study, cell):
         raise optuna.TrialPruned("duplicate")
+    if cell not in job.cells:  # queued when the study file had more cells; missing again should they come back
+        raise optuna.TrialPruned("not asked for")
     trial.set_user_attr("worker", this_worker())
     trial.set_user_attr("worker_start", process_start(int(this_worker().rpartition(":")[2])) or "")
     job.observer.cell_started(cell, position, max(job.total, position))
     try:
         params = suggest(job.study, trial)
-        if params != job.cells.get(cell):
-            raise WrongCellError(f"cell {cell}: expected {job.cells.get(cell)}, the queue holds {params}")
+        if params != job.cells[cell]:
+            raise WrongCellError(f"cell {cell}: expected {job.cells[cell]}, the queue holds {params}")
         return _attempt(job, trial, cell, params)
-    except optuna.exceptions.OptunaError:  # trial taken away, storage down: not the cell's doing
+    except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing
         raise
     except BaseException as error:  # SystemExit too: it would leave the trial RUNNING
+        if _is_the_disk(error):
+            trial.set_user_attr("error", first_line(error))
+            raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
         _record_failure(job, trial, error)
         job.observer.cell_finished(cell, classify(error), first_line(error))
         if isinstance(error, KeyboardInterrupt):
@@ -159,6 +167,7 @@ def _attempt(job: Job, trial: optuna.Trial, cell: str, params: Params) -> float:
             stop=job.stop,
             observer=job.observer,
             saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
+            plugin=job.found.label,
         )
         outcome = job.compute(context)
         store(job, trial, context, outcome, started, time.monotonic() - clock)
@@ -178,6 +187,12 @@ def classify(error: BaseException) -> str:
     return "error"
 
 
+def _is_the_disk(error: BaseException) -> bool:
+    """Whether a folder or disk failed: it would fail every cell, and must not count against a method."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in full)
+
+
 def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
     trial.set_user_attr("status", classify(error))
     trial.set_user_attr("error", first_line(error))
@@ -189,7 +204,5 @@ def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None
             file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
             store = FileSystemArtifactStore(str(job.artifacts))
             upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
-    except OSError as full:
+    except OSError as full:  # the class and the first line are stored already
         log.warning("no traceback kept for trial %d: %s", trial.number, full)
-        if full.errno != errno.ENOSPC:
-            raise

@@ -239,23 +239,24 @@ def _refuses(module: nn.Module, state: dict[str, Tensor]) -> bool:
 
 
 def _every_k(family: KernelFamily) -> str:
-    refused = []
-    for kernel_size in _KERNEL_SIZES:
-        spec = replace(_BASE, kernel_size=kernel_size, extent=0.0)
-        try:
-            kernel = _kernel(family.build(spec))
-        except PluginError as error:  # its __init__ raised: fine if it meant to
-            if not isinstance(error.__cause__, ValueError):
-                raise
-            refused.append(kernel_size)
-            continue
-        except KernbenchError:
-            refused.append(kernel_size)
-            continue
-        if tuple(kernel.shape) != spec.shape or not torch.isfinite(kernel).all():
-            raise Finding(f"K = {kernel_size}: expected {spec.shape}, finite; got {tuple(kernel.shape)}")
+    refused = [kernel_size for kernel_size in _KERNEL_SIZES if not _takes(family, kernel_size)]
     answer = f"exact for K = {', '.join(str(k) for k in _KERNEL_SIZES if k not in refused)}"
     return answer + (f"; refuses K = {', '.join(map(str, refused))}" if refused else "")
+
+
+def _takes(family: KernelFamily, kernel_size: int) -> bool:
+    """True if the kernel is right for K, False if the family refuses K in words."""
+    spec = replace(_BASE, kernel_size=kernel_size, extent=0.0)
+    try:
+        kernel = _kernel(family.build(spec))
+    except Exception as error:
+        # ValueError is Python's word for "not this value"; anything else was not meant
+        if isinstance(error.__cause__ if isinstance(error, PluginError) else error, KernbenchError | ValueError):
+            return False
+        raise Finding(f"K = {kernel_size}: {first_line(error)}") from error
+    if tuple(kernel.shape) != spec.shape or not torch.isfinite(kernel).all():
+        raise Finding(f"K = {kernel_size}: expected {spec.shape} and finite, got {tuple(kernel.shape)}")
+    return True
 
 
 def _deepcopy(family: KernelFamily) -> str:
@@ -284,8 +285,8 @@ def _cache(family: KernelFamily) -> str:
 
 
 def _lags(family: KernelFamily) -> str:
-    layer = KernelConv(family.build(_BASE).double(), _BASE)
     try:
+        layer = KernelConv(family.build(_BASE).double(), _BASE)
         coarse = layer.kernel(_BASE.grid(dtype=torch.float64)).detach()
         fine = layer.kernel(_BASE.grid(refine=2, dtype=torch.float64)).detach()
     except Exception as error:

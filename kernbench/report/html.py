@@ -1,12 +1,14 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
 import base64
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -17,12 +19,30 @@ from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, l
 from kernbench.report.figures import example_figure, kernel_figure
 from kernbench.report.gather import Comparison, Point, comparisons
 from kernbench.report.narrative import cautions, flatten, headline, interval_text
+from kernbench.report.spreads import density_figure, learning_figure, violin_figure
 from kernbench.report.style import as_svg, save
-from kernbench.report.sweeps import density_figure, learning_figure, sweep_figure, tolerance_figure, violin_figure
+from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
 
 PAGE = "report.html"
 FIGURES = "figures"
+
+CAPTIONS = {
+    "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
+        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not looking at the signal.
+        Crosses at the bottom: cells that diverged or failed.""",
+    "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
+        line marks the headline tolerance. The blind floors rise with the tolerance, too.""",
+    "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
+    "density": """F1 of the test lines against bubble number and drive pressure, for the best point of each family.
+        Dots, for up to three families: lines; markers: means of equally filled bins with 95 % intervals.""",
+    "learning": "Learning curves of every cell: dual loss, and mean F1 on the validation lines.",
+    "kernels": """Left: the four strongest kernels of each layer, after training (colours) and before (grey);
+        positive lags look ahead, where the echo follows its label. Right: power of the kernels of the layer, each
+        scaled to unit energy; the dashed line is the pulse.""",
+    "example": """A test line: voltage, network output with its threshold, and below it the bubbles of the label and
+        the samples that count as detections.""",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,18 @@ class _Folder:
 
     root: Path
     unreadable: list[str] = field(default_factory=list)
+    stems: set[str] = field(default_factory=set)
+
+    def stem(self, *names: str) -> str:
+        """A file name made of names; what users wrote may hold anything, and two names may become the same."""
+        stem = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name).strip(".-")[:60] or "unnamed" for name in names)
+        free = next(
+            name
+            for number in itertools.count(1)
+            if (name := stem if number == 1 else f"{stem}-{number}") not in self.stems
+        )
+        self.stems.add(free)
+        return free
 
 
 def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
@@ -121,7 +153,6 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
 
 
 def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
-    stem = f"{index + 1}-{_slug(comparison.base)}"
     environments: dict[str, list[Run]] = {}
     for run in comparison.runs:
         if run.environment:
@@ -134,8 +165,8 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         headline=headline(comparison),
         cautions=cautions(comparison),
         rows=[_row(point) for point in comparison.points],
-        pictures=_pictures(comparison, stem, folder),
-        details=_details(comparison, stem, folder),
+        pictures=_pictures(comparison, folder),
+        details=_details(comparison, folder),
         environments={name: [machine.get(name, "–") for machine in machines] for name in names},
         environment_cells=[len(members) for members in environments.values()],
     )
@@ -143,13 +174,13 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
 
 def _row(point: Point) -> dict[str, str]:
     comb, random = point.floors()
-    median = point.interval and sorted(point.f1().ravel())[point.f1().size // 2]
+    median = float(np.median(point.f1())) if point.scored else nan
     return {
         "family": point.runs[0].family,
         "x": "–" if point.x is None else str(point.x),
         "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
         "f1": interval_text(point.interval),
-        "median": _number(float(median) if median else float("nan"), 3),
+        "median": _number(median, 3),
         "skill": _number(point.skill, 2),
         "comb": _number(comb, 3),
         "random": _number(random, 3),
@@ -164,90 +195,52 @@ def _row(point: Point) -> dict[str, str]:
     }
 
 
-def _pictures(comparison: Comparison, stem: str, folder: _Folder) -> list[Picture]:
+def _pictures(comparison: Comparison, folder: _Folder) -> list[Picture]:
     if not comparison.scored:
         return []
-    t, axis = comparison.tolerance, comparison.axis.replace("_", " ")
-    drawn: list[tuple[str, Callable[[], Figure], str]] = [
-        (
-            "sweep",
-            lambda: sweep_figure(comparison),
-            f"Mean F1 on the test lines against {axis}, at a tolerance of {t} samples. Bars: 95 % bootstrap intervals "
-            "over lines (and seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not "
-            "looking at the signal. Crosses at the bottom: cells that diverged or failed.",
-        ),
-        (
-            "tolerance",
-            lambda: tolerance_figure(comparison),
-            "Mean F1 against tolerance, each with the threshold chosen for that tolerance. The grey line marks the "
-            "headline tolerance; floors rise with it, too.",
-        ),
-        (
-            "lines",
-            lambda: violin_figure(comparison),
-            "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: blind comb (mean).",
-        ),
-    ]
+    drawn = {
+        "sweep": sweep_figure(comparison),
+        "tolerance": tolerance_figure(comparison),
+        "lines": violin_figure(comparison),
+    }
     if any(series.best is not None and series.best.lines is not None for series in comparison.series):
-        drawn.append(
-            (
-                "density",
-                lambda: density_figure(comparison),
-                "F1 of the test lines against bubble number and drive pressure, for the best point of each family. "
-                "Dots: lines; markers: means of equally filled bins with 95 % intervals.",
-            )
-        )
+        drawn["density"] = density_figure(comparison)
     curves = _curves(comparison, folder)
     if curves:
-        drawn.append(
-            (
-                "learning",
-                lambda: learning_figure(comparison, curves),
-                "Learning curves of every cell: dual loss (solid: training, dashed: validation) and mean F1 on the "
-                "validation lines.",
-            )
-        )
-    return [_picture(draw(), f"{stem}-{name}", caption, folder, png=True) for name, draw, caption in drawn]
+        drawn["learning"] = learning_figure(comparison, curves)
+    captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
+    return [
+        _picture(figure, folder.stem(comparison.base, name), captions[name], folder, png=True)
+        for name, figure in drawn.items()
+    ]
 
 
-def _details(comparison: Comparison, stem: str, folder: _Folder) -> dict[str, list[Picture]]:
+def _details(comparison: Comparison, folder: _Folder) -> dict[str, list[Picture]]:
     """Kernels and example line of the best point of every series."""
     details = {}
-    for place, series in enumerate(comparison.series):
+    for series in comparison.series:
         point = series.best
         run = next((run for run in point.scored if ARRAYS in run.artifacts), None) if point else None
         if point is None or run is None:
             continue
         try:
             arrays = load_arrays(run.artifacts[ARRAYS])
-            details[point.name] = _cell_pictures(run, arrays, f"{stem}-{place + 1}-{_slug(series.name)}", folder)
+            details[point.name] = _cell_pictures(run, arrays, series.name, folder)
         except (DataError, ValueError, IndexError) as error:
             folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
     return details
 
 
-def _cell_pictures(run: Run, arrays: CellArrays, stem: str, folder: _Folder) -> list[Picture]:
+def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: _Folder) -> list[Picture]:
     kernels = kernel_figure(arrays.kernels, arrays.spectra, arrays.frequency, arrays.starts, rate_hz=arrays.rate_hz)
     threshold = 0.0 if run.threshold is None else run.threshold
     example = example_figure(
         arrays.voltage, arrays.counts, arrays.prediction, threshold, arrays.start, rate_hz=arrays.rate_hz
     )
+    drawn = {"kernels": kernels, "example": example}
+    captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
     return [
-        _picture(
-            kernels,
-            f"{stem}-kernels",
-            "Left: the four strongest kernels of each layer, after training (colours) and before (grey); positive lags "
-            "look ahead, where the echo follows its label. Right: power of all kernels of the layer, each scaled to "
-            "unit energy; the dashed line is the pulse.",
-            folder,
-        ),
-        _picture(
-            example,
-            f"{stem}-example",
-            "A test line: voltage, network output with its threshold, and below it the bubbles of the label and the "
-            "samples that count as detections.",
-            folder,
-        ),
+        _picture(figure, folder.stem(run.base, series, name), captions[name], folder) for name, figure in drawn.items()
     ]
 
 
@@ -272,11 +265,6 @@ def _picture(figure: Figure, stem: str, caption: str, folder: _Folder, png: bool
         path.write_bytes(content)
     data = base64.b64encode(content).decode("ascii")
     return Picture(f"data:image/svg+xml;base64,{data}", caption, f"{FIGURES}/{path.name}")
-
-
-def _slug(name: str) -> str:
-    """A name as part of a file name: what users wrote may hold anything."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60] or "unnamed"
 
 
 def _number(value: float, digits: int) -> str:

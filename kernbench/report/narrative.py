@@ -9,6 +9,10 @@ from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.stats import Interval, bootstrap_difference
 from kernbench.ulm.scores import tolerance_ns, tolerance_um
 
+# The page opens with sentences, not with a second table.
+MOST_NAMED = 3
+MOST_LISTED = 6
+
 
 def headline(comparison: Comparison) -> list[str]:
     """The findings of a comparison, most important first.
@@ -25,8 +29,8 @@ def headline(comparison: Comparison) -> list[str]:
         (series for series in comparison.series if series.best is not None), key=_validation_rank, reverse=True
     )
     sentences = [_winner(comparison, ranked[0])]
-    sentences += [_runner_up(ranked[0], other) for other in ranked[1:]]
-    sentences += [_trend(series, comparison.axis) for series in ranked if len(series.scored) > 1]
+    sentences += [_runner_up(ranked[0], other) for other in ranked[1 : 1 + MOST_NAMED]]
+    sentences += [_trend(each, comparison.axis) for each in ranked[: 1 + MOST_NAMED] if len(each.scored) > 1]
     sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -74,9 +78,9 @@ def _winner(comparison: Comparison, series: Series) -> str:
     assert point.interval is not None
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
-    chosen = "chosen on the validation lines, " if comparison.best_on_validation else ""
+    split = "validation" if comparison.best_on_validation else "test"
     return (
-        f"{point.name} does best: {chosen}its mean F1 on {point.interval.lines} test lines{seeds} is "
+        f"{point.name} does best on the {split} lines; its mean F1 on {point.interval.lines} test lines{seeds} is "
         f"{interval_text(point.interval)} at a tolerance of {t} samples "
         f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth), {_against_floor(point)}."
     )
@@ -119,10 +123,18 @@ def _trend(series: Series, axis: str) -> str:
 
 
 def _below_floor(comparison: Comparison) -> list[str]:
-    below = [point.name for point in comparison.scored if point.skill < 0]
-    if not below:
+    below = [[point for point in series.scored if point.skill < 0] for series in comparison.series]
+    named = [
+        f"{series.name} ({', '.join(str(point.x) for point in points)})"
+        for series, points in zip(comparison.series, below, strict=True)
+        if points
+    ]
+    if not named:
         return []
-    return [f"Below the blind floor, so worse than not looking at the signal: {'; '.join(below)}."]
+    more = f" and {len(named) - MOST_LISTED} more" if len(named) > MOST_LISTED else ""
+    count, total = sum(map(len, below)), len(comparison.scored)
+    listed = ", ".join(named[:MOST_LISTED]) + more
+    return [f"{count} of {total} points lie below the blind floor, worse than not looking at the signal: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:

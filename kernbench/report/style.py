@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 Arguments = ParamSpec("Arguments")
+Look = tuple[str, str, Any]  # colour, marker, dash; Any: matplotlib spells out its dashes
 
 # Okabe and Ito (2008), yellow left out: it vanishes on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -45,6 +46,7 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "ytick.major.width": 0.7,
     "legend.fontsize": 7.5,
     "legend.frameon": False,
+    "legend.handlelength": 2.6,  # long enough to show a dash
     "lines.linewidth": 1.3,
     "figure.dpi": 100,
     "savefig.dpi": 200,
@@ -81,9 +83,9 @@ def panels(
     return figure, axes
 
 
-def series_look(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+def series_look(names: Sequence[str]) -> dict[str, Look]:
     """Colour, marker and dash of each series; the same names give the same looks in every figure."""
-    looks = {}
+    looks: dict[str, Look] = {}
     for index, name in enumerate(names):
         turn, place = divmod(index, len(COLOURS))
         marker = MARKERS[(place + turn) % len(MARKERS)]
@@ -114,6 +116,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """
     paths = [stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")]
     paths[0].write_bytes(as_svg(figure))
+    # Laying out again would move things a little and take as long as drawing.
+    figure.set_layout_engine("none")
     with mpl.rc_context(STYLE):
         figure.savefig(paths[1], metadata={"Software": None})
     return paths

@@ -55,9 +55,9 @@ def write_artifacts(folder, kernel_size, rng, epochs=30):
     return {name: folder / name for name in ("cell.npz", "curve.csv")}
 
 
-@pytest.fixture
-def make_run(tmp_path):
-    """Factory: make_run(family="siren", kernel_size=65, seed=0, quality=0.8, status="ok", artifacts=False, **fields)."""
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory):
+    """Factory of runs with about the F1 asked for; further fields of Run by name."""
 
     def make(
         family="siren",
@@ -86,8 +86,7 @@ def make_run(tmp_path):
             comb = 1 - 0.88 * np.exp(-TOLERANCES / 5.0)
             info = LineInfo(bubbles, pressure, comb, 0.75 * comb)
         if artifacts:
-            folder = tmp_path / f"artifacts-{family.encode().hex()[:20]}-{kernel_size}-{seed}"
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = tmp_path_factory.mktemp("cell")
             files = write_artifacts(folder, kernel_size or 65, rng)
         run = Run(
             study=f"{base}/{family}",
@@ -122,7 +121,7 @@ def make_run(tmp_path):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sweep(make_run):
     """Two families over four kernel sizes, one cell diverged, one failed."""
     quality = {"siren": (0.2, 0.73, 0.70, 0.66), "discrete": (0.22, 0.80, 0.79, 0.75)}

@@ -1,0 +1,70 @@
+"""What the figures of a comparison share: places along its axis, looks of its values, legends, grids of panels."""
+
+from collections.abc import Collection, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kernbench.report.gather import Comparison, Point
+from kernbench.report.style import FULL_WIDTH, MARKERS, panels, shades
+
+Colour = tuple[float, float, float, float]
+
+COLUMNS = 3
+
+
+def axis_places(comparison: Comparison) -> dict[object, float]:
+    """Where each axis value is drawn: numbers at their value, texts side by side."""
+    values = list(dict.fromkeys(point.x for point in comparison.points if point.x is not None))
+    if all(isinstance(value, int | float) for value in values):
+        return {value: float(value) for value in sorted(values)}
+    return {value: float(index) for index, value in enumerate(values)}
+
+
+def is_wide(places: Sequence[float]) -> bool:
+    """Whether values span so much that they belong on a logarithmic axis."""
+    return len(places) > 1 and min(places) > 0 and max(places) >= 8 * min(places)
+
+
+def axis_label(axis: str) -> str:
+    """Label of the horizontal axis."""
+    return "kernel size K [taps]" if axis == "kernel_size" else axis
+
+
+def setting_text(axis: str, value: str) -> str:
+    """A value for a legend: "K = 65", "omega_0 = 30"."""
+    return f"{'K' if axis == 'kernel_size' else axis} = {value}"
+
+
+def value_text(point: Point) -> str:
+    """Value of a point on the axis; "all" for a family that the axis does not concern."""
+    return "all" if point.x is None else str(point.x)
+
+
+def value_looks(comparison: Comparison) -> dict[str, tuple[Colour, str]]:
+    """Colour and marker of each value on the axis, the same in every panel."""
+    names = [str(value) for value in axis_places(comparison)]
+    names += ["all"] if any(point.x is None for point in comparison.points) else []
+    markers = (MARKERS[place % len(MARKERS)] for place in range(len(names)))
+    return dict(zip(names, zip(shades(len(names)), markers, strict=True), strict=True))
+
+
+def legend_columns(names: Collection[object]) -> int:
+    """Columns of a legend below a figure: few where names are long."""
+    longest = max((len(str(name)) for name in names), default=1)
+    return max(1, min(6, 90 // (longest + 8)))
+
+
+def figure_width(count: int) -> float:
+    """Width [inches] of a figure with that many panels."""
+    return FULL_WIDTH if count > 1 else 0.55 * FULL_WIDTH
+
+
+def panel_grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels for `count` series, at most three a row, unused ones removed."""
+    rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
+    figure, axes = panels(rows, columns, height=height * rows + 0.3, width=figure_width(count), sharey=True)
+    flat = list(axes.flat)
+    for panel in flat[count:]:
+        panel.remove()
+    return figure, flat[:count]

@@ -1,0 +1,154 @@
+"""KernelConv: the border check of a plugin's kernel, unit gain, the eval cache, the state dict."""
+
+import pytest
+import torch
+
+import kernbench
+from kernbench.errors import KernbenchError, PluginError
+from kernbench.kernels.gain import calibrate, layer_gain
+from kernbench.kernels.layer import KernelConv
+from kernbench.registry import find_family
+
+SPEC = kernbench.KernelSpec(22, 22, kernel_size=65)
+
+
+def layer_of(compute, spec=SPEC, **members):
+    """A layer around a plugin whose forward is `compute(module, grid)`."""
+
+    def build(self, spec):
+        kernbench.KernelModule.__init__(self, spec)
+        self.weight = torch.nn.Parameter(torch.randn(*spec.shape[:2], 1))
+
+    made = type("Made", (kernbench.KernelModule,), {"__init__": build, "forward": compute, **members})
+    return KernelConv(kernbench.KernelFamily("made", made).build(spec), spec)
+
+
+def bump(module, grid):
+    return module.weight * torch.exp(-grid.lags.abs() / 8)
+
+
+def test_a_kernel_of_the_wrong_shape_is_one_line_with_family_and_k():
+    with pytest.raises(PluginError) as caught:
+        layer_of(lambda module, grid: bump(module, grid)[0])
+    message = str(caught.value)
+    assert message.startswith(
+        "family 'made' returned a kernel of the wrong shape: expected (22, 22, 65), got (22, 65) (plugin "
+    )
+    assert message.endswith(", K = 65). forward(grid) must return (out_channels, in_channels // groups, K).")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_taps_that_are_not_numbers_are_refused(value):
+    with pytest.raises(PluginError, match=r"family 'made' returned a kernel with 484 of 31460 taps NaN .*K = 65"):
+        layer_of(lambda module, grid: torch.where(grid.lags == 3, value, bump(module, grid)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_kernel_of_another_precision_is_refused(dtype):
+    with pytest.raises(PluginError, match=r"expected torch\.float32"):
+        layer_of(lambda module, grid: bump(module, grid).to(dtype))
+
+
+def test_a_forward_that_raises_is_reported_with_its_first_line():
+    def fail(module, grid):
+        raise IndexError("off the end\nmore")
+
+    with pytest.raises(PluginError, match=r"cannot make its kernel: IndexError: off the end \("):
+        layer_of(fail)
+
+
+def test_an_answer_that_is_no_tensor_is_refused():
+    with pytest.raises(PluginError, match="got list"):
+        layer_of(lambda module, grid: [1, 2])
+
+
+def test_a_kernel_of_zeros_cannot_be_calibrated():
+    layer = layer_of(lambda module, grid: 0 * bump(module, grid))
+    with pytest.raises(PluginError, match="zeros"):
+        calibrate(layer)
+
+
+def test_a_scale_that_does_not_scale_is_refused():
+    layer = layer_of(bump, scale_=lambda self, factor: None)
+    with pytest.raises(PluginError, match="must multiply the kernel"):
+        calibrate(layer)
+
+
+@pytest.mark.parametrize("family", ["discrete", "siren", "gaussian"])
+def test_calibration_folds_the_gain_into_the_family(family):
+    layer = KernelConv(find_family(family).build(SPEC), SPEC)
+    raw = calibrate(layer)
+    assert layer.amplitude is None
+    assert raw == layer.raw_gain
+    assert layer_gain(layer.kernel()) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_family_without_scale_gets_a_counted_amplitude():
+    layer = layer_of(bump)
+    before = sum(p.numel() for p in layer.parameters())
+    calibrate(layer)
+    assert layer_gain(layer.kernel()) == pytest.approx(1, abs=1e-6)
+    assert sum(p.numel() for p in layer.parameters()) == before + 22
+
+
+def test_unit_gain_means_unit_output_variance_for_white_input():
+    torch.manual_seed(1)
+    layer = KernelConv(find_family("discrete").build(SPEC), SPEC, bias=False)
+    calibrate(layer)
+    with torch.no_grad():
+        output = layer(torch.randn(8, 22, 4000))
+    assert output.var().item() == pytest.approx(1, rel=0.02)
+
+
+def test_the_kernel_is_multiplied_by_the_spacing():
+    layer = layer_of(bump)
+    fine = layer.kernel(SPEC.grid(refine=2))
+    torch.testing.assert_close(2 * fine[..., ::2], layer.kernel())
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_the_eval_cache_follows_an_optimizer_step(optimizer):
+    layer = layer_of(bump)
+    step = optimizer(layer.parameters(), lr=0.1)
+    layer.eval()
+    with torch.no_grad():
+        before = layer.kernel()
+        assert layer.kernel() is before
+    layer.kernel().sum().backward()
+    step.step()
+    with torch.no_grad():
+        assert not torch.equal(layer.kernel(), before)
+
+
+def test_the_eval_cache_follows_a_change_of_dtype_and_a_loaded_state():
+    layer = layer_of(bump).eval()
+    with torch.no_grad():
+        before = layer.kernel()
+        assert layer.double().kernel().dtype == torch.float64
+        layer.float().load_state_dict(
+            {key: value + (value.dtype.is_floating_point) for key, value in layer.state_dict().items()}
+        )
+        assert not torch.equal(layer.kernel(), before)
+
+
+def test_gradients_flow_in_eval_mode():
+    layer = layer_of(bump).eval()
+    with torch.no_grad():
+        layer.kernel()
+    for _ in range(2):
+        layer(torch.randn(1, 22, 100)).sum().backward()
+    assert layer.kernel_module.weight.grad.abs().max() > 0
+
+
+def test_autocast_does_not_lower_the_kernels_precision():
+    layer = KernelConv(find_family("siren").build(SPEC), SPEC)
+    expected = layer.kernel()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(layer.kernel(), expected)
+
+
+def test_weights_of_another_hyper_parameter_are_refused_by_name():
+    family = find_family("siren")
+    state = family.build(SPEC, {"omega_0": 10}).state_dict()
+    with pytest.raises(KernbenchError, match=r"hyper\.omega_0 expected 30\.0, got 10\.0"):
+        family.build(SPEC).load_state_dict(state)

@@ -1,0 +1,67 @@
+"""Hyper-parameters: what is accepted, what is refused and how."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernbench.errors import KernbenchError
+from kernbench.kernels.space import Choice, Float, Int
+
+
+@given(st.floats(1, 200))
+def test_a_float_in_range_is_kept(value):
+    assert Float(1.0, 200.0, log=True).check(value) == value
+
+
+@pytest.mark.parametrize("value", [0.5, 201, "30", None, True, math.nan, math.inf])
+def test_a_float_outside_or_of_another_type_is_refused(value):
+    with pytest.raises(KernbenchError, match="expected"):
+        Float(1.0, 200.0).check(value)
+
+
+@pytest.mark.parametrize("value", [4, 128, 32.0])
+def test_a_whole_number_is_kept(value):
+    assert Int(4, 128).check(value) == value
+    assert isinstance(Int(4, 128).check(value), int)
+
+
+@pytest.mark.parametrize("value", [3, 129, 4.5, "8", True])
+def test_what_is_not_a_whole_number_in_range_is_refused(value):
+    with pytest.raises(KernbenchError, match="expected"):
+        Int(4, 128).check(value)
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest():
+    with pytest.raises(KernbenchError, match="did you mean 'calibrated'"):
+        Choice(("calibrated", "published")).check("calibratd")
+
+
+def test_true_is_not_the_option_one():
+    with pytest.raises(KernbenchError):
+        Choice((1, 2)).check(True)
+
+
+def test_defaults_without_being_given_lie_in_the_middle():
+    assert Float(1.0, 100.0, log=True).start == pytest.approx(10)
+    assert Float(1.0, 3.0).start == 2
+    assert Int(1, 9).start == 5
+    assert Choice(("a", "b")).start == "a"
+    assert Choice((False, True), default=False).start is False
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "options"),
+    [
+        (Float, (2.0, 1.0), {}),
+        (Float, (0.0, 1.0), {"log": True}),
+        (Float, (1.0, 2.0), {"default": 3.0}),
+        (Int, (5, 1), {}),
+        (Choice, ((),), {}),
+        (Choice, (("a",),), {"default": "b"}),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_refused(make, arguments, options):
+    with pytest.raises(KernbenchError):
+        make(*arguments, **options)

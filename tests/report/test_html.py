@@ -1,0 +1,245 @@
+"""The page and its tables: right numbers, nothing from outside, hostile names harmless, failures shown."""
+
+import csv
+import dataclasses
+import os
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from kernbench.errors import KernbenchError, StorageError
+from kernbench.report.html import write_report
+from kernbench.ulm.scores import f1_scores
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.links, self.sources, self.texts, self.rows = [], [], [], [], []
+        self.in_cell = False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.in_cell = True
+        if "href" in attributes:
+            self.links.append(attributes["href"])
+        if "src" in attributes:
+            self.sources.append(attributes["src"])
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.in_cell = False
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.in_cell:
+            self.rows[-1][-1] += data.strip()
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, sweep):
+    path = write_report(sweep, tmp_path_factory.mktemp("report"))
+    return Page(path.read_text(encoding="utf-8")), path.parent
+
+
+def f1_of(run, tolerance=4):
+    scores = run.scores["test"]
+    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
+
+
+def test_summary_table_and_csv_hold_the_means(report, sweep):
+    page, folder = report
+    rows = read(folder / "summary.csv")
+    assert len(rows) == 10
+    for run in sweep[:8]:
+        f1 = f1_of(run)
+        row = next(r for r in rows if r["family"] == run.family and r["kernel_size"] == str(run.params["kernel_size"]))
+        assert float(row["f1_mean"]) == pytest.approx(f1.mean())
+        assert float(row["f1_median"]) == pytest.approx(np.median(f1))
+        floor = run.lines.comb_floor[4]
+        assert float(row["skill"]) == pytest.approx((f1.mean() - floor) / (1 - floor))
+        half = 1.96 * f1.std() / np.sqrt(len(f1))
+        assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(2 * half, rel=0.15)
+        shown = next(r for r in page.rows if r[:2] == [run.family, str(run.params["kernel_size"])])
+        assert shown[2].startswith(f"{f1.mean():.3f} [")
+        assert shown[-1] == "ok"
+
+
+def test_tolerances_csv_has_units_and_floors(report, sweep):
+    rows = [r for r in read(report[1] / "tolerances.csv") if r["point"] == "siren (kernel_size = 65)"]
+    assert [int(r["tolerance_samples"]) for r in rows] == list(range(10))
+    for t, row in enumerate(rows):
+        assert float(row["f1_mean"]) == pytest.approx(f1_of(sweep[1], t).mean())
+        assert float(row["tolerance_ns"]) == pytest.approx(16 * t)
+        assert float(row["floor_comb"]) == pytest.approx(sweep[1].lines.comb_floor[t])
+
+
+def test_lines_csv_has_every_line(report, sweep):
+    rows = [r for r in read(report[1] / "lines.csv") if r["study"] == sweep[1].study and r["cell"] == sweep[1].cell]
+    assert [float(r["f1"]) for r in rows] == pytest.approx(f1_of(sweep[1]).tolist())
+    assert [int(r["bubbles"]) for r in rows] == sweep[1].lines.bubbles.tolist()
+
+
+def test_differences_csv_is_paired(report, sweep):
+    row = next(r for r in read(report[1] / "differences.csv") if r["kernel_size"] == "65")
+    assert row["first"].startswith("siren")
+    assert float(row["difference"]) == pytest.approx((f1_of(sweep[1]) - f1_of(sweep[5])).mean())
+
+
+def test_headline_names_the_winner_and_the_floor(report, sweep):
+    text = report[0].text
+    winner = sweep[5]
+    assert "discrete (kernel_size = 65) does best on the validation lines" in text
+    assert f"its mean F1 on 64 test lines is {f1_of(winner).mean():.3f} [" in text
+    assert "64 ns, 47.4 µm two-way depth" in text
+    assert f"over the {winner.lines.comb_floor[4]:.3f} of a blind comb" in text
+    assert "below the blind floor" in text
+    assert "Without a score: 1 diverged, 1 oom" in text
+
+
+def test_cells_that_are_not_ok_are_listed_with_the_reason(report):
+    page, folder = report
+    for status in ("diverged", "oom"):
+        row = next(r for r in page.rows if f"it was {status}" in r)
+        assert row[0] == "k_sweep.v1.quick/gaussian"
+        assert status in row
+    assert [r["status"] for r in read(folder / "cells.csv")].count("ok") == 8
+
+
+def test_page_needs_nothing_from_outside(report):
+    page, folder = report
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert page.sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    for link in page.links:
+        assert link.startswith("#") or (folder / link).is_file()
+    assert "http" not in "".join(
+        line for line in (folder / "report.html").read_text().splitlines() if "data:" not in line
+    ).replace("http-equiv", "")
+
+
+def test_hostile_names_are_only_text(tmp_path, make_run):
+    name = "<script>alert('x')</script>\"&'$\\frac{1}$ ünïcødé ../../etc"
+    run = make_run(
+        name, base="../<b>/é.v1.quick", artifacts=True, params={"kernel_size": 65, "axis<i>": "=1+1", "seed": 0}
+    )
+    failed = make_run(
+        name,
+        base="../<b>/é.v1.quick",
+        status="error",
+        message="</td><img src=http://x/y onerror=z>",
+        params={"kernel_size": 65, "axis<i>": "b", "seed": 0},
+    )
+    folder = tmp_path / "deep" / "report"
+    page = Page(write_report([run, failed], folder).read_text(encoding="utf-8"))
+    assert "script" not in page.tags
+    assert "i" not in page.tags
+    assert name in page.text
+    assert "</td><img src=http://x/y onerror=z>" in page.text
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    written = {
+        path.relative_to(folder).parts[0] for path in tmp_path.rglob("*") if path.is_file() and folder in path.parents
+    }
+    assert written <= {"report.html", "figures", "summary.csv", "cells.csv", "lines.csv", "tolerances.csv"}
+    assert all(row["family"] == name for row in read(folder / "summary.csv"))
+    assert "'=1+1" in [row["axis<i>"] for row in read(folder / "summary.csv")]
+
+
+def test_no_runs_is_one_clear_line(tmp_path):
+    with pytest.raises(KernbenchError, match="nothing to report"):
+        write_report([], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_one_run_with_one_line(tmp_path, make_run):
+    page = Page(write_report([make_run(lines=1, artifacts=True)], tmp_path).read_text())
+    assert "siren (kernel_size = 65) does best" in page.text
+    assert len(page.sources) == 7
+
+
+def test_only_failed_runs(tmp_path, make_run):
+    runs = [make_run(status="diverged"), make_run(kernel_size=17, status="killed", environment={}, plugin="")]
+    page = Page(write_report(runs, tmp_path).read_text())
+    assert "No cell of k_sweep.v1.quick has a score yet: 1 diverged, 1 killed." in page.text
+    assert page.sources == []
+
+
+def test_several_seeds_and_comparisons(tmp_path, make_run):
+    runs = [make_run(seed=seed) for seed in (0, 1, 2)] + [make_run(base="other.v1.quick")]
+    page = Page(write_report(runs, tmp_path).read_text())
+    row = next(r for r in page.rows if r[:2] == ["siren", "65"] and "3" in r)
+    assert row[2].startswith(f"{np.mean([f1_of(run).mean() for run in runs[:3]]):.3f}")
+    assert "on 64 test lines and 3 seeds" in page.text
+    assert {"#comparison-1", "#comparison-2"} <= set(page.links)
+
+
+def test_damaged_and_missing_artifacts_are_said(tmp_path, make_run):
+    run = make_run(artifacts=True)
+    run.artifacts["cell.npz"].write_bytes(b"not an archive")
+    run.artifacts["curve.csv"].write_text("epoch,train_loss\n1,abc\n")
+    page = Page(write_report([run], tmp_path / "report").read_text())
+    assert "cell.npz cannot be read" in page.text
+    assert "curve.csv cannot be read" in page.text
+    assert len(page.sources) == 4
+
+
+def test_mixed_conditions_are_said(tmp_path, make_run):
+    runs = [
+        make_run("siren"),
+        make_run("siren", 129, plugin="kernbench 0.2.0", kernbench_version="0.2.0"),
+        make_run("discrete", environment={"python": "3.13.0", "threads": 1}, device="cuda:0"),
+        make_run("gaussian", data_digest="otherdata", settings_digest="b"),
+    ]
+    runs[0] = dataclasses.replace(runs[0], settings_digest="a")
+    text = Page(write_report(runs, tmp_path).read_text()).text
+    assert "siren was run with several versions of its plugin: kernbench 0.1.0, kernbench 0.2.0." in text
+    assert "several versions of kernbench: 0.1.0, 0.2.0" in text
+    assert "device: cpu, cuda:0" in text
+    assert "python: 3.11.9, 3.13.0" in text
+    assert "different data sets (ba9876543210, otherdata)" in text
+    assert "different settings (siren: a; gaussian: b)" in text
+    assert "One seed per cell" in text
+
+
+def test_equal_conditions_raise_no_caution(tmp_path, make_run):
+    text = Page(write_report([make_run(seed=0), make_run(seed=1)], tmp_path).read_text()).text
+    assert "Before comparing" not in text
+
+
+def test_same_runs_same_page(tmp_path, make_run):
+    runs = [make_run(artifacts=True)]
+    pages = [write_report(runs, tmp_path / name).read_bytes() for name in ("one", "two")]
+    assert pages[0] == pages[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a path that cannot be a folder")
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, make_run):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_report([make_run()], tmp_path / "file" / "report")
+
+
+def test_names_that_become_the_same_file_name_keep_their_figures(tmp_path, make_run):
+    runs = [make_run(name, artifacts=True) for name in ("a/b", "a?b")]
+    page = Page(write_report(runs, tmp_path).read_text())
+    files = [link for link in page.links if link.startswith("figures/")]
+    assert len(set(files)) == len(files) == 9

@@ -1,0 +1,81 @@
+"""Costs of a network against hand counts; oracle 29."""
+
+import pytest
+import torch
+
+from kernbench.conv import convolve
+from kernbench.errors import KernbenchError
+from kernbench.measure import (
+    flops_forward,
+    flops_generation,
+    latency,
+    layer_costs,
+    parameter_count,
+    peak_memory,
+    retained_bytes,
+)
+from kernbench.networks import build
+
+
+@pytest.mark.parametrize(("kernel_size", "channels", "gmac"), [(65, 15, 0.38), (131, 22, 1.66), (1055, 15, 6.95)])
+def test_direct_cost_of_the_shallow_network_is_the_published_table(kernel_size, channels, gmac):
+    net = build("shallow", "discrete", kernel_size, channels=channels)
+    assert flops_forward(net, 8446) / 2e9 == pytest.approx(gmac, abs=0.006)
+
+
+def test_direct_cost_of_the_dilated_network_is_the_published_one():
+    assert flops_forward(build("dilated", "discrete", 3), 8446) / 2e9 == pytest.approx(2.05, abs=0.006)
+
+
+def test_direct_cost_by_hand():
+    # line of 100, K = 5, 2 layers: padded by 4 on each side; outputs 104, 100; then 3 channels to 1
+    net = build("shallow", "discrete", 5, channels=3, depth=2)
+    assert flops_forward(net, 100, batch=2) == 2 * 2 * (3 * 5 * 104 + 9 * 5 * 100 + 3 * 100)
+
+
+def test_auto_costs_what_its_choices_cost():
+    net = build("shallow", "discrete", 257, channels=8)
+    costs = layer_costs(net, 2048, batch=4)
+    assert {cost.backend for cost in costs[1:]} == {"fft"}
+    auto = flops_forward(net, 2048, "auto", batch=4)
+    assert auto <= flops_forward(net, 2048, "direct", batch=4)
+    with pytest.raises(KernbenchError, match="direct, fft and auto"):
+        flops_forward(net, 2048, "fft_conv")
+
+
+def test_layer_costs_add_up_to_the_networks_parameters():
+    net = build("shallow", "siren", 33, channels=6, hyper={"hidden": 8})
+    costs = layer_costs(net, 500)
+    total = sum(cost.kernel + cost.bias + cost.amplitude + cost.norm for cost in costs) + 6 + 1
+    assert total == parameter_count(net)
+    assert [cost.in_channels for cost in costs] == [1, 6, 6, 6]
+
+
+def test_kernel_generation_is_counted_apart():
+    h, kernel_size = 8, 33
+    net = build("shallow", "siren", kernel_size, channels=6, hyper={"hidden": h})
+    assert flops_generation(net) == sum(2 * kernel_size * (h + h * h + h * pairs) for pairs in (6, 36, 36, 36))
+    assert flops_generation(build("shallow", "discrete", 33, channels=2)) == 0
+
+
+def test_latency_restores_the_mode():
+    net = build("shallow", "discrete", 3, channels=2).train()
+    assert latency(net, torch.randn(1, 1, 64), repeats=3) > 0
+    assert net.training
+
+
+def test_fft_keeps_no_copy_of_the_weights_per_batch_element():
+    """One spectrum of the weights (8 F P bytes) and one of the signal (8 B F Ci), whatever the batch."""
+    batch, channels, length = 16, 8, 1000
+    signal = torch.randn(batch, channels, length, requires_grad=True)
+    kernel = torch.randn(channels, channels, 65, requires_grad=True)
+    frequencies = 501
+    own = 4 * (signal.numel() + kernel.numel())
+    spectra = 8 * frequencies * channels**2 + 8 * batch * frequencies * channels
+    fft = retained_bytes(lambda: convolve(signal, kernel, backend="fft"))
+    assert fft == own + spectra
+    assert retained_bytes(lambda: convolve(signal, kernel, backend="fft_conv")) > 2 * fft
+
+
+def test_peak_memory_of_the_process_is_plausible():
+    assert 2**25 < peak_memory("cpu") < 2**40

@@ -1,0 +1,174 @@
+"""The two networks: published counts, padding, the baseline as kernels, refusals. Oracles 1 and 22."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from kernbench.architecture import NETWORKS, check_kernel_size, dilations, largest_kernel_size, receptive_field
+from kernbench.conv import convolve
+from kernbench.conv.fft import spread
+from kernbench.errors import KernbenchError
+from kernbench.networks import build
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def test_published_parameter_counts():
+    assert count(build("dilated", "discrete", 3)) == 137_729
+    assert count(build("dilated", "siren", 3, hyper={"hidden": 12})) == 636_497
+    assert count(build("shallow", "siren", 131, channels=15, hyper={"hidden": 32})) == 28_392
+    assert count(build("shallow", "siren", 131, hyper={"hidden": 32})) == 55_139
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("kernel_size", [3, 5, 17])
+def test_lines_keep_their_length(network, kernel_size):
+    net = build(network, "discrete", kernel_size, channels=3, depth=3)
+    assert net(torch.randn(2, 1, 300)).shape == (2, 1, 300)
+
+
+def test_the_baseline_is_the_plain_torch_network_with_its_own_start():
+    torch.manual_seed(5)
+    ours = build("dilated", "discrete", 3, channels=6, depth=5, gain="published")
+    torch.manual_seed(5)
+    layers = []
+    for level in range(5):
+        inputs = 1 if level == 0 else 6
+        layers += [nn.Conv1d(inputs, 6, 3, dilation=2**level), nn.BatchNorm1d(6), nn.ReLU()]
+    plain = nn.Sequential(nn.ReflectionPad1d(2**5 - 1), *layers, nn.Conv1d(6, 1, 1))
+    signal = torch.randn(3, 1, 200)
+    for mode in (True, False):
+        torch.testing.assert_close(ours.train(mode)(signal), plain.train(mode)(signal), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["direct", "fft", "auto"])
+def test_the_baseline_as_zero_inserted_kernels(backend):
+    """Each dilated layer as one long kernel of 2 * 2^l + 1 taps, in float64, random weights and BN statistics."""
+    torch.manual_seed(0)
+    net = build("dilated", "discrete", 3, channels=4).double().eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    signal = torch.randn(1, 1, 4200, dtype=torch.float64)
+    with torch.no_grad():
+        hidden = functional.pad(signal, (4095, 4095), mode="reflect")
+        for level, block in enumerate(net.blocks):
+            kernel = spread(block[0].kernel(), 2**level)
+            assert kernel.shape[-1] == 2 * 2**level + 1
+            hidden = convolve(hidden, kernel, backend=backend) + block[0].bias[:, None]
+            hidden = torch.relu(block[1](hidden))
+        torch.testing.assert_close(net(signal), net.head(hidden), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("kernel_size", "depth"), [(3, 3), (9, 2), (17, 1)])
+def test_the_receptive_field_is_where_gradients_are(network, kernel_size, depth):
+    torch.manual_seed(0)
+    net = build(network, "discrete", kernel_size, channels=8, depth=depth, backend="direct").eval()
+    signal = torch.randn(16, 1, 401, requires_grad=True)
+    net(signal)[..., 200].sum().backward()
+    reached = signal.grad.abs().sum((0, 1)).nonzero().flatten()
+    assert net.receptive_field == receptive_field(network, kernel_size, depth) == 2 * net.padding + 1
+    assert reached.min().item() == 200 - net.padding
+    assert reached.max().item() == 200 + net.padding
+
+
+def test_known_receptive_fields():
+    assert receptive_field("dilated", 3) == 8191
+    assert [receptive_field("shallow", k) for k in (65, 131, 263, 527, 1055, 2111)] == [
+        257,
+        521,
+        1049,
+        2105,
+        4217,
+        8441,
+    ]
+    assert dilations("dilated") == tuple(2**level for level in range(12))
+
+
+def test_unit_gain_starts_every_layer_at_one():
+    for family in ("discrete", "siren", "gaussian"):
+        layers = build("shallow", family, 33, channels=5).kernel_layers()
+        assert [layer.gain for layer in layers] == pytest.approx([1] * 4, abs=1e-6)
+        assert all(layer.raw_gain != 1 for layer in layers)
+
+
+def test_published_gain_leaves_the_familys_start():
+    layers = build("shallow", "discrete", 33, channels=5, gain="published").kernel_layers()
+    assert all(layer.gain == layer.raw_gain == pytest.approx(3**-0.5, rel=0.15) for layer in layers)
+
+
+def test_the_callers_seed_decides_the_weights():
+    signal = torch.randn(1, 1, 100)
+    outputs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outputs.append(build("shallow", "siren", 9, channels=4).eval()(signal))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize("kernel_size", [0, -3, 2, 64, 2.0, True])
+def test_a_kernel_size_that_is_not_odd_and_positive_is_refused(kernel_size):
+    with pytest.raises(KernbenchError, match="odd"):
+        build("shallow", "discrete", kernel_size)
+
+
+def test_an_even_kernel_size_is_not_corrected_silently():
+    with pytest.raises(KernbenchError, match=r"got K = 64 \(family siren\)\. Use K = 63 or 65\."):
+        build("shallow", "siren", 64)
+
+
+def test_padding_beyond_the_line_names_everything_and_what_to_do():
+    with pytest.raises(KernbenchError) as caught:
+        check_kernel_size("shallow", 1055, line_length=2048, context="family siren, study k_sweep, profile quick")
+    assert str(caught.value) == (
+        "K = 1055 with dilation 1 in 4 layers needs 2108 samples of padding on each side, the line has 2048 "
+        "(family siren, study k_sweep, profile quick). Use K <= 1023 at this depth, or longer lines."
+    )
+    check_kernel_size("shallow", 1023, line_length=2048)
+    assert largest_kernel_size("shallow", 2048) == 1023
+    assert largest_kernel_size("shallow", 8446) == 4223
+
+
+def test_lines_too_short_for_the_dilated_network_are_told_a_depth():
+    with pytest.raises(KernbenchError, match=r"dilation 1 \.\. 2048 in 12 layers needs 4095 .* Use depth <= 11, or"):
+        check_kernel_size("dilated", 3, line_length=2048 + 1)
+    check_kernel_size("dilated", 3, depth=11, line_length=2049)
+
+
+def test_a_line_too_short_at_run_time_is_refused():
+    with pytest.raises(KernbenchError, match="at least 129 samples, got 100"):
+        build("shallow", "discrete", 65, channels=2)(torch.zeros(1, 1, 100))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("shalow", "discrete", 3), "did you mean 'shallow'"),
+        (("shallow", "sirren", 3), "did you mean 'siren'"),
+        (("shallow", "discrete", 3, 4, {"omega": 3}), "no hyper-parameter 'omega'"),
+        (("shallow", "discrete", 3, 4, None, 0), "depth must be at least 1"),
+        (("shallow", "discrete", 3, 4, None, None, "unity"), "did you mean 'unit'"),
+        (("shallow", "discrete", 3, 4, None, None, "unit", "ftt"), "did you mean 'fft'"),
+        (("shallow", "discrete", 3, 0), "out_channels"),
+    ],
+)
+def test_what_cannot_be_built_is_one_clear_line(arguments, message):
+    with pytest.raises(KernbenchError, match=message) as caught:
+        build(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_dict_of_another_omega_is_refused():
+    net = build("shallow", "siren", 9, channels=2, hyper={"omega_0": 10})
+    with pytest.raises(KernbenchError, match="omega_0"):
+        build("shallow", "siren", 9, channels=2).load_state_dict(net.state_dict())
+    again = build("shallow", "siren", 9, channels=2, hyper={"omega_0": 10})
+    again.load_state_dict(net.state_dict())
+    signal = torch.randn(1, 1, 60)
+    assert torch.equal(again.eval()(signal), net.eval()(signal))

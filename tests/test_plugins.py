@@ -1,0 +1,157 @@
+"""Every bundled family: conformance, counts, resampling; and the walls between core and plugins. Oracles 20, 22, 23."""
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kernbench
+from kernbench.kernels.checks import CHECKS
+from kernbench.kernels.conformance import check_family
+from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.space import Choice, Int
+from kernbench.registry import find_family
+
+REPOSITORY = Path(kernbench.__file__).resolve().parent.parent
+FAMILIES = ("discrete", "siren", "gaussian", "laplacian", "log", "stencil")
+PLUGIN_FILES = sorted((REPOSITORY / "plugins").glob("kernbench_*/*.py"))
+CORE_FILES = sorted((REPOSITORY / "kernbench").rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_bundled_family_conforms(name):
+    results = check_family(find_family(name))
+    assert [result.name for result in results] == list(CHECKS)
+    assert all(result.passed for result in results), [result for result in results if not result.passed]
+
+
+def specs():
+    """Specs of all kinds: groups, odd and even K, dilation, sides."""
+    return st.builds(
+        lambda groups, out, inputs, taps, dilation, side: kernbench.KernelSpec(
+            groups * out, groups * inputs, groups=groups, kernel_size=taps, dilation=dilation, side=side
+        ),
+        st.integers(1, 3),
+        st.integers(1, 4),
+        st.integers(1, 4),
+        st.integers(3, 40),
+        st.integers(1, 5),
+        st.sampled_from(["centered", "causal", "anticausal"]),
+    )
+
+
+def hypers(name):
+    """Any values inside the family's space; real ones at their bounds and default."""
+
+    def values(parameter):
+        if isinstance(parameter, Choice):
+            return st.sampled_from(parameter.options)
+        if isinstance(parameter, Int):
+            return st.integers(parameter.low, min(parameter.high, 20))
+        return st.sampled_from([parameter.low, parameter.start, parameter.high])
+
+    return st.fixed_dictionaries({key: values(p) for key, p in find_family(name).parameters.items()})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), spec=specs())
+def test_param_count_is_the_number_of_parameters(name, data, spec):
+    family, hyper = find_family(name), data.draw(hypers(name))
+    module = family.build(spec, hyper)
+    assert family.param_count(spec, hyper) == sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), spec=specs(), refine=st.integers(2, 4))
+def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):
+    family, hyper = find_family(name), data.draw(hypers(name))
+    layer = KernelConv(family.build(spec, hyper).double(), spec)
+    coarse = layer.kernel(spec.grid(dtype=torch.float64))
+    fine = layer.kernel(spec.grid(refine, dtype=torch.float64))
+    torch.testing.assert_close(refine * fine[..., ::refine], coarse, rtol=0, atol=1e-10 * coarse.abs().max().item())
+
+
+def test_dc_gain_of_discrete_taps_is_kept_by_refinement_if_they_end_in_zeros():
+    spec = kernbench.KernelSpec(1, 1, kernel_size=9)
+    layer = KernelConv(find_family("discrete").build(spec).double(), spec)
+    with torch.no_grad():
+        layer.kernel_module.weight[..., [0, -1]] = 0
+    sums = [layer.kernel(spec.grid(refine, dtype=torch.float64)).sum().item() for refine in (1, 2, 4)]
+    assert sums == pytest.approx([sums[0]] * 3, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_kernel_flops_are_given(name):
+    family = find_family(name)
+    spec = kernbench.KernelSpec(4, 3, kernel_size=17)
+    assert family.load().kernel_flops(spec, **family.resolve()) >= 0
+
+
+def test_siren_operations_are_counted_by_hand():
+    spec, h = kernbench.KernelSpec(4, 3, kernel_size=17), 32
+    assert find_family("siren").load().kernel_flops(spec, hidden=h) == 2 * 17 * (h + h * h + h * 12)
+
+
+def test_every_family_documents_itself():
+    for name in FAMILIES:
+        family = find_family(name)
+        assert family.description
+        assert all(parameter.doc for parameter in family.parameters.values())
+
+
+def test_the_plugin_in_the_readme_conforms(tmp_path):
+    text = (REPOSITORY / "plugins" / "README.md").read_text()
+    file = tmp_path / "exponential.py"
+    file.write_text(text.split("```python\n")[1].split("```")[0])
+    results = check_family(find_family(f"{file}:exponential"))
+    assert all(result.passed for result in results), results
+
+
+def imports(file):
+    """Names that a file imports: modules, and (module, name) pairs."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("file", PLUGIN_FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_plugin_imports_only_public_names(file):
+    allowed = {"kernbench", "torch", "math", file.parent.name}
+    for module, name in imports(file):
+        root = module.partition(".")[0]
+        assert root in allowed, f"{file}: {module}"
+        if root == "kernbench":
+            assert module == "kernbench", f"{file}: {module} is not public"
+            assert not name or name in kernbench.__all__
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "kernbench":
+            assert node.attr in kernbench.__all__, f"{file}: kernbench.{node.attr} is not public"
+
+
+@pytest.mark.parametrize("file", [f for f in PLUGIN_FILES if f.stem == "__init__"], ids=lambda file: file.parent.name)
+def test_offering_a_family_does_not_import_torch(file):
+    assert all(module.partition(".")[0] != "torch" for module, _ in imports(file))
+
+
+def test_the_core_never_imports_a_plugin():
+    for file in CORE_FILES:
+        for module, _ in imports(file):
+            assert not (module or "").startswith("kernbench_"), f"{file}: {module}"
+
+
+def test_counts_at_65_taps_and_22_channels():
+    spec = kernbench.KernelSpec(22, 22, kernel_size=65)
+    counts = {name: find_family(name).param_count(spec) for name in FAMILIES}
+    assert counts["discrete"] == 22 * 22 * 65
+    assert counts["gaussian"] == counts["laplacian"] == counts["log"] == 22 * 22 * 32
+    assert counts["siren"] == 3 * 32 + 32**2 + 2 * 32 + 34 * 22 * 22
+    assert math.isclose(counts["stencil"] / (22 * 22), 55)

@@ -1,0 +1,58 @@
+"""The README's commands and examples work as printed."""
+
+import re
+import shlex
+
+import pytest
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_readme_begins_with_two_commands():
+    first, second, *_ = blocks(README, "bash")
+    assert first.count("\n") == second.count("\n") == 1
+    assert "kernbench run --plugin siren --study k_sweep" in first
+    assert second.rstrip().endswith("tox")
+
+
+def test_ci_calls_the_readme_test_command():
+    test_command = blocks(README, "bash")[1].strip()
+    assert test_command in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_command_in_the_readme_is_one_that_exists():
+    from kernbench.cli import cli
+
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    named = {re.match(r"kernbench ([a-z-]+)", code)[1] for code in re.findall(r"`(kernbench [^`]+)`", prose)}
+    for block in blocks(README, "bash"):
+        named |= {shlex.split(line)[1] for line in block.splitlines() if line.startswith("kernbench ")}
+    assert named <= set(cli.list_commands(None))
+
+
+def test_links_lead_somewhere():
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "plugins" / "README.md"]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_readme_and_tutorial_show_the_same_plugin():
+    example = next(block for block in blocks(README, "python") if "class Exponential" in block)
+    assert example in blocks(TUTORIAL, "python")
+
+
+@pytest.mark.parametrize("page", [README, TUTORIAL], ids=["readme", "tutorial"])
+def test_ten_line_plugin_passes_the_check(page, tmp_path):
+    from kernbench.kernels.conformance import check_family
+    from kernbench.registry import find_family
+
+    file = tmp_path / "my_kernel.py"
+    file.write_text(next(block for block in blocks(page, "python") if "class Exponential" in block), encoding="utf-8")
+    failed = [result for result in check_family(find_family(f"{file}:exponential")) if not result.passed]
+    assert not failed
