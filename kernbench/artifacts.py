@@ -103,9 +103,7 @@ def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example)
     return arrays
 
 
-def _pictures(
-    folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]
-) -> list[Path]:
+def _pictures(folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]) -> list[Path]:
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     columns = {
         field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]

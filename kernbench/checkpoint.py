@@ -34,9 +34,7 @@ def save(path: Path, state: State) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         with contextlib.suppress(OSError):  # the folder itself may be a file or gone
             part.unlink()
-        raise StorageError(
-            f"checkpoint {path} cannot be written: {error}; free space or change --storage"
-        ) from error
+        raise StorageError(f"checkpoint {path} cannot be written: {error}; free space or change --storage") from error
 
 
 def load_newest(folder: Path, key: str, digest: str) -> State | None:

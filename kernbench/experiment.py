@@ -4,6 +4,7 @@ The only module that knows both the task (`kernbench.ulm`) and the engine.
 """
 
 import dataclasses
+import functools
 import math
 import tempfile
 import warnings
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from kernbench import artifacts, checkpoint, measure
 from kernbench.architecture import check_kernel_size
@@ -25,7 +25,7 @@ from kernbench.errors import DataError, DivergedError, KernbenchError, Kernbench
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks import Network, build
-from kernbench.settings import SETTINGS, axis_home
+from kernbench.settings import AXIS_TABLES, SETTINGS, axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
 from kernbench.ulm.floors import comb_f1, random_f1
@@ -65,7 +65,7 @@ def recipe_of(definition: dict[str, Any]) -> Recipe:
 def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
     """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
     axes = {name: value for name, value in params.items() if name in SETTINGS[table]}
-    return definition[table] | (axes if table in ("network", "training") else {})
+    return dict(definition[table]) | (axes if table in AXIS_TABLES else {})
 
 
 def make_network(study: Study, params: Params) -> Network:
@@ -77,9 +77,7 @@ def make_network(study: Study, params: Params) -> Network:
     plan = resolved(study.definition, params, "network")
     axes = {name: params[name] for name in study.axes if axis_home(name) is None}
     hyper = study.definition["kernel"]["hyper"] | axes
-    return build(
-        plan["name"], study.family, plan["kernel_size"], plan["channels"], hyper, plan["depth"], plan["gain"]
-    )
+    return build(plan["name"], study.family, plan["kernel_size"], plan["channels"], hyper, plan["depth"], plan["gain"])
 
 
 def preflight(study: Study) -> None:
@@ -125,7 +123,7 @@ def prepare(study: Study, device: str, progress: Progress) -> None:
     """
     recipe = recipe_of(study.definition)
     for split in SPLITS:
-        load_split(recipe, split, device=device, progress=lambda done, total, name=split: progress(name, done, total))
+        load_split(recipe, split, device=device, progress=functools.partial(progress, split))
 
 
 def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
@@ -180,7 +178,7 @@ def run_cell(context: CellContext) -> Outcome:
             artifacts=artifacts.write_curve(context.scratch, curve),
         )
     else:
-        outcome = _scored_outcome(context, network, bench, scored)
+        outcome = _scored_outcome(context, bench, scored)
         example = _example(bench, network, scored, context.tolerance)
         files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
         outcome = dataclasses.replace(outcome, artifacts=files)
@@ -190,9 +188,7 @@ def run_cell(context: CellContext) -> Outcome:
     return dataclasses.replace(outcome, seeds=seeds | {"data": recipe.seed}, measures=measures, attributes=attributes)
 
 
-def _train(
-    context: CellContext, network: Network, bench: Workbench, order_seed: int
-) -> tuple[list[Epoch], int | None]:
+def _train(context: CellContext, network: Network, bench: Workbench, order_seed: int) -> tuple[list[Epoch], int | None]:
     """Train from the newest checkpoint or from the start; the curve, and the epoch that was gone on from."""
     settings = Settings(**resolved(context.study.definition, context.params, "training"))
     digest = f"{context.study.digest} {context.plugin}"  # an edited plugin starts again
@@ -222,7 +218,7 @@ def _train(
     return curve, None if state is None else state["epoch"]
 
 
-def _scored_outcome(context: CellContext, network: nn.Module, bench: Workbench, scored: Scored) -> Outcome:
+def _scored_outcome(context: CellContext, bench: Workbench, scored: Scored) -> Outcome:
     tolerance = context.tolerance
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
@@ -230,9 +226,7 @@ def _scored_outcome(context: CellContext, network: nn.Module, bench: Workbench, 
         status="ok",
         value=f1["validation"],
         data_digest=recipe_of(context.study.definition).digest(),
-        scores={
-            split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()
-        },
+        scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts={split: _facts(bench, split) for split in scored.splits},
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},
         details={

@@ -87,9 +87,7 @@ def find(name: str) -> Found:
     for broken in catalogue.broken:
         if name in (broken.plugin, broken.plugin.removeprefix("kernbench_")):
             raise PluginError(f"plugin {name!r} ({broken.distribution}) cannot be loaded: {broken.reason}")
-    hint = (
-        close_match(name, catalogue.found) or f"; installed: {', '.join(sorted(catalogue.found)) or 'none'}"
-    )
+    hint = close_match(name, catalogue.found) or f"; installed: {', '.join(sorted(catalogue.found)) or 'none'}"
     also = "".join(f"; plugin {b.plugin!r} is broken: {b.reason}" for b in catalogue.broken)
     raise PluginError(f"no kernel family {name!r}{hint}{also}")
 
@@ -132,9 +130,7 @@ def _chosen(entries: list[EntryPoint]) -> list[EntryPoint]:
 def _add(found: dict[str, Found], new: Found) -> None:
     old = found.get(new.family.name)
     if old is not None:
-        raise PluginError(
-            f"family {new.family.name!r} is already offered by plugin {old.plugin!r}; rename one"
-        )
+        raise PluginError(f"family {new.family.name!r} is already offered by plugin {old.plugin!r}; rename one")
     found[new.family.name] = new
 
 
@@ -144,12 +140,8 @@ def _families(module: object, plugin: str) -> "list[KernelFamily]":
     manager.register(module, name=plugin)
     manager.check_pending()
     if not manager.get_hookcallers(module):
-        raise PluginError(
-            "offers no hook; expected a function kernbench_kernels marked with @kernbench.hookimpl"
-        )
-    families = [
-        family for offered in manager.hook.kernbench_kernels() for family in _as_list(offered, plugin)
-    ]
+        raise PluginError("offers no hook; expected a function kernbench_kernels marked with @kernbench.hookimpl")
+    families = [family for offered in manager.hook.kernbench_kernels() for family in _as_list(offered, plugin)]
     if not families:
         raise PluginError("kernbench_kernels() returned no family")
     return families

@@ -85,9 +85,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
     },
     "evaluation": {
         "tolerance": Setting(int, "headline tolerance [samples]", 0, 9),
-        "threshold_split": Setting(
-            str, "split on which thresholds are chosen", options=("train", "validation")
-        ),
+        "threshold_split": Setting(str, "split on which thresholds are chosen", options=("train", "validation")),
     },
 }
 

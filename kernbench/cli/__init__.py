@@ -60,7 +60,7 @@ class _DispatchingGroup(LazyGroup):
 @click.group(cls=_DispatchingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kernbench")
 def cli() -> None:
-    """Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.
+    r"""Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.
 
     \b
     kernbench run --plugin siren --study k_sweep
@@ -99,4 +99,4 @@ def _quiet_warnings() -> None:
         elif category.__name__ != "ExperimentalWarning":
             usual(message, category, *rest)
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]  # same arguments, the rest passed on as they come

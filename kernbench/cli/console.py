@@ -95,13 +95,16 @@ def print_results(study: "Study", url: str) -> None:
     stdout().print(table)
 
 
-def write_report(url: str, out: Path | None, names: Sequence[str] = ()) -> None:
-    """Write the report and say where it is."""
+def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> None:
+    """Write the report and say where it is; not always: keep a page that was made from the very same cells."""
     from kernbench.engine.reading import load_runs
-    from kernbench.report.html import write_report as write
+    from kernbench.report import html
 
-    page = write(load_runs(url, names), out or Path("kernbench-report"))
-    click.echo(f"report: {page}")
+    runs, folder = load_runs(url, names), out or Path("kernbench-report")
+    if not always and html.is_current(runs, folder):
+        click.echo(f"report: {folder / html.PAGE} (up to date)")
+    else:
+        click.echo(f"report: {html.write_report(runs, folder)}")
 
 
 def print_cache() -> None:
@@ -113,7 +116,9 @@ def print_cache() -> None:
     click.echo(f"{cache_folder()}: {len(entries)} splits, {size:,.1f} MB")
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
-        facts = f"{entry.lines} lines, window {window}, {entry.recipe.get('population')}, seed {entry.recipe.get('seed')}"
+        facts = (
+            f"{entry.lines} lines, window {window}, {entry.recipe.get('population')}, seed {entry.recipe.get('seed')}"
+        )
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
 

@@ -18,13 +18,14 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     from kernbench.cli import console
     from kernbench.device import choose_device, default_profile
     from kernbench.registry import find_family
+    from kernbench.ulm.dataset import cache_folder
 
     where = choose_device(device)
     study = experiment.load(study_name, find_family("discrete"), profile or default_profile(where))
     with console.observer(study) as observer:
         experiment.prepare(study, where, observer.simulated)
     recipe = experiment.recipe_of(study.definition)
-    click.echo(f"data {recipe.digest()}: {recipe.lines} lines, in {experiment.cache_folder()}")
+    click.echo(f"data {recipe.digest()}: {recipe.lines} lines, in {cache_folder()}")
 
 
 @data_command.command()

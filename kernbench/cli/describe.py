@@ -25,8 +25,8 @@ def describe_command(
     from rich.table import Table
 
     from kernbench import measure
-    from kernbench.cli import console
     from kernbench.architecture import architecture, check_kernel_size
+    from kernbench.cli import console
     from kernbench.networks import build
     from kernbench.registry import find
 
@@ -58,8 +58,10 @@ def describe_command(
         )
     console.stdout().print(table)
     total = measure.parameter_count(net)
-    click.echo(f"parameters in all: {total:,}; one line of {length} samples forward: "
-               f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP")
+    click.echo(
+        f"parameters in all: {total:,}; one line of {length} samples forward: "
+        f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP"
+    )
     for name, parameter in family.parameters.items():
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
 

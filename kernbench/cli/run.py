@@ -65,5 +65,5 @@ def run_command(
     console.print_outcome(study, result, options.url)
     if result.exit_code == 0 and not options.queue_only:
         console.print_results(study, options.url)
-        console.write_report(options.url, out)
+        console.write_report(options.url, out, always=False)
     return result.exit_code

@@ -71,9 +71,7 @@ def _git() -> str | None:
     if not (folder / ".git").exists():
         return None
     commit = _run_git(folder, "rev-parse", "HEAD")
-    return (
-        None if commit is None else commit[:12] + ("+" if _run_git(folder, "status", "--porcelain") else "")
-    )
+    return None if commit is None else commit[:12] + ("+" if _run_git(folder, "status", "--porcelain") else "")
 
 
 def _run_git(folder: Path, *words: str) -> str | None:

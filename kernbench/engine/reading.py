@@ -16,6 +16,7 @@ from kernbench.engine.records import LineInfo, Run, Scores
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
+from kernbench.engine.study import digest
 from kernbench.errors import StudyError, close_match
 
 
@@ -98,6 +99,7 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         params=row.params,
         status=row.status,
         digest=row.digest,
+        settings_digest=_settings_digest(study),
         data_digest=row.data_digest,
         message=row.message,
         tolerance=row.tolerance,
@@ -118,6 +120,12 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         lines=_lines(session, row.data_digest) if scores else None,
         artifacts=_artifacts(study, trial, artifacts),
     )
+
+
+def _settings_digest(study: optuna.Study) -> str:
+    """Digest of what all families of a comparison share: the definition without the kernel."""
+    definition = json.loads(study.user_attrs.get("definition", "{}"))
+    return digest({key: value for key, value in definition.items() if key != "kernel"})
 
 
 def _scores(session: Session, row: RunRow) -> dict[str, Scores]:

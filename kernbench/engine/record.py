@@ -91,9 +91,7 @@ def store(
         trial.set_user_attr(name, value)
 
 
-def _run_row(
-    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str
-) -> results.RunRow:
+def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str) -> results.RunRow:
     tried = [t for t in trial.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == context.cell]
     thresholds = {split: counts.thresholds.tolist() for split, counts in outcome.scores.items()}
     return results.RunRow(

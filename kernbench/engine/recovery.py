@@ -21,9 +21,7 @@ def recover(study: optuna.Study, storage: SteadyStorage, grace_s: int, observer:
             # two coordinators may find the same trial
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             cell = trial.user_attrs.get("cell", "?")
-            observer.note(
-                f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again"
-            )
+            observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
 
 
 def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import create_engine, event, inspect, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 
@@ -22,6 +23,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial would r
 DEFAULT_URL = "sqlite:///kernbench.db"
 LOCK_TIMEOUT_S = 60
 HEARTBEAT_S = 60
+SCHEMA_TRIES = 10  # tables being made by others at once: each try gets further
 GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
 _NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -65,18 +67,19 @@ def resolve_url(url: str | None) -> str:
     chosen = url or os.environ.get("KERNBENCH_STORAGE") or DEFAULT_URL
     try:
         parsed = make_url(chosen)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
+        masked = re.sub(r":[^:@/]*@", ":***@", chosen)
         raise StorageError(
-            f"storage {chosen!r} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
+            f"storage {masked!r} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise StorageError(
-            f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}"
-        )
+        raise StorageError(f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}")
     if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
         raise StorageError(f"storage {shown(chosen)}: braces are not allowed in the URL")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
+    if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
+        raise StorageError(f"storage {chosen}: expected the plain path of a file, sqlite:///folder/file.db")
     return chosen
 
 
@@ -94,7 +97,10 @@ def sqlite_path(url: str) -> Path | None:
 def side_folder(url: str, kind: str) -> Path:
     """Folder beside the database for "artifacts" or "checkpoints"; with a server, in the working folder."""
     path = sqlite_path(url)
-    return path.with_suffix(f".{kind}") if path is not None else Path(f"kernbench.{kind}")
+    if path is None:
+        return Path(f"kernbench.{kind}")
+    # only .db is left out: results.v1 and results.v2 must not share a folder
+    return path.with_name(f"{path.name.removesuffix('.db')}.{kind}")
 
 
 def prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
@@ -122,21 +128,28 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     """
     check_place(url)
     path = sqlite_path(url)
-    options: dict[str, Any] = (
-        {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {"pool_pre_ping": True}
-    )
+    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {"pool_pre_ping": True}
     try:
-        storage = SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+        storage = _with_schema(url, options, interval, grace)
         event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
         if path:
             # SQLite ignores FOR UPDATE: without this two workers claim the same cell
-            event.listen(
-                storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-            )
+            event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         storage.engine.dispose()  # drop connections opened before the listeners
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     return storage
+
+
+def _with_schema(url: str, options: dict[str, Any], interval: int, grace: int) -> SteadyStorage:
+    """The storage with Optuna's tables, though another process may be making them at this moment."""
+    for _ in range(SCHEMA_TRIES - 1):
+        try:
+            return SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+        except SQLAlchemyError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+    return SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
 
 
 def read_storage(url: str) -> optuna.storages.RDBStorage | None:
@@ -150,9 +163,7 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
     """
     path = sqlite_path(url)
     if path is not None and not path.is_file():
-        raise StorageError(
-            f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage"
-        )
+        raise StorageError(f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage")
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {}
     try:
         engine = create_engine(url, **options)
@@ -163,9 +174,7 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
             return None
         storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
         if path:
-            event.listen(
-                storage.engine, "connect", lambda dbapi, _record: dbapi.execute("PRAGMA query_only=ON")
-            )
+            event.listen(storage.engine, "connect", lambda dbapi, _record: dbapi.execute("PRAGMA query_only=ON"))
             storage.engine.dispose()
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
@@ -189,9 +198,7 @@ def _check_sqlite(path: Path, url: str) -> None:
         raise StorageError(f"storage {shown(url)} cannot be opened: folder {folder} does not exist")
     target = path if path.exists() else folder
     if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
-        raise StorageError(
-            f"storage {shown(url)} cannot be opened: {target} is not writable; give another --storage"
-        )
+        raise StorageError(f"storage {shown(url)} cannot be opened: {target} is not writable; give another --storage")
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StorageError(

@@ -26,6 +26,8 @@ from kernbench.engine.record import Job, StopFlag, store
 from kernbench.engine.states import process_start, this_worker
 from kernbench.engine.study import Params, Study
 from kernbench.errors import KernbenchError, StorageError, first_line
+from kernbench.kernels.space import Choice
+from kernbench.settings import Setting
 
 log = logging.getLogger("kernbench")
 
@@ -43,9 +45,7 @@ class RefusingSampler(optuna.samplers.RandomSampler):
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
         """Refuse."""
-        raise WrongCellError(
-            f"trial {trial.number} has no value for {param_name!r}; the cell was not queued whole"
-        )
+        raise WrongCellError(f"trial {trial.number} has no value for {param_name!r}; the cell was not queued whole")
 
 
 @contextmanager
@@ -141,9 +141,10 @@ def suggest(study: Study, trial: optuna.Trial) -> Params:
     values: Params = {}
     for name, wanted in study.axes.items():
         space = study.axis_space(name)
-        options = getattr(space, "options", ())
-        if options:
-            values[name] = trial.suggest_categorical(name, list(options))
+        if isinstance(space, Choice) or (isinstance(space, Setting) and space.options):
+            chosen = trial.suggest_categorical(name, list(space.options))
+            assert chosen is not None  # no space has None among its options
+            values[name] = chosen
         elif isinstance(wanted[0], int):
             values[name] = trial.suggest_int(name, int(space.low), int(space.high))
         else:

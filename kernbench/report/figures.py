@@ -55,7 +55,7 @@ def kernel_figure(
         letter(axes[layer, 0], 2 * layer, f"layer {layer + 1}: kernels")
         letter(axes[layer, 1], 2 * layer + 1, f"layer {layer + 1}: power")
     axes[-1, 0].set_xlabel(f"lag [samples of {1e9 / rate_hz:g} ns]; positive looks ahead")
-    axes[-1, 1].set_xlabel(f"frequency [MHz], root scale; 1 MHz = {1e6 / rate_hz:.3g} cycles/sample")
+    axes[-1, 1].set_xlabel(f"frequency [MHz], root scale; 1 MHz is {1e6 / rate_hz:.3g} cycles/sample", fontsize=7)
     handles = [*axes[0, 0].get_legend_handles_labels()[0], *axes[0, 1].get_legend_handles_labels()[0]]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2)
     if title:

@@ -1,10 +1,12 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
 import base64
+import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from math import isfinite, nan
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from kernbench.report.tables import write_tables
 
 PAGE = "report.html"
 FIGURES = "figures"
+SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
 
 CAPTIONS = {
     "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
@@ -107,6 +110,21 @@ class _Folder:
         return free
 
 
+def source_digest(runs: Iterable[Run]) -> str:
+    """What a report is made from, as 16 hex digits: the same for the same cells, in any order."""
+    facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
+    return hashlib.sha256("\n".join([version("kernbench"), *facts]).encode()).hexdigest()[:16]
+
+
+def is_current(runs: Iterable[Run], out_dir: Path) -> bool:
+    """Whether the page in the folder was made from these very runs."""
+    page = out_dir / PAGE
+    if not page.is_file():
+        return False
+    with page.open(encoding="utf-8", errors="replace") as file:
+        return SOURCE.format(source_digest(runs)) in file.read(4096)
+
+
 def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
     """Write page, tables and figures.
 
@@ -149,6 +167,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
         cells=len(runs),
         latest=max(run.started for run in runs),
         unreadable=folder.unreadable,
+        source=SOURCE.format(source_digest(runs)),
     )
 
 

@@ -148,8 +148,8 @@ def _draw_floors(panel: Axes, points: Sequence[Point]) -> None:
 def _shifted(place: float, places: Sequence[float], shift: float) -> float:
     """A place moved sideways by small steps, so that bars of several series do not hide each other."""
     if is_wide(places):
-        return float(place * (max(places) / min(places)) ** (0.012 * shift))
-    return place + 0.012 * shift * ((max(places) - min(places)) or 1.0)
+        return float(place * (max(places) / min(places)) ** (0.016 * shift))
+    return place + 0.016 * shift * ((max(places) - min(places)) or 1.0)
 
 
 def _axis(panel: Axes, comparison: Comparison, places: Mapping[object, float]) -> None:

@@ -114,7 +114,7 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _checksum(path: Path, size: int, changed_ns: int, inode: int) -> str:  # noqa: ARG001  what marks a change
+def _checksum(path: Path, size: int, changed_ns: int, inode: int) -> str:
     """SHA-256 of a file, once per state of the file."""
     return sha256_of(path)
 

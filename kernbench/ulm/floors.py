@@ -98,9 +98,7 @@ def _comb_scores(truth: NDArray[np.bool_], combs: NDArray[np.float32], tolerance
     tp = hits @ truth.T.astype(np.float32)
     far = ~_dilate(truth, tolerance)
     fp = combs @ far.T.astype(np.float32)
-    return np.asarray(
-        f1_scores(tp.astype(np.int64), truth.sum(axis=1) - tp.astype(np.int64), fp.astype(np.int64))
-    )
+    return np.asarray(f1_scores(tp.astype(np.int64), truth.sum(axis=1) - tp.astype(np.int64), fp.astype(np.int64)))
 
 
 def _dilate(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -122,7 +120,5 @@ def _truth(counts: Counts) -> NDArray[np.bool_]:
 def _checked(support: tuple[int, int], length: int) -> tuple[int, int]:
     start, stop = support
     if not 0 <= start < stop <= length:
-        raise DataError(
-            f"the label support must lie inside the line of {length} samples, got {start}..{stop}"
-        )
+        raise DataError(f"the label support must lie inside the line of {length} samples, got {start}..{stop}")
     return start, stop

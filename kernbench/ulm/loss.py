@@ -100,8 +100,7 @@ def dual_loss(
     output, label = as_lines(prediction, "prediction"), as_lines(counts, "counts")
     if output.shape != label.shape:
         raise DataError(
-            "the loss needs prediction and counts of one size: "
-            f"got {tuple(prediction.shape)} and {tuple(counts.shape)}"
+            f"the loss needs prediction and counts of one size: got {tuple(prediction.shape)} and {tuple(counts.shape)}"
         )
     label = label.to(output)
     soft, hard = soft_loss(output, label, alpha), hard_loss(output, label)

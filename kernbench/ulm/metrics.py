@@ -74,9 +74,7 @@ def tolerance_counts(
     return tp.numpy(), fn.numpy(), fp.numpy()
 
 
-def _true_positives(
-    ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[int], n_thresholds: int
-) -> torch.Tensor:
+def _true_positives(ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[int], n_thresholds: int) -> torch.Tensor:
     """Hits (n_tol, n_thr, N): truths whose highest rank within the tolerance is above the threshold's."""
     reach = tolerances[-1]
     # Rank 0 stands for an output of minus infinity: nothing outside the record ever fires.
@@ -151,9 +149,7 @@ def _truth(counts: Array | torch.Tensor) -> torch.Tensor:
 
 def _check_pair(output: torch.Tensor, truth: torch.Tensor) -> None:
     if output.shape != truth.shape:
-        raise DataError(
-            f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}"
-        )
+        raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
     if not output.numel():
         raise DataError(f"there is nothing to score: the prediction has shape {tuple(output.shape)}")
 

@@ -167,9 +167,7 @@ def score(
 def join(tables: Sequence[ScoreTable]) -> ScoreTable:
     """Join tables of parts of one split, made with the same tolerances and thresholds, along the lines."""
     first = tables[0]
-    tp, fn, fp = (
-        np.concatenate([getattr(table, name) for table in tables], axis=2) for name in ("tp", "fn", "fp")
-    )
+    tp, fn, fp = (np.concatenate([getattr(table, name) for table in tables], axis=2) for name in ("tp", "fn", "fp"))
     return ScoreTable(first.tolerances, first.thresholds, tp, fn, fp)
 
 
@@ -214,9 +212,7 @@ def freeze(table: ScoreTable, choice: Choice) -> Evaluation:
         DataError: another list of tolerances, or a frozen threshold that the table lacks.
     """
     if not np.array_equal(table.tolerances, choice.tolerances):
-        raise DataError(
-            f"tolerances differ: {table.tolerances.tolist()}, chosen {choice.tolerances.tolist()}"
-        )
+        raise DataError(f"tolerances differ: {table.tolerances.tolist()}, chosen {choice.tolerances.tolist()}")
     distance = np.abs(table.thresholds[None, :] - choice.thresholds[:, None])
     columns = distance.argmin(axis=1)
     if not np.allclose(table.thresholds[columns], choice.thresholds, rtol=1e-12, atol=0):

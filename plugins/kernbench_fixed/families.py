@@ -83,7 +83,7 @@ class Bank(kernbench.KernelModule):
 class Gaussian(Bank):
     """Gaussians exp(-m^2 / 2 sigma^2)."""
 
-    def shape(self, m: Tensor, width: Tensor, taps: Tensor) -> Tensor:  # noqa: ARG002  # no zero sum to keep
+    def shape(self, m: Tensor, width: Tensor, taps: Tensor) -> Tensor:  # no zero sum to keep
         """See `shapes.gaussian`."""
         return shapes.gaussian(m, width)
 
@@ -91,7 +91,7 @@ class Gaussian(Bank):
 class Laplacian(Bank):
     """Double exponentials exp(-|m| / b)."""
 
-    def shape(self, m: Tensor, width: Tensor, taps: Tensor) -> Tensor:  # noqa: ARG002  # no zero sum to keep
+    def shape(self, m: Tensor, width: Tensor, taps: Tensor) -> Tensor:  # no zero sum to keep
         """See `shapes.laplacian`."""
         return shapes.laplacian(m, width)
 

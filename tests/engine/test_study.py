@@ -130,7 +130,9 @@ def test_values_equal_in_meaning_have_one_digest(study):
 
 
 def test_axis_values_and_seeds_stay_out_of_the_digest(study):
-    assert study(BASIC).digest == study(BASIC.replace("[9, 33]", "[9, 33, 65]").replace("seeds = 2", "seeds = 3")).digest
+    assert (
+        study(BASIC).digest == study(BASIC.replace("[9, 33]", "[9, 33, 65]").replace("seeds = 2", "seeds = 3")).digest
+    )
 
 
 def test_the_recipe_of_the_data_is_part_of_the_definition(monkeypatch):

@@ -3,13 +3,15 @@
 import csv
 import dataclasses
 import os
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from kernbench.errors import KernbenchError, StorageError
-from kernbench.report.html import write_report
+from kernbench.report.html import is_current, write_report
 from kernbench.ulm.scores import f1_scores
 
 
@@ -243,3 +245,18 @@ def test_names_that_become_the_same_file_name_keep_their_figures(tmp_path, make_
     page = Page(write_report(runs, tmp_path).read_text())
     files = [link for link in page.links if link.startswith("figures/")]
     assert len(set(files)) == len(files) == 9
+
+
+def test_the_report_needs_no_torch():
+    heavy = "{'torch', 'optuna', 'scipy.stats', 'matplotlib.pyplot'}"
+    code = f"import sys, kernbench.report.html; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_page_is_current_for_its_own_runs_only(tmp_path, make_run):
+    runs = [make_run(), make_run(kernel_size=17)]
+    assert not is_current(runs, tmp_path)
+    write_report(runs, tmp_path)
+    assert is_current(list(reversed(runs)), tmp_path)
+    assert not is_current(runs[1:], tmp_path)

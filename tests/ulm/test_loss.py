@@ -48,8 +48,7 @@ def test_against_numpy_on_random_lines():
     z, y = rng.normal(0.3, 0.7, (4, 200)), rng.poisson(0.1, (4, 200)).astype(float)
     taps = np.exp(-0.1 * np.arange(-29, 30) ** 2)
     smooth = [
-        np.abs(np.correlate(np.pad(a, 29), taps) - np.correlate(np.pad(b, 29), taps))
-        for a, b in zip(z, y, strict=True)
+        np.abs(np.correlate(np.pad(a, 29), taps) - np.correlate(np.pad(b, 29), taps)) for a, b in zip(z, y, strict=True)
     ]
     zc, yc = z.clip(0, 1), y.clip(0, 1)
     hard = np.mean(1 - 2 * (zc * yc).sum(1) / (zc.sum(1) + yc.sum(1) + 1e-6))

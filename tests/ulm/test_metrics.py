@@ -87,6 +87,10 @@ def test_padding_never_fires_below_zero():
     assert (tp.item(), fn.item(), fp.item()) == (0, 1, 0)
 
 
+def test_tolerance_beyond_an_empty_line_hides_no_false_alarm():
+    assert tolerance_counts(np.ones((1, 1)), np.zeros((1, 1)), [60], [0.5])[2].item() == 1
+
+
 def test_torch_gives_torch_and_the_same_numbers(worked):
     z, y = worked
     expected = tolerance_counts(z, y, [0, 4], [0.3])

@@ -1,0 +1,184 @@
+"""Cells without training: a study from text, outcomes from numbers, and a script that works in a process of its own.
+
+As a script: `python fakes.py URL STUDY.toml LOG KIND` waits until LOG.go exists, then works on the queue and appends
+"cell" to LOG for each execution. KIND is "steady" or "plain" (Optuna's own storage, to see that ours is needed).
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+from kernbench.engine.cell import LineCounts, Outcome, Silent
+from kernbench.engine.record import Job, StopFlag
+from kernbench.engine.results import SplitFacts, create_tables
+from kernbench.engine.runner import Options, run
+from kernbench.engine.storage import open_storage
+from kernbench.engine.study import load_study
+from kernbench.engine.worker import RefusingSampler, work
+from kernbench.registry import find
+
+TOLERANCES, LINES = 10, 3
+DATA = "feedfeedfeed"
+TEXT = "version = 1\nseeds = {seeds}\n[axes]\nkernel_size = {sizes}\n{more}\n"
+
+
+class Notes(Silent):
+    """An observer that remembers."""
+
+    def __init__(self):
+        self.started, self.finished, self.notes = [], [], []
+
+    def cell_started(self, cell, position, total):
+        self.started.append((cell, position, total))
+
+    def cell_finished(self, cell, status, summary):
+        self.finished.append((cell, status, summary))
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def counts(seed=0):
+    """Counts of a split that depend on the seed."""
+    tp, fn, fp = np.random.default_rng(seed).integers(0, 9, (3, TOLERANCES, LINES))
+    return LineCounts(np.linspace(0.1, 0.9, TOLERANCES), tp, fn, fp)
+
+
+def facts():
+    """Lines and floors of a split."""
+    return SplitFacts(
+        bubbles=[10, 20, 30],
+        pressure_pa=[5e3, 1e5, 2.5e5],
+        comb=[t / 20 for t in range(TOLERANCES)],
+        random=[t / 40 for t in range(TOLERANCES)],
+    )
+
+
+def outcome(value=0.5, seed=0, artifacts=()):
+    """A finished cell."""
+    return Outcome(
+        status="ok",
+        value=value,
+        data_digest=DATA,
+        scores={"validation": counts(seed), "test": counts(seed + 1)},
+        facts={"validation": facts(), "test": facts()},
+        seeds={"order": 7},
+        measures={"tolerance": 4, "epochs": 3, "n_params": 11},
+        attributes={"f1_val": value, "nothing": None},
+        details={"summary": f"F1 {value}"},
+        artifacts=artifacts,
+    )
+
+
+def diverged():
+    """A cell that met NaN."""
+    return Outcome(
+        status="diverged", value=-np.inf, data_digest=DATA, message="loss became nan", measures={"tolerance": 4}
+    )
+
+
+class World:
+    """A database in a folder, and studies that run on it with a given compute."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.database = folder / "kernbench.db"
+        self.url = f"sqlite:///{self.database}"
+        self.found = find("discrete")
+        self.observer = Notes()
+        self.executed = []
+
+    def study(self, sizes=(9, 33), seeds=1, more="", profile="quick"):
+        """A study with these kernel sizes."""
+        path = self.folder / "mine.toml"
+        path.write_text(TEXT.format(sizes=list(sizes), seeds=seeds, more=more), encoding="utf-8")
+        return load_study(str(path), self.found.family, profile)
+
+    def run(self, study=None, compute=None, **options):
+        """Run missing cells; each execution is noted in `executed`."""
+
+        def noted(context):
+            self.executed.append(context.cell)
+            return (compute or (lambda _context: outcome()))(context)
+
+        settings = Options(self.url, **options)
+        return run(study or self.study(), self.found, settings, noted, lambda: None, self.observer)
+
+    def storage(self, **timing):
+        """The open storage."""
+        return open_storage(self.url, **timing)
+
+    def optuna_study(self, study=None, storage=None):
+        """The Optuna study, to look at or to meddle with."""
+        name = (study or self.study()).key
+        return optuna.load_study(study_name=name, storage=storage or self.storage(), sampler=RefusingSampler())
+
+    def trials(self, *states):
+        """All trials, or those of these states."""
+        trials = self.optuna_study().get_trials(deepcopy=False)
+        return [trial for trial in trials if not states or trial.state in states]
+
+    def states(self, result):
+        """Cell -> state of a result."""
+        return {state.cell: state.state for state in result.states}
+
+    def job(self, study, storage, compute, stop=None):
+        """What a worker needs."""
+        return Job(
+            study=study,
+            found=self.found,
+            storage=storage,
+            artifacts=self.folder / "kernbench.artifacts",
+            checkpoints=self.folder / "kernbench.checkpoints",
+            device="cpu",
+            compute=compute,
+            observer=self.observer,
+            stop=stop or StopFlag(),
+            total=len(study.cells()),
+            cells=study.cells(),
+        )
+
+
+def _log(path, word):
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{word}\n".encode())
+    os.close(descriptor)
+
+
+def main(url, toml, log, kind):
+    """Work on the queue until it is empty."""
+    world = World(Path(toml).parent)
+    study = load_study(toml, world.found.family, "quick")
+    if kind == "steady":
+        storage = open_storage(url)
+    else:
+        storage = optuna.storages.RDBStorage(
+            url, engine_kwargs={"connect_args": {"timeout": 60}}, skip_table_creation=True, heartbeat_interval=60
+        )
+
+    def compute(context):
+        _log(log, context.cell)
+        time.sleep(0.05)  # the cell's work
+        return outcome()
+
+    while not Path(f"{log}.go").exists():
+        time.sleep(0.01)
+    work(world.optuna_study(study, storage), world.job(study, storage, compute))
+
+
+def prepared(world, sizes, kind="steady"):
+    """A study with a full queue, made by one process as the rules ask."""
+    study = world.study(sizes)
+    world.run(study, queue_only=True)
+    assert kind in ("steady", "plain")
+    create_tables(world.storage().engine)
+    (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
+    return study
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

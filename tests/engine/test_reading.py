@@ -1,0 +1,130 @@
+"""Reading: what comes out equals what was stored, failures are listed with their reason, zombies are not seen."""
+
+import fakes
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy.orm import Session
+
+from kernbench.engine.reading import load_runs, stored_states, stored_studies
+from kernbench.engine.results import Meta, RunRow
+from kernbench.engine.runner import enqueue
+from kernbench.errors import StorageError, StudyError
+
+NINE = "kernel_size=9,seed=0"
+
+
+def test_what_is_read_equals_what_was_stored(world):
+    world.run(world.study([9]), lambda _context: fakes.outcome(0.25, seed=3))
+    (run,) = load_runs(world.url)
+    assert (run.study, run.base, run.family, run.cell) == ("mine.v1.quick/discrete", "mine.v1.quick", "discrete", NINE)
+    assert run.params == {"kernel_size": 9, "seed": 0}
+    assert (run.status, run.tolerance, run.epochs, run.n_params) == ("ok", 4, 3, 11)
+    assert run.data_digest == fakes.DATA
+    assert run.digest == world.study([9]).digest
+    assert run.environment["packages"]["torch"]
+    for split, seed in (("validation", 3), ("test", 4)):
+        stored, read = fakes.counts(seed), run.scores[split]
+        np.testing.assert_array_equal(read.tp, stored.tp)
+        np.testing.assert_array_equal(read.fn, stored.fn)
+        np.testing.assert_array_equal(read.fp, stored.fp)
+        np.testing.assert_array_equal(read.thresholds, stored.thresholds)
+    assert run.threshold == fakes.counts(4).thresholds[4]
+    np.testing.assert_array_equal(run.lines.bubbles, fakes.facts().bubbles)
+    np.testing.assert_array_equal(run.lines.pressure_pa, fakes.facts().pressure_pa)
+    np.testing.assert_array_equal(run.lines.comb_floor, fakes.facts().comb)
+    np.testing.assert_array_equal(run.lines.random_floor, fakes.facts().random)
+
+
+def test_artifacts_come_back_by_name_and_a_lost_file_is_left_out(world):
+    def compute(context):
+        for name in ("curve.csv", "cell.npz"):
+            (context.scratch / name).write_text(f"{name} of {context.cell}")
+        return fakes.outcome(artifacts=[context.scratch / "curve.csv", context.scratch / "cell.npz"])
+
+    world.run(world.study([9]), compute)
+    (run,) = load_runs(world.url)
+    assert set(run.artifacts) == {"curve.csv", "cell.npz"}
+    assert run.artifacts["curve.csv"].read_text() == f"curve.csv of {NINE}"
+    run.artifacts["curve.csv"].unlink()
+    assert set(load_runs(world.url)[0].artifacts) == {"cell.npz"}
+
+
+def test_a_diverged_cell_is_listed_without_scores(world):
+    world.run(world.study([9]), lambda _context: fakes.diverged())
+    (run,) = load_runs(world.url)
+    assert (run.status, run.scores, run.lines, run.threshold) == ("diverged", {}, None, None)
+    assert run.message == "loss became nan"
+
+
+def test_a_failed_cell_is_listed_with_its_parameters_and_reason(world):
+    def fail(_context):
+        raise MemoryError("too big")
+
+    study = world.study([9])
+    opened = world.run(study, queue_only=True) and world.optuna_study(study)
+    enqueue(opened, study, NINE)  # a duplicate, which is dropped, must not speak for the cell
+    opened._pop_waiting_trial_id()
+    opened._pop_waiting_trial_id()
+    opened.tell(1, state=TrialState.PRUNED)
+    opened.tell(0, state=TrialState.FAIL)
+    world.run(study, fail)
+    enqueue(opened, study, NINE)
+    opened._pop_waiting_trial_id()
+    opened.tell(3, state=TrialState.PRUNED)
+    run = load_runs(world.url)[0]
+    assert (run.status, run.message) == ("oom", "oom: MemoryError: too big")
+    assert run.params == {"kernel_size": 9, "seed": 0}
+    assert run.scores == {}
+
+
+def test_a_cell_that_never_ended_is_no_run(world):
+    world.run(queue_only=True)
+    assert load_runs(world.url) == []
+
+
+def test_rows_of_an_attempt_that_was_never_told_are_not_seen(world):
+    world.run(world.study([9]))
+    with Session(world.storage().engine) as session, session.begin():
+        session.get(RunRow, ("mine.v1.quick/discrete", NINE)).trial = 5  # a zombie's
+    assert load_runs(world.url) == []
+
+
+def test_studies_are_chosen_by_name_base_or_key(world):
+    world.run()
+    world.found = fakes.find("siren")
+    world.run()
+    keys = ["mine.v1.quick/discrete", "mine.v1.quick/siren"]
+    for name in ("mine", "mine.v1.quick"):
+        assert [study.study_name for study in stored_studies(world.url, [name])] == keys
+    assert [study.study_name for study in stored_studies(world.url, [keys[1]])] == keys[1:]
+    with pytest.raises(StudyError, match="'mine'"):
+        stored_studies(world.url, ["mien"])
+
+
+def test_a_database_that_is_not_there_is_refused_and_not_made(world):
+    with pytest.raises(StorageError, match="no database there yet"):
+        load_runs(world.url)
+    assert not world.database.exists()
+
+
+def test_tables_of_another_version_are_refused(world):
+    world.run()
+    with Session(world.storage().engine) as session, session.begin():
+        session.get(Meta, "schema").value = "999"
+    with pytest.raises(StorageError, match="version 999"):
+        load_runs(world.url)
+
+
+def test_stored_states_show_every_cell_ever_asked_for(world):
+    world.run()
+    world.run(world.study([9]))
+    assert [state.state for state in stored_states(world.optuna_study())] == ["done", "done"]
+
+
+def test_reading_changes_nothing(world):
+    world.run()
+    content = world.database.read_bytes()
+    load_runs(world.url)
+    stored_states(stored_studies(world.url)[0])
+    assert world.database.read_bytes() == content
