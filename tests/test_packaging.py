@@ -52,7 +52,7 @@ def _pins(path):
 
 def _lower_bounds():
     extras = [line for group in PROJECT["project"]["optional-dependencies"].values() for line in group]
-    found = (re.match(r"([\w-]+)>=([\d.]+)", line) for line in PROJECT["project"]["dependencies"] + extras)
+    found = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in PROJECT["project"]["dependencies"] + extras)
     return {match[1]: match[2] for match in found if match}
 
 

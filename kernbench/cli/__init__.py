@@ -75,7 +75,7 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except KernbenchError as error:
         click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
@@ -87,6 +87,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: click.ClickException) -> None:
+    """A mistyped command as one line, like every other error; `kernbench` alone shows its help."""
+    message = error.format_message()
+    if "\n" in message:
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = "kernbench" if context is None else context.command_path
+    click.echo(f"kernbench: {message.rstrip('.')}; see {command} --help", err=True)
 
 
 def _quiet_warnings() -> None:

@@ -115,6 +115,17 @@ def prepare_postgres(dbapi: Any, _record: object) -> None:  # psycopg is optiona
     dbapi.commit()
 
 
+def forbid_writing_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    """Make a new SQLite connection one for reading."""
+    dbapi.execute("PRAGMA query_only=ON")
+
+
+def forbid_writing_postgres(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
+    """Make a new PostgreSQL connection one for reading."""
+    dbapi.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    dbapi.commit()
+
+
 def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) -> SteadyStorage:
     """Open, and on first use create, the database for work.
 
@@ -173,9 +184,8 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
         if "studies" not in tables:
             return None
         storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
-        if path:
-            event.listen(storage.engine, "connect", lambda dbapi, _record: dbapi.execute("PRAGMA query_only=ON"))
-            storage.engine.dispose()
+        event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
+        storage.engine.dispose()  # drop connections opened before the listener
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     return storage

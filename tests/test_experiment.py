@@ -1,0 +1,356 @@
+"""One cell from definition to outcome: the same cell gives the same result, and each failure says where it stands."""
+
+import copy
+import csv
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kernbench import checkpoint, experiment
+from kernbench.engine.cell import CellContext, Silent, derived_seed
+from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
+from kernbench.evaluation import Workbench
+from kernbench.kernels.base import KernelModule
+from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.space import Int
+from kernbench.registry import find_family
+from kernbench.training import Interrupted
+from kernbench.ulm.metrics import tolerance_counts
+from kernbench.ulm.scores import f1_scores
+
+NINE = "kernel_size=9,seed=0"
+
+
+class Poisoned(KernelModule):
+    """A kernel that turns NaN after a number of training steps."""
+
+    steps = 0
+
+    def __init__(self, spec, depth=1):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.randn(spec.shape))
+
+    def forward(self, grid):
+        if self.training and torch.is_grad_enabled():
+            type(self).steps += 1
+        return self.weight * (math.nan if type(self).steps > self.limit else 1)
+
+    limit = 10**9
+
+
+POISONED = KernelFamily("poisoned", Poisoned, space={"depth": Int(1, 3)})
+
+
+@pytest.fixture
+def lines(smoke_lines, monkeypatch):
+    """The smoke study's lines are in the cache."""
+    monkeypatch.setenv("KERNBENCH_CACHE", str(smoke_lines))
+
+
+@pytest.fixture
+def cell(tmp_path, lines):
+    """Runs a cell of the smoke study in folders of its own, attempt by attempt."""
+
+    def run(family="siren", attempt=0, stop=lambda: False, place="one", plugin="kernbench 1", **settings):
+        family = find_family(family) if isinstance(family, str) else family
+        study = experiment.load("smoke", family, "quick")
+        definition = copy.deepcopy(study.definition)
+        for table, values in settings.items():
+            definition[table] |= values
+        study = dataclasses.replace(study, definition=definition)
+        scratch = tmp_path / place / f"scratch{attempt}"
+        scratch.mkdir(parents=True)
+        seen = []
+        context = CellContext(
+            study=study,
+            cell=NINE,
+            params=study.cells()[NINE],
+            device="cpu",
+            trial=attempt,
+            checkpoints=tmp_path / place / "checkpoints",
+            scratch=scratch,
+            report=lambda epoch, score: seen.append((epoch, score)),
+            stop=stop,
+            observer=Silent(),
+            saved=lambda _epoch: None,
+            plugin=plugin,
+        )
+        outcome = experiment.run_cell(context)
+        return outcome, {path.name: path for path in outcome.artifacts}, seen
+
+    return run
+
+
+class StopAt:
+    """Says stop at one question and never again."""
+
+    def __init__(self, question):
+        self._left = question
+
+    def __call__(self):
+        self._left -= 1
+        return self._left == 0
+
+
+def arrays(path):
+    """Everything in an .npz file."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def curve(path):
+    """The learning curve without its clock."""
+    with path.open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def equal(first, second):
+    """Whether two outcomes agree bit for bit: scores, kernels, example, curve."""
+    for split in first[0].scores:
+        for name in ("tp", "fn", "fp", "thresholds"):
+            np.testing.assert_array_equal(
+                getattr(first[0].scores[split], name), getattr(second[0].scores[split], name)
+            )
+    one, two = arrays(first[1]["cell.npz"]), arrays(second[1]["cell.npz"])
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    assert curve(first[1]["curve.csv"]) == curve(second[1]["curve.csv"])
+    assert first[0].value == second[0].value
+    return True
+
+
+def test_the_same_cell_gives_the_same_result_whatever_ran_before(cell):
+    first = cell(place="one")
+    torch.manual_seed(123)
+    np.random.default_rng(0)
+    torch.rand(1000)
+    assert equal(first, cell(place="two"))
+
+
+def test_an_interrupted_cell_goes_on_to_the_same_result(cell):
+    whole = cell(place="whole")
+    with pytest.raises(Interrupted):
+        cell(attempt=0, stop=StopAt(4), place="cut")
+    resumed = cell(attempt=1, place="cut")
+    assert resumed[0].measures["resumed_from"] == 1
+    assert equal(whole, resumed)
+    assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is whole
+
+
+def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):
+    with pytest.raises(Interrupted):
+        cell(stop=StopAt(4), plugin="file 000000000000")
+    assert cell(attempt=1, plugin="file 111111111111")[0].measures["resumed_from"] is None
+
+
+def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(cell, tmp_path):
+    with pytest.raises(Interrupted):
+        cell(stop=StopAt(4))
+    (path,) = (tmp_path / "one" / "checkpoints").iterdir()
+    state = torch.load(path, weights_only=True)
+    checkpoint.save(path, {"digest": state["digest"], "epoch": 2})
+    with pytest.warns(KernbenchWarning, match="does not fit"):
+        assert cell(attempt=1)[0].measures["resumed_from"] is None
+
+
+def test_scores_are_those_of_the_trained_network_at_thresholds_chosen_on_validation_lines(cell, monkeypatch):
+    kept = {}
+    usual = Workbench.scored
+
+    def scored(self, network, threshold_split):
+        kept.update(bench=self, network=network, split=threshold_split)
+        return usual(self, network, threshold_split)
+
+    monkeypatch.setattr(Workbench, "scored", scored)
+    outcome, _, _ = cell()
+    assert kept["split"] == "validation"
+    network, bench = kept["network"].eval(), kept["bench"]
+    for split in ("validation", "test"):
+        voltage, counts = bench.lines(split)
+        with torch.no_grad():
+            output = network(voltage.unsqueeze(1)).squeeze(1)
+        for tolerance, threshold in enumerate(outcome.scores[split].thresholds):
+            tp, fn, fp = tolerance_counts(output, counts, [tolerance], [float(threshold)])
+            np.testing.assert_array_equal(outcome.scores[split].tp[tolerance], tp[0, 0])
+            np.testing.assert_array_equal(outcome.scores[split].fn[tolerance], fn[0, 0])
+            np.testing.assert_array_equal(outcome.scores[split].fp[tolerance], fp[0, 0])
+    at_four = outcome.scores["validation"]
+    f1 = f1_scores(at_four.tp[4], at_four.fn[4], at_four.fp[4]).mean()
+    assert outcome.value == outcome.attributes["f1_val"] == pytest.approx(f1)
+
+
+def test_an_outcome_carries_what_the_report_needs(cell):
+    outcome, files, seen = cell()
+    assert outcome.status == "ok"
+    assert {"cell.npz", "curve.csv"} <= set(files)
+    assert all(path.stat().st_size for path in files.values())
+    assert [epoch for epoch, _ in seen] == [0, 1, 2]
+    assert outcome.measures["epochs"] == 3
+    assert outcome.measures["n_params"] > outcome.measures["params_kernel"] > 0
+    assert outcome.measures["flops"] > 0
+    assert len(outcome.facts["test"].bubbles) == 6
+    scalars = {**outcome.attributes}
+    assert all(type(value) in (int, float, str, bool) for value in scalars.values()), scalars
+
+
+def test_training_noise_is_new_every_epoch_and_repeatable(cell):
+    first = cell(place="one", data={"noise_percent": 5.0})
+    assert equal(first, cell(place="two", data={"noise_percent": 5.0}))
+    assert first[0].value != cell(place="clean")[0].value
+
+
+def test_a_noisy_cell_resumes_to_the_same_result(cell):
+    noisy = {"noise_percent": 5.0}
+    whole = cell(place="whole", data=noisy)
+    with pytest.raises(Interrupted):
+        cell(stop=StopAt(4), place="cut", data=noisy)
+    assert equal(whole, cell(attempt=1, place="cut", data=noisy))
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The family whose kernel turns NaN after so many calls in training."""
+
+    def after(steps):
+        monkeypatch.setattr(Poisoned, "steps", 0)
+        monkeypatch.setattr(Poisoned, "limit", steps)
+        return POISONED
+
+    return after
+
+
+def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
+    # 2 layers x 2 batches = 4 calls an epoch: the third epoch is bad
+    outcome, files, _ = cell(poisoned(8))
+    assert (outcome.status, outcome.value, outcome.scores) == ("diverged", -math.inf, {})
+    assert "epoch 2" in outcome.message
+    assert [row["epoch"] for row in curve(files["curve.csv"])] == ["0", "1"]
+    assert outcome.measures["epochs"] == 2
+    assert outcome.measures["n_params"] > 0
+
+
+def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_whole_curve(cell, monkeypatch):
+    def scored(*_arguments):
+        raise DivergedError("the network's output is NaN or infinite")
+
+    monkeypatch.setattr(Workbench, "scored", scored)
+    outcome, files, _ = cell()
+    assert outcome.status == "diverged"
+    assert len(curve(files["curve.csv"])) == outcome.measures["epochs"] == 3
+
+
+def test_seeds_differ_by_purpose_and_seed_and_stay_the_same_forever():
+    seeds = {derived_seed(purpose, seed) for purpose in ("initialization", "order") for seed in range(50)}
+    assert len(seeds) == 100
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    # RFC 7693 by Python's hashlib; stored results depend on these numbers
+    assert derived_seed("order", 0) == 4038150233
+
+
+def test_families_and_kernel_sizes_share_the_order_of_batches(cell):
+    assert cell("siren", place="a")[0].seeds == cell("discrete", place="b")[0].seeds
+
+
+def study_with(tmp_path, text, family="siren"):
+    """A small study with something added."""
+    source = "version = 1\n[axes]\nkernel_size = [9]\n[data]\ntrain = 2\nvalidation = 2\ntest = 2\nwindow = 512\n"
+    path = tmp_path / "mine.toml"
+    path.write_text(source + text)
+    return experiment.load(str(path), family if not isinstance(family, str) else find_family(family), "quick")
+
+
+def test_an_axis_goes_to_the_network_or_to_the_family_never_to_both(tmp_path):
+    study = study_with(tmp_path, "", POISONED)
+    study = dataclasses.replace(study, axes={"kernel_size": (9,), "depth": (2, 3)})
+    params = {"kernel_size": 9, "depth": 3, "seed": 0}
+    study.definition["network"].pop("depth", None)
+    network = experiment.make_network(study, params)
+    layers = network.kernel_layers()
+    assert len(layers) == 3
+    assert layers[0].kernel_module.hyper == {"depth": POISONED.resolve()["depth"]}
+
+
+def test_settings_of_an_axis_reach_training(cell):
+    study = experiment.load("smoke", find_family("siren"), "quick")
+    assert experiment.resolved(study.definition, {"rate": 7.0, "seed": 3}, "training")["rate"] == 7.0
+    # the data's seed is not the cell's
+    assert experiment.resolved(study.definition, {"seed": 3}, "data")["seed"] == study.definition["data"]["seed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[network]\nname = 'dilated'\nchannels = 2\ndepth = 12", ["K = 9", "samples of padding", "512", "siren"]),
+        ("[profiles.quick.axes]\nkernel_size = [9, 8]", ["odd", "K = 8", "siren", "mine", "quick"]),
+        ("[profiles.quick.axes]\nkernel_size = [1025]", ["K = 1025", "padding", "512", "siren"]),
+    ],
+)
+def test_a_kernel_size_that_does_not_fit_is_refused_before_anything_runs(tmp_path, text, said):
+    with pytest.raises(KernbenchError) as error:
+        experiment.preflight(study_with(tmp_path, text))
+    assert all(each in str(error.value) for each in said), error.value
+    assert "\n" not in str(error.value)
+
+
+def breaking(name, forward):
+    """A family whose kernels are made by a function of (module, grid)."""
+
+    def __init__(self, spec):
+        KernelModule.__init__(self, spec)
+        self.weight = torch.nn.Parameter(torch.randn(spec.shape))
+
+    return KernelFamily(name, type("Made", (KernelModule,), {"__init__": __init__, "forward": forward}))
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda self, _grid: self.weight[0], "wrong shape"),
+        (lambda self, _grid: self.weight[..., :-1], "of the wrong shape"),
+        (lambda _self, _grid: None, "NoneType"),
+        (lambda self, _grid: self.weight * math.nan, "NaN"),
+        (lambda self, _grid: self.weight / 0, "infinite"),
+        (lambda self, _grid: self.weight.double(), "float64"),
+        (lambda _self, _grid: 1 / 0, "ZeroDivisionError"),
+        (lambda self, _grid: self.wieght, "AttributeError"),
+    ],
+)
+def test_a_plugin_that_breaks_the_contract_is_named_with_family_and_k(tmp_path, forward, said):
+    with pytest.raises(PluginError) as error:
+        experiment.preflight(study_with(tmp_path, "", breaking("mine", forward)))
+    assert said in str(error.value)
+    assert "mine" in str(error.value)
+    assert "K = 9" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_preflight_leaves_the_global_generator_alone(tmp_path):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    experiment.preflight(study_with(tmp_path, ""))
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_places_that_cannot_be_written_are_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "taken.artifacts").write_text("in the way")
+    before = sorted(tmp_path.rglob("*"))
+    for url, out in (
+        (f"sqlite:///{tmp_path}/taken.db", None),
+        (f"sqlite:///{tmp_path}/a.db", tmp_path / "file"),
+        (f"sqlite:///{tmp_path}/a.db", tmp_path / "file" / "report"),
+        ("sqlite:////proc/a.db", None),
+    ):
+        with pytest.raises(StorageError, match="cannot be written"):
+            experiment.check_places(url, out)
+    monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="KERNBENCH_CACHE"):
+        experiment.check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
+    monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "deep" / "cache"))
+    experiment.check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
+    assert sorted(tmp_path.rglob("*")) == before
