@@ -18,7 +18,12 @@ DIGEST = "feedfeedfeed"
 
 def state(number=1.0, digest=DIGEST):
     """A state as training saves it."""
-    return {"digest": digest, "epoch": 3, "weights": {"a": torch.full((4,), number)}, "curve": [{"epoch": 0, "f": None}]}
+    return {
+        "digest": digest,
+        "epoch": 3,
+        "weights": {"a": torch.full((4,), number)},
+        "curve": [{"epoch": 0, "f": None}],
+    }
 
 
 def write(folder, trial, number=1.0, digest=DIGEST):

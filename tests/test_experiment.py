@@ -111,9 +111,7 @@ def equal(first, second):
     """Whether two outcomes agree bit for bit: scores, kernels, example, curve."""
     for split in first[0].scores:
         for name in ("tp", "fn", "fp", "thresholds"):
-            np.testing.assert_array_equal(
-                getattr(first[0].scores[split], name), getattr(second[0].scores[split], name)
-            )
+            np.testing.assert_array_equal(getattr(first[0].scores[split], name), getattr(second[0].scores[split], name))
     one, two = arrays(first[1]["cell.npz"]), arrays(second[1]["cell.npz"])
     assert one.keys() == two.keys()
     for name in one:

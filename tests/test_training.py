@@ -221,7 +221,9 @@ def test_global_random_numbers_of_a_network_go_on_where_they_stopped(tmp_path):
         return nn.Sequential(nn.Conv1d(1, 8, 5, padding=2), nn.Dropout(0.5), nn.Conv1d(8, 1, 1))
 
     whole, states = dropping(), []
-    train(whole, data(), SETTINGS, hooks(save=lambda s: states.append(copy.deepcopy(s)), save_seconds=0.0), order_seed=0)
+    train(
+        whole, data(), SETTINGS, hooks(save=lambda s: states.append(copy.deepcopy(s)), save_seconds=0.0), order_seed=0
+    )
     again = dropping()
     torch.manual_seed(31)
     train(again, data(), SETTINGS, hooks(), order_seed=0, resume=states[2])

@@ -1,0 +1,55 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernbench.engine.study import profiles
+from kernbench.errors import StudyError
+from kernbench.settings import SETTINGS, axis_home, check_table
+
+NUMBERS = [(t, n) for t, settings in SETTINGS.items() for n, s in settings.items() if s.kind is not str]
+
+
+@pytest.mark.parametrize("profile", ["quick", "thesis"])
+def test_profiles_name_every_setting_but_the_kernel_size(profile):
+    table = profiles()[profile]
+    for name, settings in SETTINGS.items():
+        assert set(table[name]) == set(settings) - {"kernel_size"}
+        assert check_table(name, table[name], "profiles.toml") == table[name]
+
+
+@pytest.mark.parametrize(("table", "name"), NUMBERS)
+@given(value=st.one_of(st.floats(), st.integers(), st.booleans(), st.text(), st.none()))
+def test_a_number_passes_only_in_its_type_and_range(table, name, value):
+    setting = SETTINGS[table][name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    right = number and (setting.kind is float or isinstance(value, int)) and setting.low <= value <= setting.high
+    if right:
+        assert check_table(table, {name: value}, "file")[name] == value
+    else:
+        with pytest.raises(StudyError, match=f"file: {table}.{name}: expected {setting.kind.__name__}"):
+            check_table(table, {name: value}, "file")
+
+
+def test_a_misspelt_option_gets_a_close_match():
+    with pytest.raises(StudyError, match="expected one of 'per-batch', 'per-epoch', got 'per_epoch'; did you mean"):
+        check_table("training", {"update": "per_epoch"}, "file")
+
+
+def test_a_misspelt_key_gets_its_table_and_a_close_match():
+    with pytest.raises(StudyError, match=r"unknown key training\.epoch; did you mean 'training\.epochs'"):
+        check_table("training", {"epoch": 3}, "file")
+
+
+def test_axes_come_from_network_and_training_only():
+    assert axis_home("kernel_size") == "network"
+    assert axis_home("update") == "training"
+    assert axis_home("train") is None
+    assert axis_home("omega_0") is None
+
+
+def test_axis_numbers_have_finite_ranges():
+    for table in ("network", "training"):
+        for setting in SETTINGS[table].values():
+            assert setting.kind is str or math.isfinite(setting.high)
