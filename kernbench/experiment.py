@@ -21,7 +21,7 @@ from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Params, Study, load_study
-from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, StorageError
+from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks import Network, build
@@ -96,7 +96,11 @@ def preflight(study: Study) -> None:
     with torch.random.fork_rng(devices=[]):
         for params in points:
             torch.manual_seed(0)
-            make_network(study, params)
+            try:
+                make_network(study, params)
+            except SystemExit as error:  # a plugin must not end the program, let alone with exit code 0
+                size = resolved(study.definition, params, "network")["kernel_size"]
+                raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
 
 
 def check_places(url: str, out: Path | None) -> None:

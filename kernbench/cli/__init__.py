@@ -60,9 +60,8 @@ class _DispatchingGroup(LazyGroup):
 @click.group(cls=_DispatchingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kernbench")
 def cli() -> None:
-    r"""Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.
+    """Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.
 
-    \b
     kernbench run --plugin siren --study k_sweep
     """
 
@@ -91,8 +90,8 @@ def main() -> None:
 
 def _show(error: click.ClickException) -> None:
     """A mistyped command as one line, like every other error; `kernbench` alone shows its help."""
-    message = error.format_message()
-    if "\n" in message:
+    message = " ".join(error.format_message().split())
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help page
         error.show()
         return
     context = getattr(error, "ctx", None)

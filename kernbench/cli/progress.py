@@ -66,6 +66,7 @@ class TerminalObserver:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
+        self._score = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -80,12 +81,14 @@ class TerminalObserver:
         """A cell begins: the bar of cells moves, a new one for its epochs appears."""
         self._bar("cells", self._study, position - 1, total, "")
         self._drop("epochs")
+        self._score = ""
         self._bar("epochs", f"  {cell}", 0, None, "")
 
     def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
         """An epoch ended."""
-        info = f"loss {loss:.4f}" + ("" if score is None else f"  F1 {score:.3f}") + f"  {seconds:.0f} s"
-        self._bar("epochs", None, epoch, epochs, info)
+        if score is not None:  # the last one stays: not every epoch looks at the validation lines
+            self._score = f"  F1 {score:.3f}"
+        self._bar("epochs", None, epoch, epochs, f"loss {loss:.4f}{self._score}  {seconds:.0f} s")
 
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended: a line stays above the display."""

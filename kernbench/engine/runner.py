@@ -92,11 +92,20 @@ def plan(study: Study, options: Options) -> Plan:
         StudyError: the study changed since its cells ran, or cells were added without `extend`.
         StorageError: the database cannot be opened.
     """
-    stored = _stored(study, options.url)
-    if stored is None:
-        states = cell_states(study.cells(), [])
-        return Plan(states, [state.cell for state in states], [], [])
-    return _plan(study, stored, options)
+    check_place(options.url)
+    path = sqlite_path(options.url)
+    storage = None if path is not None and not path.exists() else read_storage(options.url)
+    if storage is None:
+        return _whole(study)
+    try:
+        results.has_tables(storage.engine)  # refuses another version
+        if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
+            return _whole(study)
+        stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
+        return _plan(study, stored, options)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def run(
@@ -171,18 +180,10 @@ def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
     optuna_study.enqueue_trial(dict(study.cells()[cell]), user_attrs={"cell": cell})
 
 
-def _stored(study: Study, url: str) -> optuna.Study | None:
-    """The stored Optuna study, opened for reading, or None when there is none yet."""
-    check_place(url)
-    path = sqlite_path(url)
-    if path is not None and not path.exists():
-        return None
-    storage = read_storage(url)
-    if storage is not None:
-        results.has_tables(storage.engine)  # refuses another version
-    if storage is None or study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
-        return None
-    return optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
+def _whole(study: Study) -> Plan:
+    """Every cell of a study that is not stored yet."""
+    states = cell_states(study.cells(), [])
+    return Plan(states, [state.cell for state in states], [], [])
 
 
 def _create(study: Study, storage: SteadyStorage) -> optuna.Study:

@@ -18,7 +18,8 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 
 log = logging.getLogger("kernbench")
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial would run through the progress display
+# a line per trial, a traceback per failed one: they would run through the progress display, and both are stored
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DEFAULT_URL = "sqlite:///kernbench.db"
 LOCK_TIMEOUT_S = 60

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kernbench.errors import KernbenchError, PluginError
+from kernbench.errors import KernbenchError, PluginError, first_line
 from kernbench.kernels.base import KernelModule, KernelSpec
-from kernbench.kernels.family import KernelFamily, first_line
+from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.kernels.space import Choice, Value

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
+from kernbench.errors import first_line
 from kernbench.kernels.checks import CHECKS, ESSENTIAL, Finding
-from kernbench.kernels.family import KernelFamily, first_line
+from kernbench.kernels.family import KernelFamily
 
 _SEED = 20220101
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kernbench.errors import KernbenchError, PluginError, close_match
+from kernbench.errors import KernbenchError, PluginError, close_match, first_line
 from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 
 if TYPE_CHECKING:
@@ -143,9 +143,3 @@ def origin(kernel_class: type) -> str:
         return f"plugin {package} {version(distributions[0])}"
     except PackageNotFoundError:
         return f"plugin {package}"
-
-
-def first_line(error: BaseException) -> str:
-    """Type and first line of an exception's message."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

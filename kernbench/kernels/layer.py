@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.conv.dispatch import check_backend, convolve
-from kernbench.errors import KernbenchError, PluginError
+from kernbench.errors import KernbenchError, PluginError, first_line
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
-from kernbench.kernels.family import first_line, origin
+from kernbench.kernels.family import origin
 from kernbench.kernels.gain import layer_gain
 
 

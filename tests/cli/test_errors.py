@@ -1,0 +1,304 @@
+"""Bad input: one clear line on standard error, exit code 2, nothing written in the working folder."""
+
+import sys
+
+import fakes
+import pytest
+
+from kernbench import experiment
+from kernbench.engine.runner import Options, run
+from kernbench.registry import find
+
+PLUGIN = """
+import torch, kernbench
+
+class Mine(kernbench.KernelModule):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.randn(spec.shape))
+    def forward(self, grid):
+        return {kernel}
+
+@kernbench.hookimpl
+def kernbench_kernels():
+    return [kernbench.KernelFamily("mine", Mine)]
+"""
+
+SMOKE = """
+version = 1
+[axes]
+kernel_size = [9, 33]
+[network]
+channels = 4
+depth = 2
+[data]
+train = 8
+validation = 4
+test = 6
+window = 512
+[training]
+epochs = 3
+rate = 0.005
+"""
+
+
+@pytest.fixture
+def study(bench):
+    """Writes a study file into the working folder."""
+
+    def write(text=SMOKE):
+        (bench.folder / "mine.toml").write_text(text)
+        return "mine.toml"
+
+    return write
+
+
+@pytest.fixture
+def kernel(bench):
+    """Writes a plugin file whose kernel is an expression."""
+
+    def write(expression="self.weight", text=PLUGIN):
+        (bench.folder / "my_kernel.py").write_text(text.replace("{kernel}", expression))
+        return "./my_kernel.py:mine"
+
+    return write
+
+
+def test_an_unknown_command_offers_a_close_match(refused):
+    refused("rnu", said=["no command 'rnu'", "did you mean 'run'"])
+
+
+def test_an_unknown_plugin_offers_a_close_match(refused):
+    for command in (("run", "--study", "smoke", "--plugin"), ("describe",), ("check",)):
+        refused(*command, "sirne", said=["'sirne'", "did you mean 'siren'"])
+
+
+def test_an_unknown_study_offers_a_close_match(refused):
+    refused("run", "--plugin", "siren", "--study", "k_swep", said=["'k_swep'", "did you mean 'k_sweep'"])
+
+
+def test_an_unknown_profile_offers_a_close_match(refused):
+    words = ("--plugin", "siren", "--study", "smoke", "--profile", "quik")
+    refused("run", *words, said=["'quik'", "did you mean 'quick'"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("kernel_size", "kernal_size", ["axes.kernel_size is missing"]),
+        ("channels", "chanels", ["network.chanels", "'network.channels'"]),
+        ("rate", "raet", ["training.raet", "'training.rate'"]),
+        ("[9, 33]", "[9, 32]", ["odd", "K = 32", "siren"]),
+        ("[9, 33]", "[0]", ["kernel_size", "0"]),
+        ("[9, 33]", "[-3]", ["kernel_size", "-3"]),
+        ("[9, 33]", "[9.5]", ["kernel_size", "9.5"]),
+        ("[9, 33]", "[9, 9]", ["twice"]),
+        ("[9, 33]", "[4095]", ["K = 4095", "padding", "512", "siren", "quick"]),
+        ("window = 512", "window = 99999", ["data.window", "99999"]),
+        ("epochs = 3", "epochs = 'x'", ["training.epochs", "'x'"]),
+        ("[axes]", "[axes", ["not valid TOML"]),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_a_study_that_cannot_run_is_refused(refused, study, old, new, said, dry):
+    assert old in SMOKE
+    name = study(SMOKE.replace(old, new, 1))
+    error = refused("run", "--plugin", "siren", "--study", name, "--profile", "quick", *dry, said=said)
+    assert "mine" in error
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("self.weight[0]", "wrong shape: expected (4, 1, 9), got (1, 9)"),
+        ("self.weight * float('nan')", "NaN"),
+        ("self.wieght", "AttributeError"),
+        ("__import__('sys').exit(3)", "sys.exit"),
+    ],
+)
+def test_a_plugin_that_breaks_the_contract_is_named_with_family_and_k(refused, kernel, study, expression, said):
+    words = ("--plugin", kernel(expression), "--study", study(), "--profile", "quick")
+    refused("run", *words, said=[said, "'mine'", "K = 9"])
+
+
+def test_a_plugin_file_that_raises_on_import_is_named_with_its_reason(refused, kernel):
+    name = kernel(text="raise ValueError('first line\\nsecond line')")
+    for command in (("run", "--study", "smoke", "--plugin"), ("check",), ("describe",)):
+        refused(*command, name, said=["my_kernel.py", "ValueError: first line"])
+
+
+def test_a_plugin_file_that_is_missing_or_offers_another_family(refused, kernel):
+    refused("check", "./no_such.py:mine", said=["no_such.py does not exist"])
+    assert kernel()
+    refused("check", "./my_kernel.py:mien", said=["'mien'", "did you mean 'mine'", "./my_kernel.py:mine".lstrip("./")])
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "not a database URL"),
+        ("mysql://me@host/name", "expected sqlite or postgresql"),
+        ("sqlite:///missing/folder/kernbench.db", "does not exist"),
+        ("sqlite:///file/kernbench.db", "file"),
+        ("sqlite:///file", "not a SQLite database"),
+        ("sqlite:////proc/kernbench.db", "cannot be"),
+        ("sqlite://", "memory"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/name", "cannot be opened"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_refused(refused, bench, url, said):
+    (bench.folder / "file").write_text("this is a text file, not a database")
+    words = ("--plugin", "siren", "--study", "smoke", "--profile", "quick", "--storage", url)
+    assert "secret" not in refused("run", *words, said=[said])
+    assert "secret" not in refused("status", "--storage", url)
+
+
+@pytest.mark.parametrize("command", [("status",), ("report",), ("dashboard", "--port", "0")])
+def test_a_database_that_is_not_there_is_not_made(refused, command):
+    refused(*command, said=["no database there yet", "kernbench run"])
+
+
+def test_folders_that_cannot_be_written_are_refused(refused, bench, monkeypatch):
+    words = ("run", "--plugin", "siren", "--study", "smoke", "--profile", "quick")
+    (bench.folder / "file").write_text("in the way")
+    refused(*words, "--out", "file", said=["file", "--out"])
+    refused(*words, "--out", "file/report", said=["file", "--out"])
+    refused(*words, "--out", "/proc/report", said=["/proc"])
+    (bench.folder / "kernbench.artifacts").write_text("in the way")
+    refused(*words, said=["kernbench.artifacts"])
+    (bench.folder / "kernbench.artifacts").unlink()
+    monkeypatch.setenv("KERNBENCH_CACHE", str(bench.folder / "file"))
+    refused(*words, said=["KERNBENCH_CACHE"])
+
+
+def test_a_study_that_changed_since_its_cells_ran_is_refused_with_old_and_new(refused, bench, study):
+    found = find("siren")
+    stored = experiment.load(study(), found.family, "quick")
+    run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
+    content = bench.database.read_bytes()
+    name = study(SMOKE.replace("rate = 0.005", "rate = 0.05"))
+    said = ["2 finished cells", "training.rate", "0.005 (stored)", "0.05 (now)", "raise version in mine.toml"]
+    for more in ([], ["--extend"], ["--retry-failed"], ["--dry-run"]):
+        refused("run", "--plugin", "siren", "--study", name, "--profile", "quick", *more, said=said)
+    assert bench.database.read_bytes() == content
+
+
+def test_more_cells_than_stored_need_extend(refused, bench, study):
+    found = find("siren")
+    stored = experiment.load(study(), found.family, "quick")
+    run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
+    name = study(SMOKE.replace("[9, 33]", "[9, 33, 65]"))
+    refused("run", "--plugin", "siren", "--study", name, "--profile", "quick", said=["kernel_size: 65", "--extend"])
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [("cuda", "CUDA"), ("cuda:7", "CUDA"), ("gpu", "expected auto, cpu or cuda"), ("cuda:x", "expected auto")],
+)
+def test_a_device_that_is_not_there_is_refused(refused, monkeypatch, device, said):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    refused("run", "--plugin", "siren", "--study", "smoke", "--device", device, said=[device, said])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "5"), ["--workers", "5", "0<=x<=1"]),
+        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "two"), ["--workers", "two"]),
+        (("run", "--plugn", "siren", "--study", "smoke"), ["--plugn", "--plugin"]),
+        (("run", "--plugin", "siren"), ["--study"]),
+        (("run", "--plugin"), ["--plugin"]),
+        (("list", "plugin"), ["plugin", "plugins"]),
+        (("list",), ["kernbench list --help"]),
+        (("dashboard", "--port", "99999"), ["--port", "99999"]),
+        (("describe", "siren", "--kernel-size", "x"), ["--kernel-size"]),
+        (("status", "extra"), ["extra"]),
+    ],
+)
+def test_a_mistyped_option_is_one_line_that_names_it(refused, words, said):
+    refused(*words, said=said)
+
+
+def test_no_command_at_all_shows_the_help_page(bench):
+    ended = bench.run()
+    assert ended.code == 2, ended
+    assert "Usage: kernbench" in ended.out + ended.err
+    assert "\n  kernbench run --plugin siren --study k_sweep\n" in ended.out + ended.err  # on a line of its own
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--kernel-size", "8"), ["odd", "K = 8", "siren"]),
+        (("--kernel-size", "0"), ["positive", "siren"]),
+        (("--kernel-size", "99999", "--length", "512"), ["padding", "512"]),
+        (("--network", "shalow"), ["'shalow'", "shallow"]),
+        (("--depth", "0"), ["depth"]),
+        (("--channels", "0"), ["channels"]),
+        (("--length", "0"), ["0"]),
+        (("--set", "omega"), ["NAME=VALUE"]),
+        (("--set", "omega0=3.0"), ["omega0", "omega_0"]),
+        (("--set", "omega_0=x"), ["omega_0", "'x'"]),
+        (("--set", "omega_0=1e9"), ["omega_0", "200"]),
+    ],
+)
+def test_describe_refuses_what_no_network_can_be(refused, words, said):
+    refused("describe", "siren", *words, said=said)
+
+
+def distribution(folder, name, source):
+    """An outside distribution with one plugin, as pip would leave it."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[kernbench]\n{name} = {name}_module\n")
+    (folder / f"{name}_module.py").write_text(source)
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """An installed plugin that raises on import, beside the bundled ones."""
+    site = tmp_path / "site"
+    distribution(site, "aaa_broken", "raise ValueError('this plugin is broken\\nreally')")
+    distribution(site, "zzz_exits", "import sys; sys.exit(7)")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delenv("KERNBENCH_LOAD_PLUGINS")
+    for name in ("aaa_broken_module", "zzz_exits_module"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_a_broken_installed_plugin_breaks_nothing_but_itself(refused, bench, broken):
+    listed = bench.run("list", "plugins")
+    assert listed.code == 0, listed
+    assert "BROKEN: ValueError: this plugin is broken (aaa_broken)" in listed.out
+    assert "BROKEN: SystemExit: 7 (zzz_exits)" in listed.out
+    assert all(name in listed.out for name in ("siren", "discrete", "gaussian", "stencil"))
+    described = bench.run("describe", "siren", "--kernel-size", "9", "--channels", "2", "--depth", "1")
+    assert described.code == 0, described
+    refused("check", "aaa_broken", said=["aaa_broken", "ValueError: this plugin is broken"])
+
+
+def test_help_and_version_are_no_errors(bench):
+    for words in (("--help",), ("-h",), ("run", "--help"), ("--version",), ("data", "--help")):
+        ended = bench.run(*words)
+        assert (ended.code, ended.err) == (0, ""), ended
+        assert ended.out
+
+
+def test_a_closed_pipe_ends_quietly(bench):
+    process = bench.spawn("list", "studies")
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) in (0, 1)
+    assert error == ""
+
+
+def test_data_commands_refuse_what_the_run_would_refuse(refused, bench, monkeypatch):
+    refused("data", "simulate", "--study", "smok", said=["'smoke'"])
+    refused("data", "simulat", said=["simulat"])
+    (bench.folder / "file").write_text("in the way")
+    monkeypatch.setenv("KERNBENCH_CACHE", str(bench.folder / "file"))
+    ended = bench.run("data", "simulate", "--study", "smoke", "--profile", "quick")
+    assert ended.code == 2, ended
+    assert ended.err.count("\n") == 1, ended
