@@ -1,12 +1,14 @@
 """Every hook is tested and documented, with its exact signature."""
 
 import inspect
+from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 import kernbench
 from kernbench import hookspecs, registry
+
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 HOOKS_PAGE = REPOSITORY / "docs" / "hooks.md"
 

@@ -16,7 +16,7 @@ from kernbench.kernels.layer import KernelConv
 from kernbench.kernels.space import Choice, Int
 from kernbench.registry import find_family
 
-REPOSITORY = Path(kernbench.__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 FAMILIES = ("discrete", "siren", "gaussian", "laplacian", "log", "stencil")
 PLUGIN_FILES = sorted((REPOSITORY / "plugins").glob("kernbench_*/*.py"))
 CORE_FILES = sorted((REPOSITORY / "kernbench").rglob("*.py"))

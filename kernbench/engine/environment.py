@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
+@cache  # what was imported at the start is what runs
 def _git() -> str | None:
     """Commit of the source tree, with "+" when files differ; None outside a checkout of kernbench."""
     assert kernbench.__file__ is not None

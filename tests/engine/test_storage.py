@@ -221,6 +221,7 @@ def test_an_outage_is_one_line_with_exit_code_3_and_other_errors_pass(tmp_path):
 
 
 def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(world, monkeypatch):
+    fakes.prepared(world, [9])
     monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.2)
     foreign = sqlite3.connect(world.database, isolation_level=None, check_same_thread=False)
 
