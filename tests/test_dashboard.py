@@ -134,7 +134,6 @@ def test_nothing_that_is_sent_changes_a_row_or_a_file(application, stored):
     assert before[1]
     for what, (method, path, body) in attempts(stored).items():
         code, _ = application(method, path, body)
-        print(what, code)
         assert code >= 400, f"{what}: {method} {path} gave {code}"
         assert (rows(stored), files(stored)) == before, what
 

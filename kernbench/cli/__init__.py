@@ -72,7 +72,7 @@ def main() -> None:
 
     _quiet_warnings()
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="kernbench", standalone_mode=False)
     except click.ClickException as error:
         _show(error)
         sys.exit(error.exit_code)

@@ -59,7 +59,7 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     held = [state for state in result.states if state.state == "failed" and not state.retry]
     if held:
         click.echo(f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does")
-    if result.exit_code == 130:
+    if result.stopped:
         click.echo(f"stopped; the same command goes on from here (storage {url})")
 
 

@@ -63,7 +63,7 @@ def run_command(
             observer=observer,
         )
     console.print_outcome(study, result, options.url)
-    if result.exit_code == 0 and not options.queue_only:
+    if result.ended and not result.stopped and not options.queue_only:
         console.print_results(study, options.url)
         console.write_report(options.url, out, always=False)
     return result.exit_code

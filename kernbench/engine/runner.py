@@ -78,11 +78,24 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: exit code 0, 130 after SIGINT; and the last state of every cell."""
+    """How a run ended.
+
+    Attributes:
+        exit_code: 0, or 130 after SIGINT.
+        plan: what there was to do.
+        states: the last state of every cell.
+        stopped: SIGINT or SIGTERM ended it.
+    """
 
     exit_code: int
     plan: Plan
     states: Sequence[CellState]
+    stopped: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a finished or failed cell to report."""
+        return any(state.state in ("done", "diverged", "failed") for state in self.states)
 
 
 def plan(study: Study, options: Options) -> Plan:
@@ -141,7 +154,7 @@ def run(
             _note_other_plugins(storage, study, found, observer)
             for cell in now.queue:
                 enqueue(optuna_study, study, cell)
-            code = 0
+            code, stopped = 0, False
             if (now.queue or now.waiting) and not options.queue_only:
                 with stop_on_signals() as stop:
                     job = Job(
@@ -158,11 +171,12 @@ def run(
                         cells=study.cells(),
                     )
                     code = _work(optuna_study, study, job, prepare)
+                    stopped = stop()
             states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
     finally:
         storage.remove_session()
         storage.engine.dispose()
-    return Result(code, now, states)
+    return Result(code, now, states, stopped)
 
 
 def _note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:

@@ -1,0 +1,349 @@
+"""The main job as a user runs it, in processes of its own: run, kill, interrupt, go on, compare."""
+
+import csv
+import json
+import signal
+import sqlite3
+import time
+
+import numpy as np
+import pytest
+
+from kernbench.engine.reading import load_runs
+from kernbench.engine.states import this_worker
+from kernbench.registry import installed
+
+pytestmark = pytest.mark.slow
+
+# As in design.md: the whole plugin.
+PLUGIN = """
+import torch, kernbench
+
+class Exponential(kernbench.KernelModule):
+    def __init__(self, spec, b=8.0):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.randn(*spec.shape[:2], 1))
+        self.log_b = torch.nn.Parameter(torch.tensor(b).log())
+    def forward(self, grid):
+        return self.weight * torch.exp(-grid.lags.abs() / self.log_b.exp())
+
+@kernbench.hookimpl
+def kernbench_kernels():
+    space = {"b": kernbench.Float(1.0, 64.0, log=True, default=8.0)}
+    return [kernbench.KernelFamily("exponential", Exponential, space=space)]
+"""
+
+# The lines of the smoke study; cells long enough to be caught in the middle.
+LONG = """
+version = 1
+[axes]
+kernel_size = [9, 33]
+[network]
+channels = 4
+depth = 2
+[data]
+train = 8
+validation = 4
+test = 6
+window = 512
+[training]
+epochs = 300
+batch_size = 4
+decay_epoch = 200
+validate_every = 10
+"""
+
+SMOKE = ("run", "--study", "smoke", "--profile", "quick")
+
+
+@pytest.fixture
+def long(smoke_bench):
+    """A study whose cells take some seconds each, and the words that run it."""
+    (smoke_bench.folder / "long.toml").write_text(LONG)
+    return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick")
+
+
+def trials(bench):
+    """(state, cell, other user attributes) of every trial, read beside the writer."""
+    if not bench.database.exists():
+        return []
+    connection = sqlite3.connect(f"file:{bench.database}?mode=ro", uri=True, timeout=60)
+    try:
+        attributes = {}
+        for trial_id, key, value in connection.execute("SELECT trial_id, key, value_json FROM trial_user_attributes"):
+            attributes.setdefault(trial_id, {})[key] = json.loads(value)
+        rows = connection.execute("SELECT trial_id, state FROM trials ORDER BY trial_id").fetchall()
+    except sqlite3.OperationalError:  # the tables are being made
+        return []
+    finally:
+        connection.close()
+    return [(state, attributes.get(trial_id, {}).get("cell"), attributes.get(trial_id, {})) for trial_id, state in rows]
+
+
+def wait_for(condition, process, timeout=120):
+    """Wait until something is true of a running process."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert process.poll() is None, f"ended too early: {process.communicate()}"
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
+
+
+def in_training(bench, process, cells=1):
+    """Wait until epochs of the n-th cell are being trained."""
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("  epoch ") and "epoch 50/" in line
+        if seen == cells:
+            return
+    pytest.fail(f"ended before its training was seen: {process.stderr.read()}")
+
+
+def finished(bench):
+    """Cell -> number of COMPLETE trials."""
+    counts = {}
+    for state, cell, _ in trials(bench):
+        counts[cell] = counts.get(cell, 0) + (state == "COMPLETE")
+    return {cell: count for cell, count in counts.items() if cell is not None}
+
+
+def results(database):
+    """Cell -> scores, thresholds, kernels and curve, all that must not depend on interruptions or the machine's mood."""
+    found = {}
+    for run in load_runs(f"sqlite:///{database}"):
+        with np.load(run.artifacts["cell.npz"]) as file:
+            arrays = {name: file[name] for name in file.files}
+        with run.artifacts["curve.csv"].open() as file:
+            curve = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        scores = {s: (each.tp, each.fn, each.fp, each.thresholds) for s, each in run.scores.items()}
+        found[run.cell] = (scores, arrays, curve, run.n_params, run.flops, run.digest, run.data_digest)
+    return found
+
+
+def assert_equal(first, second):
+    """Two databases hold the same results, bit for bit."""
+    assert first.keys() == second.keys()
+    for cell in first:
+        (scores, arrays, *rest), (scores2, arrays2, *rest2) = first[cell], second[cell]
+        assert rest == rest2
+        assert scores.keys() == scores2.keys()
+        assert arrays.keys() == arrays2.keys()
+        for split in scores:
+            for one, two in zip(scores[split], scores2[split], strict=True):
+                np.testing.assert_array_equal(one, two)
+        for name in arrays:
+            np.testing.assert_array_equal(arrays[name], arrays2[name], err_msg=name)
+
+
+def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke_bench):
+    bench = smoke_bench
+    first = bench.ended(bench.spawn(*SMOKE, "--plugin", "siren"))
+    assert first.code == 0, first
+    assert first.err == "", first
+    for said in ("[1/2]", "[2/2]", "all complete (2 done)", "F1", "95 % interval", "comb floor", "report: "):
+        assert said in first.out, first
+    page = bench.folder / "kernbench-report" / "report.html"
+    assert "siren" in page.read_text()
+    assert {"kernbench.db", "kernbench.artifacts", "kernbench.checkpoints", "kernbench-report"} == {
+        path.name for path in bench.folder.iterdir()
+    }
+    assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []
+    before, stored = trials(bench), results(bench.database)
+    second = bench.ended(bench.spawn(*SMOKE, "--plugin", "siren"))
+    assert second.code == 0, second
+    assert "all cells were complete already (2 done)" in second.out, second
+    assert trials(bench) == before
+    assert_equal(stored, results(bench.database))
+    status = bench.run("status")
+    assert (status.code, status.out.count("done")) == (0, 3), status
+
+
+def test_a_cell_does_not_depend_on_where_and_after_what_it_ran(smoke_bench):
+    bench = smoke_bench
+    for database, words in (("one", ("--plugin", "siren")), ("two", ("--plugin", "siren"))):
+        url = f"sqlite:///{bench.folder}/{database}.db"
+        if database == "two":  # other cells of the same process come first, the cells in another order
+            bench.ended(bench.spawn(*SMOKE, "--plugin", "gaussian", "--storage", url, "--out", "two"))
+        ended = bench.ended(bench.spawn(*SMOKE, *words, "--storage", url, "--out", database, OMP_NUM_THREADS="1"))
+        assert ended.code == 0, ended
+    one, two = results(bench.folder / "one.db"), results(bench.folder / "two.db")
+    gaussian = {run.cell for run in load_runs(f"sqlite:///{bench.folder}/two.db") if run.family == "gaussian"}
+    assert gaussian == one.keys()
+    siren = {run.cell: run for run in load_runs(f"sqlite:///{bench.folder}/two.db", ["smoke.v1.quick/siren"])}
+    assert siren.keys() == one.keys()
+    assert two.keys() == one.keys()
+    first = {run.cell: run for run in load_runs(f"sqlite:///{bench.folder}/one.db")}
+    for cell, run in siren.items():
+        for split in run.scores:
+            np.testing.assert_array_equal(run.scores[split].tp, first[cell].scores[split].tp)
+            np.testing.assert_array_equal(run.scores[split].thresholds, first[cell].scores[split].thresholds)
+        with np.load(run.artifacts["cell.npz"]) as file, np.load(first[cell].artifacts["cell.npz"]) as other:
+            for name in file.files:
+                np.testing.assert_array_equal(file[name], other[name], err_msg=name)
+
+
+def test_a_plugin_of_ten_lines_in_a_file_runs(smoke_bench):
+    bench = smoke_bench
+    (bench.folder / "my_kernel.py").write_text(PLUGIN)
+    checked = bench.ended(bench.spawn("check", "./my_kernel.py:exponential"))
+    assert checked.code == 0, checked
+    ended = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    assert ended.code == 0, ended
+    assert "smoke.v1.quick/exponential: all complete (2 done)" in ended.out, ended
+    (run, _) = load_runs(bench.url)
+    assert run.plugin.startswith("file ")
+
+
+def test_an_edited_plugin_file_is_told(smoke_bench):
+    bench = smoke_bench
+    (bench.folder / "my_kernel.py").write_text(PLUGIN)
+    assert bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential")).code == 0
+    (bench.folder / "my_kernel.py").write_text(PLUGIN + "# edited\n")
+    again = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    assert "2 stored cells" in again.out, again
+    assert "now it is file" in again.out, again
+
+
+@pytest.mark.parametrize("family", sorted(installed().found))
+def test_every_bundled_family_runs_the_smoke_study(smoke_bench, family):
+    ended = smoke_bench.run(*SMOKE, "--plugin", family)
+    assert ended.code == 0, ended
+    assert f"smoke.v1.quick/{family}: all complete (2 done)" in ended.out, ended
+    assert {run.status for run in load_runs(smoke_bench.url)} == {"ok"}
+
+
+def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench):
+    bench = smoke_bench
+    process = bench.spawn(*long)
+    in_training(bench, process, cells=2)  # the first cell is done, the second under way
+    process.kill()
+    bench.ended(process)
+    assert finished(bench) == {"kernel_size=9,seed=0": 1, "kernel_size=33,seed=0": 0}
+    status = bench.run("status")
+    assert "kernel_size=9,seed=0   done" in status.out, status
+    assert "kernel_size=33,seed=0  lost" in status.out, status
+    assert "is gone" in status.out, status
+    planned = bench.run(*long, "--dry-run")
+    assert "would run 1" in planned.out, planned
+    again = bench.ended(bench.spawn(*long))
+    assert again.code == 0, again
+    assert "[1/1]" in again.out, again
+    assert finished(bench) == {"kernel_size=9,seed=0": 1, "kernel_size=33,seed=0": 1}
+    assert [state for state, _, _ in trials(bench)].count("FAIL") == 1
+    whole = bench.ended(bench.spawn(*long, "--storage", "sqlite:///whole.db", "--out", "whole"))
+    assert whole.code == 0, whole
+    assert_equal(results(bench.database), results(bench.folder / "whole.db"))
+
+
+def test_kill_9_while_data_are_simulated_is_no_harm(bench):
+    words = (*SMOKE, "--plugin", "discrete")
+    process = bench.spawn(*words)
+    wait_for(lambda: trials(bench) != [], process)
+    process.kill()
+    bench.ended(process)
+    again = bench.ended(bench.spawn(*words))
+    assert again.code == 0, again
+    assert set(finished(bench).values()) == {1}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(long, smoke_bench, number, code):
+    bench = smoke_bench
+    process = bench.spawn(*long)
+    in_training(bench, process)
+    process.send_signal(number)
+    ended = bench.ended(process)
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.err, ended
+    assert "the same command goes on from here" in ended.out, ended
+    assert not (bench.folder / "kernbench-report").exists()  # who stops wants to leave, and half a study is no result
+    kept = list((bench.folder / "kernbench.checkpoints").iterdir())
+    assert [path.suffix for path in kept] == [".pt"]
+    status = bench.run("status")
+    assert "2 waiting" in status.out, status
+    first = [(state, cell, attributes.get("status")) for state, cell, attributes in trials(bench)]
+    assert ("FAIL", "kernel_size=9,seed=0", "interrupted") in first
+    again = bench.ended(bench.spawn(*long))
+    assert again.code == 0, again
+    assert "epoch 50/300" in again.out, again  # restored epochs are shown again
+    assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []
+    assert set(finished(bench).values()) == {1}
+    resumed = {cell: attributes.get("resumed") for state, cell, attributes in trials(bench) if state == "COMPLETE"}
+    assert resumed["kernel_size=9,seed=0"] >= 50
+    assert resumed["kernel_size=33,seed=0"] is None
+    whole = bench.ended(bench.spawn(*long, "--storage", "sqlite:///whole.db", "--out", "whole"))
+    assert whole.code == 0, whole
+    assert_equal(results(bench.database), results(bench.folder / "whole.db"))
+
+
+def test_two_runs_at_once_share_the_cells(smoke_bench):
+    bench = smoke_bench
+    bench.ended(bench.spawn(*SMOKE, "--plugin", "discrete", "--workers", "0"))
+    processes = [bench.spawn(*SMOKE, "--plugin", "discrete", "--out", f"report{i}") for i in range(2)]
+    for process in processes:
+        ended = bench.ended(process)
+        assert ended.code == 0, ended
+    assert set(finished(bench).values()) == {1}
+
+
+def test_one_broken_cell_does_not_stop_the_others_and_is_shown(smoke_bench):
+    bench = smoke_bench
+    sick = PLUGIN.replace(
+        "return self.weight",
+        "if self.training and torch.is_grad_enabled() and len(grid.lags) == 9: raise ValueError('sick at 9')\n"
+        "        return self.weight",
+    )
+    (bench.folder / "my_kernel.py").write_text(sick)
+    ended = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    assert "ValueError: sick at 9" in ended.out, ended
+    assert "1 failed, 1 done" in ended.out, ended
+    assert "--retry-failed" in ended.out, ended
+    status = bench.run("status")
+    assert "sick at 9" in status.out, status
+    assert "sick at 9" in (bench.folder / "kernbench-report" / "report.html").read_text()
+    again = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    assert "[1/" not in again.out, again
+    (bench.folder / "my_kernel.py").write_text(PLUGIN)
+    cured = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential", "--retry-failed"))
+    assert "all complete (2 done)" in cured.out, cured
+    assert set(finished(bench).values()) == {1}
+
+
+def test_a_diverging_cell_is_a_result_with_its_curve(smoke_bench):
+    bench = smoke_bench
+    (bench.folder / "hot.toml").write_text(
+        LONG.replace("[9, 33]", "[9]").replace("epochs = 300", "epochs = 4").replace("200", "4")
+    )
+    diverging = PLUGIN.replace(
+        "return self.weight",
+        "self.calls = getattr(self, 'calls', 0) + (self.training and torch.is_grad_enabled())\n"
+        "        if self.calls > 6: return self.weight * float('nan') * grid.lags\n"
+        "        return self.weight",
+    )
+    (bench.folder / "my_kernel.py").write_text(diverging)
+    words = ("run", "--plugin", "./my_kernel.py:exponential", "--study", "hot.toml", "--profile", "quick")
+    ended = bench.ended(bench.spawn(*words))
+    assert ended.code == 0, ended
+    assert "diverged" in ended.out, ended
+    (run,) = load_runs(bench.url)
+    assert (run.status, run.scores) == ("diverged", {})
+    assert len(run.artifacts["curve.csv"].read_text().splitlines()) > 1
+    again = bench.ended(bench.spawn(*words, "--retry-failed"))
+    assert "complete already (1 diverged)" in again.out, again
+
+
+def test_a_worker_that_lives_is_not_robbed(long, smoke_bench):
+    bench = smoke_bench
+    process = bench.spawn(*long)
+    in_training(bench, process)
+    status = bench.run("status")
+    assert "running" in status.out, status
+    assert this_worker().partition(":")[0] in status.out, status
+    planned = bench.run(*long, "--dry-run")
+    assert "1 running" in planned.out, planned
+    (bench.folder / "long.toml").write_text(LONG.replace("[9, 33]", "[9]"))
+    beside = bench.ended(bench.spawn(*long))  # nothing for it to do, and nothing to report yet
+    assert beside.code == 0, beside
+    assert "1 running" in beside.out, beside
+    process.send_signal(signal.SIGTERM)
+    assert bench.ended(process).code == 0
