@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays_whole(tmp_path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not checkpoint.Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_really_full_device_is_reported(tmp_path):
     path = tmp_path / f"{KEY}.1.pt"
     path.with_suffix(".part").symlink_to("/dev/full")

@@ -65,7 +65,7 @@ def rows(world):
     """Every row of every table."""
     with sqlite3.connect(world.database) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}  # noqa: S608
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}
 
 
 def files(world):
@@ -121,7 +121,11 @@ def attempts(world):
         "trial note": ("PUT", f"/api/studies/1/{trial_id}/note", {"body": "x", "version": 1}),
         "tell trial": ("POST", f"/api/trials/{trial_id}/tell", {"state": "Fail"}),
         "user attributes": ("POST", f"/api/trials/{trial_id}/user-attrs", {"user_attrs": {"status": "x"}}),
-        "preference": ("POST", "/api/studies/1/preference", {"candidates": [0, 1], "clicked": 0, "mode": "ChooseWorst"}),
+        "preference": (
+            "POST",
+            "/api/studies/1/preference",
+            {"candidates": [0, 1], "clicked": 0, "mode": "ChooseWorst"},
+        ),
         "upload trial artifact": ("POST", f"/api/artifacts/1/{trial_id}", upload),
         "upload study artifact": ("POST", "/api/artifacts/1", upload),
         "delete trial artifact": ("DELETE", f"/api/artifacts/1/{trial_id}/{artifact_id}", b""),
@@ -220,7 +224,7 @@ def test_over_the_wire_a_delete_is_refused(server, stored):
 
 
 def test_a_taken_port_is_one_line(server, stored):
-    with pytest.raises(KernbenchError, match="port .* cannot be used"):
+    with pytest.raises(KernbenchError, match=r"port .* cannot be used"):
         dashboard.serve(stored.url, server["server"].server_port, pytest.fail)
 
 

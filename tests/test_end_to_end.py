@@ -108,7 +108,7 @@ def finished(bench):
 
 
 def results(database):
-    """Cell -> scores, thresholds, kernels and curve, all that must not depend on interruptions or the machine's mood."""
+    """Cell -> scores, thresholds, kernels, curve: all that must not depend on interruptions or the machine's mood."""
     found = {}
     for run in load_runs(f"sqlite:///{database}"):
         with np.load(run.artifacts["cell.npz"]) as file:

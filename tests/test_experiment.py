@@ -223,7 +223,7 @@ def poisoned(monkeypatch):
 
 
 def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
-    # 2 layers x 2 batches make 4 calls an epoch, the start of the network makes at most 4: the third is bad at the latest
+    # 2 layers x 2 batches make 4 calls an epoch, making the network at most 4: the third epoch is bad at the latest
     outcome, files, _ = cell(poisoned(10))
     assert (outcome.status, outcome.value, outcome.scores) == ("diverged", -math.inf, {})
     epochs = outcome.measures["epochs"]
@@ -300,11 +300,15 @@ def test_a_kernel_size_that_does_not_fit_is_refused_before_anything_runs(tmp_pat
 def breaking(name, forward):
     """A family whose kernels are made by a function of (module, grid)."""
 
-    def __init__(self, spec):
-        KernelModule.__init__(self, spec)
-        self.weight = torch.nn.Parameter(torch.randn(spec.shape))
+    class Made(KernelModule):
+        def __init__(self, spec):
+            super().__init__(spec)
+            self.weight = torch.nn.Parameter(torch.randn(spec.shape))
 
-    return KernelFamily(name, type("Made", (KernelModule,), {"__init__": __init__, "forward": forward}))
+        def forward(self, grid):
+            return forward(self, grid)
+
+    return KernelFamily(name, Made)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_bundled_families_are_found_through_their_entry_points():
 def test_an_unknown_name_offers_a_close_match_or_what_there_is():
     with pytest.raises(PluginError, match="did you mean 'siren'"):
         find("sirne")
-    with pytest.raises(PluginError, match="installed: .*siren"):
+    with pytest.raises(PluginError, match=r"installed: .*siren"):
         find("zzz")
 
 
@@ -211,7 +211,7 @@ def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path):
 def test_a_file_must_not_take_the_name_of_an_installed_family(plugin_file):
     # both would be stored under the same name, and one taken for the other
     path = plugin_file(TEN_LINES % '["siren"]')
-    with pytest.raises(PluginError, match="'siren' .*installed"):
+    with pytest.raises(PluginError, match=r"'siren' .*installed"):
         find(f"{path}:siren")
 
 

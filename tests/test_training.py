@@ -1,4 +1,4 @@
-"""Training: one step is what Adam on the summed loss gives, and a resumed run equals an uninterrupted one, bit for bit."""
+"""Training: one step is what Adam on the summed loss gives; a resumed run equals an uninterrupted one, bit for bit."""
 
 import copy
 import itertools
@@ -95,7 +95,7 @@ def manual_epoch(net, lines, order_seed, per_batch, rate=SETTINGS.rate):
             square.mul_(0.999).add_(0.001 * parameter.grad**2)
             corrected = (square / (1 - 0.999**step)).sqrt() + 1e-8
             with torch.no_grad():
-                parameter -= rate * mean / (1 - 0.9**step) / corrected
+                parameter.sub_(rate * mean / (1 - 0.9**step) / corrected)
             parameter.grad = None
 
     for rows in order.split(SETTINGS.batch_size):
@@ -297,7 +297,7 @@ def test_an_output_that_is_not_finite_in_validation_keeps_the_curve():
     def validate(_net):
         raise DivergedError("the network's output is NaN or infinite")
 
-    with pytest.raises(DivergedError, match="output is NaN .*epoch 1") as error:
+    with pytest.raises(DivergedError, match=r"output is NaN .*epoch 1") as error:
         train(network(), data(), SETTINGS, hooks(validate=validate), order_seed=0)
     assert [row.epoch for row in error.value.curve] == [0]
 

@@ -60,7 +60,9 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     if held:
         click.echo(f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does")
     if result.stopped:
-        click.echo(f"stopped; the same command goes on from here (storage {url})")
+        from kernbench.engine.storage import shown
+
+        click.echo(f"stopped; the same command goes on from here (storage {shown(url)})")
 
 
 def print_states(name: str, states: Sequence["CellState"]) -> None:

@@ -383,7 +383,9 @@ def test_axes_of_every_kind_come_back_as_they_were_asked_for(world):
     seen = []
     world.run(study, lambda context: seen.append(context.params) or fakes.outcome())
     assert seen == list(study.cells().values())
-    assert [list(map(type, each.values())) for each in seen] == [list(map(type, c.values())) for c in study.cells().values()]
+    assert [list(map(type, each.values())) for each in seen] == [
+        list(map(type, c.values())) for c in study.cells().values()
+    ]
 
 
 def test_a_value_may_be_added_to_every_kind_of_axis_later(world):

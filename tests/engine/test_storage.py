@@ -208,11 +208,15 @@ def test_the_heartbeat_goes_on_during_a_cell_though_the_database_was_away(world,
 
 def test_an_outage_is_one_line_with_exit_code_3_and_other_errors_pass(tmp_path):
     url = f"sqlite:///{tmp_path}/kernbench.db"
-    with pytest.raises(StorageLostError, match="went away: database is locked") as error, outage_explained(url):
+
+    def outage():
         try:
             raise optuna.exceptions.StorageInternalError("x") from sqlite3.OperationalError("database is locked")
         except optuna.exceptions.StorageInternalError:
             raise UnboundLocalError("updated_state")  # noqa: B904  # what Optuna makes of it
+
+    with pytest.raises(StorageLostError, match="went away: database is locked") as error, outage_explained(url):
+        outage()
     assert error.value.exit_code == 3
     with pytest.raises(ValueError, match="a bug"), outage_explained(url):
         raise ValueError("a bug")
@@ -229,7 +233,7 @@ def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(world, monkeypatc
         foreign.execute("BEGIN IMMEDIATE")
         return fakes.outcome()
 
-    with pytest.raises(StorageLostError, match="went away: .*locked"):
+    with pytest.raises(StorageLostError, match=r"went away: .*locked"):
         world.run(world.study([9]), compute)
     foreign.execute("ROLLBACK")
     foreign.close()
