@@ -15,7 +15,9 @@ _COMMANDS = {
     "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),
     "describe": ("describe", "Parameters, operations, receptive field and search space of a plugin."),
     "check": ("check", "Conformance of a plugin, installed or a local file."),
-    "data": ("data", "Simulate data sets and show the cache."),
+    "evaluate": ("evaluate", "Score published networks on any lines, or reproduce the published scores."),
+    "data": ("data", "Simulate, import and export data sets, and show the cache."),
+    "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }
 

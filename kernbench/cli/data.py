@@ -1,11 +1,16 @@
-"""`kernbench data`: simulate the lines of a study, and show what the cache holds."""
+"""`kernbench data`: simulate, import and export lines, and show what the cache holds."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import click
+
+SECONDS_BETWEEN_NOTES = 5.0
 
 
 @click.group(name="data")
 def data_command() -> None:
-    """Simulate data sets and show the cache."""
+    """Simulate, import and export data sets, and show the cache."""
 
 
 @data_command.command()
@@ -34,3 +39,95 @@ def info() -> None:
     from kernbench.cli import console
 
     console.print_cache()
+    _print_imported()
+
+
+@data_command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--train", help="First and last number in the file name, such as 1-1024.")
+@click.option("--validation", help="The same for the validation lines.")
+@click.option("--test", help="The same for the test lines.")
+@click.option("--format", "form", type=click.Choice(["text", "mat"]), default="text", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Manifest, .json or .csv.  [FOLDER/manifest.json]")
+def manifest(
+    folder: Path, train: str | None, validation: str | None, test: str | None, form: str, out: Path | None
+) -> None:
+    """Write the split manifest of a folder of line files, by the numbers in their names.
+
+    It lists file, content hash, split, position, bubbles and pressure of each line, and the rule that chose them.
+    """
+    from kernbench.ulm.manifest import MANIFEST_NAMES, manifest_by_number, write_manifest
+
+    given = {"train": train, "validation": validation, "test": test}
+    ranges = {split: _range(split, text) for split, text in given.items() if text is not None}
+    if not ranges:
+        raise click.UsageError("expected --train, --validation or --test: the rule must be given")
+    made = manifest_by_number(folder, ranges, form)
+    path = out or folder / MANIFEST_NAMES[0]
+    write_manifest(path, made)
+    click.echo(f"{path}: {len(made.lines)} lines, {made.rule}")
+
+
+@data_command.command(name="import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Name of the data set.")
+@click.option("--manifest", "manifest_path", type=click.Path(path_type=Path), help="[FOLDER/manifest.json or .csv]")
+def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
+    """Import published text lines or MATLAB v5 results into the cache, as a manifest lists them.
+
+    A malformed file is named with its line number, and nothing is imported.
+    """
+    from kernbench.ulm.imported import import_lines
+    from kernbench.ulm.manifest import find_manifest
+
+    found = import_lines(folder, manifest_path or find_manifest(folder), name, _said("imported"))
+    lines = ", ".join(f"{split} {number}" for split, number in found.lines.items())
+    click.echo(f"data set {found.name} ({found.digest}): {lines} lines, in {found.folder}")
+
+
+@data_command.command()
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
+@click.option("--split", "splits", multiple=True, help="Split to write; repeatable; all if left out.")
+@click.option("--format", "form", type=click.Choice(["text", "mat"]), default="text", show_default=True)
+def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
+    """Write DATA (name or digest of a data set) as published text lines or MATLAB v5 files, with a manifest."""
+    from kernbench.ulm.export import export_set
+    from kernbench.ulm.sets import find_set
+
+    path = export_set(find_set(data), out, splits, form, _said("exported"))
+    click.echo(f"lines and manifest: {path.parent}")
+
+
+def _range(split: str, text: str) -> tuple[int, int]:
+    """First and last number of a range such as 1-1024."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise click.UsageError(f"--{split} expected a range such as 1-1024, got {text!r}")
+    return int(first), int(last)
+
+
+def _said(what: str) -> Callable[[int, int], None]:
+    """Progress as plain lines, every few seconds."""
+    import time
+
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > SECONDS_BETWEEN_NOTES:
+            last = time.monotonic()
+            click.echo(f"  {what} {done:,} of {total:,} lines", err=True)
+
+    return progress
+
+
+def _print_imported() -> None:
+    """Imported sets, below the simulated ones."""
+    from kernbench.ulm.imported import describe_imported
+
+    for each in describe_imported():
+        lines = ", ".join(f"{split} {number}" for split, number in each.lines.items())
+        state = f"DAMAGED ({each.problem}); import it again" if each.problem else "intact"
+        size = f"{each.size_bytes / 1e6:8.1f} MB"
+        click.echo(f"  {each.digest} {each.name}  {size}  {lines} lines, {state}; {each.source}")

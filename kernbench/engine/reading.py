@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.records import LineInfo, Run, Scores
+from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
@@ -100,6 +101,7 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         status=row.status,
         digest=row.digest,
         settings_digest=_settings_digest(study),
+        definition=_definition(study),
         data_digest=row.data_digest,
         message=row.message,
         tolerance=row.tolerance,
@@ -119,13 +121,18 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         scores=scores,
         lines=_lines(session, row.data_digest) if scores else None,
         artifacts=_artifacts(study, trial, artifacts),
+        references=tuple(from_json(row) for row in json.loads(study.user_attrs.get("references", "[]"))),
     )
 
 
 def _settings_digest(study: optuna.Study) -> str:
     """Digest of what all families of a comparison share: the definition without the kernel."""
-    definition = json.loads(study.user_attrs.get("definition", "{}"))
-    return digest({key: value for key, value in definition.items() if key != "kernel"})
+    return digest({key: value for key, value in _definition(study).items() if key != "kernel"})
+
+
+def _definition(study: optuna.Study) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(study.user_attrs.get("definition", "{}"))
+    return content
 
 
 def _scores(session: Session, row: RunRow) -> dict[str, Scores]:

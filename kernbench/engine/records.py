@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernbench.engine.reference import Reference
+
 OK = "ok"
 DIVERGED = "diverged"
 
@@ -78,8 +80,10 @@ class Run:
         scores: one entry per split.
         lines: the test lines, None where there are no scores.
         artifacts: file name -> path.
+        references: published numbers that the study carries.
         settings_digest: of the definition without its kernel family, so that it is equal for all families of one
             comparison; empty where unknown.
+        definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
     """
 
     study: str
@@ -108,4 +112,6 @@ class Run:
     scores: dict[str, Scores] = field(default_factory=dict)
     lines: LineInfo | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
     settings_digest: str = ""
+    definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON

@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from kernbench.engine.reference import Reference, read_references
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
@@ -23,7 +24,7 @@ from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table
 STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
 MAX_NAME = 100
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", *SETTINGS)
+_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", *SETTINGS)
 _IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
 
 Params = dict[str, Value]
@@ -44,6 +45,7 @@ class Study:
         axes: name -> values.
         seeds: seeds of initialization and batch order.
         definition: everything that gives a cell its meaning; axis values and seeds stay out.
+        references: published numbers to stand beside the results; no part of the definition.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Study:
     axes: dict[str, tuple[Value, ...]]
     seeds: tuple[int, ...]
     definition: Table
+    references: tuple[Reference, ...] = ()
 
     @property
     def base(self) -> str:
@@ -155,6 +158,7 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
         axes=axes,
         seeds=_seeds(layers, source),
         definition=_definition(layers, family, axes, source) | {"profile": profile},
+        references=read_references(table.get("reference", []), axes, source),
     )
 
 

@@ -18,13 +18,16 @@ from numpy.typing import ArrayLike
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
+from kernbench.report.baselines import baseline_facts, baseline_levels, baseline_rows, baseline_table
 from kernbench.report.figures import example_figure, kernel_figure
 from kernbench.report.gather import Comparison, Point, comparisons
+from kernbench.report.literature import Beside, beside
 from kernbench.report.narrative import cautions, flatten, headline, interval_text
 from kernbench.report.spreads import density_figure, learning_figure, violin_figure
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
+from kernbench.ulm.baselines.results import Row
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -33,6 +36,7 @@ SOURCE = "made from {}"  # near the top of the page, so that a report is not dra
 CAPTIONS = {
     "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
         seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not looking at the signal.
+        Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
         line marks the headline tolerance. The blind floors rise with the tolerance, too.""",
@@ -77,6 +81,8 @@ class Section:
         details: title -> figures of single cells.
         environments: name -> value in each environment.
         environment_cells: cells that ran in each environment.
+        published: numbers from the literature beside ours.
+        baselines: cells of the table of classical detectors, formatted.
     """
 
     comparison: Comparison
@@ -88,6 +94,8 @@ class Section:
     details: dict[str, list[Picture]]
     environments: dict[str, list[str]]
     environment_cells: list[int]
+    published: list[Beside]
+    baselines: list[dict[str, str]]
 
 
 @dataclass
@@ -111,8 +119,10 @@ class _Folder:
 
 
 def source_digest(runs: Iterable[Run]) -> str:
-    """What a report is made from, as 16 hex digits: the same for the same cells, in any order."""
+    """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
+    runs = list(runs)
     facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
+    facts += baseline_facts(runs)
     return hashlib.sha256("\n".join([version("kernbench"), *facts]).encode()).hexdigest()[:16]
 
 
@@ -178,17 +188,28 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
             environments.setdefault(repr(sorted(flatten(run.environment).items())), []).append(run)
     machines = [flatten(members[0].environment) for members in environments.values()]
     names = sorted({name for machine in machines for name in machine})
+    baselines = _baselines(comparison, folder)
     return Section(
         comparison=comparison,
         anchor=f"comparison-{index + 1}",
         headline=headline(comparison),
         cautions=cautions(comparison),
         rows=[_row(point) for point in comparison.points],
-        pictures=_pictures(comparison, folder),
+        pictures=_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
         details=_details(comparison, folder),
         environments={name: [machine.get(name, "–") for machine in machines] for name in names},
         environment_cells=[len(members) for members in environments.values()],
+        published=beside(comparison),
+        baselines=baseline_table(baselines, comparison.tolerance),
     )
+
+
+def _baselines(comparison: Comparison, folder: _Folder) -> list[Row]:
+    try:
+        return baseline_rows(comparison)
+    except DataError as error:
+        folder.unreadable.append(f"{comparison.base}: {error}")
+        return []
 
 
 def _row(point: Point) -> dict[str, str]:
@@ -214,11 +235,11 @@ def _row(point: Point) -> dict[str, str]:
     }
 
 
-def _pictures(comparison: Comparison, folder: _Folder) -> list[Picture]:
+def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, float]) -> list[Picture]:
     if not comparison.scored:
         return []
     drawn = {
-        "sweep": sweep_figure(comparison),
+        "sweep": sweep_figure(comparison, levels),
         "tolerance": tolerance_figure(comparison),
         "lines": violin_figure(comparison),
     }

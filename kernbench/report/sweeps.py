@@ -1,6 +1,7 @@
 """Figures of mean F1: along the axis of a comparison and against the tolerance, with the blind floors."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,14 @@ FLOORS: tuple[tuple[Any, str], ...] = (  # Any: matplotlib spells out its dashes
 
 
 @styled
-def sweep_figure(comparison: Comparison) -> Figure:
+def sweep_figure(comparison: Comparison, references: Mapping[str, float] = MappingProxyType({})) -> Figure:
     """Mean test F1 of every family along the axis, with 95 % intervals and the blind floors.
 
     Points without a score are crosses at the bottom; small dots are single seeds.
+
+    Args:
+        comparison: what to draw.
+        references: F1 of further detectors on the same lines, by name; thin lines across.
     """
     figure, axes = panels(1, 1, height=3.7, width=5.6)
     panel: Axes = axes[0, 0]
@@ -43,7 +48,7 @@ def sweep_figure(comparison: Comparison) -> Figure:
     for index, series in enumerate(comparison.series):
         shift = index - (len(comparison.series) - 1) / 2
         _draw_series(panel, series, places, shift, looks[series.name])
-    _draw_floors(panel, comparison.scored)
+    _draw_levels(panel, comparison.scored, references)
     _axis(panel, comparison, places)
     panel.set_ylim(0, 1)
     panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
@@ -123,26 +128,35 @@ def _draw_series(panel: Axes, series: Series, places: Mapping[object, float], sh
             panel.axhline(point.interval.mean, color=colour, linestyle=dash, linewidth=1)
 
 
-def _draw_floors(panel: Axes, points: Sequence[Point]) -> None:
-    if not points or points[0].lines is None:
-        return
-    comb, random = points[0].floors()
-    # Beside the axes, where no data can hide them, and apart if the two nearly coincide.
-    gap = max(0.0, 0.045 - abs(comb - random)) / 2
-    for value, name, dash, nudge in (
-        (comb, "blind comb", "--", gap if comb >= random else -gap),
-        (random, "random noise", ":", -gap if comb >= random else gap),
-    ):
-        panel.axhline(value, color=RULE, linestyle=dash, linewidth=1, zorder=1.5)
+def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, float]) -> None:
+    """Lines across: the blind floors, and what other detectors reach."""
+    floors = points[0].floors() if points and points[0].lines is not None else ()
+    levels = [(value, name, dash, 1.0) for value, (dash, name) in zip(floors, FLOORS, strict=False)]
+    levels += [(value, name, "-", 0.6) for name, value in references.items()]
+    levels.sort()
+    # Beside the axes, where no data can hide them.
+    for (value, name, dash, width), place in zip(levels, _apart([level[0] for level in levels]), strict=True):
+        panel.axhline(value, color=RULE, linestyle=dash, linewidth=width, zorder=1.5)
         panel.text(
             1.01,
-            value + nudge,
+            place,
             f"{name} {value:.2f}",
             transform=panel.get_yaxis_transform(),
             va="center",
             fontsize=7,
             color=RULE,
         )
+
+
+def _apart(values: Sequence[float], gap: float = 0.045) -> list[float]:
+    """Ascending places for labels, at least a gap apart: those that would touch spread around their common mean."""
+    groups: list[list[float]] = []
+    for value in values:
+        group = [value]
+        while groups and np.mean(group) - np.mean(groups[-1]) < gap * (len(group) + len(groups[-1])) / 2:
+            group = groups.pop() + group
+        groups.append(group)
+    return [float(np.mean(group)) + gap * (k - (len(group) - 1) / 2) for group in groups for k in range(len(group))]
 
 
 def _shifted(place: float, places: Sequence[float], shift: float) -> float:

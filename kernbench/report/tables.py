@@ -1,13 +1,15 @@
-"""The numbers behind the report as CSV: one file for points, cells, lines, tolerances and differences each."""
+"""The numbers behind the report as CSV: points, cells, lines, tolerances, differences, published numbers."""
 
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
+from kernbench.report.literature import beside
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
@@ -30,8 +32,16 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         "lines": [row for each in comparisons for row in line_rows(each)],
         "tolerances": [row for each in comparisons for row in tolerance_rows(each)],
         "differences": [row for each in comparisons for row in difference_rows(each)],
+        "published": [row for each in comparisons for row in published_rows(each)],
     }
     return [_write(rows, folder / f"{name}.csv") for name, rows in tables.items() if rows]
+
+
+def published_rows(comparison: Comparison) -> list[Row]:
+    """One row for each published number that the study carries, with what was measured."""
+    return [
+        {"comparison": comparison.base} | asdict(row) | {"difference": row.difference} for row in beside(comparison)
+    ]
 
 
 def summary_rows(comparison: Comparison) -> list[Row]:

@@ -1,0 +1,349 @@
+"""A trained network under the published protocol: F1 by tolerance, by density and by pressure, and the files of it."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import nn
+
+from kernbench.errors import DataError
+from kernbench.ulm.cache import sha256_of
+from kernbench.ulm.dataset import Split
+from kernbench.ulm.floors import comb_f1, random_f1
+from kernbench.ulm.noise import add_noise
+from kernbench.ulm.protocol import (
+    PROTOCOL_VERSION,
+    THRESHOLDS,
+    Choice,
+    Evaluation,
+    ScoreTable,
+    choose_thresholds,
+    freeze,
+    join,
+    score,
+)
+from kernbench.ulm.scores import TOLERANCES, skill, tolerance_ns, tolerance_um
+
+BUBBLE_EDGES = tuple(range(0, 1001, 100))  # bins of the published figure; the last one is closed
+PRESSURE_EDGES_KPA = (5, *range(25, 251, 25))
+BINNED_TOLERANCES = (0, 4)
+SCORED_TOGETHER = 64  # lines; memory, not a result, depends on it
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of F1 by tolerance.
+
+    Attributes:
+        tolerance: samples.
+        ns: the same as arrival time.
+        um: the same as two-way depth.
+        threshold: frozen.
+        f1: mean over lines.
+        median: over lines.
+        comb: floor, the best comb on these lines.
+        random: floor, uniform noise at its best threshold on these lines.
+        skill: (f1 - comb) / (1 - comb).
+        oracle_gap: what choosing the threshold on these very lines would add.
+    """
+
+    tolerance: int
+    ns: float
+    um: float
+    threshold: float
+    f1: float
+    median: float
+    comb: float
+    random: float
+    skill: float
+    oracle_gap: float
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Lines of one range of density or pressure.
+
+    Attributes:
+        low: smallest value, included.
+        high: largest value, excluded except in the last bin.
+        lines: how many.
+        f1: mean F1 by tolerance, in the order of `BINNED_TOLERANCES`; NaN without lines.
+    """
+
+    low: float
+    high: float
+    lines: int
+    f1: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Scorecard:
+    """Scores of one network on one split.
+
+    Attributes:
+        evaluation: counts per line and tolerance at the frozen thresholds.
+        rows: the table.
+        by_bubbles: bins of the number of bubbles.
+        by_pressure: bins of the pressure [kPa].
+        spearman: "bubbles", "pressure" -> rank correlation with F1 at each of `BINNED_TOLERANCES`.
+        bubbles: of each line.
+        pressure_pa: of each line.
+    """
+
+    evaluation: Evaluation
+    rows: list[Row]
+    by_bubbles: list[Bin]
+    by_pressure: list[Bin]
+    spearman: Mapping[str, tuple[float, ...]]
+    bubbles: NDArray[np.int64]
+    pressure_pa: Floats
+
+
+def first_lines(split: Split, lines: int) -> Split:
+    """The first lines of a split."""
+    return Split(
+        name=split.name,
+        voltage=split.voltage[:lines],
+        counts=split.counts[:lines],
+        bubbles=split.bubbles[:lines],
+        pressure_pa=split.pressure_pa[:lines],
+        starts=split.starts[:lines],
+    )
+
+
+def noisy(split: Split, percent: float, seed: int) -> NDArray[np.float32]:
+    """Voltage of a split with the noise of the protocol; each line has its own stream, the same for all networks.
+
+    Raises:
+        DataError: see `add_noise`.
+    """
+    # Another stream per split, so that thresholds are not fitted to the noise of the test lines.
+    number = int(np.random.SeedSequence([seed, *split.name.encode()]).generate_state(1)[0])
+    return add_noise(split.voltage, percent, number)
+
+
+def score_lines(
+    network: nn.Module,
+    voltage: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+    tolerances: Sequence[int] = TOLERANCES,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> ScoreTable:
+    """Counts of a network on lines at every tolerance and threshold, one forward pass.
+
+    Args:
+        network: (B, 1, L) -> (B, 1, L); moved to the device, put into evaluation mode.
+        voltage: (N, L).
+        counts: (N, L).
+        tolerances: samples.
+        thresholds: on the output.
+        device: where to run.
+        progress: called as progress(lines done, lines in all).
+
+    Raises:
+        DataError: the output holds NaN.
+    """
+    network.to(device).eval()
+    # On a CPU larger batches leave the cache: 32 lines at once take four times as long per line as two.
+    together = 2 if device == "cpu" else SCORED_TOGETHER
+    tables = []
+    for start in range(0, len(voltage), SCORED_TOGETHER):
+        rows = slice(start, start + SCORED_TOGETHER)
+        lines = torch.from_numpy(np.array(voltage[rows], np.float32))
+        with torch.no_grad():
+            parts = [network(part.unsqueeze(1).to(device)).squeeze(1).cpu() for part in lines.split(together)]
+        tables.append(score(torch.cat(parts).numpy(), np.asarray(counts[rows]), tolerances, thresholds))
+        if progress is not None:
+            progress(min(start + SCORED_TOGETHER, len(voltage)), len(voltage))
+    return join(tables)
+
+
+def choose(
+    network: nn.Module,
+    split: Split,
+    *,
+    noise_percent: float = 0,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Choice:
+    """Thresholds of a network, chosen on a split as published: 25 candidates, the largest mean F1 per tolerance."""
+    voltage = noisy(split, noise_percent, seed)
+    return choose_thresholds(score_lines(network, voltage, split.counts, device=device, progress=progress), split.name)
+
+
+def evaluate_network(
+    network: nn.Module,
+    split: Split,
+    choice: Choice,
+    *,
+    noise_percent: float = 0,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Scores of a network on a split at frozen thresholds.
+
+    Args:
+        network: (B, 1, L) -> (B, 1, L).
+        split: lines.
+        choice: the thresholds.
+        noise_percent: nominal noise added to the lines.
+        seed: of the noise.
+        device: where to run.
+        progress: called as progress(lines done, lines in all).
+    """
+    candidates = np.unique(np.concatenate([np.asarray(THRESHOLDS), choice.thresholds])).tolist()
+    voltage = noisy(split, noise_percent, seed)
+    tolerances = choice.tolerances.tolist()
+    table = score_lines(network, voltage, split.counts, tolerances, candidates, device=device, progress=progress)
+    return freeze(table, choice)
+
+
+def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> Scorecard:
+    """Tables of an evaluation: floors of these very lines, skill, bins of density and pressure."""
+    pressure_kpa = split.pressure_pa / 1e3
+    shown = [place for place, tolerance in enumerate(evaluation.tolerances) if tolerance in BINNED_TOLERANCES]
+    f1 = evaluation.f1[shown]
+    return Scorecard(
+        evaluation,
+        _rows(evaluation, split, floor_seed),
+        binned(f1, split.bubbles, BUBBLE_EDGES),
+        binned(f1, pressure_kpa, PRESSURE_EDGES_KPA),
+        {
+            "bubbles": tuple(spearman(row, split.bubbles) for row in f1),
+            "pressure": tuple(spearman(row, pressure_kpa) for row in f1),
+        },
+        split.bubbles,
+        split.pressure_pa,
+    )
+
+
+def binned(f1: Floats, values: NDArray[Any], edges: Sequence[float]) -> list[Bin]:
+    """Mean F1 of the lines in each bin [low, high), the last one closed.
+
+    Args:
+        f1: (n_tol, lines).
+        values: what to sort by, (lines,).
+        edges: ascending, (bins + 1,).
+    """
+    bins = []
+    for low, high in itertools.pairwise(edges):
+        inside = (values >= low) & ((values <= high) if high == edges[-1] else (values < high))
+        number = int(inside.sum())
+        means = tuple(f1[:, inside].mean(axis=1).tolist()) if number else (float("nan"),) * len(f1)
+        bins.append(Bin(low, high, number, means))
+    return bins
+
+
+def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Rank correlation with ties averaged; NaN where one of the two does not vary."""
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    if (np.ptp(ranks, axis=1) == 0).any():
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
+    """Write `table.csv`, `lines.csv` (one row per line), `bins.csv`, `scores.npz` and `facts.json`.
+
+    Args:
+        card: the scores.
+        folder: made if it is not there.
+        facts: where they come from, JSON.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    evaluation = card.evaluation
+    names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances]
+    line_columns = zip(card.bubbles.tolist(), (card.pressure_pa / 1e3).tolist(), *evaluation.f1.tolist(), strict=True)
+    binned_names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances if tolerance in BINNED_TOLERANCES]
+    bins = [("bubbles", each) for each in card.by_bubbles] + [("pressure_kpa", each) for each in card.by_pressure]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_csv(folder / "table.csv", [field.name for field in dataclasses.fields(Row)], map(_values, card.rows))
+        _write_csv(folder / "lines.csv", ["line", "bubbles", "pressure_kpa", *names], _numbered(line_columns))
+        _write_csv(
+            folder / "bins.csv",
+            ["by", "low", "high", "lines", *binned_names],
+            ([by, each.low, each.high, each.lines, *each.f1] for by, each in bins),
+        )
+        arrays = {name: getattr(evaluation, name) for name in ("tolerances", "thresholds", "tp", "fn", "fp", "f1")}
+        np.savez_compressed(
+            folder / "scores.npz", allow_pickle=False, **arrays, bubbles=card.bubbles, pressure_pa=card.pressure_pa
+        )
+        text = json.dumps(dict(facts) | {"threshold_split": evaluation.threshold_split}, indent=1)
+        (folder / "facts.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"scores cannot be written to {folder}: {error.strerror}") from error
+    return [folder / name for name in ("table.csv", "lines.csv", "bins.csv", "scores.npz", "facts.json")]
+
+
+def facts(weights: Path, digest: str, split: Split, *, noise_percent: float, seed: int) -> dict[str, Any]:
+    """Where scores come from, for `save`: weights by content, lines by the digest of their data set."""
+    return {
+        "weights": str(weights),
+        "weights_sha256": sha256_of(weights),
+        "data": digest,
+        "split": split.name,
+        "lines": len(split.bubbles),
+        "noise_percent": noise_percent,
+        "seed": seed,
+        "protocol": PROTOCOL_VERSION,
+        "kernbench": importlib.metadata.version("kernbench"),
+    }
+
+
+def _rows(evaluation: Evaluation, split: Split, floor_seed: int) -> list[Row]:
+    tolerances = evaluation.tolerances.tolist()
+    counts = np.asarray(split.counts)
+    comb = comb_f1(counts, tolerances).mean(axis=1)
+    random = random_f1(counts, tolerances, seed=floor_seed).mean(axis=1)
+    columns = (
+        tolerances,
+        tolerance_ns(tolerances).tolist(),
+        tolerance_um(tolerances).tolist(),
+        evaluation.thresholds.tolist(),
+        evaluation.mean_f1.tolist(),
+        np.median(evaluation.f1, axis=1).tolist(),
+        comb.tolist(),
+        random.tolist(),
+        skill(evaluation.mean_f1, comb).tolist(),
+        evaluation.oracle_gap.tolist(),
+    )
+    return [Row(*values) for values in zip(*columns, strict=True)]
+
+
+def _values(row: Row) -> list[Any]:  # numbers
+    return list(dataclasses.astuple(row))
+
+
+def _numbered(rows: Any) -> Any:  # any iterable of rows
+    return ([number, *row] for number, row in enumerate(rows))
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:  # rows of numbers and text
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,20 @@
+"""Classical detectors, scored by the very protocol of the networks; `METHODS` names them, nothing here imports torch.
+
+A detector turns lines into a score z >= 0 on the sample grid. Its delay, its settings and its thresholds are fitted on
+the split on which the networks' thresholds are chosen.
+"""
+
+METHODS: dict[str, str] = {
+    "random": "blind: every sample with a fitted probability",
+    "comb": "blind: every s-th sample of the label support, s fitted",
+    "envelope": "peaks of the envelope, with a smallest prominence",
+    "matched-filter": "correlation with one simulated echo (2.4 um, 100 kPa, 50 mm)",
+    "wiener": "Wiener deconvolution by that echo",
+    "fista-single": "sparse non-negative deconvolution by that echo (FISTA)",
+    "fista-bank": "FISTA with 32 echoes at once: 8 pressures x 4 depths",
+    "fista-per-line": "FISTA with 4 depths, at the pressure of the smallest residual of each line",
+    "fir-257": "one linear filter of 257 taps and a bias, trained on the dual loss",
+    "fir-1025": "the same with 1025 taps",
+    "fir-4097": "the same with 4097 taps; needs lines longer than 2048 samples",
+}
+BLIND = ("random", "comb")

@@ -1,0 +1,108 @@
+"""From the names of methods to results: which detectors there are, made for one data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernbench.errors import KernbenchError, close_match
+from kernbench.evaluation import Workbench
+from kernbench.training import Settings
+from kernbench.ulm.baselines import METHODS
+from kernbench.ulm.baselines.blind import UniformNoise
+from kernbench.ulm.baselines.detector import Detector
+from kernbench.ulm.baselines.echoes import BANK_DEPTHS_M, BANK_PRESSURES_PA, Bank, simulated_bank
+from kernbench.ulm.baselines.envelope import EnvelopePeaks
+from kernbench.ulm.baselines.fir import TrainedFilter, recording_of
+from kernbench.ulm.baselines.fista import Fista
+from kernbench.ulm.baselines.fitting import Progress, comb_rows, evaluate, fit
+from kernbench.ulm.baselines.matched import MatchedFilter
+from kernbench.ulm.baselines.results import Row
+from kernbench.ulm.baselines.wiener import Wiener
+
+TEST = "test"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The lines, and what detectors need to know beyond them.
+
+    Attributes:
+        bench: training, threshold and test lines, noise included.
+        threshold_split: where everything is fitted.
+        settings: how a linear filter is trained.
+        seed: of its start, its batch order, and of blind noise.
+        transmit_response: measured response (.mat) of the templates, or None for the embedded fit.
+        receive_response: the same for reception.
+    """
+
+    bench: Workbench
+    threshold_split: str
+    settings: Settings
+    seed: int
+    transmit_response: str | None = None
+    receive_response: str | None = None
+
+    @property
+    def length(self) -> int:
+        """Samples of a line."""
+        return int(self.bench.splits[TEST].voltage.shape[1])
+
+    def bank(self, pressures: Sequence[float] | None = None, depths: Sequence[float] | None = None) -> Bank:
+        """Templates; without arguments the single one."""
+        grid = () if pressures is None or depths is None else (tuple(pressures), tuple(depths))
+        return simulated_bank(*grid, transmit_response=self.transmit_response, receive_response=self.receive_response)
+
+
+def check_methods(names: Sequence[str], length: int) -> list[str]:
+    """The methods to run, in the order of `METHODS`; all that fit the lines if none is named.
+
+    Args:
+        names: of methods.
+        length: samples of a line.
+
+    Raises:
+        KernbenchError: no such method, or a filter that is too long for the lines.
+    """
+    for name in names:
+        if name not in METHODS:
+            hint = close_match(name, METHODS) or f"; known: {', '.join(METHODS)}"
+            raise KernbenchError(f"no baseline {name!r}{hint}")
+        if not _fits(name, length):
+            raise KernbenchError(
+                f"{name} needs {(_taps(name) - 1) // 2} samples of padding on each side, the lines have {length}"
+            )
+    return [name for name in METHODS if (name in names if names else _fits(name, length))]
+
+
+def run_method(name: str, task: Task, progress: Progress | None = None) -> list[Row]:
+    """Fit a method on the threshold split and score it on the test lines, one row for each tolerance."""
+    fitted_on, tested = recording_of(task.bench, task.threshold_split), recording_of(task.bench, TEST)
+    if name == "comb":
+        return comb_rows(fitted_on, tested, task.threshold_split)
+    detector = make_detector(name, task)
+    return evaluate(detector, fit(detector, fitted_on, task.threshold_split, progress), tested)
+
+
+def make_detector(name: str, task: Task) -> Detector:
+    """A detector by name; "comb" is none, because it has another score for each tolerance."""
+    if name.startswith("fir-"):
+        return TrainedFilter(_taps(name), task.bench, task.settings, task.seed)
+    if name == "fista-single":
+        return Fista(name, task.bank())
+    if name.startswith("fista-"):
+        bank = task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M)
+        return Fista(name, bank, per_line=name == "fista-per-line")
+    simple: dict[str, Detector] = {
+        "random": UniformNoise(task.seed),
+        "envelope": EnvelopePeaks(),
+        "matched-filter": MatchedFilter(task.bank()),
+        "wiener": Wiener(task.bank()),
+    }
+    return simple[name]
+
+
+def _taps(name: str) -> int:
+    return int(name.removeprefix("fir-"))
+
+
+def _fits(name: str, length: int) -> bool:
+    return not name.startswith("fir-") or (_taps(name) - 1) // 2 < length

@@ -1,0 +1,120 @@
+"""What a baseline scored, one row for each tolerance, as a CSV file beside the study database; without torch."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any  # a column is text, int or float
+
+from kernbench.errors import DataError, StorageError
+from kernbench.ulm.baselines import METHODS
+
+FOLDER = "baselines"  # within the artifacts of a storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Scores of one method at one tolerance on the test lines.
+
+    Attributes:
+        method: name in `METHODS`.
+        tolerance_samples: samples.
+        f1: mean over lines of the dilation metric.
+        matched_f1: mean over lines of the one-to-one metric.
+        matched_precision: share of all detections that have a partner.
+        matched_recall: share of all truths that have a partner.
+        rmse_samples: of the matched pairs; NaN without any.
+        bias_samples: mean of detection minus truth of these pairs.
+        threshold: on the score, for the dilation metric.
+        matched_threshold: the same for the one-to-one metric.
+        delay_samples: fitted delay.
+        width_samples: fitted width of peak-nms; NaN for a blind method, whose every sample above threshold counts.
+        setting: other fitted values, `name=value` pairs.
+        parameters: trained numbers.
+        threshold_split: where everything was fitted.
+        fitted_f1: mean dilation F1 on that split at this tolerance.
+        lines: number of test lines.
+        fit_seconds: time to fit (for a linear filter, training included).
+        line_ms: time to score one test line.
+    """
+
+    method: str
+    tolerance_samples: int
+    f1: float
+    matched_f1: float
+    matched_precision: float
+    matched_recall: float
+    rmse_samples: float
+    bias_samples: float
+    threshold: float
+    matched_threshold: float
+    delay_samples: int
+    width_samples: float
+    setting: str
+    parameters: int
+    threshold_split: str
+    fitted_f1: float
+    lines: int
+    fit_seconds: float
+    line_ms: float
+
+
+def results_path(artifacts: Path, data_digest: str, noise_percent: float) -> Path:
+    """File of the results on one data set at one noise level, `<artifacts>/baselines/<digest>-<noise>.csv`."""
+    return artifacts / FOLDER / f"{data_digest}-{noise_percent:g}.csv"
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write rows, in the order of `METHODS`, whole or not at all; folders are made.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    order = {name: place for place, name in enumerate(METHODS)}
+    ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([field.name for field in dataclasses.fields(Row)])
+            writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a file.
+
+    Raises:
+        DataError: it cannot be read, or is not such a file.
+    """
+    fields = dataclasses.fields(Row)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return [Row(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is no file of baseline results: {error}") from error
+
+
+def replaced(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
+    """Old rows with those of the new rows' methods replaced."""
+    again = {row.method for row in new}
+    return [*(row for row in old if row.method not in again), *new]
+
+
+def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
+    """A cell in the type of its column; an empty number is NaN."""
+    if field.type is float:
+        return float(text) if text else math.nan
+    return int(text) if field.type is int else text
+
+
+def _text(value: object) -> str:
+    """A cell of the file; NaN is empty."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return str(value)

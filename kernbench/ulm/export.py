@@ -1,0 +1,100 @@
+"""Export of data sets to the line files of SRML-1D, with the manifest that imports them again."""
+
+import importlib.metadata
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kernbench.errors import DataError
+from kernbench.ulm.dataset import Split
+from kernbench.ulm.manifest import MANIFEST_NAMES, Manifest, ManifestLine, describe_file, write_manifest
+from kernbench.ulm.scene import SAMPLES, Scene
+from kernbench.ulm.sets import Content, DataSet
+from kernbench.ulm.simulate import simulate_lines
+from kernbench.ulm.srml1d import LINE_FORMATS, RecordedLine, write_line
+
+Progress = Callable[[int, int], None]
+
+
+def export_set(
+    data: DataSet, folder: Path, splits: Sequence[str] = (), form: str = "text", progress: Progress | None = None
+) -> Path:
+    """Write splits of a data set as line files RFDATA00001, ... with a manifest.
+
+    Args:
+        data: see `kernbench.ulm.sets.find_set`.
+        folder: new, or empty; made under another name and renamed, so that it is whole or not there.
+        splits: which ones, numbered one after another; empty for all.
+        form: "text" (published text lines) or "mat" (MATLAB v5).
+        progress: called as progress(lines done, lines in all).
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: lines that are windows of 8446 samples, a folder that holds something or cannot be written.
+    """
+    contents = [data.content(split) for split in splits or data.splits]
+    total = sum(len(content.split.voltage) for content in contents)
+    _check_target(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    source = f"kernbench {importlib.metadata.version('kernbench')} from data set {data.digest}"
+    entries: list[ManifestLine] = []
+    try:
+        partial.mkdir(parents=True)
+        for content in contents:
+            for position, line in enumerate(recorded_lines(content)):
+                path = partial / f"RFDATA{len(entries) + 1:05d}{LINE_FORMATS[form]}"
+                write_line(path, line, f"{source}, {content.split.name} {position}")
+                entries.append(describe_file(path, partial, content.split.name, position))
+                if progress is not None:
+                    progress(len(entries), total)
+        write_manifest(partial / MANIFEST_NAMES[0], Manifest(f"exported by {source}", tuple(entries)))
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / MANIFEST_NAMES[0]
+
+
+def recorded_lines(content: Content) -> Iterator[RecordedLine]:
+    """Lines of a split as their files would hold them; a pressure field that is not known is simulated.
+
+    Raises:
+        DataError: the lines are windows; the published formats hold whole lines.
+    """
+    split = content.split
+    if split.voltage.shape[1] != SAMPLES:
+        raise DataError(
+            f"split {split.name} has windows of {split.voltage.shape[1]} samples; the published formats hold whole "
+            f"lines of {SAMPLES}"
+        )
+    for row in range(len(split.voltage)):
+        yield RecordedLine(
+            voltage=np.asarray(split.voltage[row]),
+            counts=np.asarray(split.counts[row]),
+            field_pa=_field(split, row) if content.field_pa is None else np.asarray(content.field_pa[row]),
+            pressure_pa=float(split.pressure_pa[row]),
+            positions=None if content.positions is None else content.positions[row],
+        )
+
+
+def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Pressure field of a line: it depends on the pulse only, so a line without bubbles has the same."""
+    empty = Scene([], [], [], float(split.pressure_pa[row]))
+    return np.asarray(simulate_lines([empty]).pressure_field_pa[0].numpy())
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse a folder with something in it."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is not a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"folder {folder} is not empty; export writes a new folder")

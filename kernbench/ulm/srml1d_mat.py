@@ -1,0 +1,143 @@
+"""MATLAB v5 results of the SRML-1D simulator, one line each; the only files with continuous bubble positions.
+
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+
+from kernbench.errors import DataError, first_line
+from kernbench.ulm.physics import WATER
+from kernbench.ulm.population import DEPTH_RANGE_M, HALF_WIDTH_M
+from kernbench.ulm.scene import SAMPLES
+from kernbench.ulm.srml1d_lines import FloatArray, RecordedLine, writing
+from kernbench.ulm.transducer import RATE_HZ
+
+IMAGING_DEPTH_M = 0.1
+PULSE_HZ = 1.7e6
+SENSOR_DISTANCE_M = 1e-3
+
+Structs = Mapping[str, Any]  # whatever a .mat file holds
+
+
+def parse_mat(content: bytes, name: str) -> RecordedLine:
+    """A line from a MATLAB v5 result; labels are rebuilt from the positions of the bubbles.
+
+    Args:
+        content: the whole file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
+            if known, pfield (PA).
+        name: of the file, for messages.
+
+    Raises:
+        DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
+            samples at 62.5 MHz and 1480 m/s.
+    """
+    structs = _structs(content, name)
+    _expect(_field(structs, "RF.fs", name, size=1), RATE_HZ, "RF.fs", name)
+    _expect(_field(structs, "domain.c", name, size=1), WATER.sound_speed, "domain.c", name)
+    voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
+    pressure = float(_field(structs, "pulse.A", name, size=1)[0])
+    field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
+    positions = _positions(structs, name)
+    return RecordedLine(voltage, _labels(positions, name), field, pressure, positions)
+
+
+def write_mat(path: Path, line: RecordedLine, source: str) -> None:
+    """Write a line as a MATLAB v5 result: RF, bubble, domain, pulse, pfield, and a text `source`.
+
+    Where continuous positions are not known the bubbles are placed on the axis, at the middle of their samples and
+    with radius NaN, so that the labels come back as they were. What the line does not hold is left out: RF.p, pulse.p,
+    shell, liquid, gas.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    positions = on_axis(line.counts) if line.positions is None else line.positions
+    bubble = np.empty((1, len(positions)), dtype=[(name, object) for name in ("z", "x", "R0", "r0")])
+    for index, (z, x, radius) in enumerate(positions.tolist()):
+        bubble[0, index] = (z, x, radius, SENSOR_DISTANCE_M)
+    near, far = DEPTH_RANGE_M
+    content: dict[str, Any] = {
+        "RF": {"V": line.voltage.astype(np.float64)[None], "fs": RATE_HZ},
+        "bubble": bubble,
+        "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "d1": near, "d2": far, "x_el": 0.0}
+        | {"c": WATER.sound_speed},
+        "pulse": {"f": PULSE_HZ, "w": 2 * np.pi * PULSE_HZ, "Nc": 1.0, "A": line.pressure_pa, "fs": 4 * RATE_HZ},
+        "source": source,
+    }
+    if line.field_pa is not None:
+        depth = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
+        content["pfield"] = {"PA": line.field_pa.astype(np.float64)[None], "z": depth[None]}
+    with writing(path):
+        scipy.io.savemat(path, content, format="5", do_compression=True)
+
+
+def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
+    """Positions that give these labels back: x = 0, z in the middle of the sample, radius NaN; (bubbles, 3)."""
+    samples = np.repeat(np.arange(len(counts)), counts)
+    z = samples * WATER.sound_speed / (2 * RATE_HZ)
+    return np.stack([z, np.zeros(len(z)), np.full(len(z), np.nan)], axis=1)
+
+
+def _structs(content: bytes, name: str) -> Structs:
+    """Variables of the file."""
+    wanted = ["RF", "bubble", "domain", "pulse", "pfield"]
+    try:
+        structs: Structs = scipy.io.loadmat(io.BytesIO(content), variable_names=wanted)
+    except NotImplementedError as error:
+        raise DataError(f"{name}: MATLAB v7.3 files are not read; save it with -v7 or -v6") from error
+    except Exception as error:  # scipy has no type of its own for what a damaged file may raise
+        raise DataError(f"{name} is not a whole MATLAB v5 file: {first_line(error)}") from error
+    return structs
+
+
+def _field(structs: Structs, key: str, name: str, size: int | None = None) -> FloatArray:
+    """All numbers of one field of a struct (or array of structs), in order; finite, as many as expected."""
+    struct, _, field = key.partition(".")
+    array = structs.get(struct)
+    if not isinstance(array, np.ndarray) or array.dtype.names is None or field not in array.dtype.names:
+        raise DataError(f"{name}: no {key} in it; expected the structs that the SRML-1D simulator writes")
+    try:
+        parts = [np.asarray(part, np.float64).ravel() for part in array[field].ravel()]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: {key} does not hold numbers") from error
+    values = np.concatenate([np.zeros(0), *parts])
+    if size is not None and (len(values) != size or len(parts) != 1):
+        elements = f" in {len(parts)} elements; only lines of one element are read" if len(parts) > 1 else ""
+        raise DataError(f"{name}: {key} expected {size} numbers, got {len(values)}{elements}")
+    if field != "R0" and not np.isfinite(values).all():
+        raise DataError(f"{name}: {key} has NaN or infinite numbers")
+    return values
+
+
+def _expect(values: FloatArray, wanted: float, key: str, name: str) -> None:
+    if not np.isclose(values[0], wanted, rtol=1e-9):
+        raise DataError(f"{name}: {key} expected {wanted:g}, got {values[0]:g}")
+
+
+def _positions(structs: Structs, name: str) -> FloatArray:
+    """z, x and radius of the bubbles, (bubbles, 3)."""
+    z, x = _field(structs, "bubble.z", name), _field(structs, "bubble.x", name)
+    known = "R0" in (structs["bubble"].dtype.names or ())
+    radius = _field(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
+    if not len(z) == len(x) == len(radius):
+        raise DataError(f"{name}: bubble.z, x and R0 have {len(z)}, {len(x)} and {len(radius)} numbers")
+    return np.stack([z, x, radius], axis=1)
+
+
+def _labels(positions: FloatArray, name: str) -> npt.NDArray[np.uint8]:
+    """Bubbles per sample: arrival of the start of the drive, rounded half away from zero."""
+    z, x = positions[:, 0], positions[:, 1]
+    samples = np.floor((z + np.hypot(z, x)) / WATER.sound_speed * RATE_HZ + 0.5)
+    if ((z < 0) | (samples >= SAMPLES)).any():
+        raise DataError(f"{name}: a bubble lies outside the line, at z = {z[(z < 0) | (samples >= SAMPLES)][0]:g} m")
+    counts = np.bincount(samples.astype(np.int64), minlength=SAMPLES)
+    if counts.max() > 255:
+        raise DataError(f"{name}: {counts.max()} bubbles in one sample, at most 255 can be stored")
+    return counts.astype(np.uint8)

@@ -1,0 +1,189 @@
+"""Scores of a network on lines, their bins and their files; outside truth: the published per-line arrays."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kernbench.errors import DataError
+from kernbench.scorecard import (
+    BUBBLE_EDGES,
+    PRESSURE_EDGES_KPA,
+    binned,
+    choose,
+    evaluate_network,
+    first_lines,
+    noisy,
+    save,
+    score_lines,
+    scorecard,
+    spearman,
+)
+from kernbench.ulm.dataset import Split
+from kernbench.ulm.noise import low_pass
+from kernbench.ulm.protocol import Choice
+
+
+class Delayed(nn.Module):
+    """Gives the input back, some samples late."""
+
+    def __init__(self, delay=0):
+        super().__init__()
+        self.delay = delay
+
+    def forward(self, signal):
+        return torch.roll(signal, self.delay, dims=-1)
+
+
+def split(lines=5, samples=600, name="test", seed=0):
+    """Lines whose voltage is their label."""
+    rng = np.random.default_rng(seed)
+    counts = (rng.random((lines, samples)) < 0.02).astype(np.uint8)
+    counts[:, -20:] = 0
+    pressure = np.linspace(10e3, 240e3, lines)
+    return Split(name, counts.astype(np.float32), counts, counts.sum(axis=1), pressure, np.zeros(lines, np.int64))
+
+
+def choice(tolerances=(0, 1, 4), threshold=0.5):
+    number = len(tolerances)
+    return Choice("by hand", np.array(tolerances), np.full(number, threshold), np.full(number, np.nan))
+
+
+def test_a_perfect_network_scores_one_and_a_late_one_from_its_tolerance_on():
+    lines = split()
+    assert evaluate_network(Delayed(), lines, choice()).mean_f1.tolist() == [1, 1, 1]
+    late = evaluate_network(Delayed(4), lines, choice()).mean_f1
+    assert late[2] == 1
+    assert late[1] < 0.3
+
+
+def test_the_number_of_lines_scored_together_does_not_matter():
+    lines = split(lines=131)
+    network = nn.Conv1d(1, 1, 3, padding=1)
+    whole = score_lines(network, lines.voltage, lines.counts)
+    with torch.no_grad():
+        output = network(torch.from_numpy(lines.voltage[:, None])).numpy()[:, 0]
+    assert whole.tp.shape == (10, 25, 131)
+    for threshold in (3, 12):
+        detected = output > np.float32(whole.thresholds[threshold])
+        assert (whole.tp[0, threshold] == (detected & (lines.counts > 0)).sum(axis=1)).all()
+        assert (whole.fp[0, threshold] == (detected & (lines.counts == 0)).sum(axis=1)).all()
+
+
+def test_progress_ends_at_the_number_of_lines():
+    seen = []
+    lines = split(lines=70)
+    score_lines(Delayed(), lines.voltage, lines.counts, progress=lambda *done: seen.append(done))
+    assert seen == [(64, 70), (70, 70)]
+
+
+def test_thresholds_are_chosen_on_the_lines_that_are_named():
+    lines = split(name="train")
+    lines.voltage[:] *= 0.3
+    chosen = choose(Delayed(), lines)
+    assert chosen.split == "train"
+    assert (chosen.thresholds < 0.3).all()
+    assert chosen.mean_f1.tolist() == [1.0] * 10
+
+
+def test_noise_is_the_same_for_all_networks_and_differs_between_splits():
+    lines, others = split(), split(name="train")
+    first = noisy(lines, 8, 0)
+    assert (first == noisy(lines, 8, 0)).all()
+    assert (first[:2] == noisy(first_lines(lines, 2), 8, 0)).all()
+    assert not (first == noisy(others, 8, 0)).any()
+    assert not (first == noisy(lines, 8, 1)).any()
+    assert (noisy(lines, 0, 0) == lines.voltage).all()
+    error = (first - low_pass(lines.voltage)).std()
+    assert error == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
+
+
+def test_an_output_of_nan_is_one_line():
+    lines = split()
+    network = nn.Conv1d(1, 1, 1)
+    network.weight.data.fill_(torch.nan)
+    with pytest.raises(DataError, match="NaN in 5 of 5 lines"):
+        evaluate_network(network, lines, choice())
+
+
+# bins, against the tables of the protocol (section 8.4), computed from the published arrays
+
+
+@pytest.fixture(scope="module")
+def published(reference):
+    folder = reference / "srml1d" / "Statistics_HS_001"
+    return {name: np.load(folder / f"{name}_matrix.npy") for name in ("F1", "num_bub", "press_acc")}
+
+
+def test_bins_of_bubbles_are_those_of_the_published_figure(published):
+    bins = binned(published["F1"][[0, 4]], published["num_bub"][0], BUBBLE_EDGES)
+    assert [each.lines for each in bins] == [67, 79, 107, 100, 94, 92, 107, 102, 107, 105]
+    at_0 = [0.6874, 0.5264, 0.4577, 0.4164, 0.3910, 0.3796, 0.3770, 0.3794, 0.3804, 0.3798]
+    at_4 = [0.9747, 0.9741, 0.9595, 0.9463, 0.9373, 0.9304, 0.9336, 0.9349, 0.9343, 0.9305]
+    assert [each.f1[0] for each in bins] == pytest.approx(at_0, abs=6e-5)
+    assert [each.f1[1] for each in bins] == pytest.approx(at_4, abs=6e-5)
+
+
+def test_bins_of_pressure_are_those_of_the_published_figure(published):
+    bins = binned(published["F1"][[0, 4]], published["press_acc"][0], PRESSURE_EDGES_KPA)
+    assert [each.lines for each in bins] == [73, 109, 92, 110, 97, 87, 112, 90, 90, 100]
+    at_0 = [0.3348, 0.3683, 0.3456, 0.3837, 0.4388, 0.4629, 0.4684, 0.4942, 0.4716, 0.4875]
+    at_4 = [0.8839, 0.9158, 0.8911, 0.9218, 0.9532, 0.9659, 0.9711, 0.9767, 0.9751, 0.9753]
+    assert [each.f1[0] for each in bins] == pytest.approx(at_0, abs=6e-5)
+    assert [each.f1[1] for each in bins] == pytest.approx(at_4, abs=6e-5)
+
+
+def test_rank_correlations_are_those_of_the_protocol(published):
+    for tolerance, bubbles, pressure in ((0, -0.521, 0.672), (4, -0.437, 0.745), (9, -0.175, 0.792)):
+        f1 = published["F1"][tolerance]
+        assert spearman(f1, published["num_bub"][0]) == pytest.approx(bubbles, abs=6e-4)
+        assert spearman(f1, published["press_acc"][0]) == pytest.approx(pressure, abs=6e-4)
+
+
+def test_an_empty_bin_is_nan_and_the_last_bin_is_closed():
+    bins = binned(np.array([[0.5, 0.7]]), np.array([3, 10]), (0, 5, 7, 10))
+    assert [each.lines for each in bins] == [1, 0, 1]
+    assert np.isnan(bins[1].f1[0])
+    assert np.isnan(spearman(np.ones(4), np.arange(4)))
+
+
+# files
+
+
+def rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_tables_and_per_line_scores_are_saved(tmp_path):
+    lines = split()
+    evaluation = evaluate_network(Delayed(1), lines, choice())
+    card = scorecard(evaluation, lines)
+    files = save(card, tmp_path / "new" / "out", {"data": "abc"})
+    assert sorted(path.name for path in files) == ["bins.csv", "facts.json", "lines.csv", "scores.npz", "table.csv"]
+    table, per_line = (rows(tmp_path / "new" / "out" / name) for name in ("table.csv", "lines.csv"))
+    assert [float(row["f1"]) for row in table] == evaluation.mean_f1.tolist()
+    assert [float(row["um"]) for row in table] == pytest.approx([0, 11.84, 47.36])
+    assert [float(row["f1_t4"]) for row in per_line] == evaluation.f1[2].tolist()
+    assert [int(row["bubbles"]) for row in per_line] == lines.bubbles.tolist()
+    with np.load(tmp_path / "new/out/scores.npz") as arrays:
+        assert (arrays["tp"] == evaluation.tp).all()
+        assert (arrays["pressure_pa"] == lines.pressure_pa).all()
+    assert json.loads((tmp_path / "new/out/facts.json").read_text()) == {"data": "abc", "threshold_split": "by hand"}
+
+
+def test_skill_is_taken_against_the_comb_of_these_lines():
+    lines = split()
+    row = scorecard(evaluate_network(Delayed(1), lines, choice()), lines).rows[2]
+    assert row.f1 == 1
+    assert row.skill == 1
+    assert 0 < row.random < row.comb < 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    lines = split()
+    with pytest.raises(DataError, match="cannot be written"):
+        save(scorecard(evaluate_network(Delayed(), lines, choice()), lines), tmp_path / "file" / "out", {})

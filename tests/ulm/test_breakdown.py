@@ -1,0 +1,138 @@
+"""F1 by density, pressure and overlap against the published statistics, scipy, and direct loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binned_statistic
+
+from kernbench.errors import DataError
+from kernbench.ulm.breakdown import (
+    BUBBLE_EDGES,
+    GAP_EDGES,
+    PRESSURE_EDGES_KPA,
+    binned,
+    neighbour_gaps,
+    overlap_scores,
+    rank_correlation,
+)
+from kernbench.ulm.matching import closest_pairs
+from kernbench.ulm.points import label_points, points
+
+# Protocol 8.4, HS_001: lines in each bin, and their mean F1 at t = 0 and 4.
+BY_BUBBLES = (
+    [67, 79, 107, 100, 94, 92, 107, 102, 107, 105],
+    [0.6874, 0.5264, 0.4577, 0.4164, 0.3910, 0.3796, 0.3770, 0.3794, 0.3804, 0.3798],
+    [0.9747, 0.9741, 0.9595, 0.9463, 0.9373, 0.9304, 0.9336, 0.9349, 0.9343, 0.9305],
+)
+BY_PRESSURE = (
+    [73, 109, 92, 110, 97, 87, 112, 90, 90, 100],
+    [0.3348, 0.3683, 0.3456, 0.3837, 0.4388, 0.4629, 0.4684, 0.4942, 0.4716, 0.4875],
+    [0.8839, 0.9158, 0.8911, 0.9218, 0.9532, 0.9659, 0.9711, 0.9767, 0.9751, 0.9753],
+)
+SPEARMAN = {0: (-0.521, 0.672), 4: (-0.437, 0.745), 9: (-0.175, 0.792)}
+
+
+@pytest.fixture(scope="module")
+def statistics(reference):
+    folder = reference / "srml1d/Statistics_HS_001"
+    return {name: np.load(folder / f"{name}_matrix.npy") for name in ("F1", "num_bub", "press_acc")}
+
+
+@pytest.mark.parametrize(
+    ("by", "edges", "published"),
+    [("num_bub", BUBBLE_EDGES, BY_BUBBLES), ("press_acc", PRESSURE_EDGES_KPA, BY_PRESSURE)],
+)
+def test_published_bins(statistics, by, edges, published):
+    number, *means = published
+    for tolerance, mean in zip((0, 4), means, strict=True):
+        got = binned(statistics["F1"][tolerance], statistics[by][0], edges)
+        assert got.number.tolist() == number
+        assert got.mean == pytest.approx(mean, abs=5.1e-5)
+        assert got.outside == 0
+
+
+@pytest.mark.parametrize("tolerance", SPEARMAN)
+def test_published_rank_correlations(statistics, tolerance):
+    f1 = statistics["F1"][tolerance]
+    got = [rank_correlation(f1, statistics[name][0]) for name in ("num_bub", "press_acc")]
+    assert got == pytest.approx(SPEARMAN[tolerance], abs=5.1e-4)
+
+
+def test_bins_agree_with_scipy_and_leave_out_empty_lines():
+    rng = np.random.default_rng(0)
+    f1, place = rng.random(300), rng.integers(0, 12, 300)
+    expected = binned_statistic(place, f1, bins=[1, 4, 9, 10]).statistic
+    got = binned(np.append(f1, np.nan), np.append(place, 5), [1, 4, 9, 10])
+    assert got.mean == pytest.approx(expected)
+    assert got.outside == ((place < 1) | (place > 10)).sum()
+    assert np.isnan(binned([0.5], [2], [1, 2, 3]).mean[0])
+
+
+def test_correlation_of_what_does_not_vary_is_not_a_number():
+    assert np.isnan(rank_correlation([0.5, 0.5], [1, 2]))
+    assert np.isnan(rank_correlation([0.5, np.nan], [1, 2]))
+    assert rank_correlation([0.1, 0.2, np.nan], [5, 9, 0]) == pytest.approx(1)
+
+
+lines = st.lists(st.lists(st.integers(0, 60), max_size=8), min_size=1, max_size=3)
+
+
+def gap_of(index, line):
+    return min((abs(line[index] - other) for place, other in enumerate(line) if place != index), default=np.inf)
+
+
+@given(lines)
+def test_gaps_by_definition(truths):
+    ordered = [sorted(line) for line in truths]
+    expected = [gap_of(index, line) for line in ordered for index in range(len(line))]
+    assert neighbour_gaps(points(truths)).tolist() == expected
+
+
+@settings(deadline=None)
+@given(lines, st.integers(0, 6), st.integers(0, 2**32 - 1))
+def test_overlap_scores_by_definition(truths, tolerance, seed):
+    rng = np.random.default_rng(seed)
+    detections = [rng.integers(0, 60, rng.integers(0, 9)).tolist() for _ in truths]
+    pairs = closest_pairs(points(detections), points(truths), tolerance)
+    edges = [0, 2, 5, np.inf]
+    bins = np.zeros((3, 3), int)  # hits, truths, false alarms
+    homeless = 0
+    used_truths, used_detections = set(pairs.truth.tolist()), set(pairs.detection.tolist())
+    truth_number = detection_number = 0
+    for own, found in zip(map(sorted, truths), map(sorted, detections), strict=True):
+        homes = [np.searchsorted(edges[1:-1], gap_of(index, own), side="right") for index in range(len(own))]
+        for home in homes:
+            bins[:2, home] += [truth_number in used_truths, 1]
+            truth_number += 1
+        for place in found:
+            if detection_number not in used_detections and own:
+                bins[2, homes[int(np.argmin([abs(place - each) for each in own]))]] += 1
+            homeless += not own
+            detection_number += 1
+    hits, total, alarms = bins
+    got = overlap_scores(pairs, edges)
+    with np.errstate(invalid="ignore"):
+        assert got.truths.tolist() == total.tolist()
+        assert got.recall == pytest.approx(hits / total, nan_ok=True)
+        assert got.precision == pytest.approx(hits / (hits + alarms), nan_ok=True)
+        assert got.f1 == pytest.approx(2 * hits / (hits + alarms + total), nan_ok=True)
+    assert got.homeless == homeless
+
+
+def test_gaps_of_the_published_densities(published_counts):
+    """Protocol 1: gaps between neighbours, median 9 samples, 29 % up to 4, 53 % up to 9, 92 % up to 37."""
+    truths = label_points(published_counts)
+    gaps = np.diff(truths.sample)[np.diff(truths.line) == 0]
+    assert np.median(gaps) == 9
+    assert [(gaps <= limit).mean() for limit in (4, 9, 37)] == pytest.approx([0.29, 0.53, 0.92], abs=0.01)
+    assert neighbour_gaps(truths).min() == 1
+    assert GAP_EDGES[0] == 0
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(DataError, match="one value per line"):
+        binned([1, 2], [1], [0, 1])
+    for edges in ([0], [0, 0], [2, 1]):
+        with pytest.raises(DataError, match="rising edges"):
+            binned([1], [1], edges)

@@ -1,0 +1,213 @@
+"""Imported data sets: whole in the cache or not there at all, found by name and digest, and written out again."""
+
+import time
+
+import numpy as np
+import pytest
+from line_files import recorded_line, write_folder
+
+from kernbench.errors import DataError
+from kernbench.ulm.cache import cache_folder
+from kernbench.ulm.dataset import Recipe, draw_line, load_split
+from kernbench.ulm.export import export_set
+from kernbench.ulm.imported import describe_imported, import_lines, load_imported
+from kernbench.ulm.manifest import manifest_by_number, read_manifest, write_manifest
+from kernbench.ulm.sets import find_set
+
+NUMBERS = {"train": (1, 4), "validation": (5, 6), "test": (7, 9)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Nine lines with a manifest."""
+    made = write_folder(tmp_path / "lines", range(1, 10))
+    write_manifest(made / "manifest.json", manifest_by_number(made, NUMBERS))
+    return made
+
+
+@pytest.fixture
+def imported(folder):
+    """The same, imported."""
+    return import_lines(folder, folder / "manifest.json", "mine")
+
+
+def data_files():
+    """What the cache holds, locks aside."""
+    return [path.name for path in cache_folder().rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+
+
+def test_lines_come_back_in_the_order_of_the_manifest(imported):
+    for split, (first, last) in NUMBERS.items():
+        loaded = load_imported("mine", split)
+        expected = [recorded_line(number) for number in range(first, last + 1)]
+        assert loaded.name == split
+        assert (loaded.voltage == np.stack([line.voltage for line in expected])).all()
+        assert (loaded.counts == np.stack([line.counts for line in expected])).all()
+        assert loaded.bubbles.tolist() == [line.bubbles for line in expected]
+        assert loaded.pressure_pa.tolist() == [line.pressure_pa for line in expected]
+        assert loaded.starts.tolist() == [0] * len(expected)
+        assert (loaded.voltage.dtype, loaded.counts.dtype) == (np.float32, np.uint8)
+
+
+def test_a_set_is_found_by_name_and_by_digest(imported, folder):
+    assert imported.lines == {"train": 4, "validation": 2, "test": 3}
+    assert imported.digest == read_manifest(folder / "manifest.json").digest()
+    by_digest = load_imported(imported.digest, "test")
+    assert (by_digest.voltage == load_imported("mine", "test").voltage).all()
+    assert [each.name for each in describe_imported()] == ["mine"]
+    assert find_set("mine").digest == imported.digest
+
+
+def test_a_folder_is_read_through_its_manifest_without_the_cache(folder):
+    found = find_set(str(folder))
+    assert found.splits == ("train", "validation", "test")
+    assert (found.load("test").voltage[0] == recorded_line(7).voltage).all()
+    assert data_files() == []
+
+
+def test_importing_again_changes_nothing(imported, folder):
+    before = {path: path.stat().st_mtime_ns for path in imported.folder.iterdir()}
+    assert import_lines(folder, folder / "manifest.json", "mine") == imported
+    assert {path: path.stat().st_mtime_ns for path in imported.folder.iterdir()} == before
+
+
+def test_a_taken_name_is_refused(imported, folder):
+    other = manifest_by_number(folder, {"train": (1, 2)})
+    write_manifest(folder / "other.csv", other)
+    with pytest.raises(DataError, match=f"data set mine is in the cache with other lines \\({imported.digest}\\)"):
+        import_lines(folder, folder / "other.csv", "mine")
+    with pytest.raises(DataError, match="these lines are in the cache already, as mine"):
+        import_lines(folder, folder / "manifest.json", "yours")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "0123456789ab", ".hidden", "with space"])
+def test_a_name_that_could_be_mistaken_is_refused(folder, name):
+    with pytest.raises(DataError, match="name: expected letters"):
+        import_lines(folder, folder / "manifest.json", name)
+
+
+@pytest.mark.parametrize("damage", ["cut", "NaN", "word", "empty"])
+def test_a_malformed_file_is_named_and_leaves_nothing(folder, damage):
+    path = folder / "RFDATA00008.txt"
+    text = path.read_text()
+    rows = text.split("\n")
+    rows[499] = {"NaN": "0,NaN,1", "word": "0,one,1"}.get(damage, rows[499])
+    path.write_text({"cut": text[:50_000], "empty": ""}.get(damage, "\n".join(rows)))
+    number = {"cut": text[:50_000].count("\n") + 1, "empty": 1}.get(damage, 500)
+    with pytest.raises(DataError, match=f"^RFDATA00008.txt, line {number}: "):
+        import_lines(folder, folder / "manifest.json", "mine")
+    assert data_files() == []
+    assert describe_imported() == []
+
+
+def test_a_file_that_changed_since_the_manifest_is_refused(folder):
+    path = folder / "RFDATA00002.txt"
+    path.write_text(path.read_text().replace("with test", "with another test"))
+    with pytest.raises(DataError, match=r"RFDATA00002\.txt: its content is not the one of the manifest"):
+        import_lines(folder, folder / "manifest.json", "mine")
+    assert data_files() == []
+
+
+def test_a_manifest_that_contradicts_its_file_is_refused(folder):
+    path = folder / "manifest.csv"
+    write_manifest(path, read_manifest(folder / "manifest.json"))
+    path.write_text(path.read_text().replace(",11,101.0", ",11,999.0"))
+    with pytest.raises(DataError, match=r"RFDATA00001\.txt: the manifest says 11 bubbles and 999 kPa, the file 11 and"):
+        import_lines(folder, path, "mine")
+    assert data_files() == []
+
+
+def test_a_missing_file_is_refused(folder):
+    (folder / "RFDATA00009.txt").unlink()
+    with pytest.raises(DataError, match=r"RFDATA00009\.txt cannot be read: No such file"):
+        import_lines(folder, folder / "manifest.json", "mine")
+    assert data_files() == []
+
+
+def test_damage_in_the_cache_is_noticed_and_healed_by_importing_again(imported, folder):
+    with (imported.folder / "test_voltage.npy").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"xxxx")
+    with pytest.raises(DataError, match=r"imported data set mine .*another checksum\); import it again"):
+        load_imported("mine", "test")
+    assert describe_imported()[0].problem
+    import_lines(folder, folder / "manifest.json", "mine")
+    assert (load_imported("mine", "test").voltage[0] == recorded_line(7).voltage).all()
+
+
+def test_an_unknown_set_offers_a_close_match(imported):
+    with pytest.raises(DataError, match=r"no data set 'mime'.*did you mean 'mine'"):
+        find_set("mime")
+    with pytest.raises(DataError, match="no imported data set 'mime'; did you mean 'mine'"):
+        load_imported("mime", "test")
+
+
+def test_an_unknown_split_is_refused(folder):
+    write_manifest(folder / "manifest.json", manifest_by_number(folder, {"train": (1, 2)}))
+    with pytest.raises(DataError, match="has no split 'test', only train"):
+        find_set(str(folder)).load("test")
+
+
+def test_matlab_results_are_imported_with_their_positions(tmp_path):
+    made = write_folder(tmp_path / "lines", [1, 2], suffix=".mat")
+    write_manifest(made / "manifest.json", manifest_by_number(made, {"test": (1, 2)}, "mat"))
+    import_lines(made, made / "manifest.json", "mat")
+    content = find_set("mat").content("test")
+    assert (content.split.counts == np.stack([recorded_line(number).counts for number in (1, 2)])).all()
+    assert [len(each) for each in content.positions] == content.split.bubbles.tolist()
+
+
+# export
+
+
+@pytest.mark.parametrize("form", ["text", "mat"])
+def test_an_exported_set_is_the_same_when_imported_again(imported, tmp_path, form):
+    path = export_set(find_set("mine"), tmp_path / "out", form=form)
+    assert len(list((tmp_path / "out").iterdir())) == 10
+    import_lines(tmp_path / "out", path, f"again-{form}")
+    for split in NUMBERS:
+        ours, theirs = find_set(f"again-{form}").content(split), find_set("mine").content(split)
+        for name in ("voltage", "counts", "bubbles", "pressure_pa"):
+            assert (getattr(ours.split, name) == getattr(theirs.split, name)).all(), name
+        assert (ours.field_pa == theirs.field_pa).all()
+
+
+def test_simulated_lines_are_exported_with_the_positions_of_their_scenes(tmp_path):
+    recipe = Recipe({"test": 2}, seed=5)
+    lines = load_split(recipe, "test")
+    export_set(find_set(recipe.digest()), tmp_path / "mat", form="mat")
+    content = find_set(str(tmp_path / "mat")).content("test")
+    assert content.split.voltage.tobytes() == lines.voltage.tobytes()
+    assert (content.split.counts == lines.counts).all()
+    for line, positions in enumerate(content.positions):
+        scene, _ = draw_line(recipe, "test", line)
+        assert positions[:, 0].tolist() == np.asarray(scene.z_m).tolist()
+    export_set(find_set(recipe.digest()), tmp_path / "text", form="text")
+    text = find_set(str(tmp_path / "text")).load("test")
+    assert np.abs(text.voltage - lines.voltage).max() < 1e-10
+    assert np.abs(text.pressure_pa - lines.pressure_pa).max() <= 5
+
+
+def test_windows_are_not_exported(tmp_path):
+    recipe = Recipe({"test": 1}, window=256)
+    load_split(recipe, "test")
+    with pytest.raises(DataError, match="windows of 256 samples; the published formats hold whole lines of 8446"):
+        export_set(find_set(recipe.digest()), tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_in_it_is_not_written_to(imported, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").write_text("")
+    with pytest.raises(DataError, match="is not empty"):
+        export_set(find_set("mine"), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_1024_text_lines_are_imported_in_20_seconds_of_one_core(tmp_path):
+    made = write_folder(tmp_path / "lines", range(1, 1025))
+    write_manifest(made / "manifest.json", manifest_by_number(made, {"train": (1, 1024)}))
+    start = time.process_time()
+    import_lines(made, made / "manifest.json", "many")
+    assert time.process_time() - start < 20
+    assert len(load_imported("many", "train").voltage) == 1024

@@ -1,0 +1,272 @@
+"""Line files of SRML-1D: text and MATLAB, read, refused and written."""
+
+import io
+
+import numpy as np
+import pytest
+import scipy.io
+
+from kernbench.errors import DataError
+from kernbench.ulm.scene import SAMPLES
+from kernbench.ulm.simulate import Scene, simulate_lines
+from kernbench.ulm.srml1d import RecordedLine, parse_line, read_line, write_line
+
+HEADER = [
+    '"Generated with a test"',
+    '"Number of bubbles:",3',
+    '"Acoustic pressure (kPa):",123.45',
+    '"Bubble count","Voltage (a.u)","Pressure field (Pa)"',
+]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Rows of a well-formed file: three bubbles."""
+    counts = np.zeros(SAMPLES, int)
+    counts[[400, 8000]] = 1, 2
+    voltage = 50 * np.sin(np.arange(SAMPLES) / 7)
+    field = 123469 - np.arange(SAMPLES)
+    return [f"{c},{v:.10f},{p:.0f}" for c, v, p in zip(counts, voltage, field, strict=True)]
+
+
+def content(rows, header=HEADER, end="\n"):
+    return ("\n".join([*header, *rows]) + end).encode()
+
+
+def recorded(rng, positions=None):
+    counts = np.zeros(SAMPLES, np.uint8)
+    counts[rng.integers(312, 8177, size=40)] += 1
+    field = (2e5 - np.arange(SAMPLES)).astype(np.float32)
+    voltage = (10 * rng.normal(size=SAMPLES)).astype(np.float32)
+    return RecordedLine(voltage, counts, field, 123450.0, positions)
+
+
+# text: reading
+
+
+def test_a_text_line_is_read_as_numpy_reads_it(reference):
+    path = reference / "RFDATA00001.txt"
+    line = read_line(path)
+    table = np.loadtxt(path, delimiter=",", skiprows=4)
+    assert (line.counts == table[:, 0]).all()
+    assert (line.voltage == table[:, 1].astype(np.float32)).all()
+    assert (line.field_pa == table[:, 2]).all()
+    assert line.bubbles == 10
+    assert line.pressure_pa == 224690.0
+    assert (line.counts.dtype, line.voltage.dtype) == (np.uint8, np.float32)
+
+
+def test_line_ends_of_windows_are_read(rows):
+    plain = parse_line(content(rows), "a.txt")
+    other = parse_line(content(rows).replace(b"\n", b"\r\n"), "a.txt")
+    assert (plain.voltage == other.voltage).all()
+
+
+def replaced(place, text):
+    return lambda rows: content([*rows[:place], text, *rows[place + 1 :]])
+
+
+MALFORMED = {
+    "empty": (lambda rows: b"", 1, "empty"),
+    "blank": (lambda rows: b"\n \n", 1, "empty"),
+    "header only": (lambda rows: content([]), 4, "cut"),
+    "half a header": (lambda rows: "\n".join(HEADER[:2]).encode(), 2, "header"),
+    "no source": (lambda rows: content(rows, ["text", *HEADER[1:]]), 1, "quoted"),
+    "no number of bubbles": (lambda rows: content(rows, [HEADER[0], '"Number of bubbles:",x', *HEADER[2:]]), 2, "'"),
+    "no pressure": (lambda rows: content(rows, [*HEADER[:2], '"Pressure:",1', HEADER[3]]), 3, "Acoustic pressure"),
+    "other columns": (lambda rows: content(rows, [*HEADER[:3], '"a","b"']), 4, "Bubble count"),
+    "headers missing": (lambda rows: content(rows, []), 1, "quoted"),
+    "cut between rows": (lambda rows: content(rows[:5000]), 5004, "expected 8450 complete lines, got 5004"),
+    "cut within a row": (lambda rows: content(rows)[:100_000], None, "is cut here"),
+    "cut within the last number": (lambda rows: content(rows, end=""), 8450, "is cut here"),
+    "too long": (lambda rows: content([*rows, rows[-1]]), 8451, "goes on"),
+    "text behind the end": (lambda rows: content(rows, end="\nx"), 8451, "goes on"),
+    "a word": (replaced(100, "0,abc,1"), 105, "'abc' is not a number"),
+    "an empty cell": (replaced(100, "0,,1"), 105, "'' is not a number"),
+    "a blank row": (replaced(0, ""), 5, "expected count,voltage,pressure, got ''"),
+    "two columns": (replaced(8445, "0,1.5"), 8450, "expected count,voltage,pressure"),
+    "four columns": (replaced(7, "0,1.5,3,4"), 12, "expected count,voltage,pressure"),
+    "NaN": (replaced(77, "0,NaN,1"), 82, "finite"),
+    "infinity": (replaced(77, "0,-inf,1"), 82, "finite"),
+    "beyond float32": (replaced(77, "0,1e60,1"), 82, "too large"),
+    "a comment": (replaced(3, "# 0,1,2"), 8, "not a number"),
+    "not text": (replaced(3, "0,\x00\x00,2"), 8, "not a number"),
+    "half a bubble": (replaced(9, "0.5,1,1"), 14, "bubble count"),
+    "a negative count": (replaced(9, "-1,1,1"), 14, "bubble count"),
+    "too many in a sample": (replaced(9, "256,1,1"), 14, "bubble count"),
+    "another number than the header's": (replaced(9, "1,1,1"), 2, "says 3 bubbles, column 1 adds up to 4"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_text_line_is_named_with_its_line_number(rows, name):
+    damage, number, said = MALFORMED[name]
+    damaged = damage(rows)
+    number = damaged.count(b"\n") + 1 if number is None else number
+    with pytest.raises(DataError) as refused:
+        parse_line(damaged, "RFDATA00007.txt")
+    assert str(refused.value).startswith(f"RFDATA00007.txt, line {number}: ")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"absent.txt cannot be read: No such file"):
+        read_line(tmp_path / "absent.txt")
+
+
+def test_another_suffix_is_refused():
+    with pytest.raises(DataError, match=r"a\.tx: expected a file \.txt or \.mat; did you mean '\.txt'"):
+        parse_line(b"", "a.tx")
+
+
+# text: writing
+
+
+def test_a_published_text_line_comes_back(reference, tmp_path):
+    source = reference / "RFDATA00001.txt"
+    line = read_line(source)
+    write_line(tmp_path / "a.txt", line, "writeResultsToTxt.m from RFDATA00001.mat")
+    ours, theirs = (path.read_text().split("\n") for path in (tmp_path / "a.txt", source))
+    assert ours[:4] == theirs[:4]
+    assert len(ours) == len(theirs)
+    for mine, published in zip(ours[4:-1], theirs[4:-1], strict=True):
+        (count, voltage, field), expected = mine.split(","), published.split(",")
+        assert (count, field) == (expected[0], expected[2])
+        assert np.float32(voltage) == np.float32(expected[1])
+    again = read_line(tmp_path / "a.txt")
+    assert again.voltage.tobytes() == line.voltage.tobytes()
+    write_line(tmp_path / "b.txt", again, "writeResultsToTxt.m from RFDATA00001.mat")
+    assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
+
+
+def test_voltages_lose_less_than_the_last_decimal(tmp_path):
+    line = recorded(np.random.default_rng(1))
+    write_line(tmp_path / "a.txt", line, "test")
+    again = read_line(tmp_path / "a.txt")
+    large = np.abs(line.voltage) > 1e-3
+    assert (again.voltage[large] == line.voltage[large]).all()
+    assert np.abs(again.voltage - line.voltage).max() <= 0.5e-10
+    assert (again.counts == line.counts).all()
+    assert again.pressure_pa == line.pressure_pa
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="cannot be written: No such file"):
+        write_line(tmp_path / "absent" / "a.txt", recorded(np.random.default_rng(0)), "test")
+
+
+# MATLAB
+
+
+@pytest.fixture(scope="module")
+def scene():
+    rng = np.random.default_rng(3)
+    return Scene(np.sort(rng.uniform(0.004, 0.096, 30)), rng.uniform(-0.014, 0.014, 30), np.full(30, 2.4e-6), 1.5e5)
+
+
+@pytest.fixture(scope="module")
+def simulated(scene):
+    return simulate_lines([scene])
+
+
+def published_mat(scene, lines, **changed):
+    """A result as the published simulator lays it out: structs by element and by bubble."""
+    bubble = np.zeros((1, len(scene.z_m)), dtype=[("z", "O"), ("x", "O"), ("R0", "O"), ("r0", "O")])
+    for index, (z, x, radius) in enumerate(zip(scene.z_m, scene.x_m, scene.radius_m, strict=True)):
+        bubble[0, index] = (z, x, radius, 1e-3)
+    structs = {
+        "RF": {"p": np.zeros((1, SAMPLES)), "fs": 62.5e6, "V": lines.voltage.double().numpy()},
+        "bubble": bubble,
+        "domain": {"depth": 0.1, "c": 1480.0, "x_el": 0.0},
+        "pulse": {"f": 1.7e6, "A": scene.pressure_pa, "fs": 250e6},
+        "pfield": {"PA": lines.pressure_field_pa.double().numpy()},
+        "liquid": {"ThermalModel": "Prosperetti"},
+    } | changed
+    out = io.BytesIO()
+    scipy.io.savemat(out, {name: value for name, value in structs.items() if value is not None}, do_compression=True)
+    return out.getvalue()
+
+
+def test_labels_are_rebuilt_from_the_positions(scene, simulated):
+    line = parse_line(published_mat(scene, simulated), "a.mat")
+    assert (line.counts == simulated.counts[0].numpy()).all()
+    assert (line.voltage == simulated.voltage[0].numpy()).all()
+    assert line.pressure_pa == 1.5e5
+    assert line.field_pa == pytest.approx(simulated.pressure_field_pa[0].numpy())
+    assert (line.positions[:, 0] == scene.z_m).all()
+    assert (line.positions[:, 1] == scene.x_m).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"RF": None}, "no RF.fs"),
+        ({"bubble": {"z": 0.05}}, "no bubble.x"),
+        ({"domain": {"c": 1500.0}}, "domain.c expected 1480, got 1500"),
+        ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 31.25e6}}, "RF.fs expected 6.25e"),
+        ({"RF": {"V": np.zeros((1, 100)), "fs": 62.5e6}}, "RF.V expected 8446 numbers, got 100"),
+        ({"RF": {"V": np.full((1, SAMPLES), np.nan), "fs": 62.5e6}}, "RF.V has NaN"),
+        ({"RF": {"V": "text", "fs": 62.5e6}}, "RF.V does not hold numbers"),
+        ({"bubble": {"z": np.nan, "x": 0.0}}, "bubble.z has NaN"),
+        ({"bubble": {"z": 0.2, "x": 0.0}}, "outside the line, at z = 0.2 m"),
+        ({"pulse": {"f": 1.7e6}}, "no pulse.A"),
+        ({"pfield": {"PA": np.zeros((1, 3))}}, "pfield.PA expected 8446"),
+        ({"RF": 5.0}, "no RF.fs"),
+    ],
+)
+def test_a_result_that_lacks_something_is_refused(scene, simulated, changed, said):
+    with pytest.raises(DataError) as refused:
+        parse_line(published_mat(scene, simulated, **changed), "RFDATA00003.mat")
+    assert str(refused.value).startswith("RFDATA00003.mat: ")
+    assert said in str(refused.value)
+
+
+def test_several_elements_are_refused(scene, simulated):
+    elements = np.zeros((1, 96), dtype=[("V", "O"), ("fs", "O")])
+    for element in range(96):
+        elements[0, element] = (np.zeros((1, SAMPLES)), 62.5e6)
+    with pytest.raises(DataError, match="in 96 elements; only lines of one element"):
+        parse_line(published_mat(scene, simulated, RF=elements), "a.mat")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000])
+def test_a_cut_result_is_refused(scene, simulated, keep):
+    with pytest.raises(DataError, match=r"^a\.mat"):
+        parse_line(published_mat(scene, simulated)[:keep], "a.mat")
+
+
+def test_matlab_files_of_version_7_3_are_refused_with_advice():
+    head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n".ljust(512, b"\0")
+    with pytest.raises(DataError, match=r"a\.mat: MATLAB v7\.3 files are not read; save it with -v7"):
+        parse_line(head, "a.mat")
+
+
+def test_a_result_with_positions_comes_back(scene, simulated, tmp_path):
+    line = parse_line(published_mat(scene, simulated), "a.mat")
+    write_line(tmp_path / "b.mat", line, "test")
+    again = read_line(tmp_path / "b.mat")
+    assert again.positions.tobytes() == line.positions.tobytes()
+    assert again.voltage.tobytes() == line.voltage.tobytes()
+    assert (again.counts == line.counts).all()
+    assert again.pressure_pa == line.pressure_pa
+    structs = scipy.io.loadmat(tmp_path / "b.mat")
+    assert structs["bubble"].shape == (1, 30)
+    assert structs["RF"]["V"][0, 0].shape == (1, SAMPLES)
+
+
+def test_labels_come_back_where_positions_are_not_known(tmp_path):
+    line = recorded(np.random.default_rng(2))
+    write_line(tmp_path / "a.mat", line, "test")
+    again = read_line(tmp_path / "a.mat")
+    assert (again.counts == line.counts).all()
+    assert (again.positions[:, 1] == 0).all()
+    assert np.isnan(again.positions[:, 2]).all()
+
+
+def test_a_line_without_bubbles_comes_back(tmp_path):
+    line = RecordedLine(np.zeros(SAMPLES, np.float32), np.zeros(SAMPLES, np.uint8), None, 1e5)
+    write_line(tmp_path / "a.mat", line, "test")
+    again = read_line(tmp_path / "a.mat")
+    assert again.bubbles == 0
+    assert again.field_pa is None
