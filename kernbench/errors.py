@@ -1,8 +1,13 @@
 """Errors that a user can act on: one line each, printed by the command line without a traceback, exit code 2."""
 
 import difflib
+import sys
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+PLUGIN_FILE_MODULE = "kernbench_file_"  # modules of plugin files that the user typed
 
 
 class KernbenchError(Exception):
@@ -66,6 +71,20 @@ def close_match(name: str, candidates: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Type and first line of an exception's message."""
+    """Type and first line of an exception's message, and the line of the user's plugin file that raised it."""
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    place = _place_in_plugin_file(error)
+    return f"{said} ({place})" if place and place not in said else said
+
+
+def first_line_of(text: str | None) -> str:
+    """First line of a docstring, empty without one."""
+    return (text or "").strip().partition("\n")[0]
+
+
+def _place_in_plugin_file(error: BaseException) -> str:
+    """`my_kernel.py:12`, the deepest line in a plugin file named on the command line; empty if there is none."""
+    files = {getattr(m, "__file__", None) for name, m in sys.modules.items() if name.startswith(PLUGIN_FILE_MODULE)}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files - {None}]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

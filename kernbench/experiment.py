@@ -188,8 +188,13 @@ def run_cell(context: CellContext) -> Outcome:
         outcome = dataclasses.replace(outcome, artifacts=files)
     costs = _costs(context, network, bench)
     measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance} | costs
-    attributes = dict(outcome.attributes) | _dashboard_scalars(context.params, measures)
-    return dataclasses.replace(outcome, seeds=seeds | {"data": recipe.seed}, measures=measures, attributes=attributes)
+    return dataclasses.replace(
+        outcome,
+        seeds=seeds | {"data": recipe.seed},
+        measures=measures,
+        attributes=dict(outcome.attributes) | _dashboard_scalars(context.params, measures),
+        details=dict(outcome.details) | {"earlier_seconds": curve[resumed_from - 1].seconds if resumed_from else 0.0},
+    )
 
 
 def _train(context: CellContext, network: Network, bench: Workbench, order_seed: int) -> tuple[list[Epoch], int | None]:
@@ -207,10 +212,15 @@ def _train(context: CellContext, network: Network, bench: Workbench, order_seed:
         checkpoint.save(path, content | {"digest": digest})
         context.saved(content["epoch"])
 
+    first = 0 if state is None else int(state["epoch"])
+    if state is not None:
+        context.observer.note(f"goes on from epoch {first} of {settings.epochs}, where its checkpoint is")
+
     def on_epoch(row: Epoch) -> None:
         if row.val_f1 is not None:
             context.report(row.epoch, row.val_f1)
-        context.observer.epoch(row.epoch + 1, settings.epochs, row.train_loss, row.val_f1, row.seconds)
+        if row.epoch >= first:  # restored epochs belong to the curve, they are no news
+            context.observer.epoch(row.epoch + 1, settings.epochs, row.train_loss, row.val_f1, row.seconds)
 
     hooks = Hooks(
         validate=lambda net: bench.look(net, settings, context.tolerance),

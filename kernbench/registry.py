@@ -5,15 +5,16 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from kernbench import hookspecs
-from kernbench.errors import PluginError, close_match, first_line
+from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
@@ -183,10 +184,18 @@ def _find_in_file(name: str) -> Found:
     return Found(offered[wanted], str(path), "file", _file_digest(path))
 
 
+class _LeavesNothing(SourceFileLoader):
+    """Imports a user's file without a __pycache__ beside it."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:  # Any: whatever holds bytes
+        """Keep nothing."""
+
+
 def _import_file(path: Path) -> ModuleType:
     resolved = path.resolve()
-    module_name = f"kernbench_file_{_file_digest(path)}"
-    spec = importlib.util.spec_from_file_location(module_name, resolved)
+    module_name = f"{PLUGIN_FILE_MODULE}{_file_digest(path)}"
+    loader = _LeavesNothing(module_name, str(resolved))
+    spec = importlib.util.spec_from_file_location(module_name, resolved, loader=loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -58,6 +58,7 @@ class Bench:
         self.database = folder / "kernbench.db"
         self.url = f"sqlite:///{self.database}"
         self._capsys, self._monkeypatch = capsys, monkeypatch
+        self._spawned = []
 
     def run(self, *words):
         """Run a command in this process; fast, and warnings are errors."""
@@ -73,7 +74,7 @@ class Bench:
 
     def spawn(self, *words, **environment):
         """Start a command as a process of its own, to be signalled or killed."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "kernbench", *words],
             cwd=self.folder,
             env={**os.environ, **environment},
@@ -81,6 +82,15 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._spawned.append(process)
+        return process
+
+    def close(self):
+        """End what a failed test has left running."""
+        for process in self._spawned:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def ended(self, process, timeout=300):
         """Wait for a spawned process."""
@@ -98,7 +108,9 @@ def bench(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    return Bench(folder, capsys, monkeypatch)
+    bench = Bench(folder, capsys, monkeypatch)
+    yield bench
+    bench.close()
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,7 @@ class World:
         self.found = find("discrete")
         self.observer = Notes()
         self.executed = []
+        self._opened = []
 
     def study(self, sizes=(9, 33), seeds=1, more="", profile="quick"):
         """A study with these kernel sizes."""
@@ -114,7 +115,14 @@ class World:
 
     def storage(self, **timing):
         """The open storage."""
-        return open_storage(self.url, **timing)
+        self._opened.append(open_storage(self.url, **timing))
+        return self._opened[-1]
+
+    def close(self):
+        """Close what was opened to look at."""
+        for opened in self._opened:
+            opened.remove_session()
+            opened.engine.dispose()
 
     def optuna_study(self, study=None, storage=None):
         """The Optuna study, to look at or to meddle with."""

@@ -9,9 +9,13 @@ import time
 import numpy as np
 import pytest
 
+from kernbench import experiment
+from kernbench.device import choose_device
+from kernbench.engine import runner
+from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
 from kernbench.engine.states import this_worker
-from kernbench.registry import installed
+from kernbench.registry import find, installed
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +67,20 @@ def long(smoke_bench):
     return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick")
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, smoke_lines):
+    """Results of the long study, run in one piece and without the command line."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "long.toml").write_text(LONG)
+    found = find("discrete")
+    study = experiment.load(str(folder / "long.toml"), found.family, "quick")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
+        options = runner.Options(f"sqlite:///{folder}/kernbench.db", choose_device("cpu"))
+        runner.run(study, found, options, experiment.run_cell, lambda: None, Silent())
+    return results(folder / "kernbench.db")
+
+
 def trials(bench):
     """(state, cell, other user attributes) of every trial, read beside the writer."""
     if not bench.database.exists():
@@ -89,12 +107,12 @@ def wait_for(condition, process, timeout=120):
         time.sleep(0.02)
 
 
-def in_training(bench, process, cells=1):
+def in_training(process, cell=1):
     """Wait until epochs of the n-th cell are being trained."""
-    seen = 0
+    here = False
     for line in process.stdout:
-        seen += line.startswith("  epoch ") and "epoch 50/" in line
-        if seen == cells:
+        here = here or line.startswith(f"[{cell}/")
+        if here and line.startswith("  epoch "):
             return
     pytest.fail(f"ended before its training was seen: {process.stderr.read()}")
 
@@ -197,9 +215,9 @@ def test_a_plugin_of_ten_lines_in_a_file_runs(smoke_bench):
 def test_an_edited_plugin_file_is_told(smoke_bench):
     bench = smoke_bench
     (bench.folder / "my_kernel.py").write_text(PLUGIN)
-    assert bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential")).code == 0
+    assert bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential").code == 0
     (bench.folder / "my_kernel.py").write_text(PLUGIN + "# edited\n")
-    again = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    again = bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential")
     assert "2 stored cells" in again.out, again
     assert "now it is file" in again.out, again
 
@@ -212,10 +230,10 @@ def test_every_bundled_family_runs_the_smoke_study(smoke_bench, family):
     assert {run.status for run in load_runs(smoke_bench.url)} == {"ok"}
 
 
-def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench):
+def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench, uninterrupted):
     bench = smoke_bench
     process = bench.spawn(*long)
-    in_training(bench, process, cells=2)  # the first cell is done, the second under way
+    in_training(process, cell=2)  # the first cell is done, the second under way
     process.kill()
     bench.ended(process)
     assert finished(bench) == {"kernel_size=9,seed=0": 1, "kernel_size=33,seed=0": 0}
@@ -230,9 +248,7 @@ def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench)
     assert "[1/1]" in again.out, again
     assert finished(bench) == {"kernel_size=9,seed=0": 1, "kernel_size=33,seed=0": 1}
     assert [state for state, _, _ in trials(bench)].count("FAIL") == 1
-    whole = bench.ended(bench.spawn(*long, "--storage", "sqlite:///whole.db", "--out", "whole"))
-    assert whole.code == 0, whole
-    assert_equal(results(bench.database), results(bench.folder / "whole.db"))
+    assert_equal(results(bench.database), uninterrupted)
 
 
 def test_kill_9_while_data_are_simulated_is_no_harm(bench):
@@ -247,10 +263,12 @@ def test_kill_9_while_data_are_simulated_is_no_harm(bench):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(long, smoke_bench, number, code):
+def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(
+    long, smoke_bench, uninterrupted, number, code
+):
     bench = smoke_bench
     process = bench.spawn(*long)
-    in_training(bench, process)
+    in_training(process)
     process.send_signal(number)
     ended = bench.ended(process)
     assert ended.code == code, ended
@@ -271,9 +289,7 @@ def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(
     resumed = {cell: attributes.get("resumed") for state, cell, attributes in trials(bench) if state == "COMPLETE"}
     assert resumed["kernel_size=9,seed=0"] >= 50
     assert resumed["kernel_size=33,seed=0"] is None
-    whole = bench.ended(bench.spawn(*long, "--storage", "sqlite:///whole.db", "--out", "whole"))
-    assert whole.code == 0, whole
-    assert_equal(results(bench.database), results(bench.folder / "whole.db"))
+    assert_equal(results(bench.database), uninterrupted)
 
 
 def test_two_runs_at_once_share_the_cells(smoke_bench):
@@ -294,17 +310,17 @@ def test_one_broken_cell_does_not_stop_the_others_and_is_shown(smoke_bench):
         "        return self.weight",
     )
     (bench.folder / "my_kernel.py").write_text(sick)
-    ended = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    ended = bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential")
     assert "ValueError: sick at 9" in ended.out, ended
     assert "1 failed, 1 done" in ended.out, ended
     assert "--retry-failed" in ended.out, ended
     status = bench.run("status")
     assert "sick at 9" in status.out, status
     assert "sick at 9" in (bench.folder / "kernbench-report" / "report.html").read_text()
-    again = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    again = bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential")
     assert "[1/" not in again.out, again
     (bench.folder / "my_kernel.py").write_text(PLUGIN)
-    cured = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential", "--retry-failed"))
+    cured = bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential", "--retry-failed")
     assert "all complete (2 done)" in cured.out, cured
     assert set(finished(bench).values()) == {1}
 
@@ -322,27 +338,29 @@ def test_a_diverging_cell_is_a_result_with_its_curve(smoke_bench):
     )
     (bench.folder / "my_kernel.py").write_text(diverging)
     words = ("run", "--plugin", "./my_kernel.py:exponential", "--study", "hot.toml", "--profile", "quick")
-    ended = bench.ended(bench.spawn(*words))
+    ended = bench.run(*words)
     assert ended.code == 0, ended
     assert "diverged" in ended.out, ended
     (run,) = load_runs(bench.url)
     assert (run.status, run.scores) == ("diverged", {})
     assert len(run.artifacts["curve.csv"].read_text().splitlines()) > 1
-    again = bench.ended(bench.spawn(*words, "--retry-failed"))
+    again = bench.run(*words, "--retry-failed")
     assert "complete already (1 diverged)" in again.out, again
 
 
 def test_a_worker_that_lives_is_not_robbed(long, smoke_bench):
     bench = smoke_bench
+    endless = LONG.replace("epochs = 300", "epochs = 100000")
+    (bench.folder / "long.toml").write_text(endless)
     process = bench.spawn(*long)
-    in_training(bench, process)
+    wait_for(lambda: any(state == "RUNNING" and "worker" in about for state, _, about in trials(bench)), process)
     status = bench.run("status")
     assert "running" in status.out, status
     assert this_worker().partition(":")[0] in status.out, status
     planned = bench.run(*long, "--dry-run")
     assert "1 running" in planned.out, planned
-    (bench.folder / "long.toml").write_text(LONG.replace("[9, 33]", "[9]"))
-    beside = bench.ended(bench.spawn(*long))  # nothing for it to do, and nothing to report yet
+    (bench.folder / "long.toml").write_text(endless.replace("[9, 33]", "[9]"))
+    beside = bench.run(*long)  # nothing for it to do, and nothing to report yet
     assert beside.code == 0, beside
     assert "1 running" in beside.out, beside
     process.send_signal(signal.SIGTERM)

@@ -1,4 +1,6 @@
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -53,3 +55,9 @@ def test_axis_numbers_have_finite_ranges():
     for table in ("network", "training"):
         for setting in SETTINGS[table].values():
             assert setting.kind is str or math.isfinite(setting.high)
+
+
+def test_the_studies_page_lists_every_setting():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "studies.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \|", page, flags=re.MULTILINE))
+    assert rows == {f"{t}.{n}": s.doc for t, settings in SETTINGS.items() for n, s in settings.items()}

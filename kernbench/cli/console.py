@@ -1,5 +1,6 @@
 """What the command line prints: plans, states, results; live on a terminal, plain lines in a log."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def print_plan(study: "Study", plan: "Plan") -> None:
         would = state.cell in plan.queue or state.state == "waiting"
         click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")
     _more(len(plan.states))
-    _print_differences(plan)
+    _print_differences(plan, dry=True)
 
 
 def print_outcome(study: "Study", result: "Result", url: str) -> None:
@@ -58,7 +59,10 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
             click.echo(f"  {state.cell}: {state.detail}")
     held = [state for state in result.states if state.state == "failed" and not state.retry]
     if held:
-        click.echo(f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does")
+        click.echo(
+            f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does; "
+            "their tracebacks are attached to the trials (kernbench dashboard)"
+        )
     if result.stopped:
         from kernbench.engine.storage import shown
 
@@ -92,7 +96,7 @@ def print_results(study: "Study", url: str) -> None:
         table.add_column(name, justify="right")
     for name in ("parameters", "time"):
         table.add_column(name, justify="right")
-    for point, cells in _by_point(runs, axes).items():
+    for point, cells in sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0])):
         table.add_row(*map(str, point), *_row(cells))
     stdout().print(table)
 
@@ -149,6 +153,11 @@ def _row(cells: Sequence["Run"]) -> list[str]:
     ]
 
 
+def _in_order(point: tuple[object, ...]) -> tuple[tuple[float, str], ...]:
+    """Numbers by size, then texts."""
+    return tuple((float(v), "") if isinstance(v, int | float) else (math.inf, str(v)) for v in point)
+
+
 def _by_point(runs: Sequence["Run"], axes: Sequence[str]) -> dict[tuple[object, ...], list["Run"]]:
     points: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
@@ -178,8 +187,8 @@ def _more(count: int) -> None:
         click.echo(f"  ... and {count - SHOWN_CELLS} more")
 
 
-def _print_differences(plan: "Plan") -> None:
+def _print_differences(plan: "Plan", dry: bool = False) -> None:
     if plan.added:
-        click.echo(f"  {len(plan.added)} new cells were added to the stored study")
+        click.echo(f"  {len(plan.added)} new cells {'would be' if dry else 'were'} added to the stored study")
     if plan.left_out:
         click.echo(f"  {len(plan.left_out)} stored cells are not asked for any more; they are kept")

@@ -27,6 +27,7 @@ def describe_command(
     from kernbench import measure
     from kernbench.architecture import architecture, check_kernel_size
     from kernbench.cli import console
+    from kernbench.errors import first_line_of
     from kernbench.networks import build
     from kernbench.registry import find
 
@@ -36,7 +37,7 @@ def describe_command(
     check_kernel_size(network, size, depth, length, f"family {family.name}")
     torch.manual_seed(0)
     net = build(network, family, size, channels, _hyper(settings), depth)
-    click.echo(f"{family.name}: {family.description}")
+    click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     click.echo(f"from {found.distribution} {found.version}" + (f"; {family.citation}" if family.citation else ""))
     field = net.receptive_field
     click.echo(f"network {network}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
@@ -46,7 +47,7 @@ def describe_command(
     for cost in measure.layer_costs(net, length):
         flops = cost.direct_flops if cost.backend == "direct" else cost.fft_flops
         table.add_row(
-            str(cost.layer),
+            str(cost.layer + 1),  # counted from 1, as in the report
             f"{cost.in_channels} -> {cost.out_channels}",
             str(cost.dilation),
             f"{cost.kernel:,}",

@@ -9,7 +9,13 @@ import click
 @click.option("--plugin", required=True, help="Kernel family: an installed name or ./file.py:name.")
 @click.option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
 @click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
-@click.option("--workers", type=click.IntRange(0, 1), default=1, help="0 only fills the queue.", show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1),
+    default=1,
+    help="1 runs the cells here, 0 only fills the queue.",
+    show_default=True,
+)
 @click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
 @click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 @click.option("--dry-run", is_flag=True, help="Say what would run; write nothing.")

@@ -62,6 +62,8 @@ def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:
     for study in stored_studies(url, names):
         engine = study._storage._backend.engine  # type: ignore[attr-defined]  # the cached storage's database
         runs += _study_runs(study, engine, side_folder(url, "artifacts"))
+        study._storage.remove_session()
+        engine.dispose()
     return runs
 
 

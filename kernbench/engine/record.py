@@ -79,7 +79,8 @@ def store(
     for split, facts in outcome.facts.items():
         results.write_split(engine, outcome.data_digest, split, facts)
     run = _run_row(job, trial, context, outcome, environment.digest(machine))
-    run.started, run.seconds = started.isoformat(timespec="seconds"), seconds
+    run.started = started.isoformat(timespec="seconds")
+    run.seconds = seconds + float(outcome.details.get("earlier_seconds", 0))  # training before an interruption counts
     if not results.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
     # ours last: an axis named "status" must not pass for the cell's status

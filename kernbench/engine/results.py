@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from kernbench.engine.storage import making_tables
 from kernbench.errors import StorageError
 
 SCHEMA_VERSION = 1
@@ -128,9 +129,13 @@ def create_tables(engine: Engine) -> None:
         StorageError: the database was made by another version of kernbench's tables.
     """
     if not has_tables(engine):
-        Base.metadata.create_all(engine)
-        with Session(engine) as session, session.begin():
-            session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
+        making_tables(lambda: _create_tables(engine))
+
+
+def _create_tables(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
 
 
 def has_tables(engine: Engine) -> bool:

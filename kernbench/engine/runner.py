@@ -81,7 +81,7 @@ class Result:
     """How a run ended.
 
     Attributes:
-        exit_code: 0, or 130 after SIGINT.
+        exit_code: 0, 1 with failed cells, 130 after SIGINT.
         plan: what there was to do.
         states: the last state of every cell.
         stopped: SIGINT or SIGTERM ended it.
@@ -173,6 +173,8 @@ def run(
                     code = _work(optuna_study, study, job, prepare)
                     stopped = stop()
             states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
+            if not stopped and any(state.state == "failed" for state in states):
+                code = 1
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -184,7 +186,7 @@ def _note_other_plugins(storage: SteadyStorage, study: Study, found: Found, obse
     others.pop(found.label, None)
     for plugin, count in others.items():
         observer.note(
-            f"{count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
+            f"warning: {count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
             "they are kept: rename the family or use another --storage to run them anew"
         )
 

@@ -93,7 +93,8 @@ def _state(cell: str, attempts: Sequence[FrozenTrial]) -> CellState:
         live = next(trial for trial in running if not worker_is_gone(trial))
         return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}")
     if by_state[TrialState.WAITING]:
-        return CellState(cell, "waiting")
+        reached = max(map(_checkpoint_epoch, attempts))
+        return CellState(cell, "waiting", f"goes on from epoch {reached}" if reached > 0 else "")
     if running:
         worker = running[0].user_attrs.get("worker")
         return CellState(cell, "lost", f"worker {worker} is gone; the next run takes the cell up", retry=True)

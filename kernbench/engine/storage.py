@@ -4,10 +4,10 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import TrialState
@@ -38,6 +38,9 @@ _NETWORK_FILE_SYSTEMS = {
     "9p",
     "fuse.sshfs",
 }
+
+
+Made = TypeVar("Made")
 
 
 class SteadyStorage(optuna.storages.RDBStorage):
@@ -142,7 +145,9 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     path = sqlite_path(url)
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {"pool_pre_ping": True}
     try:
-        storage = _with_schema(url, options, interval, grace)
+        storage = making_tables(
+            lambda: SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+        )
         event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
         if path:
             # SQLite ignores FOR UPDATE: without this two workers claim the same cell
@@ -153,15 +158,19 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     return storage
 
 
-def _with_schema(url: str, options: dict[str, Any], interval: int, grace: int) -> SteadyStorage:
-    """The storage with Optuna's tables, though another process may be making them at this moment."""
+def making_tables(make: Callable[[], Made]) -> Made:
+    """What `make` returns, tried again while other processes make the same tables at this moment.
+
+    Raises:
+        SQLAlchemyError: another error, or no end after `SCHEMA_TRIES`.
+    """
     for _ in range(SCHEMA_TRIES - 1):
         try:
-            return SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
-        except SQLAlchemyError as error:
+            return make()
+        except SQLAlchemyError as error:  # table creation is not protected, on no database
             if not isinstance(error, IntegrityError) and "already exists" not in str(error):
                 raise
-    return SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+    return make()
 
 
 def read_storage(url: str) -> optuna.storages.RDBStorage | None:

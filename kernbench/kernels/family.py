@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kernbench.errors import KernbenchError, PluginError, close_match, first_line
+from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
 from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class KernelFamily:
 def origin(kernel_class: type) -> str:
     """Where a class comes from, for messages: "plugin kernbench_siren 0.1.0" or "file my_kernel.py"."""
     package = kernel_class.__module__.partition(".")[0]
-    if package.startswith("kernbench_file_"):
+    if package.startswith(PLUGIN_FILE_MODULE):
         return f"file {Path(getattr(sys.modules.get(package), '__file__', None) or package).name}"
     distributions = packages_distributions().get(package, [package])
     try:

@@ -49,15 +49,16 @@ def value_looks(comparison: Comparison) -> dict[str, tuple[Colour, str]]:
     return dict(zip(names, zip(shades(len(names)), markers, strict=True), strict=True))
 
 
-def legend_columns(names: Collection[object]) -> int:
-    """Columns of a legend below a figure: few where names are long."""
+def legend_columns(names: Collection[object], panels: int = COLUMNS) -> int:
+    """Columns of a legend below a figure: few where names are long or the figure is narrow."""
     longest = max((len(str(name)) for name in names), default=1)
-    return max(1, min(6, 90 // (longest + 8)))
+    letters = 90 * figure_width(panels) / FULL_WIDTH
+    return max(1, min(6, int(letters / (longest + 8))))
 
 
 def figure_width(count: int) -> float:
     """Width [inches] of a figure with that many panels."""
-    return FULL_WIDTH if count > 1 else 0.55 * FULL_WIDTH
+    return FULL_WIDTH if count > 1 else 0.8 * FULL_WIDTH
 
 
 def panel_grid(count: int, height: float) -> tuple[Figure, list[Axes]]:

@@ -79,8 +79,10 @@ def _winner(comparison: Comparison, series: Series) -> str:
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
+    best = "does best" if point.skill >= 0 else "is the least bad, and below the blind floor:"
+    verb = f"{best} on the {split} lines" if point.skill >= 0 else f"{best} chosen on the {split} lines"
     return (
-        f"{point.name} does best on the {split} lines; its mean F1 on {point.interval.lines} test lines{seeds} is "
+        f"{point.name} {verb}; its mean F1 on {point.interval.lines} test lines{seeds} is "
         f"{interval_text(point.interval)} at a tolerance of {t} samples "
         f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth), {_against_floor(point)}."
     )
@@ -133,6 +135,8 @@ def _below_floor(comparison: Comparison) -> list[str]:
         return []
     more = f" and {len(named) - MOST_LISTED} more" if len(named) > MOST_LISTED else ""
     count, total = sum(map(len, below)), len(comparison.scored)
+    if count == total:
+        return ["No point beats a blind guess: perhaps too few epochs or lines; nothing here compares kernels yet."]
     listed = ", ".join(named[:MOST_LISTED]) + more
     return [f"{count} of {total} points lie below the blind floor, worse than not looking at the signal: {listed}."]
 

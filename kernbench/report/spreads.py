@@ -121,7 +121,7 @@ def learning_figure(comparison: Comparison, curves: Mapping[str, Mapping[str, Ar
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=legend_columns([setting_text(comparison.axis, name) for name in looks]),
+        ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
     )
     return figure
 

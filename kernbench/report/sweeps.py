@@ -91,7 +91,7 @@ def tolerance_figure(comparison: Comparison) -> Figure:
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=legend_columns([setting_text(comparison.axis, name) for name in looks]),
+        ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
     )
     return figure
 

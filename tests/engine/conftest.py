@@ -20,4 +20,6 @@ def empty_database(tmp_path_factory):
 @pytest.fixture
 def world(tmp_path, empty_database):
     """A database in a folder of its own, and cells without training."""
-    return World(tmp_path, empty_database)
+    world = World(tmp_path, empty_database)
+    yield world
+    world.close()

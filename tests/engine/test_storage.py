@@ -290,12 +290,14 @@ def test_with_optunas_own_storage_the_same_work_goes_wrong(tmp_path):
 def test_coordinators_that_start_at_once_on_no_database_share_the_work(tmp_path):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import fakes, time\n"
-        "world = fakes.World(Path(sys.argv[2])); study = world.study([3, 5, 7, 9, 11, 13])\n"
+        "world = fakes.World(Path(sys.argv[2]))\n"
+        "study = fakes.load_study(str(world.folder / 'mine.toml'), world.found.family, 'quick')\n"
         "while not (world.folder / 'go').exists(): time.sleep(0.01)\n"
         "def compute(context):\n"
         "    fakes._log(world.folder / 'executed', context.cell); time.sleep(0.05); return fakes.outcome()\n"
         "world.run(study, compute)\n"
     )
+    fakes.World(tmp_path).study([3, 5, 7, 9, 11, 13])
     command = [sys.executable, "-c", program, str(Path(fakes.__file__).parent), str(tmp_path)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     (tmp_path / "go").touch()
