@@ -13,18 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import DataError, close_match, first_line
-from kernbench.scorecard import (
-    BINNED_TOLERANCES,
-    BUBBLE_EDGES,
-    PRESSURE_EDGES_KPA,
-    Bin,
-    Progress,
-    binned,
-    choose,
-    evaluate_network,
-)
+from kernbench.scorecard import BINNED_TOLERANCES, Progress, choose, evaluate_network
+from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
 from kernbench.ulm.dataset import Split
-from kernbench.ulm.matched import FIELD_OVER_AMPLITUDE, Pairs
+from kernbench.ulm.matched import FIELD_OVER_AMPLITUDE, PublishedPairs
 from kernbench.ulm.protocol import Evaluation
 from kernbench.ulm.srml1d import THRESHOLDS_NAME, WEIGHTS_NAME, load_network, load_thresholds
 
@@ -165,25 +157,25 @@ def compare(
     return Comparison(network, evaluation)
 
 
-def figure_bins(comparison: Comparison, pairs: Pairs) -> dict[str, list[tuple[Bin, Bin]]]:
-    """Published and measured F1 of HS_001 by bubble number and by pressure, bin by bin (Figure 8).
+def figure_bins(comparison: Comparison, pairs: PublishedPairs) -> dict[str, list[tuple[Binned, Binned]]]:
+    """Published and measured F1 of HS_001 in bins of bubble number and of pressure (Figure 8).
 
     Args:
         comparison: of HS_001, on lines matched to the pairs.
         pairs: with the published per-line F1.
 
     Returns:
-        "bubbles", "pressure_kpa" -> (published, measured) of each bin, at tolerances 0 and 4.
+        "bubbles", "pressure_kpa" -> (published, measured) at each of `BINNED_TOLERANCES`.
     """
-    shown = list(BINNED_TOLERANCES)
     values = {
         "bubbles": (pairs.bubbles.astype(float), BUBBLE_EDGES),
         "pressure_kpa": (pairs.pressure_pa * (FIELD_OVER_AMPLITUDE / 1e3), PRESSURE_EDGES_KPA),
     }
     return {
-        by: list(
-            zip(binned(pairs.f1[shown], each, edges), binned(comparison.evaluation.f1[shown], each, edges), strict=True)
-        )
+        by: [
+            (binned(pairs.f1[tolerance], each, edges), binned(comparison.evaluation.f1[tolerance], each, edges))
+            for tolerance in BINNED_TOLERANCES
+        ]
         for by, (each, edges) in values.items()
     }
 

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import importlib.metadata
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import nn
 
 from kernbench.errors import DataError
+from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.cache import sha256_of
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.floors import comb_f1, random_f1
@@ -34,8 +33,6 @@ from kernbench.ulm.protocol import (
 )
 from kernbench.ulm.scores import TOLERANCES, skill, tolerance_ns, tolerance_um
 
-BUBBLE_EDGES = tuple(range(0, 1001, 100))  # bins of the published figure; the last one is closed
-PRESSURE_EDGES_KPA = (5, *range(25, 251, 25))
 BINNED_TOLERANCES = (0, 4)
 SCORED_TOGETHER = 64  # lines; memory, not a result, depends on it
 
@@ -72,23 +69,6 @@ class Row:
     oracle_gap: float
 
 
-@dataclass(frozen=True)
-class Bin:
-    """Lines of one range of density or pressure.
-
-    Attributes:
-        low: smallest value, included.
-        high: largest value, excluded except in the last bin.
-        lines: how many.
-        f1: mean F1 by tolerance, in the order of `BINNED_TOLERANCES`; NaN without lines.
-    """
-
-    low: float
-    high: float
-    lines: int
-    f1: tuple[float, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Scorecard:
     """Scores of one network on one split.
@@ -96,8 +76,8 @@ class Scorecard:
     Attributes:
         evaluation: counts per line and tolerance at the frozen thresholds.
         rows: the table.
-        by_bubbles: bins of the number of bubbles.
-        by_pressure: bins of the pressure [kPa].
+        by_bubbles: F1 in bins of the number of bubbles, at each of `BINNED_TOLERANCES`.
+        by_pressure: the same in bins of the pressure [kPa].
         spearman: "bubbles", "pressure" -> rank correlation with F1 at each of `BINNED_TOLERANCES`.
         bubbles: of each line.
         pressure_pa: of each line.
@@ -105,8 +85,8 @@ class Scorecard:
 
     evaluation: Evaluation
     rows: list[Row]
-    by_bubbles: list[Bin]
-    by_pressure: list[Bin]
+    by_bubbles: list[Binned]
+    by_pressure: list[Binned]
     spearman: Mapping[str, tuple[float, ...]]
     bubbles: NDArray[np.int64]
     pressure_pa: Floats
@@ -135,43 +115,51 @@ def noisy(split: Split, percent: float, seed: int) -> NDArray[np.float32]:
     return add_noise(split.voltage, percent, number)
 
 
-def score_lines(
-    network: nn.Module,
-    voltage: NDArray[np.float32],
-    counts: NDArray[np.uint8],
-    tolerances: Sequence[int] = TOLERANCES,
-    thresholds: Sequence[float] = THRESHOLDS,
-    *,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> ScoreTable:
-    """Counts of a network on lines at every tolerance and threshold, one forward pass.
+def predict(
+    network: nn.Module, voltage: NDArray[np.float32], *, device: str = "cpu", progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Output of a network on lines, (N, L).
 
     Args:
         network: (B, 1, L) -> (B, 1, L); moved to the device, put into evaluation mode.
         voltage: (N, L).
-        counts: (N, L).
-        tolerances: samples.
-        thresholds: on the output.
         device: where to run.
         progress: called as progress(lines done, lines in all).
-
-    Raises:
-        DataError: the output holds NaN.
     """
     network.to(device).eval()
     # On a CPU larger batches leave the cache: 32 lines at once take four times as long per line as two.
     together = 2 if device == "cpu" else SCORED_TOGETHER
-    tables = []
+    output = np.empty(voltage.shape, np.float32)
     for start in range(0, len(voltage), SCORED_TOGETHER):
         rows = slice(start, start + SCORED_TOGETHER)
         lines = torch.from_numpy(np.array(voltage[rows], np.float32))
         with torch.no_grad():
             parts = [network(part.unsqueeze(1).to(device)).squeeze(1).cpu() for part in lines.split(together)]
-        tables.append(score(torch.cat(parts).numpy(), np.asarray(counts[rows]), tolerances, thresholds))
+        output[rows] = torch.cat(parts).numpy()
         if progress is not None:
             progress(min(start + SCORED_TOGETHER, len(voltage)), len(voltage))
-    return join(tables)
+    return output
+
+
+def score_output(
+    output: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+    tolerances: Sequence[int] = TOLERANCES,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> ScoreTable:
+    """Counts of an output, as `kernbench.ulm.protocol.score`, but few lines at a time.
+
+    Args:
+        output: (N, L).
+        counts: (N, L).
+        tolerances: samples.
+        thresholds: on the output.
+
+    Raises:
+        DataError: the output holds NaN.
+    """
+    parts = [slice(start, start + SCORED_TOGETHER) for start in range(0, len(output), SCORED_TOGETHER)]
+    return join([score(output[rows], np.asarray(counts[rows]), tolerances, thresholds) for rows in parts])
 
 
 def choose(
@@ -185,7 +173,8 @@ def choose(
 ) -> Choice:
     """Thresholds of a network, chosen on a split as published: 25 candidates, the largest mean F1 per tolerance."""
     voltage = noisy(split, noise_percent, seed)
-    return choose_thresholds(score_lines(network, voltage, split.counts, device=device, progress=progress), split.name)
+    output = predict(network, voltage, device=device, progress=progress)
+    return choose_thresholds(score_output(output, split.counts), split.name)
 
 
 def evaluate_network(
@@ -209,11 +198,14 @@ def evaluate_network(
         device: where to run.
         progress: called as progress(lines done, lines in all).
     """
+    output = predict(network, noisy(split, noise_percent, seed), device=device, progress=progress)
+    return evaluate_output(output, split, choice)
+
+
+def evaluate_output(output: NDArray[np.float32], split: Split, choice: Choice) -> Evaluation:
+    """Scores of an output (N, L) on the lines of a split at frozen thresholds."""
     candidates = np.unique(np.concatenate([np.asarray(THRESHOLDS), choice.thresholds])).tolist()
-    voltage = noisy(split, noise_percent, seed)
-    tolerances = choice.tolerances.tolist()
-    table = score_lines(network, voltage, split.counts, tolerances, candidates, device=device, progress=progress)
-    return freeze(table, choice)
+    return freeze(score_output(output, split.counts, choice.tolerances.tolist(), candidates), choice)
 
 
 def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> Scorecard:
@@ -224,40 +216,24 @@ def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> S
     return Scorecard(
         evaluation,
         _rows(evaluation, split, floor_seed),
-        binned(f1, split.bubbles, BUBBLE_EDGES),
-        binned(f1, pressure_kpa, PRESSURE_EDGES_KPA),
+        [binned(row, split.bubbles, BUBBLE_EDGES) for row in f1],
+        [binned(row, pressure_kpa, PRESSURE_EDGES_KPA) for row in f1],
         {
-            "bubbles": tuple(spearman(row, split.bubbles) for row in f1),
-            "pressure": tuple(spearman(row, pressure_kpa) for row in f1),
+            "bubbles": tuple(rank_correlation(row, split.bubbles) for row in f1),
+            "pressure": tuple(rank_correlation(row, pressure_kpa) for row in f1),
         },
         split.bubbles,
         split.pressure_pa,
     )
 
 
-def binned(f1: Floats, values: NDArray[Any], edges: Sequence[float]) -> list[Bin]:
-    """Mean F1 of the lines in each bin [low, high), the last one closed.
-
-    Args:
-        f1: (n_tol, lines).
-        values: what to sort by, (lines,).
-        edges: ascending, (bins + 1,).
-    """
-    bins = []
-    for low, high in itertools.pairwise(edges):
-        inside = (values >= low) & ((values <= high) if high == edges[-1] else (values < high))
-        number = int(inside.sum())
-        means = tuple(f1[:, inside].mean(axis=1).tolist()) if number else (float("nan"),) * len(f1)
-        bins.append(Bin(low, high, number, means))
-    return bins
-
-
-def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Rank correlation with ties averaged; NaN where one of the two does not vary."""
-    ranks = np.stack([rankdata(first), rankdata(second)])
-    if (np.ptp(ranks, axis=1) == 0).any():
-        return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+def bin_rows(bins: Sequence[Binned]) -> list[tuple[float, float, int, list[float]]]:
+    """Several scores in the same bins, side by side: lower edge, upper edge, lines and the mean of each score."""
+    if not bins:
+        return []
+    edges, number = bins[0].edges.tolist(), bins[0].number.tolist()
+    means = np.stack([each.mean for each in bins], axis=1).tolist()
+    return list(zip(edges[:-1], edges[1:], number, means, strict=True))
 
 
 def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
@@ -278,16 +254,13 @@ def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances]
     line_columns = zip(card.bubbles.tolist(), (card.pressure_pa / 1e3).tolist(), *evaluation.f1.tolist(), strict=True)
     binned_names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances if tolerance in BINNED_TOLERANCES]
-    bins = [("bubbles", each) for each in card.by_bubbles] + [("pressure_kpa", each) for each in card.by_pressure]
+    kinds = (("bubbles", card.by_bubbles), ("pressure_kpa", card.by_pressure))
+    bins = [[by, low, high, lines, *f1] for by, each in kinds for low, high, lines, f1 in bin_rows(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_csv(folder / "table.csv", [field.name for field in dataclasses.fields(Row)], map(_values, card.rows))
-        _write_csv(folder / "lines.csv", ["line", "bubbles", "pressure_kpa", *names], _numbered(line_columns))
-        _write_csv(
-            folder / "bins.csv",
-            ["by", "low", "high", "lines", *binned_names],
-            ([by, each.low, each.high, each.lines, *each.f1] for by, each in bins),
-        )
+        write_csv(folder / "table.csv", [field.name for field in dataclasses.fields(Row)], map(_values, card.rows))
+        write_csv(folder / "lines.csv", ["line", "bubbles", "pressure_kpa", *names], numbered(line_columns))
+        write_csv(folder / "bins.csv", ["by", "low", "high", "lines", *binned_names], bins)
         arrays = {name: getattr(evaluation, name) for name in ("tolerances", "thresholds", "tp", "fn", "fp", "f1")}
         np.savez_compressed(
             folder / "scores.npz", allow_pickle=False, **arrays, bubbles=card.bubbles, pressure_pa=card.pressure_pa
@@ -338,11 +311,13 @@ def _values(row: Row) -> list[Any]:  # numbers
     return list(dataclasses.astuple(row))
 
 
-def _numbered(rows: Any) -> Any:  # any iterable of rows
+def numbered(rows: Any) -> Any:  # any iterable of rows
+    """Rows with their number in front."""
     return ([number, *row] for number, row in enumerate(rows))
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:  # rows of numbers and text
+def write_csv(path: Path, header: Sequence[str], rows: Any) -> None:  # rows of numbers and text
+    """Write a table with a header."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

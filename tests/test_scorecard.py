@@ -10,18 +10,17 @@ from torch import nn
 
 from kernbench.errors import DataError
 from kernbench.scorecard import (
-    BUBBLE_EDGES,
-    PRESSURE_EDGES_KPA,
-    binned,
+    bin_rows,
     choose,
     evaluate_network,
     first_lines,
     noisy,
+    predict,
     save,
-    score_lines,
+    score_output,
     scorecard,
-    spearman,
 )
+from kernbench.ulm.breakdown import binned
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.noise import low_pass
 from kernbench.ulm.protocol import Choice
@@ -63,7 +62,7 @@ def test_a_perfect_network_scores_one_and_a_late_one_from_its_tolerance_on():
 def test_the_number_of_lines_scored_together_does_not_matter():
     lines = split(lines=131)
     network = nn.Conv1d(1, 1, 3, padding=1)
-    whole = score_lines(network, lines.voltage, lines.counts)
+    whole = score_output(predict(network, lines.voltage), lines.counts)
     with torch.no_grad():
         output = network(torch.from_numpy(lines.voltage[:, None])).numpy()[:, 0]
     assert whole.tp.shape == (10, 25, 131)
@@ -76,7 +75,7 @@ def test_the_number_of_lines_scored_together_does_not_matter():
 def test_progress_ends_at_the_number_of_lines():
     seen = []
     lines = split(lines=70)
-    score_lines(Delayed(), lines.voltage, lines.counts, progress=lambda *done: seen.append(done))
+    predict(Delayed(), lines.voltage, progress=lambda *done: seen.append(done))
     assert seen == [(64, 70), (70, 70)]
 
 
@@ -109,45 +108,23 @@ def test_an_output_of_nan_is_one_line():
         evaluate_network(network, lines, choice())
 
 
-# bins, against the tables of the protocol (section 8.4), computed from the published arrays
+# bins; those of the published arrays are in tests/ulm/test_breakdown.py
 
 
-@pytest.fixture(scope="module")
-def published(reference):
-    folder = reference / "srml1d" / "Statistics_HS_001"
-    return {name: np.load(folder / f"{name}_matrix.npy") for name in ("F1", "num_bub", "press_acc")}
+def test_bins_of_several_scores_stand_side_by_side():
+    by, edges = [3, 10, 4], (0, 5, 7, 10)
+    rows = bin_rows([binned([0.5, 0.7, 0.1], by, edges), binned([1, 0, 0], by, edges)])
+    assert [row[:3] for row in rows] == [(0, 5, 2), (5, 7, 0), (7, 10, 1)]
+    assert rows[0][3] == pytest.approx([0.3, 0.5])
+    assert np.isnan(rows[1][3]).all()
+    assert rows[2][3] == pytest.approx([0.7, 0])
+    assert bin_rows([]) == []
 
 
-def test_bins_of_bubbles_are_those_of_the_published_figure(published):
-    bins = binned(published["F1"][[0, 4]], published["num_bub"][0], BUBBLE_EDGES)
-    assert [each.lines for each in bins] == [67, 79, 107, 100, 94, 92, 107, 102, 107, 105]
-    at_0 = [0.6874, 0.5264, 0.4577, 0.4164, 0.3910, 0.3796, 0.3770, 0.3794, 0.3804, 0.3798]
-    at_4 = [0.9747, 0.9741, 0.9595, 0.9463, 0.9373, 0.9304, 0.9336, 0.9349, 0.9343, 0.9305]
-    assert [each.f1[0] for each in bins] == pytest.approx(at_0, abs=6e-5)
-    assert [each.f1[1] for each in bins] == pytest.approx(at_4, abs=6e-5)
-
-
-def test_bins_of_pressure_are_those_of_the_published_figure(published):
-    bins = binned(published["F1"][[0, 4]], published["press_acc"][0], PRESSURE_EDGES_KPA)
-    assert [each.lines for each in bins] == [73, 109, 92, 110, 97, 87, 112, 90, 90, 100]
-    at_0 = [0.3348, 0.3683, 0.3456, 0.3837, 0.4388, 0.4629, 0.4684, 0.4942, 0.4716, 0.4875]
-    at_4 = [0.8839, 0.9158, 0.8911, 0.9218, 0.9532, 0.9659, 0.9711, 0.9767, 0.9751, 0.9753]
-    assert [each.f1[0] for each in bins] == pytest.approx(at_0, abs=6e-5)
-    assert [each.f1[1] for each in bins] == pytest.approx(at_4, abs=6e-5)
-
-
-def test_rank_correlations_are_those_of_the_protocol(published):
-    for tolerance, bubbles, pressure in ((0, -0.521, 0.672), (4, -0.437, 0.745), (9, -0.175, 0.792)):
-        f1 = published["F1"][tolerance]
-        assert spearman(f1, published["num_bub"][0]) == pytest.approx(bubbles, abs=6e-4)
-        assert spearman(f1, published["press_acc"][0]) == pytest.approx(pressure, abs=6e-4)
-
-
-def test_an_empty_bin_is_nan_and_the_last_bin_is_closed():
-    bins = binned(np.array([[0.5, 0.7]]), np.array([3, 10]), (0, 5, 7, 10))
-    assert [each.lines for each in bins] == [1, 0, 1]
-    assert np.isnan(bins[1].f1[0])
-    assert np.isnan(spearman(np.ones(4), np.arange(4)))
+def test_a_scorecard_without_the_binned_tolerances_has_no_bins():
+    lines = split()
+    card = scorecard(evaluate_network(Delayed(), lines, choice((1,))), lines)
+    assert card.by_bubbles == card.by_pressure == []
 
 
 # files

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from kernbench.matched_card import MatchedCard
     from kernbench.reproduction import Comparison, Published
-    from kernbench.scorecard import Bin, Progress, Scorecard
+    from kernbench.scorecard import Progress, Scorecard
+    from kernbench.ulm.breakdown import Binned
     from kernbench.ulm.dataset import Split
-    from kernbench.ulm.matched import Pairs
+    from kernbench.ulm.matched import PublishedPairs
 
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
@@ -23,6 +25,14 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 @click.option("--thresholds", type=click.Path(path_type=Path), help="thresholds_optimal.npy, or its folder.")
 @click.option("--threshold-split", help="Choose the thresholds on this split of the data set instead.")
 @click.option("--noise", type=float, default=0.0, help="Noise, nominal percent of 9.65 a.u.", show_default=True)
+@click.option(
+    "--metric",
+    type=click.Choice(["dilation", "matched", "both"]),
+    default="both",
+    help="As published, one-to-one, or both; --published has the first only.",
+    show_default=True,
+)
+@click.option("--nms-width", type=click.IntRange(0), help="Of one-to-one peak-nms; else fitted with thresholds, or 0.")
 @click.option("--published", type=click.Path(path_type=Path), help="Folder of SRML-1D: reproduce its scores.")
 @click.option("--model", "models", multiple=True, help="With --published: only this one, e.g. HS_001; repeatable.")
 @click.option("--lines", type=click.IntRange(1), help="Only the first lines.")
@@ -36,6 +46,8 @@ def evaluate_command(
     thresholds: Path | None,
     threshold_split: str | None,
     noise: float,
+    metric: str,
+    nms_width: int | None,
     published: Path | None,
     models: tuple[str, ...],
     lines: int | None,
@@ -43,7 +55,7 @@ def evaluate_command(
     device: str,
     out: Path | None,
 ) -> None:
-    """Score networks under the published protocol.
+    """Score networks under the published protocol and one to one.
 
     Either one network on one data set (--weights, --data), or every network of SRML-1D on new lines with the published
     numbers of bubbles and pressures, beside the published scores (--published).
@@ -54,8 +66,9 @@ def evaluate_command(
     from kernbench.device import choose_device
 
     single = {"--weights": weights, "--data": data, "--thresholds": thresholds, "--threshold-split": threshold_split}
+    one_to_one = {"--nms-width": nms_width, "--metric": metric if metric == "matched" else None}
     if published is not None:
-        if given := [name for name, value in single.items() if value is not None]:
+        if given := [name for name, value in (single | one_to_one).items() if value is not None]:
             raise click.UsageError(f"--published goes without {given[0]}")
         _check_out(out)
         _reproduce(published, models, lines, seed, choose_device(device), out)
@@ -68,8 +81,12 @@ def evaluate_command(
         raise click.UsageError("--thresholds and --threshold-split exclude each other")
     if threshold_split == "test":
         raise click.UsageError("--threshold-split test would fit the thresholds to the lines that they judge")
+    if nms_width is not None and metric == "dilation":
+        raise click.UsageError("--nms-width goes with --metric matched or both")
     _check_out(out)
-    _evaluate(weights, data, split, thresholds, threshold_split, noise, lines, seed, choose_device(device), out)
+    metrics = ("dilation", "matched") if metric == "both" else (metric,)
+    where = choose_device(device)
+    _evaluate(weights, data, split, thresholds, threshold_split, noise, metrics, nms_width, lines, seed, where, out)
 
 
 def _evaluate(
@@ -79,47 +96,57 @@ def _evaluate(
     thresholds: Path | None,
     threshold_split: str | None,
     noise: float,
+    metrics: Sequence[str],
+    nms_width: int | None,
     lines: int | None,
     seed: int,
     device: str,
     out: Path | None,
 ) -> None:
     """One network on one data set."""
-    from kernbench import scorecard
+    from kernbench import matched_card, scorecard
+    from kernbench.ulm.protocol import choose_thresholds
     from kernbench.ulm.sets import find_set
     from kernbench.ulm.srml1d import THRESHOLDS_NAME, load_network, load_thresholds, weights_path
 
     network = load_network(weights)
     found = find_set(data)
-    scored = found.load(split)
-    scored = scored if lines is None else scorecard.first_lines(scored, lines)
+    content = found.content(split)
+    scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
     beside = weights_path(weights).parent
     if threshold_split is None and thresholds is None and not (beside / THRESHOLDS_NAME).is_file():
         raise click.UsageError(f"{beside} has no {THRESHOLDS_NAME}: give --thresholds or --threshold-split")
     if threshold_split is None:
         choice = load_thresholds(thresholds or beside, f"stored in {thresholds or beside}")
+        pair_choice = matched_card.stored_pairs(choice, nms_width)
     else:
+        fitted = found.load(threshold_split)
         with _bar(f"thresholds on {threshold_split} lines") as progress:
-            choice = scorecard.choose(
-                network,
-                found.load(threshold_split),
-                noise_percent=noise,
-                seed=seed,
-                device=device,
-                progress=progress,
-            )
+            output = scorecard.predict(network, scorecard.noisy(fitted, noise, seed), device=device, progress=progress)
+        if "dilation" in metrics:
+            choice = choose_thresholds(scorecard.score_output(output, fitted.counts), threshold_split)
+        if "matched" in metrics:
+            pair_choice = matched_card.choose_pairs(output, fitted, nms_width)
     with _bar(f"{split} lines") as progress:
-        evaluation = scorecard.evaluate_network(
-            network, scored, choice, noise_percent=noise, seed=seed, device=device, progress=progress
-        )
-    card = scorecard.scorecard(evaluation, scored)
+        output = scorecard.predict(network, scorecard.noisy(scored, noise, seed), device=device, progress=progress)
     origin = f"data set {found.name} ({found.digest}; {found.origin})"
     noisy = f", noise {noise:g} %" if noise else ""
     click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}{noisy}")
-    _print_card(card, len(scored.bubbles))
+    facts = scorecard.facts(weights_path(weights), found.digest, scored, noise_percent=noise, seed=seed)
+    facts |= {"device": device}
+    if "dilation" in metrics:
+        card = scorecard.scorecard(scorecard.evaluate_output(output, scored, choice), scored)
+        _print_card(card, len(scored.bubbles))
+        if out is not None:
+            scorecard.save(card, out, facts)
+    if "matched" in metrics:
+        arrivals = matched_card.content_arrivals(content, scored)
+        pairs = matched_card.matched_card(output, scored, pair_choice, arrivals)
+        _print_matched(pairs, len(scored.bubbles))
+        if out is not None:
+            curve = matched_card.matched_curve(output, scored, pair_choice.decoder)
+            matched_card.save_matched(pairs, curve, scored, out, facts)
     if out is not None:
-        facts = scorecard.facts(weights_path(weights), found.digest, scored, noise_percent=noise, seed=seed)
-        scorecard.save(card, out, facts | {"device": device})
         click.echo(f"per-line scores and tables: {out}")
 
 
@@ -151,7 +178,7 @@ def _reproduce(
         click.echo(f"tables and per-line F1: {out}")
 
 
-def _matched(network: "Published", pairs: "Pairs", seed: int, device: str) -> "tuple[Split, Split | None]":
+def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: str) -> "tuple[Split, Split | None]":
     """Matched lines, or for a network without stored thresholds new ones of its population, and lines for those."""
     from kernbench.ulm.dataset import Recipe, load_split
     from kernbench.ulm.matched import matched_lines
@@ -190,7 +217,17 @@ def _print_card(card: "Scorecard", lines: int) -> None:
     for by, bins in (("bubbles", card.by_bubbles), ("pressure [kPa]", card.by_pressure)):
         rank = card.spearman[by.split()[0]]
         title = f"F1 by {by}; Spearman {', '.join(f'{value:+.3f}' for value in rank)}"
-        _print_table(title, (by, "lines", *shown), [_bin_row(each, each.f1) for each in bins if each.lines])
+        _print_table(title, (by, "lines", *shown), _filled_bins(bins))
+
+
+def _print_matched(card: "MatchedCard", lines: int) -> None:
+    """One-to-one scores by tolerance."""
+    from kernbench.matched_card import table_columns
+
+    choice = card.evaluation.choice
+    click.echo(f"decoder {choice.decoder.name}, width {choice.decoder.width}; thresholds: {choice.split}")
+    title = f"One to one, {lines} lines: mean F1 and Jaccard, pooled precision and recall; RMSE in samples, um two-way"
+    _print_table(title, *table_columns(card))
 
 
 def _print_comparison(compared: "Comparison") -> None:
@@ -210,17 +247,13 @@ def _print_comparison(compared: "Comparison") -> None:
     )
 
 
-def _print_figure(figure: "dict[str, list[tuple[Bin, Bin]]]") -> None:
+def _print_figure(figure: "dict[str, list[tuple[Binned, Binned]]]") -> None:
     """F1 of HS_001 by density and pressure, published and measured."""
     from kernbench.scorecard import BINNED_TOLERANCES
 
     names = [f"{kind}, t = {tolerance}" for tolerance in BINNED_TOLERANCES for kind in ("published", "measured")]
     for by, bins in figure.items():
-        rows = [
-            _bin_row(published, [value for pair in zip(published.f1, measured.f1, strict=True) for value in pair])
-            for published, measured in bins
-            if published.lines
-        ]
+        rows = _filled_bins([each for pair in bins for each in pair])
         _print_table(f"HS_001: F1 by {by}, as Figure 8", (by, "lines", *names), rows)
 
 
@@ -246,8 +279,15 @@ def _print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Publ
         click.echo(f"{network.name} left out, its thresholds are not published: --model {network.name} chooses them")
 
 
-def _bin_row(each: "Bin", values: "Sequence[float]") -> tuple[str, ...]:
-    return (f"{each.low:g} to {each.high:g}", str(each.lines), *(f"{value:.4f}" for value in values))
+def _filled_bins(bins: "Sequence[Binned]") -> list[tuple[str, ...]]:
+    """Rows of bins with lines in them."""
+    from kernbench.scorecard import bin_rows
+
+    return [
+        (f"{low:g} to {high:g}", str(lines), *(f"{value:.4f}" for value in values))
+        for low, high, lines, values in bin_rows(bins)
+        if lines
+    ]
 
 
 def _print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

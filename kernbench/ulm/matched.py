@@ -27,7 +27,7 @@ FIELD_OVER_AMPLITUDE = 1.000152
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class PublishedPairs:
     """Bubble number and pressure of each published test line; their order is an unrecorded folder listing.
 
     Attributes:
@@ -40,12 +40,12 @@ class Pairs:
     pressure_pa: npt.NDArray[np.float64]
     f1: npt.NDArray[np.float64]
 
-    def first(self, lines: int) -> "Pairs":
+    def first(self, lines: int) -> "PublishedPairs":
         """The first pairs."""
-        return Pairs(self.bubbles[:lines], self.pressure_pa[:lines], self.f1[:, :lines])
+        return PublishedPairs(self.bubbles[:lines], self.pressure_pa[:lines], self.f1[:, :lines])
 
 
-def published_pairs(folder: Path) -> Pairs:
+def published_pairs(folder: Path) -> PublishedPairs:
     """Pairs and per-line scores from the folder of the published repository.
 
     Raises:
@@ -62,11 +62,11 @@ def published_pairs(folder: Path) -> Pairs:
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != 10:
         raise DataError(f"{folder / STATISTICS}: the three arrays must have one shape (10, lines)")
     pressure = matrices["press_acc"][0] * 1e3 / FIELD_OVER_AMPLITUDE
-    return Pairs(np.rint(matrices["num_bub"][0]).astype(np.int64), pressure, matrices["F1"])
+    return PublishedPairs(np.rint(matrices["num_bub"][0]).astype(np.int64), pressure, matrices["F1"])
 
 
 def matched_lines(
-    pairs: Pairs,
+    pairs: PublishedPairs,
     *,
     seed: int = 0,
     device: str = "cpu",
@@ -115,7 +115,7 @@ def place_bubbles(rng: np.random.Generator, bubbles: int, pressure_pa: float) ->
     return Scene(z, x, radius, pressure_pa)
 
 
-def _simulate(pairs: Pairs, seed: int, device: str, digest: str, progress: Progress | None) -> None:
+def _simulate(pairs: PublishedPairs, seed: int, device: str, digest: str, progress: Progress | None) -> None:
     """Simulate matched lines and write them to the cache."""
     wanted = zip(pairs.bubbles.tolist(), pairs.pressure_pa.tolist(), strict=True)
     scenes = [place_bubbles(_stream(seed, line), *pair) for line, pair in enumerate(wanted)]

@@ -83,6 +83,35 @@ def test_thresholds_come_from_a_file(bench, weights, lines):
     assert [(row[0], row[3]) for row in shown] == [("4", "0.3"), ("1", "0.02")]
 
 
+def test_one_to_one_scores_stand_beside_the_published_ones(bench, weights, lines):
+    ended = bench.run(
+        "evaluate", "--weights", weights, "--data", lines, "--threshold-split", "train", "--out", "scores"
+    )
+    assert ended.code == 0, ended
+    shown = table(ended.out, "One to one, 2 lines")
+    assert [row[0] for row in shown] == [str(tolerance) for tolerance in range(10)]
+    saved = rows(bench.folder / "scores" / "matched_table.csv")
+    assert [row[2] for row in shown] == [f"{float(row['f1']):.4f}" for row in saved]
+    facts = json.loads((bench.folder / "scores" / "matched_facts.json").read_text())
+    assert f"decoder peak-nms, width {facts['width']}; thresholds: train" in ended.out
+    assert (bench.folder / "scores" / "table.csv").is_file()
+    assert len(rows(bench.folder / "scores" / "matched_curves.csv")) == 6
+
+
+def test_either_metric_is_left_out_on_request(bench, weights, lines):
+    words = ("--weights", weights, "--data", lines)
+    alone = bench.run("evaluate", *words, "--metric", "matched", "--nms-width", "3", "--out", "pairs")
+    assert alone.code == 0, alone
+    assert "decoder peak-nms, width 3; thresholds: stored in net" in alone.out
+    assert "F1, mean over" not in alone.out
+    assert not (bench.folder / "pairs" / "table.csv").exists()
+    assert (bench.folder / "pairs" / "matched_table.csv").is_file()
+    published = bench.run("evaluate", *words, "--metric", "dilation", "--out", "dilation")
+    assert published.code == 0, published
+    assert "One to one" not in published.out
+    assert not (bench.folder / "dilation" / "matched_table.csv").exists()
+
+
 def test_simulated_and_imported_lines_are_scored_by_digest_and_name(bench, weights, lines):
     recipe = Recipe({"test": 2}, seed=1)
     load_split(recipe, "test")
@@ -111,6 +140,8 @@ def test_simulated_and_imported_lines_are_scored_by_digest_and_name(bench, weigh
         (["--weights", "net", "--data", "lines", "--model", "H"], "--model goes with --published"),
         (["--weights", "net", "--data", "lines", "--out", "net/epoch_1249/x"], "cannot be written"),
         (["--published", "lines", "--data", "lines"], "--published goes without --data"),
+        (["--published", "lines", "--metric", "matched"], "--published goes without --metric"),
+        (["--weights", "net", "--data", "lines", "--metric", "dilation", "--nms-width", "2"], "--nms-width goes with"),
         (["--published", "absent"], "no folder absent"),
         (["--published", "lines"], "no network to compare"),
     ],
