@@ -1,4 +1,7 @@
-"""The main job as a user runs it, in processes of its own: run, kill, interrupt, go on, compare."""
+"""The main job as a user runs it, in processes of its own: run, kill, interrupt, go on, compare.
+
+One long file, because all of it shares the helpers that watch a process and compare results.
+"""
 
 import csv
 import json

@@ -1,7 +1,6 @@
-"""Runs: missing cells are queued, run once, classed when they fail, and never run again when they are done."""
+"""Runs: missing cells are queued, finished ones never run again, and a changed study is refused."""
 
 import os
-import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -9,20 +8,16 @@ from datetime import datetime, timedelta
 import fakes
 import optuna
 import pytest
-import torch
 from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from kernbench.engine import results
 from kernbench.engine.reading import stored_states
-from kernbench.engine.record import StopFlag
 from kernbench.engine.results import RunRow, ScoreRow
-from kernbench.engine.runner import Options, enqueue, plan
+from kernbench.engine.runner import Options, plan
 from kernbench.engine.states import KILLED_LIMIT
-from kernbench.engine.worker import stop_on_signals, work
-from kernbench.errors import StorageError, StudyError
-from kernbench.training import Interrupted
+from kernbench.errors import StudyError
 
 NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
 
@@ -91,32 +86,6 @@ def test_queue_only_runs_nothing_and_a_later_run_takes_the_queue(world):
     assert world.executed == [NINE, THIRTY_THREE]
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (ValueError("bad\nsecond line"), "error"),
-        (SystemExit(3), "error"),
-        (GeneratorExit(), "error"),
-        (MemoryError(), "oom"),
-        (torch.OutOfMemoryError("CUDA"), "oom"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "oom"),
-        (RuntimeError("something else"), "error"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
-def test_a_cell_that_fails_is_classed_and_the_others_go_on(world, error, status):
-    result = world.run(compute=raises(error))
-    assert world.states(result) == {NINE: "failed", THIRTY_THREE: "done"}
-    failed = world.trials(TrialState.FAIL)[0]
-    assert failed.user_attrs["status"] == status
-    assert failed.user_attrs["error"].startswith(type(error).__name__)
-    assert "\n" not in failed.user_attrs["error"]
-    assert world.observer.finished[0][:2] == (NINE, status)
-    traceback = next((world.folder / "kernbench.artifacts").iterdir()).read_text()
-    assert "Traceback" in traceback
-    assert result.exit_code == 1  # the run says so, as make does
-
-
 def test_failed_cells_stay_until_retry_failed_queues_exactly_them(world):
     world.run(world.study([9, 33, 65]), raises(ValueError("x")))
     again = world.run(world.study([9, 33, 65]))
@@ -124,61 +93,6 @@ def test_failed_cells_stay_until_retry_failed_queues_exactly_them(world):
     third = world.run(world.study([9, 33, 65]), retry_failed=True)
     assert list(third.plan.queue) == [NINE]
     assert set(world.states(third).values()) == {"done"}
-
-
-def test_a_diverged_cell_is_a_result_and_never_runs_again(world):
-    result = world.run(compute=lambda _context: fakes.diverged())
-    assert set(world.states(result).values()) == {"diverged"}
-    assert {trial.value for trial in world.trials(TrialState.COMPLETE)} == {-float("inf")}
-    world.run(retry_failed=True)
-    assert len(world.executed) == 2
-
-
-def test_an_interrupted_cell_waits_again_and_is_not_counted_against_it(world):
-    def interrupt(context):
-        os.kill(os.getpid(), signal.SIGINT)
-        assert context.stop()
-        raise Interrupted("stopped in epoch 3")
-
-    result = world.run(compute=interrupt)
-    assert result.exit_code == 130
-    assert world.states(result) == {NINE: "waiting", THIRTY_THREE: "waiting"}
-    assert world.trials(TrialState.FAIL)[0].user_attrs["status"] == "interrupted"
-    done = world.run()
-    assert set(world.states(done).values()) == {"done"}
-    assert (done.exit_code, world.executed) == (0, [NINE, THIRTY_THREE, NINE])
-
-
-def test_sigterm_ends_with_exit_code_0_between_two_cells(world):
-    def finish_then_stop(_context):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return fakes.outcome()
-
-    result = world.run(compute=finish_then_stop)
-    assert result.exit_code == 0
-    assert world.states(result) == {NINE: "done", THIRTY_THREE: "waiting"}
-
-
-def test_a_signal_while_data_are_made_stops_at_once_and_leaves_the_queue(world):
-    study = world.study()
-
-    def prepare():
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("went on simulating")
-
-    result = fakes.run(study, world.found, Options(world.url), lambda _: None, prepare, world.observer)
-    assert result.exit_code == 130
-    assert set(world.states(result).values()) == {"waiting"}
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_first_signal_is_a_flag_and_a_second_of_its_kind_acts():
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_on_signals() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop()
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_killed_cell_runs_again_until_it_is_held(world):
@@ -285,109 +199,6 @@ def test_a_waiting_cell_that_is_no_longer_asked_for_is_not_failed(world):
     assert set(world.states(again).values()) == {"done"}
 
 
-def test_a_cell_queued_by_two_coordinators_runs_once(world):
-    study = world.study()
-    world.run(study, queue_only=True)
-    for cell in study.cells():
-        enqueue(world.optuna_study(study), study, cell)
-        enqueue(world.optuna_study(study), study, cell)
-    result = world.run(study)
-    assert world.executed == [NINE, THIRTY_THREE]
-    assert len(world.trials(TrialState.COMPLETE)) == 2
-    assert set(world.states(result).values()) == {"done"}
-
-
-def test_an_empty_queue_runs_nothing_and_leaves_no_cell_behind(world):
-    study = world.study()
-    world.run(study)
-    storage = world.storage()
-    work(world.optuna_study(study, storage), world.job(study, storage, lambda _: pytest.fail("sampled")))
-    assert world.trials()[-1].state == TrialState.PRUNED
-    assert set(world.states(world.run(study)).values()) == {"done"}
-
-
-@pytest.mark.parametrize(
-    "params", [{"kernel_size": 11, "seed": 0}, {"kernel_size": 9}, {"kernel_size": 9, "seed": 1}, {}]
-)
-def test_a_queued_trial_with_other_parameters_is_refused_not_sampled(world, params):
-    study = world.study([9])
-    world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    opened.enqueue_trial(params, user_attrs={"cell": NINE})
-    result = world.run(study)
-    assert world.executed == []
-    assert world.states(result) == {NINE: "failed"}
-    assert "WrongCellError" in result.states[0].detail
-
-
-def test_a_trial_taken_away_costs_its_result_and_not_the_worker(world, caplog):
-    study = world.study()
-
-    def compute(context):
-        if context.params["kernel_size"] == 9 and len(world.executed) == 1:
-            world.optuna_study(study).tell(context.trial, state=TrialState.FAIL)
-        return fakes.outcome()
-
-    result = world.run(study, compute)
-    assert "was failed by another process" in caplog.text
-    assert world.states(result) == {NINE: "failed", THIRTY_THREE: "done"}
-    assert result.states[0].retry
-    assert set(world.states(world.run(study)).values()) == {"done"}
-    assert world.executed == [NINE, THIRTY_THREE, NINE]
-
-
-def test_a_trial_taken_away_while_its_cell_raises_does_not_end_the_worker(world):
-    study = world.study()
-
-    def compute(context):
-        if context.params["kernel_size"] == 9:
-            world.optuna_study(study).tell(context.trial, state=TrialState.FAIL)
-            raise ValueError("and then it failed")
-        return fakes.outcome()
-
-    assert world.states(world.run(study, compute))[THIRTY_THREE] == "done"
-
-
-def test_a_full_disk_stops_the_run_and_does_not_count_against_the_cell(world):
-    full = OSError(28, "No space left on device")
-    for error in (full, StorageError("checkpoint cannot be written: No space left on device")):
-        with pytest.raises(StorageError, match="No space left") as caught:
-            world.run(compute=raises(error))
-        assert "\n" not in str(caught.value)
-        assert world.executed[-1] == NINE  # the worker left, it did not fail cell after cell
-    assert "status" not in world.trials(TrialState.FAIL)[-1].user_attrs
-    result = world.run()
-    assert set(world.states(result).values()) == {"done"}
-
-
-def test_a_traceback_that_cannot_be_kept_does_not_end_the_worker(world, caplog):
-    def compute(_context):
-        folder = world.folder / "kernbench.artifacts"
-        if folder.is_dir():
-            folder.rmdir()
-            folder.write_text("in the way")
-        raise ValueError("x")
-
-    result = world.run(compute=compute)
-    assert set(world.states(result).values()) == {"failed"}
-    assert "no traceback kept" in caplog.text
-
-
-def test_axes_of_every_kind_come_back_as_they_were_asked_for(world):
-    world.found = fakes.find("siren")
-    more = "omega_0 = [0.1e2, 15.5]\ninit = ['siren-intended']\nomega_bias = [true, false]\nhidden = [8]"
-    more += "\nrate = [0.001]\nupdate = ['per-epoch']"
-    study = world.study([9], more=more)
-    seen = []
-    world.run(study, lambda context: seen.append(context.params) or fakes.outcome())
-    assert seen == list(study.cells().values())
-    assert [list(map(type, each.values())) for each in seen] == [
-        list(map(type, c.values())) for c in study.cells().values()
-    ]
-
-
 def test_a_value_may_be_added_to_every_kind_of_axis_later(world):
     world.found = fakes.find("siren")
     world.run(world.study([9], more="omega_0 = [10.0]\ninit = ['calibrated']\nhidden = [8]"))
@@ -434,19 +245,6 @@ def test_two_families_do_not_mix(world):
     world.found = fakes.find("siren")
     world.run()
     assert len(world.executed) == 4
-
-
-def test_a_stop_flag_set_beforehand_still_leaves_the_cell_for_others(world):
-    study = fakes.prepared(world, [9])
-    storage = world.storage()
-
-    def compute(context):
-        assert context.stop()
-        raise Interrupted("at once")
-
-    with pytest.raises(KeyboardInterrupt):
-        work(world.optuna_study(study, storage), world.job(study, storage, compute, StopFlag(signal.SIGTERM)))
-    assert world.states(world.run(study)) == {NINE: "done"}
 
 
 def test_studies_of_others_in_the_same_database_are_left_alone(world):
