@@ -51,12 +51,14 @@ class Workbench:
         noise_percent: nominal noise level; training draws it anew each epoch, the others once.
         seed: of the noise of validation and test lines.
         device: where tensors live.
+        test_noise_percent: level of the test lines; -1 for that of the others.
     """
 
     splits: dict[str, Split]
     noise_percent: float
     seed: int
     device: str
+    test_noise_percent: float = -1.0
     _kept: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def lines(self, split: str) -> tuple[Tensor, Tensor]:
@@ -64,12 +66,16 @@ class Workbench:
         if split not in self._kept:
             source = self.splits[split]
             voltage = np.array(source.voltage, np.float32)  # a copy: the cache is mapped read-only
-            if self.noise_percent > 0:
+            level = self._level(split)
+            if level > 0:
                 stream = np.random.SeedSequence([self.seed, sorted(self.splits).index(split)])
-                voltage = add_noise(voltage, self.noise_percent, int(stream.generate_state(1)[0]))
+                voltage = add_noise(voltage, level, int(stream.generate_state(1)[0]))
             counts = torch.from_numpy(np.array(source.counts, np.float32))
             self._kept[split] = torch.from_numpy(voltage).to(self.device), counts.to(self.device)
         return self._kept[split]
+
+    def _level(self, split: str) -> float:
+        return self.test_noise_percent if split == "test" and self.test_noise_percent >= 0 else self.noise_percent
 
     def training_data(self) -> TrainingData:
         """Training lines; with noise, `renew` draws it afresh from the run's generator."""

@@ -5,6 +5,7 @@ The only module that knows both the task (`kernbench.ulm`) and the engine.
 
 import dataclasses
 import functools
+import hashlib
 import math
 import tempfile
 import warnings
@@ -45,17 +46,23 @@ def load(name: str, family: KernelFamily, profile: str) -> Study:
         StudyError: see `kernbench.engine.study.load_study`.
     """
     study = load_study(name, family, profile)
-    facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": recipe_of(study.definition).digest()}
+    facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": data_digest(study.definition)}
     return dataclasses.replace(study, definition=study.definition | facts)
 
 
-def recipe_of(definition: dict[str, Any]) -> Recipe:
-    """Data recipe of a definition; noise is added when lines are loaded, so it is no part of it."""
+def data_digest(definition: dict[str, Any]) -> str:
+    """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own."""
+    digests = sorted({recipe_of(definition, split).digest() for split in SPLITS})
+    return digests[0] if len(digests) == 1 else hashlib.sha256("+".join(digests).encode()).hexdigest()[:12]
+
+
+def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
+    """Data recipe of a split; noise is added when lines are loaded, so it is no part of it."""
     data = definition["data"]
     return Recipe(
         lines={split: data[split] for split in SPLITS},
         window=data["window"] or None,
-        population=data["population"],
+        population=(split == "test" and data["test_population"]) or data["population"],
         seed=data["seed"],
         transmit_response=data["transmit_response"] or None,
         receive_response=data["receive_response"] or None,
@@ -125,8 +132,8 @@ def prepare(study: Study, device: str, progress: Progress) -> None:
         device: where to simulate.
         progress: called as progress(split, bubbles done, bubbles in all).
     """
-    recipe = recipe_of(study.definition)
     for split in SPLITS:
+        recipe = recipe_of(study.definition, split)
         load_split(recipe, split, device=device, progress=functools.partial(progress, split))
 
 
@@ -165,8 +172,9 @@ def run_cell(context: CellContext) -> Outcome:
     network = make_network(context.study, context.params)
     before = artifacts.kernels_of(network)
     network.to(context.device)
-    splits = {split: load_split(recipe, split, device=context.device) for split in SPLITS}
-    bench = Workbench(splits, definition["data"]["noise_percent"], recipe.seed, context.device)
+    splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
+    data = resolved(definition, context.params, "data")
+    bench = Workbench(splits, data["noise_percent"], recipe.seed, context.device, data["test_noise_percent"])
     curve: list[Epoch] = []
     resumed_from: int | None = None
     try:
@@ -177,7 +185,7 @@ def run_cell(context: CellContext) -> Outcome:
         outcome = Outcome(
             status="diverged",
             value=-math.inf,
-            data_digest=recipe.digest(),
+            data_digest=data_digest(definition),
             message=str(error),
             artifacts=artifacts.write_curve(context.scratch, curve),
         )
@@ -239,7 +247,7 @@ def _scored_outcome(context: CellContext, bench: Workbench, scored: Scored) -> O
     return Outcome(
         status="ok",
         value=f1["validation"],
-        data_digest=recipe_of(context.study.definition).digest(),
+        data_digest=data_digest(context.study.definition),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts={split: _facts(bench, split) for split in scored.splits},
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},

@@ -62,6 +62,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "noise_percent": Setting(
             float, "nominal noise level in percent of 9.65 a.u.; 0 is unfiltered and clean", 0, 1000
         ),
+        "test_population": Setting(
+            str, "bubble radii of the test lines; empty for those of the others", options=("", "monodisperse", "polydisperse")
+        ),
+        "test_noise_percent": Setting(
+            float, "noise level of the test lines; -1 for that of the others (0 there: train clean, test noisy)", -1, 1000
+        ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
@@ -90,6 +96,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 }
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
+AXIS_DATA = ("noise_percent", "test_noise_percent")  # noise is added to the same lines, so it may be one, too
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:
@@ -120,4 +127,4 @@ def axis_home(name: str) -> str | None:
     for table in AXIS_TABLES:
         if name in SETTINGS[table]:
             return table
-    return None
+    return "data" if name in AXIS_DATA else None
