@@ -26,7 +26,7 @@ from kernbench.errors import DataError, DivergedError, KernbenchError, Kernbench
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks import Network, build
-from kernbench.settings import AXIS_TABLES, SETTINGS, axis_home
+from kernbench.settings import axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
 from kernbench.ulm.floors import comb_f1, random_f1
@@ -71,8 +71,7 @@ def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
 
 def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
     """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
-    axes = {name: value for name, value in params.items() if name in SETTINGS[table]}
-    return dict(definition[table]) | (axes if table in AXIS_TABLES else {})
+    return dict(definition[table]) | {name: value for name, value in params.items() if axis_home(name) == table}
 
 
 def make_network(study: Study, params: Params) -> Network:

@@ -63,10 +63,15 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             float, "nominal noise level in percent of 9.65 a.u.; 0 is unfiltered and clean", 0, 1000
         ),
         "test_population": Setting(
-            str, "bubble radii of the test lines; empty for those of the others", options=("", "monodisperse", "polydisperse")
+            str,
+            "bubble radii of the test lines; empty for those of the others",
+            options=("", "monodisperse", "polydisperse"),
         ),
         "test_noise_percent": Setting(
-            float, "noise level of the test lines; -1 for that of the others (0 there: train clean, test noisy)", -1, 1000
+            float,
+            "noise level of the test lines; -1: as the others",
+            -1,
+            1000,
         ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },

@@ -100,6 +100,16 @@ def test_training_draws_noise_anew_from_its_generator(splits):
     assert float((first - torch.from_numpy(clean)).std()) == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
 
 
+def test_test_lines_may_have_a_noise_level_of_their_own(splits):
+    clean = Workbench(splits, 0.0, 7, "cpu")
+    transfer = Workbench(splits, 0.0, 7, "cpu", test_noise_percent=8.0)
+    assert transfer.training_data().renew is None
+    assert torch.equal(transfer.lines("validation")[0], clean.lines("validation")[0])
+    assert torch.equal(transfer.lines("test")[0], Workbench(splits, 8.0, 7, "cpu").lines("test")[0])
+    silent = Workbench(splits, 8.0, 7, "cpu", test_noise_percent=0.0)
+    assert torch.equal(silent.lines("test")[0], clean.lines("test")[0])
+
+
 def test_clean_data_are_not_drawn_again(splits):
     assert Workbench(splits, 0.0, 7, "cpu").training_data().renew is None
 

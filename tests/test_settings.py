@@ -48,12 +48,15 @@ def test_axes_come_from_network_and_training_only():
     assert axis_home("kernel_size") == "network"
     assert axis_home("update") == "training"
     assert axis_home("train") is None
+    assert axis_home("noise_percent") == "data"
     assert axis_home("omega_0") is None
 
 
 def test_axis_numbers_have_finite_ranges():
-    for table in ("network", "training"):
-        for setting in SETTINGS[table].values():
+    for table, settings in SETTINGS.items():
+        for name, setting in settings.items():
+            if axis_home(name) != table:
+                continue
             assert setting.kind is str or math.isfinite(setting.high)
 
 

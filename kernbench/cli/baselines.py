@@ -78,7 +78,9 @@ def _task(study: "Study", data: str | None, noise: float, device: str) -> tuple[
     if data is None:
         with console.observer(study) as observer:
             experiment.prepare(study, device, observer.simulated)
-        digest, splits = recipe.digest(), {split: load_split(recipe, split) for split in experiment.SPLITS}
+        digest = experiment.data_digest(study.definition)
+        recipes = {split: experiment.recipe_of(study.definition, split) for split in experiment.SPLITS}
+        splits = {split: load_split(each, split) for split, each in recipes.items()}
     else:
         found = find_set(data)
         wanted = {*found.splits, threshold_split, TEST}  # a missing one is named by `load`
