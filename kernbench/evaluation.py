@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
 from kernbench.training import Settings, TrainingData
 from kernbench.ulm.dataset import Split
+from kernbench.ulm.decoders import Decoder
+from kernbench.ulm.localization import position_error
 from kernbench.ulm.loss import dual_loss
 from kernbench.ulm.noise import add_noise
+from kernbench.ulm.onetoone import WIDTHS, choose_matched, evaluate_matched
+from kernbench.ulm.points import Points, label_points
 from kernbench.ulm.protocol import (
     Choice,
     Evaluation,
@@ -124,9 +128,39 @@ class Workbench:
         splits = {}
         # The lines that chose the thresholds are scored, too: some published numbers are theirs.
         for split in dict.fromkeys(("validation", "test", threshold_split)):
-            output = torch.cat([out for out, _ in self.predictions(network, split)])
-            splits[split] = evaluate(output, self.lines(split)[1], choice)
+            splits[split] = evaluate(self.outputs(network, split), self.lines(split)[1], choice)
         return Scored(choice, splits)
+
+    def matched(self, network: nn.Module, threshold_split: str) -> dict[str, list[float | None]]:
+        """One-to-one scores of the test lines: decoder width and thresholds are chosen on the other split and frozen.
+
+        Returns:
+            Column -> value at each tolerance 0, 1, ...; None where there is no pair. Precision and recall are pooled.
+        """
+        choice = choose_matched(
+            self.outputs(network, threshold_split), self._truths(threshold_split), threshold_split, Decoder(), WIDTHS
+        )
+        found = evaluate_matched(self.outputs(network, "test"), self._truths("test"), choice)
+        errors = [position_error(pairs) for pairs in found.pairs]
+        columns: dict[str, ArrayLike] = {
+            "f1": found.summary.mean,
+            "precision": found.summary.micro_precision,
+            "recall": found.summary.micro_recall,
+            "rmse_samples": [error.samples.rmse for error in errors],
+            "bias_samples": [error.samples.bias for error in errors],
+            "threshold": choice.thresholds,
+            "width": np.full(len(errors), choice.decoder.width),
+        }
+        return {
+            name: [float(v) if np.isfinite(v) else None for v in np.asarray(values)] for name, values in columns.items()
+        }
+
+    def outputs(self, network: nn.Module, split: str) -> Tensor:
+        """Outputs of a whole split, (N, L)."""
+        return torch.cat([output for output, _ in self.predictions(network, split)])
+
+    def _truths(self, split: str) -> Points:
+        return label_points(self.lines(split)[1].cpu().numpy())
 
     def table(self, network: nn.Module, split: str) -> ScoreTable:
         """Counts of a split at all tolerances and thresholds."""

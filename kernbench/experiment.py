@@ -189,7 +189,8 @@ def run_cell(context: CellContext) -> Outcome:
             artifacts=artifacts.write_curve(context.scratch, curve),
         )
     else:
-        outcome = _scored_outcome(context, bench, scored)
+        matched = bench.matched(network, definition["evaluation"]["threshold_split"])
+        outcome = _scored_outcome(context, bench, scored, matched)
         example = _example(bench, network, scored, context.tolerance)
         files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
         outcome = dataclasses.replace(outcome, artifacts=files)
@@ -239,19 +240,24 @@ def _train(context: CellContext, network: Network, bench: Workbench, order_seed:
     return curve, None if state is None else state["epoch"]
 
 
-def _scored_outcome(context: CellContext, bench: Workbench, scored: Scored) -> Outcome:
+def _scored_outcome(
+    context: CellContext, bench: Workbench, scored: Scored, matched: dict[str, list[float | None]]
+) -> Outcome:
     tolerance = context.tolerance
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
+    headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
+    pairs = {name: value for name, value in headline.items() if value is not None}
     return Outcome(
         status="ok",
         value=f1["validation"],
         data_digest=data_digest(context.study.definition),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts={split: _facts(bench, split) for split in scored.splits},
-        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},
+        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
         details={
             "summary": f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+            "matched": matched,
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },

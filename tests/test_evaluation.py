@@ -7,8 +7,11 @@ from kernbench.errors import DivergedError
 from kernbench.evaluation import Workbench, median_line
 from kernbench.training import Settings
 from kernbench.ulm.dataset import Split
+from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.loss import dual_loss
 from kernbench.ulm.noise import add_noise
+from kernbench.ulm.onetoone import WIDTHS, choose_matched, evaluate_matched
+from kernbench.ulm.points import label_points
 from kernbench.ulm.protocol import THRESHOLDS, choose_thresholds, evaluate, score
 
 SETTINGS = Settings(1, 8, "per-batch", 1e-3, 1, 0.1, 1.0, 1.6, 0.1, 1)
@@ -64,6 +67,17 @@ def test_thresholds_come_from_the_named_split(splits, network):
         assert np.array_equal(scored.choice.thresholds, choice.thresholds)
         expected = evaluate(whole(network, splits["test"].voltage), splits["test"].counts, choice)
         assert np.array_equal(scored.splits["test"].tp, expected.tp)
+
+
+def test_one_to_one_scores_are_chosen_on_the_named_split_and_read_on_the_test_lines(splits, network):
+    found = Workbench(splits, 0.0, 7, "cpu").matched(network, "validation")
+    truths = {name: label_points(each.counts) for name, each in splits.items()}
+    outputs = {name: whole(network, each.voltage).numpy() for name, each in splits.items()}
+    choice = choose_matched(outputs["validation"], truths["validation"], "validation", Decoder(), WIDTHS)
+    expected = evaluate_matched(outputs["test"], truths["test"], choice)
+    assert found["f1"] == pytest.approx(expected.summary.mean.tolist())
+    assert found["width"] == 10 * [choice.decoder.width]
+    assert found["rmse_samples"][0] in (0.0, None)  # within a tolerance of 0 a pair cannot err
 
 
 def test_the_example_is_the_median_line(splits, network):

@@ -123,6 +123,7 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         scores=scores,
         lines=_lines(session, row.data_digest) if scores else None,
         artifacts=_artifacts(study, trial, artifacts),
+        matched=row.details.get("matched", {}),
         references=tuple(from_json(row) for row in json.loads(study.user_attrs.get("references", "[]"))),
     )
 

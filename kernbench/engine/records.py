@@ -81,6 +81,7 @@ class Run:
         lines: the test lines, None where there are no scores.
         artifacts: file name -> path.
         references: published numbers that the study carries.
+        matched: one-to-one scores of the test lines, column -> value at each tolerance; empty where not stored.
         settings_digest: of the definition without its kernel family, so that it is equal for all families of one
             comparison; empty where unknown.
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
@@ -113,5 +114,6 @@ class Run:
     lines: LineInfo | None = None
     artifacts: dict[str, Path] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    matched: dict[str, list[float | None]] = field(default_factory=dict)
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON

@@ -111,6 +111,12 @@ class Point:
         known = [getattr(run, column) for run in self.runs if getattr(run, column) is not None]
         return float(np.mean(known)) if known else float("nan")
 
+    def matched(self, column: str) -> float:
+        """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
+        known = [run.matched[column][self.tolerance] for run in self.scored if column in run.matched]
+        numbers = [value for value in known if value is not None]
+        return float(np.mean(numbers)) if numbers else float("nan")
+
     def _tolerance(self, tolerance: int | None) -> int:
         return self.tolerance if tolerance is None else tolerance
 

@@ -221,6 +221,8 @@ def _row(point: Point) -> dict[str, str]:
         "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
         "f1": interval_text(point.interval),
         "median": _number(median, 3),
+        "matched": _number(point.matched("f1"), 3),
+        "rmse": _number(point.matched("rmse_samples"), 2),
         "skill": _number(point.skill, 2),
         "comb": _number(comb, 3),
         "random": _number(random, 3),
