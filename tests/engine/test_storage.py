@@ -43,7 +43,7 @@ def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(mo
     "url",
     [
         "kernbench.db",
-        "/tmp/kernbench.db",
+        "/data/kernbench.db",
         "mysql://me@host/name",
         "sqlite://",
         "sqlite:///:memory:",
