@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import TrialState
-from sqlalchemy import create_engine, event, inspect, make_url
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
@@ -188,10 +188,9 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {}
     try:
         engine = create_engine(url, **options)
-        with engine.connect():
-            tables = set(inspect(engine).get_table_names())
+        ready = _is_ready(engine)
         engine.dispose()
-        if "studies" not in tables:
+        if not ready:
             return None
         storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
         event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
@@ -199,6 +198,17 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     return storage
+
+
+def _is_ready(engine: Engine) -> bool:
+    """Whether Optuna has made its tables to the end; its constructor would write into half-made ones."""
+    with engine.connect() as connection:
+        if not {"studies", "version_info", "alembic_version"} <= set(inspect(connection).get_table_names()):
+            return False
+        rows = [
+            connection.execute(text(f"SELECT count(*) FROM {name}")) for name in ("version_info", "alembic_version")
+        ]  # noqa: S608
+        return all(row.scalar() for row in rows)
 
 
 def check_place(url: str) -> None:
