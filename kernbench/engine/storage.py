@@ -205,10 +205,8 @@ def _is_ready(engine: Engine) -> bool:
     with engine.connect() as connection:
         if not {"studies", "version_info", "alembic_version"} <= set(inspect(connection).get_table_names()):
             return False
-        rows = [
-            connection.execute(text(f"SELECT count(*) FROM {name}")) for name in ("version_info", "alembic_version")
-        ]  # noqa: S608
-        return all(row.scalar() for row in rows)
+        counts = [text("SELECT count(*) FROM version_info"), text("SELECT count(*) FROM alembic_version")]
+        return all(connection.execute(count).scalar() for count in counts)
 
 
 def check_place(url: str) -> None:
