@@ -16,7 +16,7 @@ from kernbench.errors import DataError, KernbenchWarning, close_match
 from kernbench.ulm.cache import Damaged, Facts, cache_folder, canonical, locked, read_entry, sha256_of, write_entry
 from kernbench.ulm.population import check_population, draw_scene
 from kernbench.ulm.scene import SAMPLES, IntArray, Scene
-from kernbench.ulm.simulate import Progress, simulate_lines
+from kernbench.ulm.simulate import Lines, Progress, simulate_lines
 
 __all__ = ["SPLITS", "CacheEntry", "Recipe", "Split", "cache_folder", "describe_cache", "load_split"]
 
@@ -189,6 +189,20 @@ def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
         return scene, 0
     first, last = LABEL_SUPPORT
     return scene, int(window_stream.integers(first, last - recipe.window + 1, endpoint=True))
+
+
+def simulate_line(recipe: Recipe, split: str, line: int) -> Lines:
+    """One line of a recipe, simulated again: whole, also where the recipe has windows.
+
+    Raises:
+        DataError: see `simulate_lines`.
+    """
+    return simulate_lines(
+        [draw_line(recipe, split, line)[0]],
+        time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
+        transmit_response=recipe.transmit_response,
+        receive_response=recipe.receive_response,
+    )
 
 
 def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: Progress | None) -> None:

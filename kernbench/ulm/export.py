@@ -1,5 +1,6 @@
 """Export of data sets to the line files of SRML-1D, with the manifest that imports them again."""
 
+import contextlib
 import importlib.metadata
 import os
 import secrets
@@ -16,6 +17,7 @@ from kernbench.ulm.scene import SAMPLES, Scene
 from kernbench.ulm.sets import Content, DataSet
 from kernbench.ulm.simulate import simulate_lines
 from kernbench.ulm.srml1d import LINE_FORMATS, RecordedLine, write_line
+from kernbench.ulm.transducer import transmit_pulse
 
 Progress = Callable[[int, int], None]
 
@@ -40,20 +42,33 @@ def export_set(
     """
     contents = [data.content(split) for split in splits or data.splits]
     total = sum(len(content.split.voltage) for content in contents)
-    _check_target(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     source = f"kernbench {importlib.metadata.version('kernbench')} from data set {data.digest}"
     entries: list[ManifestLine] = []
-    try:
-        partial.mkdir(parents=True)
+    with new_folder(folder) as partial:
         for content in contents:
-            for position, line in enumerate(recorded_lines(content)):
+            for position, line in enumerate(recorded_lines(content, echoes=form == "mat")):
                 path = partial / f"RFDATA{len(entries) + 1:05d}{LINE_FORMATS[form]}"
                 write_line(path, line, f"{source}, {content.split.name} {position}")
                 entries.append(describe_file(path, partial, content.split.name, position))
                 if progress is not None:
                     progress(len(entries), total)
         write_manifest(partial / MANIFEST_NAMES[0], Manifest(f"exported by {source}", tuple(entries)))
+    return folder / MANIFEST_NAMES[0]
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write to, renamed to its own name when all went well, so that it is whole or not there.
+
+    Raises:
+        DataError: the folder holds something or cannot be written.
+    """
+    folder = folder.resolve()  # so that `.` has a name
+    _check_target(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
         if folder.is_dir():
             folder.rmdir()
         partial.rename(folder)
@@ -61,11 +76,15 @@ def export_set(
         raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder / MANIFEST_NAMES[0]
 
 
-def recorded_lines(content: Content) -> Iterator[RecordedLine]:
+def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[RecordedLine]:
     """Lines of a split as their files would hold them; a pressure field that is not known is simulated.
+
+    Args:
+        content: a split.
+        echoes: with the pressures that only .mat files hold: of the echoes, for which each line is simulated again,
+            and of the pulse. They stay unknown where lines were imported or simulated with measured responses.
 
     Raises:
         DataError: the lines are windows; the published formats hold whole lines.
@@ -77,12 +96,16 @@ def recorded_lines(content: Content) -> Iterator[RecordedLine]:
             f"lines of {SAMPLES}"
         )
     for row in range(len(split.voltage)):
+        again = content.again(row) if echoes and content.again is not None else None
+        pressure_pa = float(split.pressure_pa[row])
         yield RecordedLine(
             voltage=np.asarray(split.voltage[row]),
             counts=np.asarray(split.counts[row]),
             field_pa=_field(split, row) if content.field_pa is None else np.asarray(content.field_pa[row]),
-            pressure_pa=float(split.pressure_pa[row]),
+            pressure_pa=pressure_pa,
             positions=None if content.positions is None else content.positions[row],
+            echo_pa=None if again is None else again.echo_pa[0].numpy(),
+            pulse_pa=None if again is None else transmit_pulse().pressure * pressure_pa,
         )
 
 

@@ -1,5 +1,6 @@
 """Any data set that exists, by one word: imported (name or digest), simulated (digest), or a folder with a manifest."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.cache import Damaged, Facts, cache_folder, read_entry
-from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line
+from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line
 from kernbench.ulm.imported import (
     DIGEST,
     Arrays,
@@ -22,6 +23,7 @@ from kernbench.ulm.imported import (
     split_of,
 )
 from kernbench.ulm.manifest import MANIFEST_NAMES, find_manifest, read_manifest
+from kernbench.ulm.simulate import Lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +34,14 @@ class Content:
         split: the lines.
         field_pa: pressure field of each line, (lines, 8446) float32, or None.
         positions: z [m], x [m] and radius [m] of the bubbles of each line, (bubbles, 3) each, or None.
+        again: simulates a line of this index again, with what the cache does not hold; None where it was imported, or
+            simulated with measured responses, which are known by content only.
     """
 
     split: Split
     field_pa: npt.NDArray[np.float32] | None
     positions: list[npt.NDArray[np.float64]] | None
+    again: Callable[[int], Lines] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,14 @@ def _simulated(digest: str, split: str) -> Content:
         pressure_pa=np.asarray(facts["pressure_pa"], np.float64),
         starts=np.asarray(facts["starts"], np.int64),
     )
-    scenes = (draw_line(_recipe(facts["recipe"]), split, line)[0] for line in range(len(lines.bubbles)))
-    return Content(lines, None, [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes])
+    recipe, measured = _recipe(facts["recipe"]), _measured(facts["recipe"])
+    scenes = (draw_line(recipe, split, line)[0] for line in range(len(lines.bubbles)))
+    positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]
+    return Content(lines, None, positions, None if measured else functools.partial(simulate_line, recipe, split))
+
+
+def _measured(facts: dict[str, Any]) -> bool:  # JSON
+    return facts["transmit_response"] is not None or facts["receive_response"] is not None
 
 
 def _recipe(facts: dict[str, Any]) -> Recipe:  # JSON

@@ -48,11 +48,13 @@ class Lines:
         voltage: received signal, float32, arbitrary units of SRML-1D.
         counts: bubbles whose geometric arrival rounds to the sample, int64.
         pressure_field_pa: largest pressure at the depth of the sample, float32; by depth, not by off-axis arrival.
+        echo_pa: pressure of the echoes at the element, before the receive response, float32.
     """
 
     voltage: torch.Tensor
     counts: torch.Tensor
     pressure_field_pa: torch.Tensor
+    echo_pa: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +121,13 @@ def simulate_lines(
         done += len(part)
         if progress is not None:
             progress(done, len(reaching))
-    voltage = _receive(pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy(), receive, starts, length)
+    echoes = pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy()
+    voltage = _receive(echoes, receive, starts, length)
     return Lines(
         torch.from_numpy(voltage),
         torch.from_numpy(_windowed(line_counts(everything, len(scenes)), starts, length)),
         torch.from_numpy(_windowed(_pressure_field(scenes, spectrum), starts, length)),
+        torch.from_numpy(_windowed(echoes, starts, length).astype(np.float32)),
     )
 
 

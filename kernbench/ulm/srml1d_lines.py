@@ -38,6 +38,8 @@ class RecordedLine:
         field_pa: largest pressure at the depth of each sample, (8446,) float32, or None where it is not known.
         pressure_pa: amplitude of the pulse; a text file has it in its header, to 10 Pa.
         positions: continuous z [m], x [m] and radius [m; NaN if unknown] of the bubbles, (bubbles, 3), or None.
+        echo_pa: pressure of the echoes at the element, (8446,) float32, or None; only .mat files have it.
+        pulse_pa: pressure of the pulse at the array, (1424,) at 250 MHz, or None; only .mat files have it.
     """
 
     voltage: npt.NDArray[np.float32]
@@ -45,6 +47,8 @@ class RecordedLine:
     field_pa: npt.NDArray[np.float32] | None
     pressure_pa: float
     positions: FloatArray | None = None
+    echo_pa: npt.NDArray[np.float32] | None = None
+    pulse_pa: FloatArray | None = None
 
     @property
     def bubbles(self) -> int:

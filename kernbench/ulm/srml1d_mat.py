@@ -4,7 +4,7 @@ Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,18 @@ import numpy.typing as npt
 import scipy.io
 
 from kernbench.errors import DataError, first_line
-from kernbench.ulm.physics import WATER
+from kernbench.ulm import fits
+from kernbench.ulm.physics import C4F10, PULSE_FREQUENCY_HZ, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.population import DEPTH_RANGE_M, HALF_WIDTH_M
 from kernbench.ulm.scene import SAMPLES
 from kernbench.ulm.srml1d_lines import FloatArray, RecordedLine, writing
-from kernbench.ulm.transducer import RATE_HZ
+from kernbench.ulm.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
 
 IMAGING_DEPTH_M = 0.1
-PULSE_HZ = 1.7e6
 SENSOR_DISTANCE_M = 1e-3
 
 Structs = Mapping[str, Any]  # whatever a .mat file holds
+StructArray = npt.NDArray[Any]  # of MATLAB structs: numbers, text and arrays
 
 
 def parse_mat(content: bytes, name: str) -> RecordedLine:
@@ -49,26 +50,30 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
 
 
 def write_mat(path: Path, line: RecordedLine, source: str) -> None:
-    """Write a line as a MATLAB v5 result: RF, bubble, domain, pulse, pfield, and a text `source`.
+    """Write a line as a MATLAB v5 result: every struct and field of a result of SRML-1D, and a text `source`.
 
     Where continuous positions are not known the bubbles are placed on the axis, at the middle of their samples and
-    with radius NaN, so that the labels come back as they were. What the line does not hold is left out: RF.p, pulse.p,
-    shell, liquid, gas.
+    with radius NaN, so that the labels come back as they were. Pressures of the echoes (RF.p) and of the pulse
+    (pulse.p) and shell constants of bubbles of unknown radius are NaN where the line does not know them; liquid, gas
+    and shell hold the constants of the simulator. Only an unknown pressure field is left out: importers tell by that.
 
     Raises:
         DataError: the file cannot be written.
     """
-    positions = on_axis(line.counts) if line.positions is None else line.positions
-    bubble = np.empty((1, len(positions)), dtype=[(name, object) for name in ("z", "x", "R0", "r0")])
-    for index, (z, x, radius) in enumerate(positions.tolist()):
-        bubble[0, index] = (z, x, radius, SENSOR_DISTANCE_M)
     near, far = DEPTH_RANGE_M
+    positions = on_axis(line.counts) if line.positions is None else line.positions
+    echo = np.full(SAMPLES, np.nan) if line.echo_pa is None else line.echo_pa.astype(np.float64)
+    pulse = np.full(PULSE_SAMPLES, np.nan) if line.pulse_pa is None else line.pulse_pa
     content: dict[str, Any] = {
-        "RF": {"V": line.voltage.astype(np.float64)[None], "fs": RATE_HZ},
-        "bubble": bubble,
-        "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "d1": near, "d2": far, "x_el": 0.0}
-        | {"c": WATER.sound_speed},
-        "pulse": {"f": PULSE_HZ, "w": 2 * np.pi * PULSE_HZ, "Nc": 1.0, "A": line.pressure_pa, "fs": 4 * RATE_HZ},
+        "RF": {"p": echo[None], "fs": RATE_HZ, "V": line.voltage.astype(np.float64)[None]},
+        "bubble": _bubbles(positions),
+        "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "c": WATER.sound_speed}
+        | {"d1": near, "d2": far, "x_el": 0.0},
+        "pulse": {"f": PULSE_FREQUENCY_HZ, "w": 2 * np.pi * PULSE_FREQUENCY_HZ, "Nc": 1.0, "A": line.pressure_pa}
+        | {"fs": FINE_RATE_HZ, "p": pulse[None]},
+        "shell": _shells(positions[:, 2]),
+        "liquid": _liquid(),
+        "gas": _gas(),
         "source": source,
     }
     if line.field_pa is not None:
@@ -76,6 +81,57 @@ def write_mat(path: Path, line: RecordedLine, source: str) -> None:
         content["pfield"] = {"PA": line.field_pa.astype(np.float64)[None], "z": depth[None]}
     with writing(path):
         scipy.io.savemat(path, content, format="5", do_compression=True)
+
+
+def _bubbles(positions: FloatArray) -> StructArray:
+    """Struct array of the bubbles, (1, bubbles)."""
+    return _struct_array(("z", "x", "R0", "r0"), [(*row, SENSOR_DISTANCE_M) for row in positions.tolist()])
+
+
+def _shells(radius_m: FloatArray) -> StructArray:
+    """Struct array of the shells, (1, bubbles): model, tensions [N/m], viscosity [N s/m] and reference area [m^2]."""
+    viscosity = shell_viscosity(radius_m).tolist()
+    area = (4 * np.pi * radius_m**2 / fits.AREA_AT_REST).tolist()
+    rows = [("Segers", REST_TENSION, fits.TENSION_KNOTS[-1], *pair) for pair in zip(viscosity, area, strict=True)]
+    return _struct_array(("model", "sig_0", "sig_l", "Ks", "A_N"), rows)
+
+
+def _liquid() -> dict[str, Any]:
+    """Water, with the names and units of SRML-1D."""
+    return {
+        "k": WATER.heat_conductivity,
+        "rho": WATER.density,
+        "cp": WATER.heat_capacity,
+        "nu": WATER.viscosity,
+        "c": WATER.sound_speed,
+        "sig": fits.TENSION_KNOTS[-1],
+        "T0": WATER.temperature,
+        "P0": WATER.pressure,
+        "a": WATER.attenuation_db_cm_mhz2,
+        "b": 2.0,  # power of the frequency in the attenuation
+        "BA": 2 * (WATER.nonlinearity - 1),
+        "beta": WATER.nonlinearity,
+        "ThermalModel": "Prosperetti",
+    }
+
+
+def _gas() -> dict[str, float]:
+    """C4F10, with the names and units of SRML-1D."""
+    return {
+        "k": C4F10.heat_conductivity,
+        "rho": C4F10.density,
+        "Mg": C4F10.molar_mass,
+        "gam": C4F10.polytropic,
+        "cp": C4F10.heat_capacity,
+    }
+
+
+def _struct_array(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> StructArray:
+    """A MATLAB struct array, (1, rows)."""
+    array = np.empty((1, len(rows)), dtype=[(name, object) for name in names])
+    for index, row in enumerate(rows):
+        array[0, index] = row
+    return array
 
 
 def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:

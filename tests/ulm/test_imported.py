@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.io
 from line_files import recorded_line, write_folder
 
 from kernbench.errors import DataError
@@ -13,6 +14,7 @@ from kernbench.ulm.export import export_set
 from kernbench.ulm.imported import describe_imported, import_lines, load_imported
 from kernbench.ulm.manifest import manifest_by_number, read_manifest, write_manifest
 from kernbench.ulm.sets import find_set
+from kernbench.ulm.transducer import receive_filter
 
 NUMBERS = {"train": (1, 4), "validation": (5, 6), "test": (7, 9)}
 
@@ -186,6 +188,18 @@ def test_simulated_lines_are_exported_with_the_positions_of_their_scenes(tmp_pat
     text = find_set(str(tmp_path / "text")).load("test")
     assert np.abs(text.voltage - lines.voltage).max() < 1e-10
     assert np.abs(text.pressure_pa - lines.pressure_pa).max() <= 5
+
+
+def test_simulated_lines_are_exported_with_the_pressure_of_their_echoes(tmp_path):
+    recipe = Recipe({"test": 2}, population="polydisperse", seed=6)
+    lines = load_split(recipe, "test")
+    export_set(find_set(recipe.digest()), tmp_path / "mat", form="mat")
+    taps = receive_filter().taps
+    for number, voltage in enumerate(lines.voltage, 1):
+        echo = scipy.io.loadmat(tmp_path / "mat" / f"RFDATA{number:05d}.mat")["RF"]["p"][0, 0][0]
+        # the receive response is circular: what the element makes of this pressure is the line itself
+        heard = np.fft.irfft(np.fft.rfft(echo) * np.fft.rfft(taps, n=len(echo)), n=len(echo))
+        assert np.abs(heard - voltage).max() < 1e-4 * np.abs(voltage).max()
 
 
 def test_windows_are_not_exported(tmp_path):

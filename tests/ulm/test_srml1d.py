@@ -10,6 +10,7 @@ from kernbench.errors import DataError
 from kernbench.ulm.scene import SAMPLES
 from kernbench.ulm.simulate import Scene, simulate_lines
 from kernbench.ulm.srml1d import RecordedLine, parse_line, read_line, write_line
+from kernbench.ulm.transducer import transmit_pulse
 
 HEADER = [
     '"Generated with a test"',
@@ -253,6 +254,96 @@ def test_a_result_with_positions_comes_back(scene, simulated, tmp_path):
     structs = scipy.io.loadmat(tmp_path / "b.mat")
     assert structs["bubble"].shape == (1, 30)
     assert structs["RF"]["V"][0, 0].shape == (1, SAMPLES)
+
+
+# Structs and fields of a result of the published simulator, as its protocol lists them.
+PUBLISHED_FIELDS = {
+    "RF": {"p", "fs", "V"},
+    "bubble": {"z", "x", "R0", "r0"},
+    "domain": {"depth", "width", "c", "d1", "d2", "x_el"},
+    "pulse": {"f", "w", "Nc", "A", "fs", "p"},
+    "pfield": {"PA", "z"},
+    "shell": {"model", "sig_0", "sig_l", "Ks", "A_N"},
+    "liquid": {"k", "rho", "cp", "nu", "c", "sig", "T0", "P0", "a", "b", "BA", "beta", "ThermalModel"},
+    "gas": {"k", "rho", "Mg", "gam", "cp"},
+}
+
+
+@pytest.fixture
+def exported(scene, simulated, tmp_path):
+    """A simulated line as scipy reads its .mat file."""
+    pulse = transmit_pulse().pressure * scene.pressure_pa
+    line = RecordedLine(
+        simulated.voltage[0].numpy(),
+        simulated.counts[0].numpy().astype(np.uint8),
+        simulated.pressure_field_pa[0].numpy(),
+        scene.pressure_pa,
+        np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1),
+        simulated.echo_pa[0].numpy(),
+        pulse,
+    )
+    write_line(tmp_path / "a.mat", line, "test")
+    return scipy.io.loadmat(tmp_path / "a.mat")
+
+
+def test_a_result_has_every_struct_and_field_of_a_published_one(exported):
+    assert {name: set(exported[name].dtype.names) for name in PUBLISHED_FIELDS} == PUBLISHED_FIELDS
+    assert {name: exported[name].shape for name in PUBLISHED_FIELDS if name not in ("bubble", "shell")} == {
+        name: (1, 1) for name in PUBLISHED_FIELDS if name not in ("bubble", "shell")
+    }
+    assert exported["bubble"].shape == exported["shell"].shape == (1, 30)
+    shapes = {"RF.p": (1, SAMPLES), "RF.V": (1, SAMPLES), "pulse.p": (1, 1424), "pfield.z": (1, SAMPLES)}
+    for key, shape in shapes.items():
+        struct, field = key.split(".")
+        assert exported[struct][field][0, 0].shape == shape, key
+    assert exported["liquid"]["ThermalModel"][0, 0][0] == "Prosperetti"
+    assert {str(model[0]) for model in exported["shell"]["model"][0]} == {"Segers"}
+
+
+def test_the_published_programs_find_what_they_take_from_a_result(exported, scene, simulated):
+    # the network's loader: one line per element, by the name of the signal
+    lines = {
+        name: np.concatenate([element[name] for element in exported["RF"][0]]) for name in exported["RF"].dtype.names
+    }
+    assert (np.squeeze(lines["V"]).astype(np.float32) == simulated.voltage[0].numpy()).all()
+    assert (np.squeeze(lines["p"]).astype(np.float32) == simulated.echo_pa[0].numpy()).all()
+    # delay and sum: c and the pulse for the wavelength, width and depth for the image
+    assert exported["liquid"]["c"][0, 0].item() / exported["pulse"]["f"][0, 0].item() == 1480 / 1.7e6
+    assert exported["domain"]["width"][0, 0].item() == 0.028
+    assert exported["domain"]["depth"][0, 0].item() == 0.1
+    # the writer of text lines
+    z, x = (np.array([bubble[name].item() for bubble in exported["bubble"][0]]) for name in ("z", "x"))
+    index = np.floor((z + np.hypot(x, z)) / exported["domain"]["c"][0, 0].item() * 62.5e6 + 0.5).astype(int)
+    assert (np.bincount(index, minlength=SAMPLES) == simulated.counts[0].numpy()).all()
+    assert exported["pulse"]["A"][0, 0].item() == scene.pressure_pa
+    assert np.abs(exported["pulse"]["p"][0, 0]).max() == pytest.approx(1.000152 * scene.pressure_pa, rel=1e-6)
+
+
+def test_shells_are_those_of_the_published_simulator(reference, tmp_path):
+    with np.load(reference / "single_bubble.npz") as single:
+        radius, viscosity, area = single["R0"], single["Ks"], single["A_N"]
+    positions = np.stack([np.full(12, 0.05), np.zeros(12), radius], axis=1)
+    counts = np.zeros(SAMPLES, np.uint8)
+    counts[round(0.1 / 1480 * 62.5e6)] = 12
+    write_line(tmp_path / "a.mat", RecordedLine(np.zeros(SAMPLES, np.float32), counts, None, 1e5, positions), "test")
+    shells = scipy.io.loadmat(tmp_path / "a.mat")["shell"][0]
+    assert [shell["Ks"].item() for shell in shells] == pytest.approx(viscosity, rel=1e-9)
+    # Octave's root for the area at rest is 1e-4 off
+    assert [shell["A_N"].item() for shell in shells] == pytest.approx(area, rel=2e-4)
+
+
+def test_what_a_line_does_not_know_is_nan_and_the_line_comes_back(tmp_path):
+    line = recorded(np.random.default_rng(4))
+    write_line(tmp_path / "a.mat", line, "test")
+    structs = scipy.io.loadmat(tmp_path / "a.mat")
+    assert {name: set(structs[name].dtype.names) for name in PUBLISHED_FIELDS} == PUBLISHED_FIELDS
+    assert np.isnan(structs["RF"]["p"][0, 0]).all()
+    assert structs["RF"]["p"][0, 0].shape == (1, SAMPLES)
+    assert np.isnan(structs["pulse"]["p"][0, 0]).all()
+    assert all(np.isnan(shell["A_N"].item()) for shell in structs["shell"][0])
+    again = read_line(tmp_path / "a.mat")
+    assert (again.voltage == line.voltage).all()
+    assert (again.field_pa == line.field_pa).all()
 
 
 def test_labels_come_back_where_positions_are_not_known(tmp_path):
