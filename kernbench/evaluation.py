@@ -1,6 +1,6 @@
 """A network on the lines of a study: training data, validation looks, final scores, predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
 from kernbench.training import Settings, TrainingData
-from kernbench.ulm.dataset import Split
+from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.localization import position_error
 from kernbench.ulm.loss import dual_loss
@@ -28,7 +28,7 @@ from kernbench.ulm.protocol import (
     tolerance_index,
 )
 
-BATCH = 32  # lines per forward pass in evaluation; memory, not a result, depends on it
+BATCH = 32  # lines per forward pass in evaluation; another number may change the last bit of an output
 
 Floats = NDArray[np.float32]
 
@@ -70,15 +70,15 @@ class Workbench:
         if split not in self._kept:
             source = self.splits[split]
             voltage = np.array(source.voltage, np.float32)  # a copy: the cache is mapped read-only
-            level = self._level(split)
+            level = self.level(split)
             if level > 0:
-                stream = np.random.SeedSequence([self.seed, sorted(self.splits).index(split)])
-                voltage = add_noise(voltage, level, int(stream.generate_state(1)[0]))
+                voltage = add_noise(voltage, level, noise_seed(self.seed, split, self.splits))
             counts = torch.from_numpy(np.array(source.counts, np.float32))
             self._kept[split] = torch.from_numpy(voltage).to(self.device), counts.to(self.device)
         return self._kept[split]
 
-    def _level(self, split: str) -> float:
+    def level(self, split: str) -> float:
+        """Nominal noise level of a split [percent]."""
         return self.test_noise_percent if split == "test" and self.test_noise_percent >= 0 else self.noise_percent
 
     def training_data(self) -> TrainingData:
@@ -172,6 +172,12 @@ class Workbench:
         network.eval()
         with torch.no_grad():
             return np.asarray(network(voltage[line : line + 1].unsqueeze(1)).cpu().numpy()[0, 0])
+
+
+def noise_seed(seed: int, split: str, splits: Iterable[str] = SPLITS) -> int:
+    """Seed of the noise on validation and test lines (and, between epochs, training lines) of a cell."""
+    stream = np.random.SeedSequence([seed, sorted(splits).index(split)])
+    return int(stream.generate_state(1)[0])
 
 
 def headline(scored: Scored, split: str, tolerance: int) -> float:

@@ -16,19 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from kernbench import artifacts, checkpoint, measure
+from kernbench import artifacts, checkpoint, measure, weights
 from kernbench.architecture import check_kernel_size
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Params, Study, load_study
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
-from kernbench.evaluation import Scored, Workbench, median_line
+from kernbench.evaluation import BATCH, Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks import Network, build
 from kernbench.settings import axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
+from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.protocol import PROTOCOL_VERSION
 from kernbench.ulm.simulate import SAMPLES
@@ -193,7 +194,9 @@ def run_cell(context: CellContext) -> Outcome:
         outcome = _scored_outcome(context, bench, scored, matched)
         example = _example(bench, network, scored, context.tolerance)
         files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
-        outcome = dataclasses.replace(outcome, artifacts=files)
+        facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": seeds | {"data": recipe.seed}}
+        kept = weights.save_weights(context.scratch / weights.WEIGHTS, network, facts)
+        outcome = dataclasses.replace(outcome, artifacts=[*files, kept])
     costs = _costs(context, network, bench)
     measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance} | costs
     return dataclasses.replace(
@@ -262,6 +265,37 @@ def _scored_outcome(
             "window": bench.splits["test"].voltage.shape[1],
         },
     )
+
+
+def _weights_facts(
+    context: CellContext, network: Network, bench: Workbench, scored: Scored, matched: dict[str, list[float | None]]
+) -> dict[str, Any]:
+    """What `weights.pt` says about a network: enough to rebuild it and to score it on the same lines."""
+    study = context.study
+    plan = resolved(study.definition, context.params, "network")
+    tolerances = scored.choice.tolerances.tolist()
+    split, width = scored.choice.split, matched["width"][0]
+    assert width is not None  # a width is always chosen
+    return {
+        "task": {"name": TASK, "protocol": PROTOCOL_VERSION},
+        "study": study.key,
+        "digest": study.digest,
+        "cell": context.cell,
+        "params": dict(context.params),
+        "family": {
+            "name": study.family.name,
+            "plugin": context.plugin,
+            "hyper": network.kernel_layers()[0].kernel_module.hyper,
+        },
+        "network": plan,
+        "samples": bench.splits["test"].voltage.shape[1],
+        "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
+        "noise": {"percent": bench.level("train"), "test_percent": bench.level("test"), "seed": bench.seed},
+        "evaluation": {"batch": BATCH, "device": context.device, "threads": torch.get_num_threads()},
+        "thresholds": {"split": split, "tolerances": tolerances, "values": scored.choice.thresholds.tolist()},
+        "one_to_one": {"split": split, "decoder": Decoder().name, "width": int(width)}
+        | {"tolerances": tolerances, "values": matched["threshold"]},
+    }
 
 
 def _facts(bench: Workbench, split: str) -> SplitFacts:

@@ -17,10 +17,11 @@ from kernbench.evaluation import Workbench
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
-from kernbench.registry import find_family
+from kernbench.registry import find, find_family
 from kernbench.training import Interrupted
 from kernbench.ulm.metrics import tolerance_counts
 from kernbench.ulm.scores import f1_scores
+from kernbench.weights import load_trained
 
 NINE = "kernel_size=9,seed=0"
 
@@ -197,6 +198,24 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert all(type(value) in (int, float, str, bool) for value in scalars.values()), scalars
 
 
+def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
+    outcome, files, _ = cell(family="gaussian", plugin=find("gaussian").label)
+    trained = load_trained(files["weights.pt"])
+    assert trained.facts["study"] == "smoke.v1.quick/gaussian"
+    assert trained.facts["cell"] == NINE
+    assert trained.facts["seeds"] == outcome.seeds
+    assert trained.facts["samples"] == 512
+    assert trained.choice.split == "validation"
+    np.testing.assert_array_equal(trained.choice.thresholds, outcome.scores["test"].thresholds)
+    assert trained.pairs.thresholds.tolist() == outcome.details["matched"]["threshold"]
+    assert {trained.pairs.decoder.width} == set(outcome.details["matched"]["width"])
+    last = arrays(files["cell.npz"])
+    kernels = [layer.kernel().detach().reshape(-1, 9).numpy() for layer in trained.network.kernel_layers()]
+    for level, kernel in enumerate(kernels):
+        strongest = np.argsort(-np.square(kernel).sum(axis=1), kind="stable")[: len(last[f"kernel_{level}"])]
+        np.testing.assert_array_equal(kernel[strongest], last[f"kernel_{level}"])
+
+
 def test_training_noise_is_new_every_epoch_and_repeatable(cell):
     first = cell(place="one", data={"noise_percent": 5.0})
     assert equal(first, cell(place="two", data={"noise_percent": 5.0}))
@@ -226,6 +245,7 @@ def poisoned(monkeypatch):
 def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
     # 2 layers x 2 batches make 4 calls an epoch, making the network at most 4: the third epoch is bad at the latest
     outcome, files, _ = cell(poisoned(10))
+    assert "weights.pt" not in files
     assert (outcome.status, outcome.value, outcome.scores) == ("diverged", -math.inf, {})
     epochs = outcome.measures["epochs"]
     assert epochs in (1, 2)

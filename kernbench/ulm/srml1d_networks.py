@@ -1,10 +1,7 @@
 """Published networks and thresholds: state dicts of SRML-1D, to and from `dilated` networks with `discrete` kernels."""
 
-import contextlib
-import os
-import re
-import secrets
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,10 @@ from torch import Tensor, nn
 
 from kernbench.architecture import dilations
 from kernbench.errors import DataError, first_line
+from kernbench.kernels.base import KernelSpec
+from kernbench.kernels.layer import KernelConv
 from kernbench.networks import Network, build
+from kernbench.tensorfile import check_tensors, read_tensors, write_tensors
 from kernbench.ulm.protocol import Choice
 
 WEIGHTS_NAME = "epoch_1249"  # the file of the last epoch, as the publication names it
@@ -23,7 +23,6 @@ TOLERANCES_NAME = "tolerance_list.npy"
 DEPTH, CHANNELS, TAPS = 12, 64, 3
 HEAD = 3 * DEPTH + 1  # index 0 is the padding, then convolution, batch norm and ReLU of each layer
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-SHOWN = 3  # keys named in a message
 
 
 def load_network(source: str | Path) -> Network:
@@ -40,13 +39,23 @@ def load_network(source: str | Path) -> Network:
         DataError: no such file, Python code in it, or another layout; nothing is executed.
     """
     path = weights_path(Path(source))
-    state = _read_state(path)
+    return network_of(read_tensors(path), path)
+
+
+def network_of(state: Mapping[str, object], path: Path) -> Network:
+    """A published network from the contents of its file; see `load_network`.
+
+    Raises:
+        DataError: another layout.
+    """
     with torch.random.fork_rng(devices=[]):
         network = build("dilated", "discrete", TAPS, CHANNELS, depth=DEPTH, gain="published")
     own = network.state_dict()
     expected = {key: own[ours] for key, ours in _keys()}
-    _check_layout(state, expected, path)
-    network.load_state_dict(own | {ours: state[key] for key, ours in _keys()})
+    unpacked = any(key.startswith("blocks.") for key in state) or "network" in state
+    hint = "; this looks like a checkpoint of kernbench, only its weights.pt and the published layout are read"
+    check_tensors(state, expected, path, "a published network", hint if unpacked else "")
+    network.load_state_dict(own | {ours: torch.as_tensor(state[key]) for key, ours in _keys()})
     return network.eval()
 
 
@@ -62,21 +71,7 @@ def save_network(network: nn.Module, path: str | Path) -> None:
     Raises:
         DataError: a network of another shape, or the file cannot be written.
     """
-    state = _published_state(network)
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            torch.save(state, file, _use_new_zipfile_serialization=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise DataError(f"weights {path} cannot be written: {first_line(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder itself may be a file or gone
-            part.unlink()
+    write_tensors(Path(path), _published_state(network), zipped=False)
 
 
 def load_thresholds(source: str | Path, split: str = "stored") -> Choice:
@@ -138,60 +133,17 @@ def weights_path(source: Path) -> Path:
     path = source / WEIGHTS_NAME if source.is_dir() else source
     if not path.is_file():
         where = f"folder {source} has no {WEIGHTS_NAME}" if source.is_dir() else f"no weights file {source}"
-        raise DataError(f"{where}; expected a published state dict or the folder of one")
+        raise DataError(f"{where}; expected a published state dict or the folder of one, or weights.pt of a cell")
     return path
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Contents of a file of weights, through torch's loader that knows tensors only."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the loader has no type of its own for what a foreign file may hold
-        raise DataError(f"{path}: {_refusal(error)}") from error
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise DataError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
-    return state
-
-
-def _refusal(error: Exception) -> str:
-    """Why torch's loader gave up, in one line."""
-    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return f"holds Python code ({found[1]}), not only weights; refused, nothing was run"
-    if isinstance(error, OSError):
-        return f"cannot be read ({error.strerror})"
-    return f"is not a state dict that can be read without running code ({type(error).__name__})"
-
-
-def _check_layout(state: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
-    """Raise DataError unless keys, shapes and types are the published ones and all numbers finite."""
-    if missing := [key for key in expected if key not in state]:
-        ours = any(key.startswith("blocks.") for key in state) or "network" in state
-        hint = "; this looks like a checkpoint of kernbench, only the published layout is read" if ours else ""
-        raise DataError(f"{path}: {_some(missing)} missing from the {len(expected)} of a published network{hint}")
-    if extra := [key for key in state if key not in expected]:
-        raise DataError(f"{path}: {_some(extra)} not part of a published network")
-    for key, model in expected.items():
-        tensor = state[key]
-        if not isinstance(tensor, Tensor):
-            raise DataError(f"{path}: {key} must be a tensor, got {type(tensor).__name__}")
-        wanted, got = _form(model), _form(tensor)
-        if got != wanted:
-            raise DataError(f"{path}: {key} expected {wanted}, got {got}")
-        if not bool(torch.isfinite(tensor).all()):
-            raise DataError(f"{path}: {key} has NaN or infinite numbers")
 
 
 def _published_state(network: nn.Module) -> "OrderedDict[str, Tensor]":
     """Tensors of a network under their published names, copied."""
     layers = network.kernel_layers() if isinstance(network, Network) else []
-    form = [(layer.spec.kernel_size, layer.spec.dilation, layer.spec.shape) for layer in layers]
-    steps = dilations("dilated", DEPTH)
-    wanted = [(TAPS, step, (CHANNELS, CHANNELS if level else 1, TAPS)) for level, step in enumerate(steps)]
-    if form != wanted:
+    if mismatch := _mismatch(layers) if layers else f"got {type(network).__name__}":
         raise DataError(
-            "only a dilated network of 12 layers, 64 channels and K = 3 has a published layout, got "
-            f"{type(network).__name__} of {len(layers)} kernel layers"
-            + (f", {layers[-1].spec.out_channels} channels, K = {layers[-1].spec.kernel_size}" if layers else "")
+            f"only a dilated network of {DEPTH} layers, {CHANNELS} channels and K = {TAPS} has a published layout: "
+            + mismatch
         )
     own = network.state_dict()
     with torch.no_grad():
@@ -203,6 +155,18 @@ def _published_state(network: nn.Module) -> "OrderedDict[str, Tensor]":
             raise DataError(f"{key} must be {wanted_type}, got {tensor.dtype}; convert the network with .float()")
     state._metadata = _metadata()  # type: ignore[attr-defined]  # torch's own attribute: versions of the modules
     return state
+
+
+def _mismatch(layers: Sequence[KernelConv]) -> str:
+    """The first thing in which layers differ from the published ones; empty if there is none."""
+    if len(layers) != DEPTH:
+        return f"expected {DEPTH} layers, got {len(layers)}"
+    for level, (layer, step) in enumerate(zip(layers, dilations("dilated", DEPTH), strict=True)):
+        wanted = KernelSpec(CHANNELS, CHANNELS if level else 1, kernel_size=TAPS, dilation=step)
+        for name in ("kernel_size", "out_channels", "in_channels", "groups", "dilation", "side"):
+            if (got := getattr(layer.spec, name)) != (expected := getattr(wanted, name)):
+                return f"{name} of layer {level + 1} expected {expected}, got {got}"
+    return ""
 
 
 def _metadata() -> "OrderedDict[str, dict[str, int]]":
@@ -227,12 +191,3 @@ def _read_array(path: Path, kinds: str) -> np.ndarray[tuple[int], np.dtype[np.ge
     if not np.isfinite(array).all():
         raise DataError(f"{path}: NaN or infinite numbers")
     return array
-
-
-def _form(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-
-
-def _some(keys: list[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more are" if len(keys) > SHOWN else " are" if len(keys) > 1 else " is"
-    return ", ".join(keys[:SHOWN]) + more

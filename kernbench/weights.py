@@ -1,0 +1,313 @@
+"""Trained networks of kernbench as files: tensors and plain facts, enough to rebuild and score them again.
+
+The file is a dict: "format", "version", "facts" (JSON-like), "state" (name -> tensor) and "sha256". It is read by
+torch's weights-only loader, so nothing in it is executed; the code comes from the installed plugin that the facts name.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, first_line
+from kernbench.networks import Network, build
+from kernbench.registry import find
+from kernbench.settings import check_table
+from kernbench.tensorfile import check_tensors, read_tensors, write_tensors
+from kernbench.ulm.decoders import Decoder
+from kernbench.ulm.export import new_folder
+from kernbench.ulm.onetoone import MatchedChoice
+from kernbench.ulm.protocol import Choice
+from kernbench.ulm.srml1d_networks import WEIGHTS_NAME, network_of, save_network, save_thresholds, weights_path
+
+WEIGHTS = "weights.pt"  # of each scored cell, among its artifacts
+FORMAT = "kernbench.weights"
+VERSION = 1  # raised when a reader of the old form could not read the new one
+EXTRA = "_extra_state"  # torch's name; holds family and hyper-parameters of a kernel module
+
+Facts = Mapping[str, Any]  # JSON
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of the lines that a cell was scored on.
+
+    Attributes:
+        percent: nominal level of training and validation lines.
+        test_percent: of the test lines.
+        seed: of the streams.
+    """
+
+    percent: float
+    test_percent: float
+    seed: int
+
+    def level(self, split: str) -> float:
+        """Nominal level of a split [percent]."""
+        return self.test_percent if split == "test" else self.percent
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network, ours or a published one, in evaluation mode.
+
+    Attributes:
+        path: its file.
+        network: (N, 1, L) -> (N, 1, L).
+        facts: what the file says about it; empty for a published network, as is what follows.
+        choice: frozen thresholds of the dilation metric.
+        pairs: frozen decoder and thresholds of the one-to-one metric.
+        noise: of the lines that it was scored on.
+        batch: lines per forward pass when it was scored; another number may change the last bit of an output.
+    """
+
+    path: Path
+    network: Network
+    facts: Facts = field(default_factory=dict)
+    choice: Choice | None = None
+    pairs: MatchedChoice | None = None
+    noise: Noise | None = None
+    batch: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Study and cell, or the file of a published network."""
+        return f"{self.facts['study']} {self.facts['cell']}" if self.facts else str(self.path)
+
+
+def save_weights(path: Path, network: Network, facts: Facts) -> Path:
+    """Write a trained network.
+
+    Args:
+        path: where to; written under another name and renamed.
+        network: on any device.
+        facts: JSON; the sections of `docs/protocol.md`, "Trained weights".
+
+    Raises:
+        PluginError: the family keeps something else than tensors in its state dict.
+        DataError: the file cannot be written.
+    """
+    state = network.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise PluginError(
+                f"the state dict of family {facts['family']['name']!r} has {type(value).__name__} {name}, expected "
+                "tensors only; use get_extra_state as kernbench.KernelModule does"
+            )
+    versions = {name: importlib.metadata.version(name) for name in ("kernbench", "torch")}
+    layers = [dataclasses.asdict(layer.spec) for layer in network.kernel_layers()]
+    plain = json.loads(json.dumps({**facts, "layers": layers, "versions": versions}, allow_nan=False))
+    # A copy of its own for each tensor: a view would take the whole storage along.
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+    content = {"format": FORMAT, "version": VERSION, "facts": plain, "state": tensors}
+    write_tensors(path, content | {"sha256": seal(plain, tensors)})
+    return path
+
+
+def seal(facts: Facts, state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of facts and tensors, hexadecimal: torch's own file format does not notice a flipped bit."""
+    content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(state.items()):
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()
+
+
+def load_trained(source: str | Path, plugin: str | None = None) -> Trained:
+    """A trained network from `weights.pt` of a cell, or from a state dict in the published layout.
+
+    Args:
+        source: the file, or a folder with a published `epoch_1249`.
+        plugin: family (name or FILE.py:NAME) that makes the kernels, in place of the one that the file names and
+            whatever its version. torch's global random generator is left as it was.
+
+    Raises:
+        DataError: no such file, Python code in it, damaged, or made by a later kernbench; nothing is executed.
+        PluginError: the family is missing, broken, or of another version than the one that trained it.
+    """
+    path = weights_path(Path(source))
+    if path.is_symlink():
+        raise DataError(f"{path} is a symbolic link; give the file itself, {path.resolve()}")
+    content = read_tensors(path)
+    if content.get("format") == FORMAT:
+        return _ours(path, content, plugin)
+    if plugin is not None:
+        raise DataError(f"{path} is not a weights.pt of kernbench; --plugin goes with one, published kernels need none")
+    return Trained(path, network_of(content, path))
+
+
+def export_published(trained: Trained, folder: Path) -> list[Path]:
+    """Write a trained network in the published layout, with the thresholds that its file has.
+
+    Args:
+        trained: a dilated network of 12 layers, 64 channels, K = 3.
+        folder: new, or empty; made under another name and renamed.
+
+    Returns:
+        The files: `epoch_1249`, and `thresholds_optimal.npy` with `tolerance_list.npy`.
+
+    Raises:
+        DataError: another architecture, naming the first thing that differs, or a folder that cannot be written.
+    """
+    with new_folder(folder) as partial:
+        save_network(trained.network, partial / WEIGHTS_NAME)
+        if trained.choice is not None:
+            save_thresholds(trained.choice, partial)
+        names = sorted(path.name for path in partial.iterdir())
+    return [folder / name for name in names]
+
+
+def _ours(path: Path, content: Mapping[str, object], plugin: str | None) -> Trained:
+    if content.get("version") != VERSION:
+        raise DataError(
+            f"{path}: weights of format version {content.get('version')!r}, this kernbench reads {VERSION}; "
+            "use the kernbench that wrote them"
+        )
+    facts = _Reader(path, content.get("facts"))
+    state = content.get("state")
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise DataError(f"{path}: state expected a dict of tensors, got {type(state).__name__}")
+    network = _rebuilt(facts, plugin)
+    _fill(network, state, facts)
+    if content.get("sha256") != seal(facts.content, state):
+        raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
+    facts.get("cell", str)
+    noise = Noise(facts.number("noise.percent"), facts.number("noise.test_percent"), facts.natural("noise.seed"))
+    return Trained(
+        path, network.eval(), facts.content, _choice(facts), _pairs(facts), noise, facts.natural("evaluation.batch", 1)
+    )
+
+
+def _rebuilt(facts: "_Reader", plugin: str | None) -> Network:
+    """The untrained network that the facts describe."""
+    found = _family(facts, plugin)
+    plan = check_table("network", facts.get("network", dict), str(facts.path))
+    if missing := {"name", "kernel_size", "channels", "depth", "gain"} - set(plan):
+        raise DataError(f"{facts.path}: no network.{min(missing)} among the facts; the file is damaged")
+    name, size, channels = str(plan["name"]), int(plan["kernel_size"]), int(plan["channels"])
+    hyper = facts.get("family.hyper", dict)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = build(name, found, size, channels, hyper, int(plan["depth"]), str(plan["gain"]))
+    except KernbenchError as error:
+        raise type(error)(f"{facts.path} cannot be rebuilt: {error}") from error
+    layers = [dataclasses.asdict(layer.spec) for layer in network.kernel_layers()]
+    if layers != (stored := facts.get("layers", list)):
+        differ = next((n for n, pair in enumerate(zip(layers, stored, strict=False)) if pair[0] != pair[1]), None)
+        where = f"{len(stored)} layers" if differ is None else f"layer {differ + 1} as {stored[differ]}"
+        raise DataError(f"{facts.path} has {where}; this kernbench builds another network from the same settings")
+    return network
+
+
+def _family(facts: "_Reader", plugin: str | None) -> Any:  # KernelFamily
+    """The kernel family of the facts, of the version that trained it unless the plugin is named."""
+    name, made = facts.get("family.name", str), facts.get("family.plugin", str)
+    if plugin is None and made.startswith("file "):
+        raise PluginError(
+            f"{facts.path}: family {name!r} came from a local file ({made}); give it with --plugin FILE.py:{name}"
+        )
+    try:
+        found = find(plugin or name)
+    except PluginError as error:
+        raise PluginError(f"{facts.path} needs family {name!r} of {made}: {error}") from error
+    if found.family.name != name:
+        raise PluginError(f"{facts.path} needs family {name!r}, --plugin {plugin} offers {found.family.name!r}")
+    if found.label != made and plugin is None:
+        raise PluginError(
+            f"{facts.path}: family {name!r} was trained with {made}, here is {found.label}; install that version, or "
+            f"take this one with --plugin {name}"
+        )
+    if found.label != made:
+        text = f"{facts.path}: family {name!r} was trained with {made}, its kernels are now made by {found.label}"
+        warnings.warn(text, KernbenchWarning, stacklevel=2)
+    return found.family
+
+
+def _fill(network: Network, state: Mapping[str, Any], facts: "_Reader") -> None:
+    """Load tensors strictly: every key, shape and type, finite numbers, the same hyper-parameters."""
+    expected = network.state_dict()
+    # A module compares its own JSON, which may differ in length, and says what differs: not a matter of shapes.
+    compared = {name: tensor for name, tensor in expected.items() if name.endswith(EXTRA) and name in state}
+    whole = f"the {facts.get('family.name', str)} network of {facts.get('study', str)}"
+    check_tensors({**state, **compared}, expected, facts.path, whole)
+    try:
+        network.load_state_dict(dict(state))
+        for layer in network.kernel_layers():
+            layer.checked_kernel()
+    except PluginError as error:
+        raise PluginError(f"{facts.path}: {error}") from error
+    except Exception as error:  # a plugin reads its own extra state as it likes
+        said = str(error) if isinstance(error, KernbenchError) else first_line(error)
+        raise DataError(f"{facts.path} cannot be loaded: {said}") from error
+
+
+def _choice(facts: "_Reader") -> Choice:
+    tolerances, thresholds = facts.thresholds("thresholds")
+    unknown = np.full(len(tolerances), math.nan)
+    return Choice(facts.get("thresholds.split", str), tolerances, thresholds, unknown)
+
+
+def _pairs(facts: "_Reader") -> MatchedChoice:
+    tolerances, thresholds = facts.thresholds("one_to_one")
+    try:
+        decoder = Decoder(facts.get("one_to_one.decoder", str), facts.natural("one_to_one.width"))
+    except DataError as error:
+        raise DataError(f"{facts.path}: one_to_one: {error}") from error
+    unknown = np.full(len(tolerances), math.nan)
+    return MatchedChoice(facts.get("one_to_one.split", str), decoder, tolerances, thresholds, unknown)
+
+
+class _Reader:
+    """Facts of a file, each checked as it is taken; DataError names file and key."""
+
+    def __init__(self, path: Path, content: object) -> None:
+        self.path = path
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: facts expected a dict, got {type(content).__name__}; the file is damaged")
+        self.content: Facts = content
+
+    def get(self, key: str, kind: type) -> Any:  # of that kind
+        """The value at a dotted key."""
+        value: object = self.content
+        for part in key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise DataError(f"{self.path}: no {key} among the facts; the file is damaged")
+            value = value[part]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise DataError(f"{self.path}: {key} expected {kind.__name__}, got {value!r:.60}")
+        return value
+
+    def number(self, key: str) -> float:
+        """A finite number, whole or not."""
+        value = self.get(key, object)
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise DataError(f"{self.path}: {key} expected a number, got {value!r:.60}")
+        return float(value)
+
+    def natural(self, key: str, least: int = 0) -> int:
+        """A whole number from `least` on."""
+        value = self.get(key, int)
+        if value < least:
+            raise DataError(f"{self.path}: {key} expected a whole number >= {least}, got {value}")
+        return int(value)
+
+    def thresholds(self, section: str) -> tuple[Any, Any]:  # arrays
+        """Tolerances (int64) and thresholds (float64) of one metric, (n_tol,) each."""
+        tolerances, values = self.get(f"{section}.tolerances", list), self.get(f"{section}.values", list)
+        whole = all(type(tolerance) is int and tolerance >= 0 for tolerance in tolerances)
+        if not whole or not tolerances or len(set(tolerances)) != len(tolerances):
+            raise DataError(f"{self.path}: {section}.tolerances expected distinct samples >= 0, got {tolerances!r:.60}")
+        finite = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        if not finite or len(values) != len(tolerances):
+            raise DataError(f"{self.path}: {section}.values expected {len(tolerances)} numbers, got {values!r:.60}")
+        return np.asarray(tolerances, np.int64), np.asarray(values, np.float64)
