@@ -1,7 +1,6 @@
 """A network's output under the one-to-one metric: scores by tolerance, errors of position, average precision."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.errors import DataError
-from kernbench.scorecard import numbered, write_csv
+from kernbench.scorefiles import ScoreFiles, Table, line_table, write_files
 from kernbench.ulm.curves import Average, Curve, precision_recall, score_quantiles
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.decoders import Decoder
@@ -157,35 +155,24 @@ def save_matched(card: MatchedCard, curve: Curve, split: Split, folder: Path, fa
         DataError: the folder cannot be written.
     """
     evaluation, choice = card.evaluation, card.evaluation.choice
-    lines = zip(split.bubbles.tolist(), (split.pressure_pa / 1e3).tolist(), *evaluation.f1.tolist(), strict=True)
-    summaries = zip(CURVE_TOLERANCES, curve.average_precision.tolist(), curve.break_even.tolist(), strict=True)
     arrays = {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
+    curves = {name: getattr(curve, name) for name in ("thresholds", "precision", "recall")}
+    summaries = zip(CURVE_TOLERANCES, curve.average_precision.tolist(), curve.break_even.tolist(), strict=True)
+    columns = [field.name for field in dataclasses.fields(MatchedRow)]
+    tables = {
+        "matched_table.csv": Table(columns, map(dataclasses.astuple, card.rows)),
+        "matched_lines.csv": line_table(choice.tolerances.tolist(), split.bubbles, split.pressure_pa, evaluation.f1),
+        "matched_curves.csv": Table(["tolerance", "average_precision", "break_even"], summaries),
+    }
+    scores = (
+        arrays
+        | {"tolerances": choice.tolerances, "thresholds": choice.thresholds}
+        | {"curve_tolerances": np.array(CURVE_TOLERANCES)}
+        | {f"curve_{name}": values for name, values in curves.items()}
+    )
     origin = {"threshold_split": choice.split, "decoder": choice.decoder.name, "width": choice.decoder.width}
-    names = ("table.csv", "lines.csv", "curves.csv", "scores.npz", "facts.json")
-    files = [folder / f"matched_{name}" for name in names]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        columns = [field.name for field in dataclasses.fields(MatchedRow)]
-        write_csv(files[0], columns, map(dataclasses.astuple, card.rows))
-        f1 = [f"f1_t{tolerance}" for tolerance in choice.tolerances]
-        write_csv(files[1], ["line", "bubbles", "pressure_kpa", *f1], numbered(lines))
-        write_csv(files[2], ["tolerance", "average_precision", "break_even"], summaries)
-        np.savez_compressed(
-            files[3],
-            allow_pickle=False,
-            **arrays,
-            tolerances=choice.tolerances,
-            thresholds=choice.thresholds,
-            curve_tolerances=np.array(CURVE_TOLERANCES),
-            curve_thresholds=curve.thresholds,
-            curve_precision=curve.precision,
-            curve_recall=curve.recall,
-        )
-        text = json.dumps(dict(facts) | origin | {"curve_average": curve.average}, indent=1)
-        files[4].write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"scores cannot be written to {folder}: {error.strerror}") from error
-    return files
+    content = dict(facts) | origin | {"curve_average": curve.average}
+    return write_files(ScoreFiles(tables, {"matched_scores.npz": scores}, {"matched_facts.json": content}), folder)
 
 
 def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...]]]:

@@ -3,7 +3,6 @@
 Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), Figures 7b, 8 and 11.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from kernbench.errors import DataError, close_match, first_line
 from kernbench.scorecard import BINNED_TOLERANCES, Progress, choose, evaluate_network
+from kernbench.scorefiles import ScoreFiles, Table, write_files
 from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.matched import FIELD_OVER_AMPLITUDE, PublishedPairs
@@ -187,17 +187,9 @@ def save_comparisons(comparisons: Sequence[Comparison], folder: Path) -> list[Pa
         DataError: the folder cannot be written.
     """
     header = ["network", "lines", "tolerance", "threshold", "published", "measured", "difference", "standard_error"]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "reproduction.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(row for comparison in comparisons for row in _csv_rows(comparison))
-        arrays = {comparison.network.name: comparison.evaluation.f1 for comparison in comparisons}
-        np.savez_compressed(folder / "f1.npz", allow_pickle=False, **arrays)
-    except OSError as error:
-        raise DataError(f"tables cannot be written to {folder}: {error.strerror}") from error
-    return [folder / "reproduction.csv", folder / "f1.npz"]
+    rows = (row for comparison in comparisons for row in _csv_rows(comparison))
+    arrays = {comparison.network.name: comparison.evaluation.f1 for comparison in comparisons}
+    return write_files(ScoreFiles({"reproduction.csv": Table(header, rows)}, {"f1.npz": arrays}), folder)
 
 
 def _csv_rows(comparison: Comparison) -> list[list[object]]:

@@ -1,9 +1,7 @@
 """A trained network under the published protocol: F1 by tolerance, by density and by pressure, and the files of it."""
 
-import csv
 import dataclasses
 import importlib.metadata
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kernbench.errors import DataError
+from kernbench.evaluation import noise_seed
+from kernbench.scorefiles import ScoreFiles, Table, line_table, write_files
 from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.cache import sha256_of
 from kernbench.ulm.dataset import Split
@@ -32,6 +31,7 @@ from kernbench.ulm.protocol import (
     score,
 )
 from kernbench.ulm.scores import TOLERANCES, skill, tolerance_ns, tolerance_um
+from kernbench.weights import Noise, Trained
 
 BINNED_TOLERANCES = (0, 4)
 SCORED_TOGETHER = 64  # lines; memory, not a result, depends on it
@@ -115,8 +115,22 @@ def noisy(split: Split, percent: float, seed: int) -> NDArray[np.float32]:
     return add_noise(split.voltage, percent, number)
 
 
+def as_scored(split: Split, noise: Noise) -> NDArray[np.float32]:
+    """Voltage of a split with the very noise that the lines of a cell had.
+
+    Raises:
+        DataError: see `add_noise`.
+    """
+    return add_noise(split.voltage, noise.level(split.name), noise_seed(noise.seed, split.name))
+
+
 def predict(
-    network: nn.Module, voltage: NDArray[np.float32], *, device: str = "cpu", progress: Progress | None = None
+    network: nn.Module,
+    voltage: NDArray[np.float32],
+    *,
+    device: str = "cpu",
+    batch: int | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Output of a network on lines, (N, L).
 
@@ -124,20 +138,22 @@ def predict(
         network: (B, 1, L) -> (B, 1, L); moved to the device, put into evaluation mode.
         voltage: (N, L).
         device: where to run.
+        batch: lines per forward pass, which may change the last bit of an output; left out, what suits the device.
         progress: called as progress(lines done, lines in all).
     """
     network.to(device).eval()
     # On a CPU larger batches leave the cache: 32 lines at once take four times as long per line as two.
-    together = 2 if device == "cpu" else SCORED_TOGETHER
+    together = batch or (2 if device == "cpu" else SCORED_TOGETHER)
+    step = batch or SCORED_TOGETHER
     output = np.empty(voltage.shape, np.float32)
-    for start in range(0, len(voltage), SCORED_TOGETHER):
-        rows = slice(start, start + SCORED_TOGETHER)
+    for start in range(0, len(voltage), step):
+        rows = slice(start, start + step)
         lines = torch.from_numpy(np.array(voltage[rows], np.float32))
         with torch.no_grad():
             parts = [network(part.unsqueeze(1).to(device)).squeeze(1).cpu() for part in lines.split(together)]
         output[rows] = torch.cat(parts).numpy()
         if progress is not None:
-            progress(min(start + SCORED_TOGETHER, len(voltage)), len(voltage))
+            progress(min(start + step, len(voltage)), len(voltage))
     return output
 
 
@@ -251,32 +267,27 @@ def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
         DataError: the folder cannot be written.
     """
     evaluation = card.evaluation
-    names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances]
-    line_columns = zip(card.bubbles.tolist(), (card.pressure_pa / 1e3).tolist(), *evaluation.f1.tolist(), strict=True)
     binned_names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances if tolerance in BINNED_TOLERANCES]
     kinds = (("bubbles", card.by_bubbles), ("pressure_kpa", card.by_pressure))
     bins = [[by, low, high, lines, *f1] for by, each in kinds for low, high, lines, f1 in bin_rows(each)]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_csv(folder / "table.csv", [field.name for field in dataclasses.fields(Row)], map(_values, card.rows))
-        write_csv(folder / "lines.csv", ["line", "bubbles", "pressure_kpa", *names], numbered(line_columns))
-        write_csv(folder / "bins.csv", ["by", "low", "high", "lines", *binned_names], bins)
-        arrays = {name: getattr(evaluation, name) for name in ("tolerances", "thresholds", "tp", "fn", "fp", "f1")}
-        np.savez_compressed(
-            folder / "scores.npz", allow_pickle=False, **arrays, bubbles=card.bubbles, pressure_pa=card.pressure_pa
-        )
-        text = json.dumps(dict(facts) | {"threshold_split": evaluation.threshold_split}, indent=1)
-        (folder / "facts.json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"scores cannot be written to {folder}: {error.strerror}") from error
-    return [folder / name for name in ("table.csv", "lines.csv", "bins.csv", "scores.npz", "facts.json")]
+    per_line = line_table(evaluation.tolerances.tolist(), card.bubbles, card.pressure_pa, evaluation.f1)
+    arrays = {name: getattr(evaluation, name) for name in ("tolerances", "thresholds", "tp", "fn", "fp", "f1")}
+    tables = {
+        "table.csv": Table([field.name for field in dataclasses.fields(Row)], map(dataclasses.astuple, card.rows)),
+        "lines.csv": per_line,
+        "bins.csv": Table(["by", "low", "high", "lines", *binned_names], bins),
+    }
+    scores = arrays | {"bubbles": card.bubbles, "pressure_pa": card.pressure_pa}
+    origin = dict(facts) | {"threshold_split": evaluation.threshold_split}
+    return write_files(ScoreFiles(tables, {"scores.npz": scores}, {"facts.json": origin}), folder)
 
 
-def facts(weights: Path, digest: str, split: Split, *, noise_percent: float, seed: int) -> dict[str, Any]:
+def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, seed: int) -> dict[str, Any]:
     """Where scores come from, for `save`: weights by content, lines by the digest of their data set."""
-    return {
-        "weights": str(weights),
-        "weights_sha256": sha256_of(weights),
+    cell = {name: trained.facts[name] for name in ("study", "cell") if trained.facts}
+    return cell | {
+        "weights": str(trained.path),
+        "weights_sha256": sha256_of(trained.path),
         "data": digest,
         "split": split.name,
         "lines": len(split.bubbles),
@@ -305,20 +316,3 @@ def _rows(evaluation: Evaluation, split: Split, floor_seed: int) -> list[Row]:
         evaluation.oracle_gap.tolist(),
     )
     return [Row(*values) for values in zip(*columns, strict=True)]
-
-
-def _values(row: Row) -> list[Any]:  # numbers
-    return list(dataclasses.astuple(row))
-
-
-def numbered(rows: Any) -> Any:  # any iterable of rows
-    """Rows with their number in front."""
-    return ([number, *row] for number, row in enumerate(rows))
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Any) -> None:  # rows of numbers and text
-    """Write a table with a header."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

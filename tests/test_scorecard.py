@@ -51,6 +51,25 @@ def choice(tolerances=(0, 1, 4), threshold=0.5):
     return Choice("by hand", np.array(tolerances), np.full(number, threshold), np.full(number, np.nan))
 
 
+class Counting(nn.Module):
+    """Notes how many lines come at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, signal):
+        self.seen.append(len(signal))
+        return signal
+
+
+@pytest.mark.parametrize(("batch", "seen"), [(32, [32, 32, 6]), (48, [48, 22]), (100, [70]), (None, [2] * 35)])
+def test_as_many_lines_at_once_as_asked_for(batch, seen):
+    network, lines = Counting(), split(lines=70, samples=50)
+    assert (predict(network, lines.voltage, batch=batch) == lines.voltage).all()
+    assert network.seen == seen
+
+
 def test_a_perfect_network_scores_one_and_a_late_one_from_its_tolerance_on():
     lines = split()
     assert evaluate_network(Delayed(), lines, choice()).mean_f1.tolist() == [1, 1, 1]

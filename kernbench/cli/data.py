@@ -99,6 +99,39 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
     click.echo(f"lines and manifest: {path.parent}")
 
 
+@data_command.command()
+@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+def weights(names: tuple[str, ...], storage: str | None) -> None:
+    """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
+    from kernbench.engine.reading import load_runs
+    from kernbench.engine.storage import resolve_url, shown
+    from kernbench.weights import WEIGHTS
+
+    url = resolve_url(storage)
+    kept = [(run, run.artifacts[WEIGHTS]) for run in load_runs(url, names) if WEIGHTS in run.artifacts]
+    for run, path in kept:
+        click.echo(f"{run.study} {run.cell}  {path.stat().st_size / 1e6:.2f} MB  {path}")
+    if not kept:
+        click.echo(f"no trained networks in {shown(url)} yet; every cell that is scored leaves one")
+
+
+@data_command.command()
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
+@click.option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
+def export_weights(weights: Path, out: Path, plugin: str | None) -> None:
+    """Write the WEIGHTS of a cell in the published layout, a state dict of 86 tensors, with its thresholds.
+
+    The published layout holds a dilated network of 12 layers, 64 channels and K = 3; families other than discrete are
+    written as the kernels that they make. One-to-one thresholds have no place in it.
+    """
+    from kernbench.weights import export_published, load_trained
+
+    written = export_published(load_trained(weights, plugin), out)
+    click.echo(f"published layout: {', '.join(path.name for path in written)} in {out}")
+
+
 def _range(split: str, text: str) -> tuple[int, int]:
     """First and last number of a range such as 1-1024."""
     first, dash, last = text.partition("-")

@@ -1,0 +1,122 @@
+"""Scores as tables on the terminal: what `kernbench evaluate` prints."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kernbench.matched_card import MatchedCard
+    from kernbench.reproduction import Comparison, Published
+    from kernbench.scorecard import Scorecard
+    from kernbench.ulm.breakdown import Binned
+
+
+def print_card(card: "Scorecard", lines: int) -> None:
+    """F1 by tolerance, then by density and pressure."""
+    from kernbench.scorecard import BINNED_TOLERANCES
+
+    names = ("tolerance", "ns", "um two-way", "threshold", "F1", "median", "comb", "random", "skill", "oracle gap")
+    rows = [
+        (
+            str(row.tolerance),
+            f"{row.ns:.0f}",
+            f"{row.um:.2f}",
+            f"{row.threshold:.4g}",
+            *(f"{value:.4f}" for value in (row.f1, row.median, row.comb, row.random)),
+            f"{row.skill:+.3f}",
+            f"{row.oracle_gap:.4f}",
+        )
+        for row in card.rows
+    ]
+    click.echo(f"thresholds: {card.evaluation.threshold_split}; tolerance in samples of 16 ns")
+    _print_table(f"F1, mean over {lines} lines", names, rows)
+    shown = [f"F1, t = {tolerance}" for tolerance in BINNED_TOLERANCES if tolerance in card.evaluation.tolerances]
+    for by, bins in (("bubbles", card.by_bubbles), ("pressure [kPa]", card.by_pressure)):
+        rank = card.spearman[by.split()[0]]
+        title = f"F1 by {by}; Spearman {', '.join(f'{value:+.3f}' for value in rank)}"
+        _print_table(title, (by, "lines", *shown), _filled_bins(bins))
+
+
+def print_matched(card: "MatchedCard", lines: int) -> None:
+    """One-to-one scores by tolerance."""
+    from kernbench.matched_card import table_columns
+
+    choice = card.evaluation.choice
+    click.echo(f"decoder {choice.decoder.name}, width {choice.decoder.width}; thresholds: {choice.split}")
+    title = f"One to one, {lines} lines: mean F1 and Jaccard, pooled precision and recall; RMSE in samples, um two-way"
+    _print_table(title, *table_columns(card))
+
+
+def print_comparison(compared: "Comparison") -> None:
+    """Published, measured and difference of one network at every tolerance."""
+    evaluation = compared.evaluation
+    rows = [
+        ("published", *(f"{value:.4f}" for value in compared.published)),
+        ("measured", *(f"{value:.4f}" for value in evaluation.mean_f1)),
+        ("difference", *(f"{value:+.4f}" for value in compared.difference)),
+        ("standard error", *(f"{value:.4f}" for value in compared.standard_error)),
+    ]
+    lines, chosen = evaluation.f1.shape[1], evaluation.threshold_split
+    _print_table(
+        f"{compared.network.name}: mean F1 on {lines} lines; thresholds: {chosen}",
+        ("tolerance", *map(str, evaluation.tolerances)),
+        rows,
+    )
+
+
+def print_figure(figure: "dict[str, list[tuple[Binned, Binned]]]") -> None:
+    """F1 of HS_001 by density and pressure, published and measured."""
+    from kernbench.scorecard import BINNED_TOLERANCES
+
+    names = [f"{kind}, t = {tolerance}" for tolerance in BINNED_TOLERANCES for kind in ("published", "measured")]
+    for by, bins in figure.items():
+        rows = _filled_bins([each for pair in bins for each in pair])
+        _print_table(f"HS_001: F1 by {by}, as Figure 8", (by, "lines", *names), rows)
+
+
+def print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Published]") -> None:
+    """How far everything is from the published values, in a few lines."""
+    from kernbench.reproduction import AGREEMENT, FULL
+
+    for compared in comparisons:
+        worst = int(abs(compared.difference).argmax())
+        lines = compared.evaluation.f1.shape[1]
+        share = abs(compared.difference[worst]) / compared.standard_error[worst]
+        verdict = f"{'within' if compared.reproduced else 'beyond'} {AGREEMENT}"
+        click.echo(
+            f"{compared.network.name}: largest difference {compared.difference[worst]:+.4f} at tolerance "
+            f"{compared.evaluation.tolerances[worst]}, "
+            + (
+                verdict
+                if lines >= FULL and compared.network.stored
+                else f"{share:.1f} standard errors of {lines} lines"
+            )
+        )
+    for network in left_out:
+        click.echo(f"{network.name} left out, its thresholds are not published: --model {network.name} chooses them")
+
+
+def _filled_bins(bins: "Sequence[Binned]") -> list[tuple[str, ...]]:
+    """Rows of bins with lines in them."""
+    from kernbench.scorecard import bin_rows
+
+    return [
+        (f"{low:g} to {high:g}", str(lines), *(f"{value:.4f}" for value in values))
+        for low, high, lines, values in bin_rows(bins)
+        if lines
+    ]
+
+
+def _print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from kernbench.cli import console
+
+    table = Table(title=Text(title), title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.stdout().print(table)
