@@ -174,6 +174,13 @@ def test_published_weights_are_told_apart(tmp_path):
         load_trained(tmp_path / "net", plugin="siren")
 
 
+def test_the_reader_of_published_weights_says_what_ours_are(file):
+    with pytest.raises(
+        DataError, match=r"is no published state dict but of format 'kernbench\.weights'; see kernbench"
+    ):
+        load_network(file)
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(siren, tmp_path, monkeypatch):
     def fails(*_arguments, **_options):
         raise OSError(28, "No space left on device")

@@ -52,6 +52,10 @@ def network_of(state: Mapping[str, object], path: Path) -> Network:
         network = build("dilated", "discrete", TAPS, CHANNELS, depth=DEPTH, gain="published")
     own = network.state_dict()
     expected = {key: own[ours] for key, ours in _keys()}
+    if "format" in state:
+        raise DataError(
+            f"{path} is no published state dict but of format {state['format']!r:.40}; see kernbench.weights"
+        )
     unpacked = any(key.startswith("blocks.") for key in state) or "network" in state
     hint = "; this looks like a checkpoint of kernbench, only its weights.pt and the published layout are read"
     check_tensors(state, expected, path, "a published network", hint if unpacked else "")
