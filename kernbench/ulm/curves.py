@@ -1,17 +1,18 @@
-"""Precision against recall over the threshold: the curve, its average precision, its break-even."""
+"""Precision against recall over the threshold: the curve, its average precision, its break-even; without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.exact import exact_scores
-from kernbench.ulm.protocol import THRESHOLDS
-from kernbench.ulm.scores import ZERO_SCORE
+from kernbench.ulm.scores import THRESHOLDS, ZERO_SCORE
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = NDArray[np.float64]
 Average = Literal["macro", "macro-exact", "micro"]
@@ -106,30 +107,30 @@ def average_precision(precision: ArrayLike, recall: ArrayLike) -> float:
 
 
 def break_even(precision: ArrayLike, recall: ArrayLike) -> float:
-    """Value at which precision and recall are equal, interpolated linearly between neighbouring thresholds.
+    """Largest value at which precision and recall are equal, linear between neighbouring thresholds.
+
+    Thresholds without a hit on any line are left out: there both are 0, 0.001 by the guard, or undefined, and equal
+    only because nothing is left to measure. Of several crossings the largest value is the one an operator would choose.
 
     Args:
         precision: by rising threshold, (n_thr,).
         recall: same.
 
     Returns:
-        The value at the first crossing; NaN where the curves do not cross.
+        The value; NaN where the two are equal nowhere.
     """
     p, r = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
-    gap = p - r
-    equal = np.flatnonzero(gap == 0)
-    crossing = np.flatnonzero(gap[:-1] * gap[1:] < 0)
-    if len(equal) and not (len(crossing) and crossing[0] < equal[0]):
-        return float(p[equal[0]])
-    if not len(crossing):
-        return float("nan")
-    i = crossing[0]
-    share = gap[i] / (gap[i] - gap[i + 1])
-    return float(p[i] + share * (p[i + 1] - p[i]))
+    silent = 1.000001 * ZERO_SCORE  # a mean of guards may be a rounding above the guard
+    hit = ((p > silent) | (r > silent)) & ~(np.isnan(p) | np.isnan(r))
+    p, gap = p[hit], (p - r)[hit]
+    before = np.flatnonzero(gap[:-1] * gap[1:] < 0)
+    share = gap[before] / (gap[before] - gap[before + 1])
+    values = np.append(p[gap == 0], p[before] + share * (p[before + 1] - p[before]))
+    return float(values.max()) if len(values) else float("nan")
 
 
 # Any: predictions come in every number type.
-def score_quantiles(prediction: NDArray[Any] | torch.Tensor, levels: int = 200) -> Floats:
+def score_quantiles(prediction: "NDArray[Any] | torch.Tensor", levels: int = 200) -> Floats:
     """Thresholds for a curve, from the scores themselves.
 
     A share (i / levels)^3 of all samples is above the i-th: few samples of a line are detections, and there the curve
@@ -145,7 +146,7 @@ def score_quantiles(prediction: NDArray[Any] | torch.Tensor, levels: int = 200) 
     Raises:
         DataError: an empty prediction, or one with NaN or infinity.
     """
-    array = prediction.detach().cpu().numpy() if isinstance(prediction, torch.Tensor) else np.asarray(prediction)
+    array = prediction if isinstance(prediction, np.ndarray) else prediction.detach().cpu().numpy()
     scores = np.sort(array.astype(np.float32).reshape(-1))
     if not len(scores) or not np.isfinite(scores[[0, -1]]).all():
         raise DataError("quantiles need a prediction of finite scores")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.metrics import tolerance_counts
-from kernbench.ulm.scores import TOLERANCES, f1_scores
+from kernbench.ulm.scores import THRESHOLDS, TOLERANCES, f1_scores
 
 __all__ = [
     "HEADLINE_TOLERANCE",
@@ -31,12 +31,6 @@ __all__ = [
 
 PROTOCOL_VERSION = 1
 HEADLINE_TOLERANCE = 4
-
-# By formula, as published: eight half decades, then steps of 0.05.
-THRESHOLDS: tuple[float, ...] = (
-    *(10.0 ** (-5 + i / 2) for i in range(8)),
-    *(0.10 + 0.05 * j for j in range(17)),
-)
 
 Lines = NDArray[Any] | torch.Tensor  # Any: every number type
 

@@ -10,6 +10,12 @@ SAMPLE_RATE_HZ = 62.5e6
 SPEED_OF_SOUND_M_PER_S = 1480.0
 PULSE_FREQUENCY_HZ = 1.7e6
 
+# By formula, as published: eight half decades, then steps of 0.05.
+THRESHOLDS: tuple[float, ...] = (
+    *(10.0 ** (-5 + i / 2) for i in range(8)),
+    *(0.10 + 0.05 * j for j in range(17)),
+)
+
 # The published guard: a precision or recall of zero is replaced, so that 0.001 means "no true positive".
 ZERO_SCORE = 0.001
 

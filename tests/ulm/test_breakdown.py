@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binned_statistic
+from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.errors import DataError
 from kernbench.ulm.breakdown import (
@@ -16,6 +16,7 @@ from kernbench.ulm.breakdown import (
     overlap_scores,
     rank_correlation,
 )
+from kernbench.ulm.by_line import bin_numbers
 from kernbench.ulm.matching import closest_pairs
 from kernbench.ulm.points import label_points, points
 
@@ -67,6 +68,26 @@ def test_bins_agree_with_scipy_and_leave_out_empty_lines():
     assert got.mean == pytest.approx(expected)
     assert got.outside == ((place < 1) | (place > 10)).sum()
     assert np.isnan(binned([0.5], [2], [1, 2, 3]).mean[0])
+
+
+@given(st.lists(st.tuples(st.integers(-3, 14), st.integers(0, 3)), min_size=1, max_size=30))
+def test_bin_numbers_are_those_that_the_means_are_taken_over(lines):
+    place, f1 = np.array(lines, float).T
+    edges = [0, 1, 4, 9, 10]
+    numbers, expected = bin_numbers(place, edges), binned(f1, place, edges)
+    assert np.bincount(numbers[numbers >= 0], minlength=4).tolist() == expected.number.tolist()
+    for number in set(numbers.tolist()) - {-1}:
+        assert f1[numbers == number].mean() == pytest.approx(expected.mean[number])
+    assert (numbers == -1).sum() == expected.outside
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=40))
+def test_rank_correlation_agrees_with_scipy_where_values_repeat(lines):
+    f1, place = np.array(lines, float).T
+    if np.ptp(f1) and np.ptp(place):
+        assert rank_correlation(f1, place) == pytest.approx(spearmanr(f1, place).statistic, abs=1e-12)
+    else:
+        assert np.isnan(rank_correlation(f1, place))
 
 
 def test_correlation_of_what_does_not_vary_is_not_a_number():

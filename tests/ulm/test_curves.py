@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from kernbench.errors import DataError
 from kernbench.ulm.curves import (
@@ -98,6 +99,49 @@ def test_break_even_is_interpolated():
     assert break_even([0.2, 0.6, 0.9], [0.9, 0.7, 0.3]) == pytest.approx(0.6 + 0.3 * 0.1 / 0.7)
     assert break_even([0.2, 0.5, 0.9], [0.9, 0.5, 0.3]) == 0.5
     assert np.isnan(break_even([0.2, 0.3], [0.9, 0.8]))
+    assert np.isnan(break_even([], []))
+
+
+def test_break_even_of_silence_is_no_break_even():
+    """Thresholds without a hit: both are the guard, or one is undefined."""
+    assert np.isnan(break_even([0.9, 0.95, 0.001], [0.6, 0.3, 0.001]))
+    assert np.isnan(break_even([0.1, 0.2, 0.001], [0.6, 0.5, 0.001]))
+    assert np.isnan(break_even([0.1, 0.2, np.nan, 0], [0.6, 0.5, 0, 0]))
+    # empty below, silent above: a network that answers at a few thresholds only
+    assert break_even([0.001, 0.3, 0.7, 0.001], [0.001, 0.7, 0.3, 0.001]) == pytest.approx(0.5)
+
+
+def test_break_even_is_the_largest_of_several():
+    assert break_even([0.3, 0.4, 0.8, 0.9], [0.3, 0.9, 0.8, 0.5]) == pytest.approx(0.8)
+    assert break_even([0.3, 0.2, 0.8, 0.9], [0.2, 0.3, 0.9, 0.5]) == pytest.approx(0.8 + 0.1 * 0.1 / 0.5)
+
+
+def test_lines_that_fall_silent_leave_the_break_even_of_counts():
+    """Two lines, one never answers; from the third threshold on nobody does."""
+    tp = np.array([[[4, 0], [2, 0], [0, 0], [0, 0]]])
+    fn, fp = np.array([4, 9]) - tp, np.array([[[6, 0], [0, 0], [0, 0], [0, 0]]])
+    curve = precision_recall(tp, fn, fp, np.arange(4))
+    both = (curve.precision[0] + curve.recall[0]) / 2
+    assert curve.precision[0, 2] == curve.recall[0, 2] == pytest.approx(0.001)
+    # precision 0.4 -> 1 and recall 1 -> 0.5 on the line that answers: equal at 0.4 + 6/11 x 0.6
+    assert curve.break_even[0] == pytest.approx((0.4 + 6 / 11 * 0.6 + 0.001) / 2)
+    assert both[2] < curve.break_even[0]
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=8))
+def test_break_even_is_the_largest_root_of_the_difference(pairs):
+    precision, recall = np.array(pairs).T
+    place = np.arange(len(pairs))
+
+    def gap(x):
+        return np.interp(x, place, precision) - np.interp(x, place, recall)
+
+    ends = [(i, i + 1) for i in place[:-1] if gap(i) * gap(i + 1) < 0]
+    roots = [brentq(gap, *each, xtol=1e-14) for each in ends] + [i for i in place if gap(i) == 0]
+    if not roots:
+        assert np.isnan(break_even(precision, recall))
+    else:
+        assert break_even(precision, recall) == pytest.approx(max(np.interp(roots, place, precision)), abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
