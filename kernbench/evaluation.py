@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
 from kernbench.training import Settings, TrainingData
+from kernbench.ulm.curves import CURVE_THRESHOLDS, precision_recall
 from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.localization import position_error
@@ -18,6 +20,8 @@ from kernbench.ulm.noise import add_noise
 from kernbench.ulm.onetoone import WIDTHS, choose_matched, evaluate_matched
 from kernbench.ulm.points import Points, label_points
 from kernbench.ulm.protocol import (
+    THRESHOLDS,
+    TOLERANCES,
     Choice,
     Evaluation,
     ScoreTable,
@@ -131,6 +135,24 @@ class Workbench:
             splits[split] = evaluate(self.outputs(network, split), self.lines(split)[1], choice)
         return Scored(choice, splits)
 
+    def curve(self, network: nn.Module) -> dict[str, list[Any]]:  # Any: JSON, nested lists of numbers
+        """Mean precision, recall and F1 of the test lines at every tolerance and threshold of the published curve.
+
+        Returns:
+            `thresholds` (n_thr,), and `precision`, `recall`, `f1` (n_tol, n_thr) at tolerances 0, 1, ...: means over
+            lines of the guarded values, to six decimals, which keeps a cell's row in the database small.
+
+        Raises:
+            DivergedError: the output is NaN or infinite.
+        """
+        outputs = self.predictions(network, "test")
+        table = join([_score(output, counts, TOLERANCES, CURVE_THRESHOLDS) for output, counts in outputs])
+        found = precision_recall(table.tp, table.fn, table.fp, CURVE_THRESHOLDS)
+        means = {"precision": found.precision, "recall": found.recall, "f1": table.mean_f1}
+        return {"thresholds": list(CURVE_THRESHOLDS)} | {
+            name: np.round(values, 6).tolist() for name, values in means.items()
+        }
+
     def matched(self, network: nn.Module, threshold_split: str) -> dict[str, list[float | None]]:
         """One-to-one scores of the test lines: decoder width and thresholds are chosen on the other split and frozen.
 
@@ -191,7 +213,12 @@ def median_line(evaluation: Evaluation, tolerance: int) -> int:
     return int(np.argsort(f1, kind="stable")[len(f1) // 2])
 
 
-def _score(output: Tensor, counts: Tensor, tolerances: tuple[int, ...] | None = None) -> ScoreTable:
+def _score(
+    output: Tensor,
+    counts: Tensor,
+    tolerances: tuple[int, ...] = TOLERANCES,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+) -> ScoreTable:
     if not bool(torch.isfinite(output).all()):
         raise DivergedError("the network's output is NaN or infinite")
-    return score(output, counts) if tolerances is None else score(output, counts, tolerances)
+    return score(output, counts, tolerances, thresholds)

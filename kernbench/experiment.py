@@ -191,7 +191,7 @@ def run_cell(context: CellContext) -> Outcome:
         )
     else:
         matched = bench.matched(network, definition["evaluation"]["threshold_split"])
-        outcome = _scored_outcome(context, bench, scored, matched)
+        outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
         example = _example(bench, network, scored, context.tolerance)
         files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
         facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": seeds | {"data": recipe.seed}}
@@ -244,9 +244,12 @@ def _train(context: CellContext, network: Network, bench: Workbench, order_seed:
 
 
 def _scored_outcome(
-    context: CellContext, bench: Workbench, scored: Scored, matched: dict[str, list[float | None]]
+    context: CellContext,
+    bench: Workbench,
+    scored: Scored,
+    details: dict[str, dict[str, list[Any]]],  # Any: JSON
 ) -> Outcome:
-    tolerance = context.tolerance
+    tolerance, matched = context.tolerance, details["matched"]
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
@@ -258,9 +261,9 @@ def _scored_outcome(
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts={split: _facts(bench, split) for split in scored.splits},
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
-        details={
+        details=details
+        | {
             "summary": f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
-            "matched": matched,
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },

@@ -133,3 +133,31 @@ def test_an_output_of_nan_is_divergence(splits, network):
         network.weight.fill_(float("nan"))
     with pytest.raises(DivergedError):
         Workbench(splits, 0.0, 7, "cpu").scored(network, "validation")
+
+
+def test_the_curve_has_the_means_over_test_lines_at_every_tolerance_and_threshold(splits, network):
+    found = Workbench(splits, 0.0, 7, "cpu").curve(network)
+    outputs, counts = whole(network, splits["test"].voltage).numpy(), splits["test"].counts
+    assert len(found["thresholds"]) == 44
+    assert np.diff(found["thresholds"]).min() > 0
+    for tolerance, place in ((0, 0), (4, 12), (9, 20), (2, 43)):
+        level = np.float32(found["thresholds"][place])
+        lines = [_by_hand(z > level, y > 0, tolerance) for z, y in zip(outputs, counts, strict=True)]
+        got = [found[name][tolerance][place] for name in ("precision", "recall", "f1")]
+        assert got == pytest.approx(np.mean(lines, axis=0).tolist(), abs=1e-6)
+
+
+def _by_hand(detected, labelled, tolerance):
+    """Guarded precision, recall and F1 of a line, from the definition."""
+    truths, detections = np.flatnonzero(labelled), np.flatnonzero(detected)
+    near = np.abs(truths[:, None] - detections[None]) <= tolerance
+    tp, fp = near.any(axis=1).sum(), (~near.any(axis=0)).sum()
+    precision = tp / (tp + fp) if tp else 0.001
+    recall = tp / len(truths) if tp else 0.001
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def test_a_curve_of_a_network_that_became_nan_is_refused(splits, network):
+    torch.nn.init.constant_(network.bias, float("nan"))
+    with pytest.raises(DivergedError):
+        Workbench(splits, 0.0, 7, "cpu").curve(network)

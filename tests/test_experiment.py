@@ -194,6 +194,11 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert outcome.measures["n_params"] > outcome.measures["params_kernel"] > 0
     assert outcome.measures["flops"] > 0
     assert len(outcome.facts["test"].bubbles) == 6
+    curve = outcome.details["curve"]
+    frozen, scores = outcome.scores["test"].thresholds[4], outcome.scores["test"]
+    place = np.abs(np.array(curve["thresholds"]) - frozen).argmin()
+    mean = f1_scores(scores.tp[4], scores.fn[4], scores.fp[4]).mean()
+    assert curve["f1"][4][place] == pytest.approx(mean, abs=1e-6)
     scalars = {**outcome.attributes}
     assert all(type(value) in (int, float, str, bool) for value in scalars.values()), scalars
 

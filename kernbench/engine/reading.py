@@ -1,7 +1,8 @@
 """Runs as the report and the command line read them: Optuna's trials joined with our tables; writes nothing."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from kernbench.engine.records import LineInfo, Run, Scores
+from kernbench.engine.records import Curves, LineInfo, Run, Scores
 from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import CellState, cell_states
@@ -124,8 +125,18 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         lines=_lines(session, row.data_digest) if scores else None,
         artifacts=_artifacts(study, trial, artifacts),
         matched=row.details.get("matched", {}),
+        curve=_curve(row.details.get("curve")),
+        note=str(study.user_attrs.get("note", "")),
         references=tuple(from_json(row) for row in json.loads(study.user_attrs.get("references", "[]"))),
     )
+
+
+def _curve(stored: Mapping[str, Any] | None) -> Curves | None:
+    """Cells of before curves were stored have none."""
+    if stored is None:
+        return None
+    names = (field.name for field in fields(Curves))
+    return Curves(**{name: np.asarray(stored[name], np.float64) for name in names})
 
 
 def _settings_digest(study: optuna.Study) -> str:

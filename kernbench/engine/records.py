@@ -50,6 +50,23 @@ class LineInfo:
 
 
 @dataclass(frozen=True, eq=False)
+class Curves:
+    """Means over the test lines at every tolerance and threshold, thresholds rising.
+
+    Attributes:
+        thresholds: on the network's output, (n_thr,).
+        precision: tolerances 0, 1, ..., (n_tol, n_thr).
+        recall: same.
+        f1: mean of the lines' F1, not the F1 of the two means, same.
+    """
+
+    thresholds: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """One cell: finished (`ok`, `diverged`) or failed (`error`, `oom`, `timeout`, `killed`, `interrupted`).
 
@@ -82,6 +99,8 @@ class Run:
         artifacts: file name -> path.
         references: published numbers that the study carries.
         matched: one-to-one scores of the test lines, column -> value at each tolerance; empty where not stored.
+        curve: precision and recall of the test lines at all thresholds; None where not stored.
+        note: what the study says about published results that have no number; empty if nothing.
         settings_digest: of the definition without its kernel family, so that it is equal for all families of one
             comparison; empty where unknown.
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
@@ -115,5 +134,7 @@ class Run:
     artifacts: dict[str, Path] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     matched: dict[str, list[float | None]] = field(default_factory=dict)
+    curve: Curves | None = None
+    note: str = ""
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON

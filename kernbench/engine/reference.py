@@ -1,30 +1,43 @@
 """Published numbers that a study carries, so that its report can stand beside them; no part of its definition."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 from kernbench.errors import StudyError, close_match
 
 TOLERANCE_AXIS = "tolerance"
-STATISTICS = ("mean", "median")
-SPLITS = ("train", "validation", "test")
+LINE_AXES = ("bubbles", "pressure_kpa")  # known of each line: published in bins
+F1 = "f1"
+# Read off the curve of mean precision against mean recall; the F1 there is the largest over thresholds.
+OF_CURVE = ("average_precision", "break_even", "max_f1", "max_f1_threshold", "max_f1_precision", "max_f1_recall")
+QUANTITIES = (F1, *OF_CURVE)
+MEAN = "mean"
+SPEARMAN = tuple(f"spearman_{axis}" for axis in LINE_AXES)
+STATISTICS = (MEAN, "median", "sd", "min", "q05", "q25", "q75", "max", *SPEARMAN)
+TEST = "test"
+SPLITS = ("train", "validation", TEST)
+OPTIONAL = ("tolerance", "where", "quantity")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One published row of F1 values.
+    """One published row of numbers.
 
     Attributes:
         source: author, year, table or figure.
         family: kernel family it was published for.
         split: lines it was scored on.
-        statistic: "mean" or "median" over lines.
-        axis: what varies along the row: an axis of the study, or "tolerance".
-        at: values on that axis.
-        values: F1 at each of them.
+        statistic: over those lines: "mean", "median", "sd", "min", "q05" (the 5 % quantile), "q25", "q75", "max", or
+            Spearman's rank correlation of F1 with what is known of each line.
+        axis: what varies along the row: an axis of the study, "tolerance", or, in bins, "bubbles" or "pressure_kpa".
+        at: values on that axis; for bins their edges, one more than values, closed below, the last one above, too.
+        values: the numbers.
         tolerance: samples; of no meaning where the axis is the tolerance.
         where: values of other axes that the row is for; axes left out are compared at each of their values.
+        quantity: what the numbers are: "f1" at the frozen threshold, or something of the precision-recall curve.
     """
 
     source: str
@@ -36,6 +49,19 @@ class Reference:
     values: tuple[float, ...]
     tolerance: int = 4
     where: Mapping[str, float | int | str] | None = None
+    quantity: str = F1
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Edges of the bins, for a row along what is known of each line."""
+        return tuple(float(edge) for edge in self.at)
+
+    @property
+    def places(self) -> tuple[float | int | str, ...]:
+        """Where each value stands: the values on the axis, or "0-100" for a bin."""
+        if self.axis in LINE_AXES:
+            return tuple(f"{low:g}–{high:g}" for low, high in pairwise(self.edges))
+        return self.at
 
     def as_json(self) -> dict[str, Any]:
         """The row as JSON types."""
@@ -56,7 +82,8 @@ def read_references(rows: object, axes: Mapping[str, Any], source: str) -> tuple
         source: file, for messages.
 
     Raises:
-        StudyError: an unknown key, a missing one, or lists of different length.
+        StudyError: an unknown key, a missing one, a value of the wrong kind, lists of different length, or a
+            combination that no cell can be compared with.
     """
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise StudyError(f"{source}: reference: expected [[reference]] tables, got {rows!r}")
@@ -68,16 +95,66 @@ def _read(row: dict[str, Any], axes: Mapping[str, Any], where: str) -> Reference
     for key in row:
         if key not in known:
             raise StudyError(f"{where}: unknown key {key}{close_match(key, known)}")
-    missing = [name for name in known if name not in (*row, "tolerance", "where")]
+    missing = [name for name in known if name not in (*row, *OPTIONAL)]
     if missing:
         raise StudyError(f"{where}: {', '.join(missing)} missing")
-    for name, options in (("statistic", STATISTICS), ("split", SPLITS), ("axis", (*axes, TOLERANCE_AXIS))):
-        if row[name] not in options:
-            hint = close_match(str(row[name]), options)
-            raise StudyError(f"{where}: {name}: expected one of {', '.join(options)}, got {row[name]!r}{hint}")
-    if len(row["at"]) != len(row["values"]):
-        raise StudyError(f"{where}: at has {len(row['at'])} values, values has {len(row['values'])}")
+    _check_kinds(row, axes, where)
+    reference = from_json(row)
+    _check_lists(reference, where)
+    _check_combination(reference, where)
     for name in row.get("where", {}):
         if name not in axes:
             raise StudyError(f"{where}: where: {name} is no axis of the study{close_match(name, axes)}")
-    return from_json(row)
+    return reference
+
+
+def _check_kinds(row: dict[str, Any], axes: Mapping[str, Any], where: str) -> None:
+    """Each key by itself."""
+    choices = {
+        "statistic": STATISTICS,
+        "split": SPLITS,
+        "axis": (*axes, TOLERANCE_AXIS, *LINE_AXES),
+        "quantity": QUANTITIES,
+    }
+    for name, options in choices.items():
+        if name in row and row[name] not in options:
+            hint = close_match(str(row[name]), options)
+            raise StudyError(f"{where}: {name}: expected one of {', '.join(options)}, got {row[name]!r}{hint}")
+    kinds = {"source": str, "family": str, "at": list, "values": list, "tolerance": int, "where": dict}
+    for name, kind in kinds.items():
+        if name in row and (not isinstance(row[name], kind) or isinstance(row[name], bool)):
+            wanted = {str: "text", list: "a list", int: "a whole number", dict: "a table"}[kind]
+            raise StudyError(f"{where}: {name}: expected {wanted}, got {row[name]!r}")
+    for value in row["values"]:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise StudyError(f"{where}: values: expected numbers, got {value!r}")
+
+
+def _check_lists(row: Reference, where: str) -> None:
+    if row.axis in LINE_AXES:
+        numbers = all(isinstance(edge, int | float) and not isinstance(edge, bool) for edge in row.at)
+        if not numbers or not all(low < high for low, high in pairwise(row.edges)):
+            raise StudyError(f"{where}: at: expected rising edges of bins of {row.axis}, got {list(row.at)!r}")
+        if len(row.at) != len(row.values) + 1:
+            raise StudyError(
+                f"{where}: at has {len(row.at)} edges, so values must have one less; got {len(row.values)}"
+            )
+    elif len(row.at) != len(row.values):
+        raise StudyError(f"{where}: at has {len(row.at)} values, values has {len(row.values)}")
+    elif row.axis == TOLERANCE_AXIS and not all(isinstance(t, int) and not isinstance(t, bool) for t in row.at):
+        raise StudyError(f"{where}: at: expected whole tolerances, got {list(row.at)!r}")
+
+
+def _check_combination(row: Reference, where: str) -> None:
+    """What is known of each line, and the curve, are those of the test lines, and means."""
+    if row.quantity in OF_CURVE or row.axis in LINE_AXES:
+        what = f"quantity {row.quantity}" if row.quantity in OF_CURVE else f"axis {row.axis}"
+        if (row.split, row.statistic) != (TEST, MEAN):
+            got = f"split {row.split!r} and statistic {row.statistic!r}"
+            raise StudyError(f"{where}: {what} needs split {TEST!r} and statistic {MEAN!r}, got {got}")
+    if row.quantity in OF_CURVE and row.axis in LINE_AXES:
+        raise StudyError(
+            f"{where}: quantity {row.quantity} has no bins; expected axis {TOLERANCE_AXIS} or one of the study"
+        )
+    if row.statistic in SPEARMAN and row.split != TEST:
+        raise StudyError(f"{where}: statistic {row.statistic} needs split {TEST!r}, got {row.split!r}")

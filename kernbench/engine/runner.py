@@ -225,8 +225,9 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
         if name not in known:
             opened.set_user_attr(name, value)
     references = json.dumps([reference.as_json() for reference in study.references])
-    if references != known.get("references", "[]"):
-        opened.set_user_attr("references", references)  # corrected in the file, they are corrected here
+    for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
+        if value != known.get(name, empty):
+            opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
     stored = json.loads(known.get("cells", "[]"))
     cells = [*stored, *(cell for cell in study.cells() if cell not in stored)]
     if cells != stored:

@@ -24,7 +24,7 @@ from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table
 STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
 MAX_NAME = 100
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", *SETTINGS)
+_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", *SETTINGS)
 _IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
 
 Params = dict[str, Value]
@@ -46,6 +46,7 @@ class Study:
         seeds: seeds of initialization and batch order.
         definition: everything that gives a cell its meaning; axis values and seeds stay out.
         references: published numbers to stand beside the results; no part of the definition.
+        note: what the report says of published results that have no number, text; no part of the definition.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Study:
     seeds: tuple[int, ...]
     definition: Table
     references: tuple[Reference, ...] = ()
+    note: str = ""
 
     @property
     def base(self) -> str:
@@ -154,7 +156,8 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
         profile=profile,
         family=family,
         source=source,
-        question=_question(table, source),
+        question=_text(table, "question", source),
+        note=_text(table, "note", source),
         axes=axes,
         seeds=_seeds(layers, source),
         definition=_definition(layers, family, axes, source) | {"profile": profile},
@@ -234,11 +237,11 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
     return checked
 
 
-def _question(table: Table, source: str) -> str:
-    question = table.get("question", "")
-    if not isinstance(question, str):
-        raise StudyError(f"{source}: question: expected text, got {question!r}")
-    return question
+def _text(table: Table, key: str, source: str) -> str:
+    text = table.get(key, "")
+    if not isinstance(text, str):
+        raise StudyError(f"{source}: {key}: expected text, got {text!r}")
+    return text
 
 
 def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:

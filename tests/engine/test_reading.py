@@ -1,5 +1,8 @@
 """Reading: what comes out equals what was stored, failures are listed with their reason, zombies are not seen."""
 
+import dataclasses
+import json
+
 import fakes
 import numpy as np
 import pytest
@@ -34,6 +37,37 @@ def test_what_is_read_equals_what_was_stored(world):
     np.testing.assert_array_equal(run.lines.pressure_pa, fakes.facts().pressure_pa)
     np.testing.assert_array_equal(run.lines.comb_floor, fakes.facts().comb)
     np.testing.assert_array_equal(run.lines.random_floor, fakes.facts().random)
+
+
+def test_curves_are_read_where_they_were_stored(world):
+    content = {"thresholds": [0.1, 0.2], "precision": [[0.5, 0.6]], "recall": [[0.9, 0.8]], "f1": [[0.6, 0.7]]}
+    with_curve = dataclasses.replace(fakes.outcome(), details={"curve": content})
+    cells = iter([with_curve, fakes.outcome()])  # the second as an older kernbench stored it
+    world.run(world.study([9, 33]), lambda _context: next(cells))
+    new, old = sorted(load_runs(world.url), key=lambda run: run.curve is None)
+    for name, values in content.items():
+        np.testing.assert_array_equal(getattr(new.curve, name), values)
+    assert old.curve is None
+    assert old.scores
+
+
+def test_references_of_an_older_database_are_read(world):
+    world.run(world.study([9]))
+    row = {"source": "A", "family": "discrete", "split": "test", "statistic": "mean", "axis": "tolerance"}
+    row |= {"at": [0], "values": [0.5], "tolerance": 4, "where": {}}
+    world.optuna_study(world.study([9])).set_user_attr("references", json.dumps([row]))
+    (run,) = load_runs(world.url)
+    assert run.references[0].quantity == "f1"
+    assert run.note == ""
+
+
+def test_a_note_is_stored_and_may_be_corrected_without_a_new_version(world):
+    noted = dataclasses.replace(world.study([9]), note="no number was printed")
+    world.run(noted)
+    assert load_runs(world.url)[0].note == "no number was printed"
+    assert world.study([9]).digest == noted.digest
+    world.run(world.study([9, 33]), extend=True)
+    assert load_runs(world.url)[0].note == ""
 
 
 def test_artifacts_come_back_by_name_and_a_lost_file_is_left_out(world):
