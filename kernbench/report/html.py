@@ -7,10 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from math import isfinite, nan
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -19,10 +17,14 @@ from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import baseline_facts, baseline_levels, baseline_rows, baseline_table
+from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
+from kernbench.report.curves import best_with_curves, with_curves
 from kernbench.report.figures import example_figure, kernel_figure
-from kernbench.report.gather import Comparison, Point, comparisons
-from kernbench.report.literature import Beside, beside
-from kernbench.report.narrative import cautions, flatten, headline, interval_text
+from kernbench.report.gather import Comparison, comparisons
+from kernbench.report.literature import Table, note_of, shown, tables
+from kernbench.report.narrative import cautions, flatten, headline
+from kernbench.report.noise import noise_figure, noise_table, varies_noise
+from kernbench.report.page_rows import curve_rows, line_rows, summary_row
 from kernbench.report.spreads import density_figure, learning_figure, violin_figure
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
@@ -39,10 +41,19 @@ CAPTIONS = {
         Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
-        line marks the headline tolerance. The blind floors rise with the tolerance, too.""",
+        line marks the headline tolerance. The blind floors rise with the tolerance, too. Dashed with open markers:
+        published, if any, in the colour of the point that it stands beside.""",
     "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
+    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels stand side
+        by side, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
+    "curves": """Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance.
+        Dots: the frozen thresholds. Stars, if any: published points of the largest F1. Lines on which nothing is
+        detected count 0.001 for both, which bends the curves down at high thresholds.""",
+    "curve_tolerances": """The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022,
+        Fig. 7a).""",
     "density": """F1 of the test lines against bubble number and drive pressure, for the best point of each family.
-        Dots, for up to three families: lines; markers: means of equally filled bins with 95 % intervals.""",
+        Dots, for up to three families: lines; markers: means with 95 % intervals in the published bins (Blanken et al.
+        2022, Fig. 8), of three lines and more; black squares, if any: published means.""",
     "learning": "Learning curves of every cell: dual loss, and mean F1 on the validation lines.",
     "kernels": """Left: the four strongest kernels of each layer, after training (colours) and before (grey);
         positive lags look ahead, where the echo follows its label. Right: power of the kernels of the layer, each
@@ -81,7 +92,11 @@ class Section:
         details: title -> figures of single cells.
         environments: name -> value in each environment.
         environment_cells: cells that ran in each environment.
+        curves: cells of the table of precision-recall curves, formatted.
+        lines: cells of the table of F1 over lines, formatted.
+        noise: cells of the table of noise levels, formatted.
         published: numbers from the literature beside ours.
+        notes: what the study says of published results without a number.
         baselines: cells of the table of classical detectors, formatted.
     """
 
@@ -94,7 +109,11 @@ class Section:
     details: dict[str, list[Picture]]
     environments: dict[str, list[str]]
     environment_cells: list[int]
-    published: list[Beside]
+    curves: list[dict[str, str]]
+    lines: list[dict[str, str]]
+    noise: list[dict[str, str]]
+    published: list[Table]
+    notes: list[str]
     baselines: list[dict[str, str]]
 
 
@@ -123,6 +142,7 @@ def source_digest(runs: Iterable[Run]) -> str:
     runs = list(runs)
     facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
     facts += baseline_facts(runs)
+    facts += sorted({repr((run.references, run.note)) for run in runs})
     return hashlib.sha256("\n".join([version("kernbench"), *facts]).encode()).hexdigest()[:16]
 
 
@@ -170,6 +190,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shown"] = shown
     runs = [run for section in sections for run in section.comparison.runs]
     return environment.get_template("report.html.j2").render(
         sections=sections,
@@ -194,12 +215,16 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         anchor=f"comparison-{index + 1}",
         headline=headline(comparison),
         cautions=cautions(comparison),
-        rows=[_row(point) for point in comparison.points],
+        rows=[summary_row(point) for point in comparison.points],
         pictures=_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
         details=_details(comparison, folder),
         environments={name: [machine.get(name, "–") for machine in machines] for name in names},
         environment_cells=[len(members) for members in environments.values()],
-        published=beside(comparison),
+        curves=curve_rows(comparison),
+        lines=line_rows(comparison),
+        noise=noise_table(comparison),
+        published=tables(comparison),
+        notes=note_of(comparison),
         baselines=baseline_table(baselines, comparison.tolerance),
     )
 
@@ -212,31 +237,6 @@ def _baselines(comparison: Comparison, folder: _Folder) -> list[Row]:
         return []
 
 
-def _row(point: Point) -> dict[str, str]:
-    comb, random = point.floors()
-    median = float(np.median(point.f1())) if point.scored else nan
-    return {
-        "family": point.runs[0].family,
-        "x": "–" if point.x is None else str(point.x),
-        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
-        "f1": interval_text(point.interval),
-        "median": _number(median, 3),
-        "matched": _number(point.matched("f1"), 3),
-        "rmse": _number(point.matched("rmse_samples"), 2),
-        "skill": _number(point.skill, 2),
-        "comb": _number(comb, 3),
-        "random": _number(random, 3),
-        "seeds": str(len(point.scored)),
-        "parameters": _large(point.mean("n_params")),
-        "kernel": _large(point.mean("params_kernel")),
-        "flops": _large(point.mean("flops")),
-        "latency": _number(point.mean("latency_ms"), 1),
-        "memory": _number(point.mean("peak_memory_mb"), 0),
-        "seconds": _number(point.mean("seconds"), 0),
-        "status": point.status,
-    }
-
-
 def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, float]) -> list[Picture]:
     if not comparison.scored:
         return []
@@ -245,6 +245,12 @@ def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, floa
         "tolerance": tolerance_figure(comparison),
         "lines": violin_figure(comparison),
     }
+    if varies_noise(comparison):
+        drawn["noise"] = noise_figure(comparison)
+    if with_curves(comparison.scored):
+        drawn["curves"] = precision_recall_figure(comparison)
+    if best_with_curves(comparison):
+        drawn["curve_tolerances"] = tolerance_curves_figure(comparison)
     if any(series.best is not None and series.best.lines is not None for series in comparison.series):
         drawn["density"] = density_figure(comparison)
     curves = _curves(comparison, folder)
@@ -307,17 +313,3 @@ def _picture(figure: Figure, stem: str, caption: str, folder: _Folder, png: bool
         path.write_bytes(content)
     data = base64.b64encode(content).decode("ascii")
     return Picture(f"data:image/svg+xml;base64,{data}", caption, f"{FIGURES}/{path.name}")
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if isfinite(value) else "–"
-
-
-def _large(value: float) -> str:
-    """Counts in reading size: 4,321 stays, 162,500,000 becomes 162.5 M."""
-    if not isfinite(value):
-        return "–"
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if value >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:,.0f}"

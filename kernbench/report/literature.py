@@ -1,12 +1,41 @@
 """Published numbers beside measured ones: reference, measured, difference and the spread of seeds."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
-from kernbench.engine.reference import TOLERANCE_AXIS, Reference
+from kernbench.engine.records import Run
+from kernbench.engine.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
+from kernbench.report.curves import curve_scores
 from kernbench.report.gather import Comparison, Point
+from kernbench.report.lines import point_bins, statistic
+
+QUANTITY_TEXTS = {
+    "average_precision": "average precision",
+    "break_even": "precision = recall",
+    "max_f1": "largest mean F1 over thresholds",
+    "max_f1_threshold": "threshold of the largest mean F1",
+    "max_f1_precision": "mean precision at the largest mean F1",
+    "max_f1_recall": "mean recall at the largest mean F1",
+}
+STATISTIC_TEXTS = {
+    "sd": "standard deviation of F1",
+    "min": "smallest F1",
+    "q05": "5 % quantile of F1",
+    "q25": "25 % quantile of F1",
+    "q75": "75 % quantile of F1",
+    "max": "largest F1",
+    "spearman_bubbles": "Spearman correlation of F1 with bubble number",
+    "spearman_pressure_kpa": "Spearman correlation of F1 with pressure",
+}
+AXIS_TEXTS = {
+    TOLERANCE_AXIS: "tolerance [samples]",
+    "bubbles": "bubbles in the line",
+    "pressure_kpa": "drive pressure [kPa]",
+}
 
 
 @dataclass(frozen=True)
@@ -16,9 +45,11 @@ class Beside:
     Attributes:
         source: author, year, table or figure.
         point: family and axis values.
-        what: statistic, split and tolerance.
-        reference: published F1.
-        measured: mean over seeds of the same statistic; None while no cell has it.
+        what: quantity or statistic, split and tolerance.
+        axis: what varies along the published row.
+        at: where on it.
+        reference: published number.
+        measured: mean over seeds of the same; None while no cell has it.
         low: smallest over seeds.
         high: largest over seeds.
         seeds: how many.
@@ -27,6 +58,8 @@ class Beside:
     source: str
     point: str
     what: str
+    axis: str
+    at: float | int | str
     reference: float
     measured: float | None
     low: float | None
@@ -39,57 +72,172 @@ class Beside:
         return None if self.measured is None else self.measured - self.reference
 
 
-def beside(comparison: Comparison) -> list[Beside]:
-    """All published numbers of a comparison's study, in the order of its file.
+@dataclass(frozen=True)
+class Row:
+    """One published row beside the points that it can be compared with.
 
-    Args:
-        comparison: runs of one study file, version and profile.
+    Attributes:
+        what: quantity or statistic, lines and, where it is one, tolerance.
+        published: at each place of the table.
+        points: family and other axis values -> one number a place, None where that cell does not exist.
     """
-    references = dict.fromkeys(map(_Hashable, (r for run in comparison.runs for r in run.references)))
-    return [row for each in references for row in _rows(each.reference, comparison.points)]
+
+    what: str
+    published: tuple[float, ...]
+    points: dict[str, list[Beside | None]]
 
 
-@dataclass(frozen=True, eq=False)
-class _Hashable:
-    """A reference by its content: every run of a study carries the same ones."""
+@dataclass(frozen=True)
+class Table:
+    """Published rows of one source along one axis.
 
-    reference: Reference
+    Attributes:
+        source: author, year, table or figure.
+        axis: what varies, with its unit.
+        places: column heads.
+        rows: in the order of the study's file.
+    """
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable) and repr(self.reference) == repr(other.reference)
-
-    def __hash__(self) -> int:
-        return hash(repr(self.reference))
-
-
-def _rows(reference: Reference, points: Sequence[Point]) -> Iterable[Beside]:
-    for at, value in zip(reference.at, reference.values, strict=True):
-        along = {} if reference.axis == TOLERANCE_AXIS else {reference.axis: at}
-        wanted = dict(reference.where or {}) | along
-        tolerance = int(at) if reference.axis == TOLERANCE_AXIS else reference.tolerance
-        fitting = [point for point in points if _fits(point, reference.family, wanted)]
-        for point in fitting:
-            yield _row(reference, point, tolerance, value)
+    source: str
+    axis: str
+    places: tuple[float | int | str, ...]
+    rows: list[Row]
 
 
-def _fits(point: Point, family: str, wanted: dict[str, float | int | str]) -> bool:
-    same = all(point.params.get(name) == value for name, value in wanted.items())
-    return same and point.runs[0].family == family
+def references_of(comparison: Comparison) -> list[Reference]:
+    """Published rows of a comparison's study, each once, in the order of its file."""
+    every = [reference for run in comparison.runs for reference in run.references]
+    return list({repr(reference): reference for reference in every}.values())
 
 
-def _row(reference: Reference, point: Point, tolerance: int, value: float) -> Beside:
-    scored = [run for run in point.scored if reference.split in run.scores]
-    found = None
-    if scored and len(scored) == len(point.scored):
-        lines = point.f1(tolerance, reference.split)
-        found = [float(np.median(row) if reference.statistic == "median" else np.mean(row)) for row in lines]
+def note_of(comparison: Comparison) -> list[str]:
+    """What the study says of published results without a number."""
+    return list(dict.fromkeys(run.note for run in comparison.runs if run.note))
+
+
+def beside(comparison: Comparison) -> list[Beside]:
+    """All published numbers of a comparison that a cell of it can stand beside, in the order of the study's file."""
+    rows = (_row(reference, comparison) for reference in references_of(comparison))
+    return [each for row in rows for found in row.points.values() for each in found if each is not None]
+
+
+def tables(comparison: Comparison) -> list[Table]:
+    """The same in tables, those of one source along one axis together; rows that nothing stands beside are left out."""
+
+    def head(reference: Reference) -> tuple[str, str, tuple[float | int | str, ...]]:
+        return reference.source, AXIS_TEXTS.get(reference.axis, reference.axis), reference.places
+
+    found = []
+    for (source, axis, places), members in groupby(references_of(comparison), head):
+        rows = [row for row in (_row(reference, comparison) for reference in members) if row.points]
+        if rows:
+            found.append(Table(source, axis, places, rows))
+    return found
+
+
+def published_f1(comparison: Comparison, point: Point) -> dict[int, float]:
+    """Published mean F1 of the test lines by tolerance that a point stands beside; empty without."""
+    for reference in references_of(comparison):
+        kind = (reference.quantity, reference.statistic, reference.split, reference.axis)
+        if kind == (F1, MEAN, TEST, TOLERANCE_AXIS) and _fits(point, reference):
+            return {int(t): value for t, value in zip(reference.at, reference.values, strict=True)}
+    return {}
+
+
+def published_at(comparison: Comparison, point: Point, quantity: str, tolerance: int) -> float | None:
+    """One published number of the curve at one tolerance; None without."""
+    for reference in references_of(comparison):
+        if (reference.quantity, reference.axis) == (quantity, TOLERANCE_AXIS) and _fits(point, reference):
+            return dict(zip(reference.at, reference.values, strict=True)).get(tolerance)
+    return None
+
+
+def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Reference | None:
+    """The published row of F1 in bins of an axis of the lines at one tolerance; None without."""
+    rows = (row for row in references_of(comparison) if (row.axis, row.tolerance) == (axis, tolerance))
+    return next(rows, None)
+
+
+def _row(reference: Reference, comparison: Comparison) -> Row:
+    groups: dict[str, dict[object, Point]] = {}
+    for point in comparison.points:
+        if _fits(point, reference):
+            groups.setdefault(_name(point, reference), {})[point.params.get(reference.axis)] = point
+    places = enumerate(zip(reference.places, reference.values, strict=True))
+    columns = [(index, at, value) for index, (at, value) in places]
+    points: dict[str, list[Beside | None]] = {}
+    for name, members in groups.items():
+        along = [members.get(at if _is_study_axis(reference) else None) for _, at, _ in columns]
+        row = [
+            None if point is None else _beside(reference, point, index, at, value)
+            for point, (index, at, value) in zip(along, columns, strict=True)
+        ]
+        if any(row):
+            points[name] = row
+    return Row(_what(reference), reference.values, points)
+
+
+def _is_study_axis(reference: Reference) -> bool:
+    return reference.axis not in (TOLERANCE_AXIS, *LINE_AXES)
+
+
+def _fits(point: Point, reference: Reference) -> bool:
+    same = all(point.params.get(name) == value for name, value in (reference.where or {}).items())
+    return same and point.runs[0].family == reference.family
+
+
+def _name(point: Point, reference: Reference) -> str:
+    """Family and the axis values that the published row says nothing about."""
+    said = {reference.axis, *(reference.where or {})}
+    rest = [f"{name} = {value}" for name, value in sorted(point.params.items()) if name not in said]
+    return f"{point.runs[0].family} ({', '.join(rest)})" if rest else point.runs[0].family
+
+
+def _beside(reference: Reference, point: Point, index: int, at: float | int | str, value: float) -> Beside:
+    tolerance = int(at) if reference.axis == TOLERANCE_AXIS else reference.tolerance
+    found = [_measured(reference, run, point, index, tolerance) for run in point.scored]
+    seeds = [number for number in found if number is not None and math.isfinite(number)]
+    if len(seeds) < len(found):
+        seeds = []
     return Beside(
         source=reference.source,
         point=point.name,
-        what=f"{reference.statistic} over {reference.split} lines, tolerance {tolerance}",
+        what=_what(reference) if reference.axis != TOLERANCE_AXIS else f"{_what(reference)}, tolerance {tolerance}",
+        axis=reference.axis,
+        at=at,
         reference=value,
-        measured=float(np.mean(found)) if found else None,
-        low=min(found) if found else None,
-        high=max(found) if found else None,
-        seeds=len(found or []),
+        measured=float(np.mean(seeds)) if seeds else None,
+        low=min(seeds, default=None),
+        high=max(seeds, default=None),
+        seeds=len(seeds),
     )
+
+
+def _measured(reference: Reference, run: Run, point: Point, index: int, tolerance: int) -> float | None:
+    """The published quantity as one cell has it; None or NaN where it has not."""
+    if reference.quantity in OF_CURVE:
+        return None if run.curve is None else float(getattr(curve_scores(run.curve, tolerance), reference.quantity))
+    if reference.split not in run.scores:
+        return None
+    if reference.axis in LINE_AXES:
+        alone = Point((run,), point.axis, point.tolerance)
+        bins = point_bins(alone, reference.axis, tolerance, reference.edges)
+        return None if bins is None else float(bins.mean[index])
+    return statistic(run, reference.statistic, tolerance, reference.split)
+
+
+def _what(reference: Reference) -> str:
+    text = QUANTITY_TEXTS.get(reference.quantity) or STATISTIC_TEXTS.get(
+        reference.statistic, f"{reference.statistic} F1"
+    )
+    parts = [f"{text}, {reference.split} lines"]
+    if reference.axis != TOLERANCE_AXIS:
+        parts.append(f"tolerance {reference.tolerance}")
+    return ", ".join([*parts, *(f"{name} = {value}" for name, value in (reference.where or {}).items())])
+
+
+def shown(row: Sequence[Beside | None], name: str) -> list[str]:
+    """One attribute of a row's numbers as texts, differences with their sign; a dash where there is none."""
+    sign = "+" if name == "difference" else ""
+    values = [None if each is None else getattr(each, name) for each in row]
+    return ["–" if value is None else f"{value:{sign}.4f}" for value in values]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from kernbench.engine.reference import LINE_AXES
 from kernbench.report.figures import draw_sparse
 from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.layout import (
@@ -22,14 +23,17 @@ from kernbench.report.layout import (
     value_looks,
     value_text,
 )
+from kernbench.report.lines import EDGES, known_of_lines
+from kernbench.report.literature import published_bins
 from kernbench.report.stats import bootstrap_mean
 from kernbench.report.style import RULE, Look, letter, panels, series_look, styled
+from kernbench.ulm.by_line import bin_numbers
 
 Floats = NDArray[np.float64]
 
-FEWEST_PER_BIN = 12
-MOST_BINS = 10
+FEWEST_PER_BIN = 3
 MOST_CLOUDS = 3
+LINE_LABELS = dict(zip(LINE_AXES, ("bubbles in the whole line", "drive pressure [kPa]"), strict=True))
 
 
 @styled
@@ -64,25 +68,29 @@ def violin_figure(comparison: Comparison) -> Figure:
 def density_figure(comparison: Comparison) -> Figure:
     """F1 of the test lines against bubble number and drive pressure, at the best point of every series.
 
-    Faint dots are lines; markers are means over bins of equally many lines, bars their 95 % intervals.
+    Rows: tolerance 0 and the headline one. Faint dots are lines; markers are means in the published bins (Blanken et
+    al. 2022, Fig. 8), bars their 95 % intervals; black squares are published means.
     """
-    figure, axes = panels(1, 2, height=2.9, sharey=True)
+    tolerances = sorted({0, comparison.tolerance})
+    figure, axes = panels(len(tolerances), 2, height=0.5 + 2.4 * len(tolerances), sharex="col", sharey="row")
     looks = series_look([series.name for series in comparison.series])
     dots = len(comparison.series) <= MOST_CLOUDS
-    for series in comparison.series:
-        point = series.best
-        if point is None or point.lines is None:
-            continue
-        f1 = point.f1().mean(axis=0)
-        _draw_binned(axes[0, 0], point.lines.bubbles, f1, looks[series.name], dots, point.name)
-        _draw_binned(axes[0, 1], np.asarray(point.lines.pressure_pa) / 1e3, f1, looks[series.name], dots)
-    axes[0, 0].set_xlabel("bubbles in the whole line")
-    axes[0, 1].set_xlabel("drive pressure [kPa]")
-    axes[0, 0].set_ylabel(f"F1 of a line, tolerance {comparison.tolerance}")
-    axes[0, 0].set_ylim(0, 1.02)
-    letter(axes[0, 0], 0, "against bubble number")
-    letter(axes[0, 1], 1, "against pressure")
-    figure.legend(loc="outside lower center", ncols=2)
+    for row, tolerance in enumerate(tolerances):
+        for column, (axis, label) in enumerate(LINE_LABELS.items()):
+            panel: Axes = axes[row, column]
+            for series in comparison.series:
+                if series.best is not None and series.best.lines is not None:
+                    _draw_binned(panel, series.best, axis, tolerance, looks[series.name], dots)
+            published = published_bins(comparison, axis, tolerance)
+            if published is not None:
+                centres = np.convolve(published.edges, [0.5, 0.5], "valid")
+                panel.plot(centres, published.values, "s", color="black", markerfacecolor="none", markersize=5)
+            panel.set_ylim(0, 1.02)
+            letter(panel, 2 * row + column, f"tolerance {tolerance}, against {label.partition(' [')[0]}")
+        axes[row, 0].set_ylabel(f"F1 of a line, tolerance {tolerance}")
+    for panel, label in zip(axes[-1], LINE_LABELS.values(), strict=True):
+        panel.set_xlabel(label)
+    _legend(figure, comparison, looks)
     return figure
 
 
@@ -141,22 +149,20 @@ def _draw_curve(loss: Axes, score: Axes, curve: Mapping[str, ArrayLike], colour:
     draw_sparse(score, epoch, columns.get("val_f1", nothing), color=colour, linewidth=1)
 
 
-def _draw_binned(panel: Axes, x: ArrayLike, f1: Floats, look: Look, dots: bool, label: str | None = None) -> None:
+def _draw_binned(panel: Axes, point: Point, axis: str, tolerance: int, look: Look, dots: bool) -> None:
     colour, marker, dash = look
-    where = np.asarray(x, float)
+    assert point.lines is not None
+    where, f1 = known_of_lines(point.lines, axis), point.f1(tolerance).mean(axis=0)
     if dots:
         panel.plot(where, f1, ".", color=colour, markersize=2, alpha=0.35, rasterized=True)
-    count = min(MOST_BINS, len(where) // FEWEST_PER_BIN)
-    if count < 2:
-        panel.plot([], [], marker, color=colour, label=label)
-        return
-    bins = np.array_split(np.argsort(where, kind="stable"), count)
-    intervals = [bootstrap_mean(f1[rows]) for rows in bins]
+    edges = np.asarray(EDGES[axis], float)
+    inside = bin_numbers(where, edges.tolist())
+    bins = [number for number in range(len(edges) - 1) if (inside == number).sum() >= FEWEST_PER_BIN]
+    intervals = [bootstrap_mean(f1[inside == number]) for number in bins]
     mean = np.array([each.mean for each in intervals])
-    spread = np.abs(np.array([[each.mean - each.low, each.high - each.mean] for each in intervals]).T)
-    centres = [where[rows].mean() for rows in bins]
+    spread = np.abs(np.array([[each.mean - each.low, each.high - each.mean] for each in intervals]).reshape(-1, 2).T)
     panel.errorbar(
-        centres,
+        [edges[number : number + 2].mean() for number in bins],
         mean,
         spread,
         color=colour,
@@ -165,5 +171,17 @@ def _draw_binned(panel: Axes, x: ArrayLike, f1: Floats, look: Look, dots: bool, 
         markersize=4,
         capsize=2,
         elinewidth=1,
-        label=label,
     )
+
+
+def _legend(figure: Figure, comparison: Comparison, looks: Mapping[str, Look]) -> None:
+    handles = [
+        Line2D([], [], color=look[0], marker=look[1], linestyle=look[2], markersize=4, label=series.best.name)
+        for series in comparison.series
+        if (look := looks[series.name]) and series.best is not None and series.best.lines is not None
+    ]
+    if any(published_bins(comparison, axis, t) for axis in LINE_LABELS for t in (0, comparison.tolerance)):
+        handles.append(
+            Line2D([], [], color="black", marker="s", markerfacecolor="none", linestyle="", label="published means")
+        )
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)

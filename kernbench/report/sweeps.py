@@ -12,6 +12,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from kernbench.report.gather import TEST, Comparison, Point, Series
 from kernbench.report.layout import (
+    Colour,
     axis_label,
     axis_places,
     is_wide,
@@ -21,6 +22,7 @@ from kernbench.report.layout import (
     value_looks,
     value_text,
 )
+from kernbench.report.literature import published_f1
 from kernbench.report.style import QUIET, RULE, Look, letter, panels, series_look, styled
 from kernbench.ulm.scores import tolerance_um
 
@@ -29,6 +31,13 @@ FLOORS: tuple[tuple[Any, str], ...] = (  # Any: matplotlib spells out its dashes
     ("--", "blind comb"),
     (":", "random noise"),
 )
+PUBLISHED: dict[str, Any] = {  # Any: arguments of matplotlib
+    "linestyle": (0, (4, 2)),
+    "linewidth": 0.9,
+    "marker": "o",
+    "markersize": 4,
+    "markerfacecolor": "white",
+}
 
 
 @styled
@@ -64,16 +73,21 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
 
 @styled
 def tolerance_figure(comparison: Comparison) -> Figure:
-    """Mean test F1 against tolerance, one panel a family, one line for each value of the axis, floors dashed."""
+    """Mean test F1 against tolerance, one panel a family, one line for each value of the axis.
+
+    Floors are grey, published rows have open markers.
+    """
     shown = [series for series in comparison.series if series.scored]
     looks = value_looks(comparison)
     figure, axes = panel_grid(len(shown), height=2.4)
+    published = False
     for index, (panel, series) in enumerate(zip(axes, shown, strict=True)):
         tolerances = np.asarray(series.scored[0].scored[0].scores[TEST].tolerances)
         for point in series.scored:
             means = [point.f1(int(t)).mean() for t in tolerances]
             colour, marker = looks[value_text(point)]
             panel.plot(tolerances, means, color=colour, marker=marker, markersize=3)
+        published |= _draw_published(panel, comparison, series, looks)
         floors = np.array([series.scored[0].floors(int(t)) for t in tolerances])
         for column, dash in enumerate(("--", ":")):
             panel.plot(tolerances, floors[:, column], color=RULE, linestyle=dash, linewidth=1)
@@ -88,12 +102,26 @@ def tolerance_figure(comparison: Comparison) -> Figure:
         for name, (colour, marker) in looks.items()
     ]
     handles += [Line2D([], [], color=RULE, linestyle=dash, label=name) for dash, name in FLOORS]
+    if published:
+        handles.append(Line2D([], [], color=RULE, label="published", **PUBLISHED))
     figure.legend(
         handles=handles,
         loc="outside lower center",
         ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
     )
     return figure
+
+
+def _draw_published(
+    panel: Axes, comparison: Comparison, series: Series, looks: Mapping[str, tuple[Colour, str]]
+) -> bool:
+    """Published F1 by tolerance: in the colour of the point beside it, in grey where several are; whether any."""
+    rows = [(point, tuple(published_f1(comparison, point).items())) for point in series.scored]
+    for row in dict.fromkeys(row for _, row in rows if row):
+        members = [point for point, other in rows if other == row]
+        colour = looks[value_text(members[0])][0] if len(members) == 1 else RULE
+        panel.plot(*zip(*row, strict=True), color=colour, **PUBLISHED)
+    return any(row for _, row in rows)
 
 
 def _draw_series(panel: Axes, series: Series, places: Mapping[object, float], shift: float, look: Look) -> None:

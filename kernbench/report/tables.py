@@ -1,6 +1,7 @@
-"""The numbers behind the report as CSV: points, cells, lines, tolerances, differences, published numbers."""
+"""The numbers behind the report as CSV: points, cells, lines, tolerances, curves, differences, published numbers."""
 
 import csv
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kernbench.report.curves import point_scores, with_curves
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
+from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
 from kernbench.report.literature import beside
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
@@ -31,6 +34,9 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         "cells": [row for each in comparisons for row in cell_rows(each)],
         "lines": [row for each in comparisons for row in line_rows(each)],
         "tolerances": [row for each in comparisons for row in tolerance_rows(each)],
+        "curves": [row for each in comparisons for row in curve_rows(each)],
+        "line_statistics": [row for each in comparisons for row in line_statistic_rows(each)],
+        "bins": [row for each in comparisons for row in bin_rows(each)],
         "differences": [row for each in comparisons for row in difference_rows(each)],
         "published": [row for each in comparisons for row in published_rows(each)],
     }
@@ -148,6 +154,44 @@ def tolerance_rows(comparison: Comparison) -> list[Row]:
                     "skill": float(skill(mean, max(comb, random))),
                 }
             )
+    return rows
+
+
+def curve_rows(comparison: Comparison) -> list[Row]:
+    """One row for each point and tolerance: what its precision-recall curve says of the test lines."""
+    rows: list[Row] = []
+    for point in with_curves(comparison.scored):
+        for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
+            found = point_scores(point, t)
+            if found is not None:
+                rows.append(
+                    {"comparison": comparison.base, "point": point.name, "tolerance_samples": t} | asdict(found)
+                )
+    return rows
+
+
+def line_statistic_rows(comparison: Comparison) -> list[Row]:
+    """One row for the best point of each series and tolerance: how F1 is spread over lines, and rank correlations."""
+    return [
+        {"comparison": comparison.base, "point": each.point, "tolerance_samples": each.tolerance, **each.values}
+        for each in line_statistics(comparison)
+    ]
+
+
+def bin_rows(comparison: Comparison) -> list[Row]:
+    """One row for the best point of each series, tolerance and bin of bubble number or pressure."""
+    rows: list[Row] = []
+    points = [series.best for series in comparison.series if series.best is not None]
+    for point, t, axis in itertools.product(points, line_tolerances(comparison), EDGES):
+        bins = point_bins(point, axis, t)
+        if bins is not None:
+            head: Row = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
+            columns = zip(
+                *(each.tolist() for each in (bins.edges, bins.edges[1:], bins.number, bins.mean)), strict=False
+            )
+            rows += [
+                head | {"low": low, "high": high, "lines": lines, "f1_mean": mean} for low, high, lines, mean in columns
+            ]
     return rows
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
-from kernbench.engine.records import LineInfo, Run, Scores
+from kernbench.engine.records import Curves, LineInfo, Run, Scores
 
 TOLERANCES = np.arange(10)
 ENVIRONMENT = {"python": "3.11.9", "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "cpu": "Test CPU", "threads": 1}
@@ -21,6 +21,22 @@ def make_scores(rng, lines, quality, difficulty):
     tp = np.minimum(np.rint(truths * share * growth).astype(int), truths)
     fp = np.rint(truths * (1 - np.minimum(share * growth, 1))).astype(int)
     return Scores(TOLERANCES, tp, fp, truths - tp, np.full(10, 0.2))
+
+
+def make_curves(seed=0, lines=20):
+    """Means over lines of guarded scores: hits get rarer and false alarms much rarer as the threshold rises."""
+    rng = np.random.default_rng(seed)
+    thresholds = np.linspace(0.05, 0.95, 10)
+    truths = rng.integers(5, 60, lines)
+    reach = 1 - np.exp(-(TOLERANCES + 0.7) / 1.6)
+    share = reach[:, None] * (1 - thresholds**2) * rng.uniform(0.9, 1, (10, 10))
+    tp = np.rint(truths * share[..., None]).astype(int)
+    fp = np.rint(truths * 3 * (1 - thresholds[:, None]) ** 3 * (1.2 - reach[:, None, None])).astype(int)
+    tp[:, -1], fp[:, -1] = 0, 0  # nothing above the last threshold
+    precision = np.where(tp, tp / np.maximum(tp + fp, 1), 0.001)
+    recall = np.where(tp, tp / truths, 0.001)
+    f1 = 2 * precision * recall / (precision + recall)
+    return Curves(thresholds, *(each.mean(axis=2) for each in (precision, recall, f1)))
 
 
 def write_artifacts(folder, kernel_size, rng, epochs=30):
@@ -53,6 +69,12 @@ def write_artifacts(folder, kernel_size, rng, epochs=30):
             checked = [loss + 0.1, 0.8 * (1 - np.exp(-epoch / 8))] if epoch % 2 == 0 else ["", ""]
             writer.writerow([epoch, loss, 0.4 * loss, 0.4, *checked, 5e-3 if epoch < 24 else 5e-4, epoch * 0.7])
     return {name: folder / name for name in ("cell.npz", "curve.csv")}
+
+
+@pytest.fixture(scope="session")
+def curves():
+    """Factory of curves; those of different seeds differ."""
+    return make_curves
 
 
 @pytest.fixture(scope="session")

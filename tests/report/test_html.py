@@ -161,7 +161,8 @@ def test_hostile_names_are_only_text(tmp_path, make_run):
     written = {
         path.relative_to(folder).parts[0] for path in tmp_path.rglob("*") if path.is_file() and folder in path.parents
     }
-    assert written <= {"report.html", "figures", "summary.csv", "cells.csv", "lines.csv", "tolerances.csv"}
+    tables = {"summary.csv", "cells.csv", "lines.csv", "tolerances.csv", "line_statistics.csv", "bins.csv"}
+    assert written <= {"report.html", "figures", *tables}
     assert all(row["family"] == name for row in read(folder / "summary.csv"))
     assert "'=1+1" in [row["axis<i>"] for row in read(folder / "summary.csv")]
 

@@ -1,13 +1,17 @@
+"""Published numbers beside measured ones, in every quantity, on the page and in its table."""
+
 import csv
 import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.engine.reference import Reference
+from kernbench.report.curves import curve_scores
 from kernbench.report.gather import comparisons
-from kernbench.report.html import write_report
-from kernbench.report.literature import beside
+from kernbench.report.html import is_current, write_report
+from kernbench.report.literature import beside, tables
 from kernbench.ulm.scores import f1_scores
 
 ROW = Reference("Author 2000, Table 1", "siren", "test", "mean", "kernel_size", (17, 65), (0.3, 0.8), tolerance=3)
@@ -64,3 +68,79 @@ def test_page_and_table_hold_the_published_numbers(tmp_path, make_run):
 def test_a_study_without_published_numbers_has_no_such_section(tmp_path, make_run):
     assert "Beside the literature" not in write_report([make_run()], tmp_path).read_text()
     assert not (tmp_path / "published.csv").exists()
+
+
+def along(axis, at, values, **fields):
+    return Reference("A", "siren", "test", fields.pop("statistic", "mean"), axis, at, values, **fields)
+
+
+def test_quantities_of_the_curve_are_read_from_the_curve(make_run, curves):
+    runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1)]
+    row = along("tolerance", (0, 5), (0.3, 0.9), quantity="break_even")
+    found = beside(comparisons(with_references(runs, row))[0])
+    seeds = [curve_scores(curves(seed), 5).break_even for seed in (0, 1)]
+    assert found[1].measured == pytest.approx(np.mean(seeds))
+    assert (found[1].low, found[1].high) == (min(seeds), max(seeds))
+    (old,) = comparisons(with_references([make_run()], row))
+    assert [each.measured for each in beside(old)] == [None, None]
+
+
+def test_statistics_of_the_lines_and_bins_are_measured_on_the_lines(make_run):
+    run = make_run(lines=200)
+    rows = (
+        along("tolerance", (0, 9), (-0.5, 0.2), statistic="spearman_pressure_kpa"),
+        along("tolerance", (9,), (0.9,), statistic="q75"),
+        along("bubbles", (0, 300, 1000), (0.9, 0.8), tolerance=2),
+        along("pressure_kpa", (300, 400), (0.9,)),
+    )
+    found = [each.measured for each in beside(comparisons(with_references([run], *rows))[0])]
+    assert found[1] == pytest.approx(spearmanr(f1(run, 9), run.lines.pressure_pa).statistic)
+    assert found[2] == pytest.approx(np.quantile(f1(run, 9), 0.75))
+    expected = binned_statistic(run.lines.bubbles, f1(run, 2), bins=[0, 300, 1000]).statistic
+    assert found[3:5] == pytest.approx(expected)
+    assert found[5] is None  # no line in the bin
+
+
+def test_rows_of_one_source_and_axis_share_a_table(make_run):
+    rows = (
+        along("kernel_size", (17, 65), (0.3, 0.8)),
+        along("kernel_size", (17, 65), (0.4, 0.9), statistic="median"),
+        along("bubbles", (0, 500, 1000), (0.9, 0.8)),
+        along("kernel_size", (17, 65), (0.4, 0.9), where={"omega_0": 1.0}),
+    )
+    one, two = tables(comparisons(with_references([make_run("siren", 65)], *rows))[0])
+    assert (one.axis, one.places, [row.what for row in one.rows]) == (
+        "kernel_size",
+        (17, 65),
+        ["mean F1, test lines, tolerance 4", "median F1, test lines, tolerance 4"],
+    )
+    (name, (missing, there)), *others = one.rows[0].points.items()
+    assert (name, missing, others) == ("siren", None, [])
+    assert there.at == 65
+    assert two.places == ("0–500", "500–1000")
+
+
+def test_the_page_says_how_many_seeds_and_how_far_apart_they_are(tmp_path, make_run):
+    runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
+    page = write_report(runs, tmp_path / "two").read_text()
+    assert "difference (mean of 2 seeds)" in page
+    low = min(f1(run, 3).mean() for run in runs)
+    assert f"<td>{low:.4f}</td>" in page
+    page = write_report(runs[:1], tmp_path / "one").read_text()
+    assert "difference (one seed)" in page
+    assert "lowest seed" not in page
+
+
+def test_a_note_stands_on_the_page_also_without_numbers(tmp_path, make_run):
+    text = "No <number> was printed."
+    page = write_report([make_run(note=text), make_run(kernel_size=17, note=text)], tmp_path).read_text()
+    assert page.count("No &lt;number&gt; was printed.") == 1
+    assert "Beside the literature" in page
+    assert "another experiment" not in page
+
+
+def test_corrected_published_numbers_make_a_new_page(tmp_path, make_run):
+    runs = with_references([make_run("siren", 65)], ROW)
+    write_report(runs, tmp_path)
+    assert is_current(runs, tmp_path)
+    assert not is_current(with_references(runs, dataclasses.replace(ROW, values=(0.3, 0.81))), tmp_path)

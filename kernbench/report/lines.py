@@ -1,0 +1,92 @@
+"""F1 of single lines in numbers: quantiles, rank correlations, means in the published bins."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.engine.records import LineInfo, Run
+from kernbench.engine.reference import LINE_AXES, MEAN
+from kernbench.report.gather import TEST, Comparison, Point, line_f1
+from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
+
+Floats = NDArray[np.float64]
+
+# Blanken et al. (2022), Fig. 8 is drawn for these; the headline tolerance of a study joins them.
+LINE_TOLERANCES = (0, 4, 9)
+EDGES: Mapping[str, tuple[float, ...]] = dict(zip(LINE_AXES, (BUBBLE_EDGES, PRESSURE_EDGES_KPA), strict=True))
+
+# F1 of the lines of one cell, (N,) -> a number; the standard deviation is that of these lines.
+OF_LINES: Mapping[str, Callable[[Floats], float]] = {
+    MEAN: lambda f1: float(f1.mean()),
+    "median": lambda f1: float(np.median(f1)),
+    "sd": lambda f1: float(f1.std()),
+    "min": lambda f1: float(f1.min()),
+    "q05": lambda f1: float(np.quantile(f1, 0.05)),
+    "q25": lambda f1: float(np.quantile(f1, 0.25)),
+    "q75": lambda f1: float(np.quantile(f1, 0.75)),
+    "max": lambda f1: float(f1.max()),
+}
+
+
+@dataclass(frozen=True)
+class LineStatistics:
+    """How F1 of the test lines of a point is spread at one tolerance, means over seeds.
+
+    Attributes:
+        point: family and axis values.
+        tolerance: samples.
+        values: statistic -> value, in the order of `Reference.statistic`; NaN where it cannot be computed.
+    """
+
+    point: str
+    tolerance: int
+    values: dict[str, float]
+
+
+def known_of_lines(lines: LineInfo, axis: str) -> Floats:
+    """Bubbles or drive pressure [kPa] of each test line, (N,)."""
+    return np.asarray(lines.bubbles if axis == "bubbles" else lines.pressure_pa / 1e3, np.float64)
+
+
+def statistic(run: Run, name: str, tolerance: int, split: str = TEST) -> float:
+    """A statistic over the lines of a cell, by the names of `kernbench.engine.reference`; NaN where unknown."""
+    f1 = line_f1(run.scores[split], tolerance)
+    if name in OF_LINES:
+        return OF_LINES[name](f1)
+    if run.lines is None:
+        return float("nan")
+    return rank_correlation(f1, known_of_lines(run.lines, name.removeprefix("spearman_")))
+
+
+def point_bins(point: Point, axis: str, tolerance: int, edges: tuple[float, ...] | None = None) -> Binned | None:
+    """Mean F1 of the test lines of a point, over seeds, in bins; the published ones unless told.
+
+    Returns:
+        The bins, or None where nothing is known of the lines.
+    """
+    if point.lines is None:
+        return None
+    f1 = point.f1(tolerance).mean(axis=0)
+    return binned(f1, known_of_lines(point.lines, axis), EDGES[axis] if edges is None else edges)
+
+
+def line_statistics(comparison: Comparison) -> list[LineStatistics]:
+    """Statistics of the best point of every series at the tolerances of the publication and of the study."""
+    names = (*OF_LINES, *(f"spearman_{axis}" for axis in LINE_AXES))
+    points = [series.best for series in comparison.series if series.best is not None]
+    return [
+        LineStatistics(
+            point.name,
+            t,
+            {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in names},
+        )
+        for point in points
+        for t in line_tolerances(comparison)
+    ]
+
+
+def line_tolerances(comparison: Comparison) -> list[int]:
+    """Tolerances to show lines at, ascending."""
+    return sorted({*LINE_TOLERANCES, comparison.tolerance})

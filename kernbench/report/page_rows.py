@@ -1,0 +1,82 @@
+"""Rows of the page's tables, as texts."""
+
+from dataclasses import asdict
+from math import isfinite, nan
+
+import numpy as np
+
+from kernbench.report.curves import CURVE_TOLERANCES, point_scores, with_curves
+from kernbench.report.gather import Comparison, Point
+from kernbench.report.lines import line_statistics
+from kernbench.report.narrative import interval_text
+from kernbench.ulm.scores import tolerance_um
+
+Row = dict[str, str]
+
+
+def summary_row(point: Point) -> Row:
+    """A point with its score, its one-to-one scores and its costs."""
+    comb, random = point.floors()
+    rmse = point.matched("rmse_samples")
+    return {
+        "family": point.runs[0].family,
+        "x": "–" if point.x is None else str(point.x),
+        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
+        "f1": interval_text(point.interval),
+        "median": number(float(np.median(point.f1())) if point.scored else nan, 3),
+        "skill": number(point.skill, 2),
+        "comb": number(comb, 3),
+        "random": number(random, 3),
+        "seeds": str(len(point.scored)),
+        "status": point.status,
+        "matched": number(point.matched("f1"), 3),
+        "precision": number(point.matched("precision"), 3),
+        "recall": number(point.matched("recall"), 3),
+        "rmse": number(rmse, 2),
+        "rmse_um": number(float(tolerance_um(rmse)), 1),
+        "bias": number(point.matched("bias_samples"), 2),
+        "width": number(point.matched("width"), 1),
+        "parameters": large(point.mean("n_params")),
+        "kernel": large(point.mean("params_kernel")),
+        "flops": large(point.mean("flops")),
+        "latency": number(point.mean("latency_ms"), 1),
+        "memory": number(point.mean("peak_memory_mb"), 0),
+        "seconds": number(point.mean("seconds"), 0),
+    }
+
+
+def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CURVE_TOLERANCES) -> list[Row]:
+    """What the precision-recall curve of every point says at each tolerance; none where curves were not stored."""
+    rows = []
+    for point in with_curves(comparison.scored):
+        for tolerance in tolerances:
+            found = point_scores(point, tolerance)
+            if found is not None:
+                values = {name: number(value, 3) for name, value in asdict(found).items()}
+                values["max_f1_threshold"] = f"{found.max_f1_threshold:.3g}"
+                rows.append({"point": point.name, "tolerance": str(tolerance)} | values)
+    return rows
+
+
+def line_rows(comparison: Comparison) -> list[Row]:
+    """Spread of F1 over the test lines, and rank correlations, of the best point of every series."""
+    return [
+        {"point": each.point, "tolerance": str(each.tolerance)}
+        | {name: number(value, 3) for name, value in each.values.items()}
+        for each in line_statistics(comparison)
+    ]
+
+
+def number(value: float, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return f"{value:.{digits}f}" if isfinite(value) else "–"
+
+
+def large(value: float) -> str:
+    """Counts in reading size: 4,321 stays, 162,500,000 becomes 162.5 M."""
+    if not isfinite(value):
+        return "–"
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:,.0f}"

@@ -1,0 +1,110 @@
+"""Precision-recall curves in the report: numbers by other means, what is drawn, databases without them."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kernbench.engine.reference import Reference
+from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
+from kernbench.report.curves import curve_scores, frozen_point, point_curve, point_scores
+from kernbench.report.gather import comparisons
+from kernbench.report.html import write_report
+from kernbench.report.style import as_svg
+
+
+@pytest.mark.parametrize("tolerance", [0, 4, 5])
+def test_scores_of_a_curve_by_other_means(curves, tolerance):
+    curve = curves()
+    p, r, f1 = (each[tolerance] for each in (curve.precision, curve.recall, curve.f1))
+    grid = (np.arange(100_000) + 0.5) / 100_000
+    area = np.where(r >= grid[:, None], p, 0).max(axis=1).mean()
+    fine = np.linspace(0, 8, 800_001)  # the last threshold is silent
+    between = [np.interp(fine, np.arange(10), each) for each in (p, r)]
+    crossing = between[0][np.abs(between[0] - between[1]).argmin()]
+    best = max(range(10), key=lambda place: f1[place])
+    got = curve_scores(curve, tolerance)
+    assert got.average_precision == pytest.approx(area, abs=1e-4)
+    assert got.break_even == pytest.approx(crossing, abs=1e-4)
+    assert (got.max_f1, got.max_f1_threshold) == (f1[best], curve.thresholds[best])
+    assert (got.max_f1_precision, got.max_f1_recall) == (p[best], r[best])
+
+
+def test_scores_of_a_point_are_means_over_its_seeds(make_run, curves):
+    runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1, 2)]
+    (point,) = comparisons(runs)[0].points
+    each = [curve_scores(curves(seed), 4) for seed in (0, 1, 2)]
+    found = point_scores(point, 4)
+    for field in dataclasses.fields(found):
+        assert getattr(found, field.name) == pytest.approx(np.mean([getattr(one, field.name) for one in each]))
+    recall, precision = point_curve(point, 4)
+    assert recall == pytest.approx(np.mean([curves(seed).recall[4] for seed in (0, 1, 2)], axis=0)[:-1])
+    assert len(precision) == 9
+
+
+def test_a_point_with_a_seed_from_an_older_database_has_no_curve(make_run, curves):
+    (comparison,) = comparisons([make_run(seed=0, curve=curves()), make_run(seed=1)])
+    assert point_scores(comparison.points[0], 4) is None
+    assert point_curve(comparison.points[0], 4) is None
+
+
+def test_the_frozen_point_is_the_mean_of_guarded_values(make_run):
+    run = make_run(quality=0.3, lines=30)
+    (point,) = comparisons([run])[0].points
+    scores = run.scores["test"]
+    hits, wrong, missed = (each[4].astype(float) for each in (scores.tp, scores.fp, scores.fn))
+    precision = np.mean([h / (h + w) if h else 0.001 for h, w in zip(hits, wrong, strict=True)])
+    recall = np.mean([h / (h + m) if h else 0.001 for h, m in zip(hits, missed, strict=True)])
+    assert frozen_point(point, 4) == pytest.approx((recall, precision))
+
+
+def published(quantity, *values):
+    return Reference("A, Fig. 1", "siren", "test", "mean", "tolerance", tuple(range(6)), values, quantity=quantity)
+
+
+def drawn(panel, marker):
+    return [line.get_xydata()[0].tolist() for line in panel.lines if line.get_marker() == marker]
+
+
+def test_figures_draw_curves_frozen_and_published_points(make_run, curves):
+    rows = (published("max_f1_recall", *np.arange(6) / 10), published("max_f1_precision", *np.arange(6) / 5))
+    runs = [make_run("siren", size, curve=curves(size), references=rows) for size in (17, 65)]
+    (comparison,) = comparisons([*runs, make_run("discrete", 65, curve=curves(9))])
+    figure = precision_recall_figure(comparison)
+    panel = figure.axes[1]
+    for size in (17, 65):
+        curve = np.column_stack([curves(size).recall[4], curves(size).precision[4]])[:-1]
+        assert any(np.array_equal(line.get_xydata(), curve) for line in panel.lines)
+    assert drawn(panel, "*") == 2 * [[0.4, 0.8]]
+    assert drawn(figure.axes[0], "*") == []
+    assert len(drawn(panel, "o")) == 2
+    figure = tolerance_curves_figure(comparison)
+    assert drawn(figure.axes[1], "*") == [[t / 10, t / 5] for t in range(6)]
+    assert len(drawn(figure.axes[0], "o")) == 6
+    as_svg(figure)
+
+
+def test_page_and_table_hold_the_curves(tmp_path, make_run, curves):
+    page = write_report([make_run(curve=curves())], tmp_path).read_text()
+    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
+    assert [int(row["tolerance_samples"]) for row in rows] == list(range(10))
+    for t, row in enumerate(rows):
+        assert float(row["average_precision"]) == pytest.approx(curve_scores(curves(), t).average_precision)
+    assert "Precision-recall curves in numbers" in page
+    assert f"<td>{curve_scores(curves(), 5).break_even:.3f}</td>" in page
+    assert page.count("<img") == 6
+
+
+def test_a_network_that_never_answers_is_drawn(tmp_path, make_run, curves):
+    mute = dataclasses.replace(curves(), **{name: np.full((10, 10), 0.001) for name in ("precision", "recall", "f1")})
+    page = write_report([make_run(curve=mute)], tmp_path).read_text()
+    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
+    assert [row["break_even"] for row in rows] == 10 * [""]
+    assert "<td>–</td>" in page
+
+
+def test_without_curves_the_page_says_nothing_of_them(tmp_path, make_run):
+    page = write_report([make_run()], tmp_path).read_text()
+    assert "Precision-recall curves in numbers" not in page
+    assert not (tmp_path / "curves.csv").exists()

@@ -1,0 +1,86 @@
+"""F1 of single lines in the report against numpy and scipy, and the figure of it."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import binned_statistic, spearmanr
+
+from kernbench.engine.reference import Reference
+from kernbench.report.gather import comparisons, line_f1
+from kernbench.report.html import write_report
+from kernbench.report.lines import line_statistics, point_bins
+from kernbench.report.spreads import density_figure
+
+BUBBLES = tuple(range(0, 1001, 100))
+PRESSURE = (5, *range(25, 251, 25))
+
+
+def known(run):
+    return {"bubbles": run.lines.bubbles, "pressure_kpa": run.lines.pressure_pa / 1e3}
+
+
+def test_statistics_over_lines_are_means_over_seeds(make_run):
+    runs = [make_run(seed=seed, lines=100) for seed in (0, 1)]
+    found = {each.tolerance: each.values for each in line_statistics(comparisons(runs)[0])}
+    assert list(found) == [0, 4, 9]
+    for tolerance, values in found.items():
+        f1 = np.array([line_f1(run.scores["test"], tolerance) for run in runs])
+        assert values["sd"] == pytest.approx(f1.std(axis=1).mean())
+        assert values["q05"] == pytest.approx(np.percentile(f1, 5, axis=1).mean())
+        assert (values["min"], values["max"]) == pytest.approx((f1.min(axis=1).mean(), f1.max(axis=1).mean()))
+        for name, by in known(runs[0]).items():
+            expected = np.mean([spearmanr(row, by).statistic for row in f1])
+            assert values[f"spearman_{name}"] == pytest.approx(expected)
+
+
+def test_a_headline_tolerance_of_its_own_is_shown_too(make_run):
+    (comparison,) = comparisons([make_run(tolerance=2)])
+    assert [each.tolerance for each in line_statistics(comparison)] == [0, 2, 4, 9]
+
+
+@pytest.mark.parametrize(("axis", "edges"), [("bubbles", BUBBLES), ("pressure_kpa", PRESSURE)])
+def test_bins_are_the_published_ones(make_run, axis, edges):
+    run = make_run(lines=200)
+    (point,) = comparisons([run])[0].points
+    expected = binned_statistic(known(run)[axis], line_f1(run.scores["test"], 4), bins=edges).statistic
+    assert point_bins(point, axis, 4).mean == pytest.approx(expected)
+
+
+def test_bins_in_the_table_are_those_of_the_lines(tmp_path, make_run):
+    run = make_run(lines=120)
+    page = write_report([run], tmp_path).read_text()
+    rows = list(csv.DictReader((tmp_path / "bins.csv").read_text().splitlines()))
+    mine = [row for row in rows if (row["axis"], row["tolerance_samples"]) == ("bubbles", "9")]
+    assert [float(row["low"]) for row in mine] == list(BUBBLES[:-1])
+    assert sum(int(row["lines"]) for row in mine) == 120
+    last = run.lines.bubbles >= 900
+    assert float(mine[-1]["f1_mean"]) == pytest.approx(line_f1(run.scores["test"], 9)[last].mean())
+    assert "F1 of single lines in numbers" in page
+
+
+def test_unknown_lines_leave_correlations_and_bins_out(tmp_path, make_run):
+    run = dataclasses.replace(make_run(lines=30), lines=None)
+    (found, *_) = line_statistics(comparisons([run])[0])
+    assert np.isnan(found.values["spearman_bubbles"])
+    assert not np.isnan(found.values["median"])
+    write_report([run], tmp_path)
+    assert not (tmp_path / "bins.csv").exists()
+
+
+def test_figure_draws_bins_lines_and_published_means(make_run):
+    values = tuple(np.linspace(0.9, 0.8, 10))
+    row = Reference("A, Fig. 2", "siren", "test", "mean", "bubbles", BUBBLES, values, tolerance=4)
+    run = make_run(lines=200, references=(row,))
+    figure = density_figure(comparisons([run])[0])
+    upper, _, lower, _ = figure.axes
+    squares = [line.get_xydata() for line in lower.lines if line.get_marker() == "s"]
+    assert squares[0][:, 0].tolist() == [50.0 + 100 * place for place in range(10)]
+    assert squares[0][:, 1] == pytest.approx(values)
+    assert not [line for line in upper.lines if line.get_marker() == "s"]
+    dots = next(line.get_xydata() for line in upper.lines if line.get_marker() == ".")
+    assert np.array_equal(dots, np.column_stack([run.lines.bubbles, line_f1(run.scores["test"], 0)]))
+    means = next(line.get_xydata() for line in lower.lines if line.get_marker() == "o")
+    (point,) = comparisons([run])[0].points
+    assert means[:, 1] == pytest.approx(point_bins(point, "bubbles", 4).mean)
