@@ -43,15 +43,16 @@ def tolerance_curves_figure(comparison: Comparison) -> Figure:
     shown = best_with_curves(comparison)
     colours = dict(zip(CURVE_TOLERANCES, shades(len(CURVE_TOLERANCES)), strict=True))
     figure, axes = panel_grid(len(shown), height=2.6 if len(shown) > 1 else 3.6)
-    for index, (panel, point) in enumerate(zip(axes, shown, strict=True)):
+    for index, (panel, (name, point)) in enumerate(zip(axes, shown.items(), strict=True)):
         for tolerance, colour in colours.items():
             _draw_curve(panel, point, tolerance, colour)
             _draw_published(panel, comparison, point, tolerance, colour)
         _frame(panel)
-        letter(panel, index, point.runs[0].family + (f", {value_text(point)}" if point.x is not None else ""))
+        at = "" if point.x is None else f", {setting_text(comparison.axis, value_text(point))}"
+        letter(panel, index, name + at)
     axes[0].set_ylabel("mean precision")
     handles = [Line2D([], [], color=colour, label=f"tolerance {tolerance}") for tolerance, colour in colours.items()]
-    _legend(figure, comparison, shown, handles, len(shown))
+    _legend(figure, comparison, list(shown.values()), handles, len(shown))
     return figure
 
 

@@ -95,9 +95,10 @@ def with_curves(points: Iterable[Point]) -> list[Point]:
     return [point for point in points if _curves(point)]
 
 
-def best_with_curves(comparison: Comparison) -> list[Point]:
-    """The best point of each series, where it has curves."""
-    return with_curves(series.best for series in comparison.series if series.best is not None)
+def best_with_curves(comparison: Comparison) -> dict[str, Point]:
+    """The best point of each series by the series' name, where it has curves."""
+    best = {series.name: series.best for series in comparison.series}
+    return {name: point for name, point in best.items() if point is not None and _curves(point)}
 
 
 def _curves(point: Point) -> list[Curves]:

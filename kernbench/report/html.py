@@ -24,7 +24,7 @@ from kernbench.report.gather import Comparison, comparisons
 from kernbench.report.literature import Table, note_of, shown, tables
 from kernbench.report.narrative import cautions, flatten, headline
 from kernbench.report.noise import noise_figure, noise_table, varies_noise
-from kernbench.report.page_rows import curve_rows, line_rows, summary_row
+from kernbench.report.page_rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.report.spreads import density_figure, learning_figure, violin_figure
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
@@ -88,6 +88,7 @@ class Section:
         headline: findings.
         cautions: what stands against them, files that could not be read included.
         rows: cells of the summary table, formatted.
+        same: what all its points share.
         pictures: figures of the comparison.
         details: title -> figures of single cells.
         environments: name -> value in each environment.
@@ -105,6 +106,7 @@ class Section:
     headline: list[str]
     cautions: list[str]
     rows: list[dict[str, str]]
+    same: str
     pictures: list[Picture]
     details: dict[str, list[Picture]]
     environments: dict[str, list[str]]
@@ -215,7 +217,8 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         anchor=f"comparison-{index + 1}",
         headline=headline(comparison),
         cautions=cautions(comparison),
-        rows=[summary_row(point) for point in comparison.points],
+        rows=summary_rows(comparison),
+        same=same_text(comparison),
         pictures=_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
         details=_details(comparison, folder),
         environments={name: [machine.get(name, "–") for machine in machines] for name in names},

@@ -1,12 +1,13 @@
 """Rows of the page's tables, as texts."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from math import isfinite, nan
 
 import numpy as np
 
 from kernbench.report.curves import CURVE_TOLERANCES, point_scores, with_curves
-from kernbench.report.gather import Comparison, Point
+from kernbench.report.gather import Comparison, Point, Value
 from kernbench.report.lines import line_statistics
 from kernbench.report.narrative import interval_text
 from kernbench.ulm.scores import tolerance_um
@@ -14,14 +15,30 @@ from kernbench.ulm.scores import tolerance_um
 Row = dict[str, str]
 
 
-def summary_row(point: Point) -> Row:
-    """A point with its score, its one-to-one scores and its costs."""
+def summary_rows(comparison: Comparison) -> list[Row]:
+    """Every point with its score, its one-to-one scores and its costs; `others` are axes that vary beside the axis."""
+    same = _same(comparison)
+    return [_summary_row(point, same) for point in comparison.points]
+
+
+def same_text(comparison: Comparison) -> str:
+    """What all points share beside the axis: "kernel_size = 3"; empty if nothing."""
+    return ", ".join(f"{name} = {value}" for name, value in sorted(_same(comparison).items()))
+
+
+def _same(comparison: Comparison) -> dict[str, Value]:
+    first, *rest = (point.params for point in comparison.points)
+    shared = {name: value for name, value in first.items() if all(other.get(name) == value for other in rest)}
+    return {name: value for name, value in shared.items() if name != comparison.axis}
+
+
+def _summary_row(point: Point, same: Collection[str]) -> Row:
     comb, random = point.floors()
     rmse = point.matched("rmse_samples")
     return {
         "family": point.runs[0].family,
         "x": "–" if point.x is None else str(point.x),
-        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k != point.axis),
+        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k not in (point.axis, *same)),
         "f1": interval_text(point.interval),
         "median": number(float(np.median(point.f1())) if point.scored else nan, 3),
         "skill": number(point.skill, 2),

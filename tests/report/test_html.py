@@ -167,6 +167,27 @@ def test_hostile_names_are_only_text(tmp_path, make_run):
     assert "'=1+1" in [row["axis<i>"] for row in read(folder / "summary.csv")]
 
 
+def test_what_all_points_share_is_said_once(tmp_path, make_run):
+    params = [{"kernel_size": 3, "rate": rate, "depth": rate * 10, "seed": 0} for rate in (1, 2, 3)]
+    page = Page(write_report([make_run(params=each) for each in params], tmp_path).read_text())
+    head = next(row for row in page.rows if row[0] == "family")
+    rows = [row for row in page.rows if row[0] == "siren" and row[-1] == "ok"]
+    assert "All points: kernel_size = 3." in page.text
+    assert head[1:3] == ["depth", "other values"]
+    assert [row[1:3] for row in rows] == [["10", "rate = 1"], ["20", "rate = 2"], ["30", "rate = 3"]]
+
+
+def test_scores_of_the_other_metric_and_costs_have_tables_of_their_own(tmp_path, make_run):
+    matched = {name: [0.25 + place / 100] * 10 for place, name in enumerate(("f1", "precision", "recall"))}
+    page = Page(write_report([make_run(matched=matched | {"rmse_samples": [1.5] * 10})], tmp_path).read_text())
+    heads = [row for row in page.rows if row[0] == "family"]
+    assert len(heads) == 3
+    assert max(map(len, heads)) <= 10
+    rows = [row for row in page.rows if row[:2] == ["siren", "65"]]
+    assert rows[1][2:7] == ["0.250", "0.260", "0.270", "1.50", "17.8"]
+    assert rows[2][2:4] == ["4,321", "4,000"]
+
+
 def test_no_runs_is_one_clear_line(tmp_path):
     with pytest.raises(KernbenchError, match="nothing to report"):
         write_report([], tmp_path / "report")
