@@ -206,6 +206,6 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"cannot write simulated data in {cache_folder()}: {error.strerror or error}. "
+            f"cannot write to the data cache {cache_folder()}: {error.strerror or error}. "
             "Set KERNBENCH_CACHE to a folder that can be written and has room."
         ) from error

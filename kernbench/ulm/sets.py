@@ -22,7 +22,7 @@ from kernbench.ulm.imported import (
     read_set,
     split_of,
 )
-from kernbench.ulm.manifest import MANIFEST_NAMES, find_manifest, read_manifest
+from kernbench.ulm.manifest import MANIFEST_NAMES, find_manifest, is_folder, read_manifest
 from kernbench.ulm.simulate import Lines
 
 
@@ -97,8 +97,7 @@ def find_set(name: str) -> DataSet:
         )
     if DIGEST.fullmatch(name) and (splits := _simulated_splits(name)):
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
-    if Path(name).is_dir():
-        folder = Path(name)
+    if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
         origin = f"folder; {manifest.rule}"
         return DataSet(
