@@ -12,7 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.ulm.cache import MANIFEST, Damaged, Facts, cache_folder, locked, read_entry, write_entry
+from kernbench.ulm.cache import (
+    MANIFEST,
+    Damaged,
+    Facts,
+    cache_folder,
+    describe_entry,
+    locked,
+    read_entry,
+    write_entry,
+)
 from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.manifest import Manifest, ManifestLine, find_manifest, read_manifest
 from kernbench.ulm.scene import SAMPLES
@@ -233,15 +242,8 @@ def split_of(split: str, arrays: Arrays, facts: Facts) -> Split:
 
 def _describe(folder: Path) -> ImportedSet:
     """State of one imported set."""
-    facts: Facts = {}
-    problem = ""
-    try:
-        entry = read_entry(folder)
-        facts = entry[1] if entry else {}
-    except Damaged as damage:
-        problem = str(damage)
-        facts = _unchecked_facts(folder)
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    facts, size, problem = describe_entry(folder)
+    facts = _unchecked_facts(folder) if problem else facts
     splits = facts.get("splits", {})
     lines = {split: len(splits[split]["bubbles"]) for split in SPLITS if split in splits}
     return ImportedSet(facts.get("name", ""), folder.name, lines, folder, size, facts.get("source", ""), problem)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.cache import Damaged, Facts, cache_folder, read_entry
-from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line
+from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line, split_of_entry
 from kernbench.ulm.imported import (
     DIGEST,
     Arrays,
@@ -132,14 +132,7 @@ def _simulated(digest: str, split: str) -> Content:
         raise DataError(f"simulated lines in {folder} cannot be used ({damage}); `kernbench data simulate`") from damage
     assert entry is not None
     arrays, facts = entry
-    lines = Split(
-        name=split,
-        voltage=arrays["voltage"],
-        counts=arrays["counts"],
-        bubbles=np.asarray(facts["bubbles"], np.int64),
-        pressure_pa=np.asarray(facts["pressure_pa"], np.float64),
-        starts=np.asarray(facts["starts"], np.int64),
-    )
+    lines = split_of_entry(split, arrays, facts)
     recipe, measured = _recipe(facts["recipe"]), _measured(facts["recipe"])
     scenes = (draw_line(recipe, split, line)[0] for line in range(len(lines.bubbles)))
     positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]
