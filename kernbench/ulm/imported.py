@@ -250,11 +250,12 @@ def _describe(folder: Path) -> ImportedSet:
 
 
 def _unchecked_facts(folder: Path) -> Facts:
-    """Name and source that a damaged set gives itself, so that it is still found; nothing else of it is used."""
+    """What a damaged set says of itself, so that it is still found by its name; empty where that is nonsense."""
     try:
         facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["facts"]
-        return {key: str(facts[key]) for key in ("name", "source")}
-    except (OSError, ValueError, KeyError, TypeError):
+        splits = {split: {"bubbles": list(each["bubbles"])} for split, each in facts["splits"].items()}
+        return {"name": str(facts["name"]), "source": str(facts["source"]), "splits": splits}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
