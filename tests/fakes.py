@@ -27,6 +27,26 @@ DATA = "feedfeedfeed"
 TEXT = "version = 1\nseeds = {seeds}\n[axes]\nkernel_size = {sizes}\n{more}\n"
 
 
+# The cells of the study that `World.study` makes.
+NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
+
+# A study for the command line; the lines of its training follow. Its data are those of the smoke study.
+SMALL = """
+version = 1
+[axes]
+kernel_size = [9, 33]
+[network]
+channels = 4
+depth = 2
+[data]
+train = 8
+validation = 4
+test = 6
+window = 512
+[training]
+"""
+
+
 class Notes(Silent):
     """An observer that remembers."""
 
@@ -80,6 +100,17 @@ def diverged():
     return Outcome(
         status="diverged", value=-np.inf, data_digest=DATA, message="loss became nan", measures={"tolerance": 4}
     )
+
+
+def raises(error):
+    """A compute that raises for kernel size 9 only."""
+
+    def compute(context):
+        if context.params["kernel_size"] == 9:
+            raise error
+        return outcome()
+
+    return compute
 
 
 class World:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 
+import fakes
 import numpy as np
 import pytest
 
@@ -40,25 +41,8 @@ def kernbench_kernels():
     return [kernbench.KernelFamily("exponential", Exponential, space=space)]
 """
 
-# The lines of the smoke study; cells long enough to be caught in the middle.
-LONG = """
-version = 1
-[axes]
-kernel_size = [9, 33]
-[network]
-channels = 4
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
-epochs = 300
-batch_size = 4
-decay_epoch = 200
-validate_every = 10
-"""
+# Cells long enough to be caught in the middle.
+LONG = fakes.SMALL + "epochs = 300\nbatch_size = 4\ndecay_epoch = 200\nvalidate_every = 10\n"
 
 SMOKE = ("run", "--study", "smoke", "--profile", "quick")
 

@@ -66,6 +66,18 @@ def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
     return arrays, manifest["facts"]
 
 
+def describe_entry(folder: Path) -> tuple[Facts, int, str]:
+    """Facts, size of all files [bytes], and what is wrong with an entry; no facts where something is wrong."""
+    facts: Facts = {}
+    problem = ""
+    try:
+        entry = read_entry(folder)
+        facts = entry[1] if entry else {}
+    except Damaged as damage:
+        problem = str(damage)
+    return facts, sum(path.stat().st_size for path in folder.iterdir() if path.is_file()), problem
+
+
 def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None:
     """Write an entry, replacing a damaged one; call with `locked`.
 
@@ -206,6 +218,6 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"cannot write simulated data in {cache_folder()}: {error.strerror or error}. "
+            f"cannot write to the data cache {cache_folder()}: {error.strerror or error}. "
             "Set KERNBENCH_CACHE to a folder that can be written and has room."
         ) from error

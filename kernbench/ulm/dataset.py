@@ -13,7 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, KernbenchWarning, close_match
-from kernbench.ulm.cache import Damaged, Facts, cache_folder, canonical, locked, read_entry, sha256_of, write_entry
+from kernbench.ulm.cache import (
+    Array,
+    Damaged,
+    Facts,
+    cache_folder,
+    canonical,
+    describe_entry,
+    locked,
+    read_entry,
+    sha256_of,
+    write_entry,
+)
 from kernbench.ulm.population import check_population, draw_scene
 from kernbench.ulm.scene import SAMPLES, IntArray, Scene
 from kernbench.ulm.simulate import Lines, Progress, simulate_lines
@@ -242,6 +253,11 @@ def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:
         raise Damaged("its arrays have other names, shapes or types")
     if facts.get("recipe") != recipe.facts() or facts.get("split") != split:
         raise Damaged("it belongs to another recipe")
+    return split_of_entry(split, arrays, facts)
+
+
+def split_of_entry(split: str, arrays: Mapping[str, Array], facts: Facts) -> Split:
+    """A split of simulated lines out of the arrays and facts of its entry in the cache."""
     return Split(
         name=split,
         voltage=arrays["voltage"],
@@ -254,14 +270,7 @@ def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:
 
 def _describe(folder: Path) -> CacheEntry:
     """State of one folder of the cache."""
-    facts: Facts = {}
-    problem = ""
-    try:
-        entry = read_entry(folder)
-        facts = entry[1] if entry else {}
-    except Damaged as damage:
-        problem = str(damage)
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    facts, size, problem = describe_entry(folder)
     lines = len(facts.get("starts", ()))
     return CacheEntry(folder.parent.name, folder.name, folder, size, lines, facts.get("recipe", {}), problem)
 

@@ -38,8 +38,11 @@ def export_set(
         The manifest.
 
     Raises:
-        DataError: lines that are windows of 8446 samples, a folder that holds something or cannot be written.
+        DataError: lines that are windows of 8446 samples, a split asked for twice, a folder that holds something or
+            cannot be written.
     """
+    if len(set(splits)) < len(splits):
+        raise DataError(f"a split is asked for twice: {', '.join(splits)}")
     contents = [data.content(split) for split in splits or data.splits]
     total = sum(len(content.split.voltage) for content in contents)
     source = f"kernbench {importlib.metadata.version('kernbench')} from data set {data.digest}"
@@ -116,8 +119,13 @@ def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32
 
 
 def _check_target(folder: Path) -> None:
-    """Refuse a folder with something in it."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is not a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"folder {folder} is not empty; export writes a new folder")
+    """Refuse a folder with something in it, and the working folder, which cannot be replaced."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder} is not a folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise DataError(f"folder {folder} is not empty; export writes a new folder")
+        if folder.exists() and folder.samefile(Path.cwd()):
+            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
+    except OSError as error:
+        raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error

@@ -12,7 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.ulm.cache import MANIFEST, Damaged, Facts, cache_folder, locked, read_entry, write_entry
+from kernbench.ulm.cache import (
+    MANIFEST,
+    Damaged,
+    Facts,
+    cache_folder,
+    describe_entry,
+    locked,
+    read_entry,
+    write_entry,
+)
 from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.manifest import Manifest, ManifestLine, find_manifest, read_manifest
 from kernbench.ulm.scene import SAMPLES
@@ -61,15 +70,18 @@ def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | N
         The set. Importing the same lines again under the same name changes nothing.
 
     Raises:
-        DataError: a file that is malformed (named with its line number) or not the one of the manifest, or a name that
-            is taken. Nothing is left in the cache then.
+        DataError: a file that is malformed (named with its line number) or not the one of the manifest, two files with
+            the same signal, or a name that is taken. Nothing is left in the cache then.
     """
     chosen = read_manifest(manifest)
     digest = chosen.digest()
     if found := _existing(name, digest):
         return found
     arrays, facts = _read_all(folder, chosen, progress)
-    store(name, digest, arrays, facts | {"source": chosen.rule})
+    with locked(_root() / "names"):  # looked up again: another import may have taken the name meanwhile
+        if found := _existing(name, digest):
+            return found
+        store(name, digest, arrays, facts | {"source": chosen.rule})
     return _describe(_root() / digest)
 
 
@@ -168,6 +180,7 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
     """Arrays and facts of all splits of a manifest."""
     arrays: dict[str, Any] = {}
     splits: dict[str, Facts] = {}
+    signals: dict[bytes, str] = {}
     done = 0
     for split in manifest.splits:
         entries = manifest.split(split)
@@ -176,6 +189,10 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
         fields, positions, pressures = [], [], []
         for row, entry in enumerate(entries):
             line = _read(folder, entry)
+            # Other line ends or another header hide a copy from the hash of the file; in two splits it would leak.
+            first = signals.setdefault(hashlib.sha256(line.voltage.tobytes()).digest(), entry.file)
+            if first != entry.file:
+                raise DataError(f"{entry.file} holds the same signal as {first}; a line may be in a data set once")
             voltage[row], counts[row] = line.voltage, line.counts
             fields.append(line.field_pa)
             positions.append(line.positions)
@@ -196,9 +213,11 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
 def _read(folder: Path, entry: ManifestLine) -> RecordedLine:
     """One line file, checked against its entry in the manifest."""
     content = read_bytes(folder / entry.file)
-    line = parse_line(content, entry.file)  # a malformed file first: its line number says more than its hash
+    # The line number of a malformed text says more than its hash; damaged MATLAB files can crash their reader.
+    line = None if entry.file.lower().endswith(".mat") else parse_line(content, entry.file)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise DataError(f"{entry.file}: its content is not the one of the manifest (sha256 {entry.sha256[:12]}...)")
+    line = line or parse_line(content, entry.file)
     if line.bubbles != entry.bubbles or abs(line.pressure_pa / 1e3 - entry.pressure_kpa) > 5e-3:
         raise DataError(
             f"{entry.file}: the manifest says {entry.bubbles} bubbles and {entry.pressure_kpa:g} kPa, the file "
@@ -223,27 +242,21 @@ def split_of(split: str, arrays: Arrays, facts: Facts) -> Split:
 
 def _describe(folder: Path) -> ImportedSet:
     """State of one imported set."""
-    facts: Facts = {}
-    problem = ""
-    try:
-        entry = read_entry(folder)
-        facts = entry[1] if entry else {}
-    except Damaged as damage:
-        problem = str(damage)
-        facts = _unchecked_facts(folder)
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    facts, size, problem = describe_entry(folder)
+    facts = _unchecked_facts(folder) if problem else facts
     splits = facts.get("splits", {})
     lines = {split: len(splits[split]["bubbles"]) for split in SPLITS if split in splits}
     return ImportedSet(facts.get("name", ""), folder.name, lines, folder, size, facts.get("source", ""), problem)
 
 
 def _unchecked_facts(folder: Path) -> Facts:
-    """What a damaged set says of itself, so that it is still found by its name."""
+    """What a damaged set says of itself, so that it is still found by its name; empty where that is nonsense."""
     try:
         facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["facts"]
-    except (OSError, ValueError, KeyError, TypeError):
-        facts = {}
-    return facts if isinstance(facts, dict) else {}
+        splits = {split: {"bubbles": list(each["bubbles"])} for split, each in facts["splits"].items()}
+        return {"name": str(facts["name"]), "source": str(facts["source"]), "splits": splits}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def check_split(split: str, there: Collection[str], where: str) -> None:

@@ -1,16 +1,19 @@
 """Split manifests: which line file is which line of which split, by name and content, never by directory order."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
+import math
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kernbench.errors import DataError, close_match
+from kernbench.errors import DataError, close_match, first_line
 from kernbench.ulm.cache import canonical
 from kernbench.ulm.dataset import SPLITS
 from kernbench.ulm.srml1d import LINE_FORMATS, parse_line, read_bytes
@@ -18,6 +21,7 @@ from kernbench.ulm.srml1d_lines import parse_text_header
 
 MANIFEST_NAMES = ("manifest.json", "manifest.csv")
 MANIFEST_VERSION = 1
+LONGEST_NAME = 1024
 _RULE = "# rule: "
 
 
@@ -78,26 +82,33 @@ def read_manifest(path: Path) -> Manifest:
         DataError: it cannot be read, a key is missing or unknown, or two lines claim one place, file or content.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"manifest {path} cannot be read: {reason}") from error
-    rule, rows = _read_csv(text) if path.suffix.lower() == ".csv" else _read_json(text, path)
+    rule, rows = _read_csv(text, path) if path.suffix.lower() == ".csv" else _read_json(text, path)
     lines = [_line(row, f"manifest {path}, entry {number}") for number, row in enumerate(rows, 1)]
     return _checked(rule, lines, f"manifest {path}")
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest as JSON, or as CSV where the name ends in .csv.
+    """Write a manifest as JSON, or as CSV where the name ends in .csv; under another name first, then renamed.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file cannot be written; one that was there is still whole then.
     """
     text = _csv_text(manifest) if path.suffix.lower() == ".csv" else _json_text(manifest)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
     except OSError as error:
         raise DataError(f"manifest {path} cannot be written: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"manifest {path}: a file name is not UTF-8; rename it, or write .json") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def find_manifest(folder: Path) -> Path:
@@ -106,8 +117,9 @@ def find_manifest(folder: Path) -> Path:
     Raises:
         DataError: there is none; the order of a directory is undefined and never used.
     """
+    names = {path.name for path in _listed(folder)}
     for name in MANIFEST_NAMES:
-        if (folder / name).is_file():
+        if name in names:
             return folder / name
     raise DataError(
         f"folder {folder} has no {' or '.join(MANIFEST_NAMES)}: lines are put into splits by a manifest only, never by "
@@ -157,13 +169,29 @@ def describe_file(path: Path, folder: Path, split: str, position: int) -> Manife
 
 def _numbered(folder: Path, suffix: str) -> dict[int, list[Path]]:
     """Line files of a folder by the last number in their names."""
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
     found: dict[int, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in _listed(folder):
         if path.suffix.lower() == suffix and (digits := re.findall(r"\d+", path.stem)):
             found.setdefault(int(digits[-1]), []).append(path)
     return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; what the file system does not take for a name is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted by name."""
+    if not is_folder(folder):
+        raise DataError(f"no folder {folder}")
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"folder {folder} cannot be read: {error.strerror}") from error
 
 
 def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
@@ -199,16 +227,19 @@ def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
             raise DataError(f"{where}: unknown key {key!r}{close_match(str(key), known)}")
     if absent := [key for key in known if row.get(key) in (None, "")]:
         raise DataError(f"{where}: {absent[0]} is missing")
+    for key in ("file", "sha256", "split"):
+        if not isinstance(row[key], str):
+            raise DataError(f"{where}: {key} must be text, got {row[key]!r:.40}")
     try:
         line = ManifestLine(
-            file=str(row["file"]),
-            sha256=str(row["sha256"]).lower(),
-            split=str(row["split"]),
-            position=int(row["position"]),
-            bubbles=int(row["bubbles"]),
-            pressure_kpa=float(row["pressure_kpa"]),
+            file=row["file"],
+            sha256=row["sha256"].lower(),
+            split=row["split"],
+            position=_whole(row["position"]),
+            bubbles=_whole(row["bubbles"]),
+            pressure_kpa=_pressure(row["pressure_kpa"]),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: position and bubbles must be whole numbers, pressure_kpa a number") from error
     if line.split not in SPLITS:
         raise DataError(f"{where}: split expected {', '.join(SPLITS)}, got {line.split!r}")
@@ -217,25 +248,48 @@ def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
     inside = PurePosixPath(line.file)
     if inside.is_absolute() or ".." in inside.parts or "\\" in line.file:
         raise DataError(f"{where}: file must be a path below the folder, got {line.file!r}")
+    if len(line.file) > LONGEST_NAME:
+        raise DataError(f"{where}: file has {len(line.file)} characters, no file has such a name: {line.file!r:.60}...")
     return line
+
+
+def _whole(value: object) -> int:
+    """A number 0 or more as JSON or CSV hold it; int() would take 0.7 and true, too."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII):
+        raise ValueError(value)
+    return int(str(value))
+
+
+def _pressure(value: Any) -> float:  # number or text
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _read_json(text: str, path: Path) -> tuple[str, list[Any]]:
     try:
         content = json.loads(text)
         rows = content["lines"]
-        rule, version = str(content["rule"]), content["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"manifest {path} is not JSON with version, rule and lines: {error}") from error
+        rule, version = content["rule"], content["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"manifest {path} is not JSON with version, rule and lines: {first_line(error)}") from error
     if version != MANIFEST_VERSION or not isinstance(rows, list):
-        raise DataError(f"manifest {path}: expected version {MANIFEST_VERSION} and a list of lines, got {version!r}")
+        raise DataError(
+            f"manifest {path}: expected version {MANIFEST_VERSION} and a list of lines, got {version!r:.40}"
+        )
+    if not isinstance(rule, str):
+        raise DataError(f"manifest {path}: rule must be text, got {rule!r:.40}")
     return rule, rows
 
 
-def _read_csv(text: str) -> tuple[str, list[dict[str, Any]]]:
+def _read_csv(text: str, path: Path) -> tuple[str, list[dict[str, Any]]]:
     first, _, rest = text.partition("\n")
     rule = first.removeprefix(_RULE).strip() if first.startswith(_RULE) else ""
-    return rule, list(csv.DictReader(io.StringIO(rest if rule else text)))
+    try:
+        return rule, list(csv.DictReader(io.StringIO(rest if rule else text)))
+    except csv.Error as error:
+        raise DataError(f"manifest {path} is not CSV: {error}") from error
 
 
 def _json_text(manifest: Manifest) -> str:

@@ -189,7 +189,7 @@ class _Windows:
         return np.asarray(np.where(column < self.room[rows, None], cost, np.inf))
 
 
-def _fill(windows: _Windows, steps: Steps, bonus: float) -> NDArray[np.int16]:
+def _fill(windows: _Windows, steps: Steps, bonus: float) -> Indices:
     """Dynamic programme over truths and detections, forward.
 
     An optimal pairing never crosses, so with V[k] the least value of the truths so far and the first k detections of
@@ -204,7 +204,9 @@ def _fill(windows: _Windows, steps: Steps, bonus: float) -> NDArray[np.int16]:
     values = np.zeros((len(steps.slot), windows.width + 1))
     begin = windows.first[steps.order]
     here = begin[: len(steps.slot)].copy()
-    choices = np.zeros((len(begin), windows.width + 1), np.int16)
+    # Two bytes do for every window of a line; a choice beyond them would wrap around into another pairing.
+    small = windows.width <= np.iinfo(np.int16).max
+    choices = np.zeros((len(begin), windows.width + 1), np.int16 if small else np.int32)
     for now, slots in steps:
         shift = begin[now] - here[slots]
         here[slots] = begin[now]
@@ -213,7 +215,7 @@ def _fill(windows: _Windows, steps: Steps, bonus: float) -> NDArray[np.int16]:
     return choices
 
 
-def _step(old: Floats, cost: Floats) -> tuple[Floats, NDArray[np.int16]]:
+def _step(old: Floats, cost: Floats) -> tuple[Floats, Ints]:
     """One truth of each group: new values and choices, both (groups, width + 1)."""
     pair = old[:, :-1] + cost
     paired = np.zeros(old.shape, bool)
@@ -225,10 +227,10 @@ def _step(old: Floats, cost: Floats) -> tuple[Floats, NDArray[np.int16]]:
     np.less(new[:, 1:], new[:, :-1], out=improves[:, 1:])
     source = np.maximum.accumulate(np.where(improves, np.arange(old.shape[1]), 0), axis=1)
     taken = np.take_along_axis(paired, source, axis=1)
-    return new, np.where(taken, source, -source).astype(np.int16)
+    return new, np.where(taken, source, -source)
 
 
-def _trace(choices: NDArray[np.int16], windows: _Windows, steps: Steps) -> Ints:
+def _trace(choices: Indices, windows: _Windows, steps: Steps) -> Ints:
     """Partner of each truth (UNMATCHED if none), from the last truth of each group back to its first."""
     partner = np.full(len(windows.first), UNMATCHED, np.int64)
     column = np.full(len(steps.slot), len(windows.detection), np.int64)

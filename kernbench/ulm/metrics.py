@@ -154,10 +154,16 @@ def _check_pair(output: torch.Tensor, truth: torch.Tensor) -> None:
         raise DataError(f"there is nothing to score: the prediction has shape {tuple(output.shape)}")
 
 
+def _list(numbers: Numbers) -> torch.Tensor:
+    """A list of numbers as float64; a copy, because torch warns of arrays that are mapped read-only."""
+    array = numbers.detach().cpu() if isinstance(numbers, torch.Tensor) else torch.from_numpy(np.array(numbers, float))
+    return array.double().reshape(-1)
+
+
 def _sorted_tolerances(tolerances: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Tolerances ascending (int64), and the places of the given ones in that order."""
-    given = torch.as_tensor(tolerances, dtype=torch.float64).reshape(-1)
-    if not len(given) or bool(((given < 0) | (given != given.round())).any()):
+    given = _list(tolerances)
+    if not len(given) or bool(((given < 0) | (given != given.round()) | given.isinf()).any()):
         raise DataError(f"tolerances must be whole samples >= 0, at least one: got {given.tolist()}")
     ascending, order = given.long().to(device).sort()
     return ascending, order.argsort()
@@ -165,7 +171,7 @@ def _sorted_tolerances(tolerances: Numbers, device: torch.device) -> tuple[torch
 
 def _sorted_thresholds(thresholds: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Thresholds ascending (float32), and the places of the given ones in that order."""
-    given = torch.as_tensor(thresholds, dtype=torch.float32).reshape(-1)
+    given = _list(thresholds).float()
     if not len(given) or bool(given.isnan().any()):
         raise DataError(f"thresholds must be numbers, at least one: got {given.tolist()}")
     ascending, order = given.to(device).sort()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from kernbench.errors import DataError
-from kernbench.ulm.scene import Scene, flatten
+from kernbench.ulm.scene import Scene, arrival_samples
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -118,12 +118,13 @@ def label_points(counts: NDArray[Any] | torch.Tensor, multiplicity: bool = False
 def arrival_points(scenes: Sequence[Scene]) -> Points:
     """Truths as they are: the geometric arrivals of all bubbles of whole lines, not rounded to samples.
 
+    Radii and pressures play no part in this and need not be known.
+
     Raises:
-        DataError: a scene with positions that cannot be.
+        DataError: a position that is not finite.
     """
-    bubbles = flatten(scenes)
-    order = np.lexsort((bubbles.arrival_samples, bubbles.line))
-    return Points(bubbles.line[order], bubbles.arrival_samples[order], len(scenes))
+    places = [(np.asarray(scene.z_m, np.float64), np.asarray(scene.x_m, np.float64)) for scene in scenes]
+    return points([arrival_samples(z, np.hypot(x, z)) for z, x in places])
 
 
 def places(table: Points, line: Ints, sample: Floats, side: Literal["left", "right"]) -> Ints:

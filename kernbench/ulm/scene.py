@@ -63,12 +63,22 @@ class Bubbles:
     @property
     def arrival_samples(self) -> FloatArray:
         """Arrival of the start of the drive, in RF samples, not rounded."""
-        return (self.z_m + self.range_m) / WATER.sound_speed * RATE_HZ
+        return arrival_samples(self.z_m, self.range_m)
 
     @property
     def labels(self) -> IntArray:
         """Arrival rounded half away from zero, as the published labels; np.rint rounds half to even."""
         return np.floor(self.arrival_samples + 0.5).astype(np.int64)
+
+
+def arrival_samples(z_m: FloatArray, range_m: FloatArray) -> FloatArray:
+    """Arrival of the start of the drive in RF samples, not rounded: a plane wave out to z, back over the range.
+
+    Args:
+        z_m: axial positions, (bubbles,).
+        range_m: distances to the element, (bubbles,).
+    """
+    return np.asarray((z_m + range_m) / WATER.sound_speed * RATE_HZ)
 
 
 def flatten(scenes: Sequence[Scene]) -> Bubbles:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.cache import Damaged, Facts, cache_folder, read_entry
-from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line
+from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line, split_of_entry
 from kernbench.ulm.imported import (
     DIGEST,
     Arrays,
@@ -22,7 +22,7 @@ from kernbench.ulm.imported import (
     read_set,
     split_of,
 )
-from kernbench.ulm.manifest import MANIFEST_NAMES, find_manifest, read_manifest
+from kernbench.ulm.manifest import MANIFEST_NAMES, find_manifest, is_folder, read_manifest
 from kernbench.ulm.simulate import Lines
 
 
@@ -97,8 +97,7 @@ def find_set(name: str) -> DataSet:
         )
     if DIGEST.fullmatch(name) and (splits := _simulated_splits(name)):
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
-    if Path(name).is_dir():
-        folder = Path(name)
+    if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
         origin = f"folder; {manifest.rule}"
         return DataSet(
@@ -133,14 +132,7 @@ def _simulated(digest: str, split: str) -> Content:
         raise DataError(f"simulated lines in {folder} cannot be used ({damage}); `kernbench data simulate`") from damage
     assert entry is not None
     arrays, facts = entry
-    lines = Split(
-        name=split,
-        voltage=arrays["voltage"],
-        counts=arrays["counts"],
-        bubbles=np.asarray(facts["bubbles"], np.int64),
-        pressure_pa=np.asarray(facts["pressure_pa"], np.float64),
-        starts=np.asarray(facts["starts"], np.int64),
-    )
+    lines = split_of_entry(split, arrays, facts)
     recipe, measured = _recipe(facts["recipe"]), _measured(facts["recipe"])
     scenes = (draw_line(recipe, split, line)[0] for line in range(len(lines.bubbles)))
     positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]

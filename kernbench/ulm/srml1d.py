@@ -81,3 +81,5 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"line file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name from a manifest with a null byte or half a character in it
+        raise DataError(f"line file {str(path)!r} cannot be read: no file has such a name") from error

@@ -20,7 +20,7 @@ HEADER_LINES = 4
 TEXT_LINES = HEADER_LINES + SAMPLES
 COLUMNS = '"Bubble count","Voltage (a.u)","Pressure field (Pa)"'
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*")
 _NO_NUMBER = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -82,15 +82,15 @@ def parse_text_header(content: bytes, name: str) -> tuple[int, float]:
     """
     if not content.strip():
         raise DataError(f"{name}, line 1: the file is empty, expected {TEXT_LINES} lines")
-    lines = content[:4096].decode("ascii", "replace").replace("\r\n", "\n").split("\n")
+    lines = [line.decode("ascii", "replace") for line in content.split(b"\n", HEADER_LINES)]
     if len(lines) <= HEADER_LINES:
         raise DataError(f"{name}, line {len(lines)}: the file ends within its header of {HEADER_LINES} lines")
     if not re.fullmatch(r'".*"\s*', lines[0]):
         raise DataError(f"{name}, line 1: expected a quoted text that names the source, got {_cut(lines[0])}")
-    bubbles = re.fullmatch(r'"Number of bubbles:",\s*(\d+)\s*', lines[1])
+    bubbles = re.fullmatch(r'"Number of bubbles:",\s*(\d{1,9})\s*', lines[1])
     if bubbles is None:
         raise DataError(f'{name}, line 2: expected "Number of bubbles:",<number>, got {_cut(lines[1])}')
-    pressure = re.fullmatch(r'"Acoustic pressure \(kPa\):",\s*(\d+\.?\d*)\s*', lines[2])
+    pressure = re.fullmatch(r'"Acoustic pressure \(kPa\):",\s*(\d{1,9}(?:\.\d*)?)\s*', lines[2])
     if pressure is None:
         raise DataError(f'{name}, line 3: expected "Acoustic pressure (kPa):",<number>, got {_cut(lines[2])}')
     if lines[3].strip() != COLUMNS:

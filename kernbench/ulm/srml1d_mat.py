@@ -16,8 +16,8 @@ from kernbench.errors import DataError, first_line
 from kernbench.ulm import fits
 from kernbench.ulm.physics import C4F10, PULSE_FREQUENCY_HZ, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.population import DEPTH_RANGE_M, HALF_WIDTH_M
-from kernbench.ulm.scene import SAMPLES
-from kernbench.ulm.srml1d_lines import FloatArray, RecordedLine, writing
+from kernbench.ulm.scene import SAMPLES, arrival_samples
+from kernbench.ulm.srml1d_lines import LARGEST, FloatArray, RecordedLine, writing
 from kernbench.ulm.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
 
 IMAGING_DEPTH_M = 0.1
@@ -38,6 +38,9 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
     Raises:
         DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
             samples at 62.5 MHz and 1480 m/s.
+
+    Bubbles that all lie on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
+    they are no positions.
     """
     structs = _structs(content, name)
     _expect(_field(structs, "RF.fs", name, size=1), RATE_HZ, "RF.fs", name)
@@ -46,7 +49,10 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
     pressure = float(_field(structs, "pulse.A", name, size=1)[0])
     field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
     positions = _positions(structs, name)
-    return RecordedLine(voltage, _labels(positions, name), field, pressure, positions)
+    if pressure < 0:
+        raise DataError(f"{name}: pulse.A expected an amplitude of 0 Pa or more, got {pressure:g}")
+    placed = np.isnan(positions[:, 2]).all() and not positions[:, 1].any() and len(positions) > 0
+    return RecordedLine(voltage, _labels(positions, name), field, pressure, None if placed else positions)
 
 
 def write_mat(path: Path, line: RecordedLine, source: str) -> None:
@@ -159,16 +165,17 @@ def _field(structs: Structs, key: str, name: str, size: int | None = None) -> Fl
     array = structs.get(struct)
     if not isinstance(array, np.ndarray) or array.dtype.names is None or field not in array.dtype.names:
         raise DataError(f"{name}: no {key} in it; expected the structs that the SRML-1D simulator writes")
-    try:
-        parts = [np.asarray(part, np.float64).ravel() for part in array[field].ravel()]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: {key} does not hold numbers") from error
-    values = np.concatenate([np.zeros(0), *parts])
+    parts = [np.asarray(part) for part in array[field].ravel()]
+    if any(part.dtype.kind not in "biuf" for part in parts):  # text, structs, complex numbers
+        raise DataError(f"{name}: {key} does not hold real numbers")
+    values = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
     if size is not None and (len(values) != size or len(parts) != 1):
         elements = f" in {len(parts)} elements; only lines of one element are read" if len(parts) > 1 else ""
         raise DataError(f"{name}: {key} expected {size} numbers, got {len(values)}{elements}")
-    if field != "R0" and not np.isfinite(values).all():
-        raise DataError(f"{name}: {key} has NaN or infinite numbers")
+    if size is not None and size not in (1, *parts[0].shape):
+        raise DataError(f"{name}: {key} expected a row or a column, got a matrix of {parts[0].shape}")
+    if field != "R0" and not (np.abs(values) < LARGEST).all():  # false for NaN, too
+        raise DataError(f"{name}: {key} has NaN, infinite or too large numbers")
     return values
 
 
@@ -190,7 +197,7 @@ def _positions(structs: Structs, name: str) -> FloatArray:
 def _labels(positions: FloatArray, name: str) -> npt.NDArray[np.uint8]:
     """Bubbles per sample: arrival of the start of the drive, rounded half away from zero."""
     z, x = positions[:, 0], positions[:, 1]
-    samples = np.floor((z + np.hypot(z, x)) / WATER.sound_speed * RATE_HZ + 0.5)
+    samples = np.floor(arrival_samples(z, np.hypot(x, z)) + 0.5)
     if ((z < 0) | (samples >= SAMPLES)).any():
         raise DataError(f"{name}: a bubble lies outside the line, at z = {z[(z < 0) | (samples >= SAMPLES)][0]:g} m")
     counts = np.bincount(samples.astype(np.int64), minlength=SAMPLES)

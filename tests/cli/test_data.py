@@ -71,7 +71,7 @@ def test_a_malformed_file_is_named_with_its_line_and_nothing_is_kept(refused, be
         (["manifest", "lines", "--train", "1-5"], "no file of number 5"),
         (["manifest", "absent", "--train", "1-5"], "no folder absent"),
         (["manifest", "lines", "--train", "1-2", "--out", "absent/m.json"], "cannot be written"),
-        (["import", "absent", "--name", "x"], "absent has no manifest"),
+        (["import", "absent", "--name", "x"], "no folder absent"),
         (["import", "lines", "--manifest", "absent.csv", "--name", "x"], "manifest absent.csv cannot be read"),
         (["export", "absent", "--out", "x"], "no data set 'absent'"),
         (["export", "lines", "--out", "x"], "no manifest"),

@@ -24,22 +24,7 @@ def kernbench_kernels():
     return [kernbench.KernelFamily("mine", Mine)]
 """
 
-SMOKE = """
-version = 1
-[axes]
-kernel_size = [9, 33]
-[network]
-channels = 4
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
-epochs = 3
-rate = 0.005
-"""
+SMOKE = fakes.SMALL + "epochs = 3\nrate = 0.005\n"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import fakes
 import optuna
 import pytest
+from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -18,19 +19,6 @@ from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.runner import Options, plan
 from kernbench.engine.states import KILLED_LIMIT
 from kernbench.errors import StudyError
-
-NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
-
-
-def raises(error):
-    """A compute that raises for kernel size 9 only."""
-
-    def compute(context):
-        if context.params["kernel_size"] == 9:
-            raise error
-        return fakes.outcome()
-
-    return compute
 
 
 def kill_trial(world, study, cell=NINE):
@@ -87,7 +75,7 @@ def test_queue_only_runs_nothing_and_a_later_run_takes_the_queue(world):
 
 
 def test_failed_cells_stay_until_retry_failed_queues_exactly_them(world):
-    world.run(world.study([9, 33, 65]), raises(ValueError("x")))
+    world.run(world.study([9, 33, 65]), fakes.raises(ValueError("x")))
     again = world.run(world.study([9, 33, 65]))
     assert list(again.plan.queue) == []
     third = world.run(world.study([9, 33, 65]), retry_failed=True)

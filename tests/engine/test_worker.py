@@ -6,6 +6,7 @@ import signal
 import fakes
 import pytest
 import torch
+from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 
 from kernbench.engine.record import StopFlag
@@ -13,19 +14,6 @@ from kernbench.engine.runner import Options, enqueue
 from kernbench.engine.worker import stop_on_signals, work
 from kernbench.errors import StorageError
 from kernbench.training import Interrupted
-
-NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
-
-
-def raises(error):
-    """A compute that raises for kernel size 9 only."""
-
-    def compute(context):
-        if context.params["kernel_size"] == 9:
-            raise error
-        return fakes.outcome()
-
-    return compute
 
 
 @pytest.mark.parametrize(
@@ -42,7 +30,7 @@ def raises(error):
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_cell_that_fails_is_classed_and_the_others_go_on(world, error, status):
-    result = world.run(compute=raises(error))
+    result = world.run(compute=fakes.raises(error))
     assert world.states(result) == {NINE: "failed", THIRTY_THREE: "done"}
     failed = world.trials(TrialState.FAIL)[0]
     assert failed.user_attrs["status"] == status
@@ -179,7 +167,7 @@ def test_a_full_disk_stops_the_run_and_does_not_count_against_the_cell(world):
     full = OSError(28, "No space left on device")
     for error in (full, StorageError("checkpoint cannot be written: No space left on device")):
         with pytest.raises(StorageError, match="No space left") as caught:
-            world.run(compute=raises(error))
+            world.run(compute=fakes.raises(error))
         assert "\n" not in str(caught.value)
         assert world.executed[-1] == NINE  # the worker left, it did not fail cell after cell
     assert "status" not in world.trials(TrialState.FAIL)[-1].user_attrs

@@ -1,6 +1,9 @@
 """Imported data sets: whole in the cache or not there at all, found by name and digest, and written out again."""
 
+import dataclasses
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from kernbench.ulm.cache import cache_folder
 from kernbench.ulm.dataset import Recipe, draw_line, load_split
 from kernbench.ulm.export import export_set
 from kernbench.ulm.imported import describe_imported, import_lines, load_imported
-from kernbench.ulm.manifest import manifest_by_number, read_manifest, write_manifest
+from kernbench.ulm.manifest import find_manifest, manifest_by_number, read_manifest, write_manifest
 from kernbench.ulm.sets import find_set
+from kernbench.ulm.srml1d import write_line
 from kernbench.ulm.transducer import receive_filter
 
 NUMBERS = {"train": (1, 4), "validation": (5, 6), "test": (7, 9)}
@@ -119,6 +123,50 @@ def test_a_manifest_that_contradicts_its_file_is_refused(folder):
     assert data_files() == []
 
 
+def test_a_copy_with_other_line_ends_is_refused(folder):
+    copy = folder / "RFDATA00009.txt"
+    copy.write_bytes((folder / "RFDATA00001.txt").read_bytes().replace(b"\n", b"\r\n"))
+    write_manifest(folder / "manifest.json", manifest_by_number(folder, NUMBERS))
+    with pytest.raises(DataError, match=r"RFDATA00009\.txt holds the same signal as RFDATA00001\.txt"):
+        import_lines(folder, folder / "manifest.json", "mine")
+    assert data_files() == []
+
+
+def test_a_damaged_matlab_file_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
+    made = write_folder(tmp_path / "lines", [1], suffix=".mat")
+    write_manifest(made / "manifest.json", manifest_by_number(made, {"test": (1, 1)}, "mat"))
+    with (made / "RFDATA00001.mat").open("r+b") as file:
+        file.seek(200)
+        file.write(b"xxxx")
+    monkeypatch.setattr("scipy.io.loadmat", lambda *_args, **_options: pytest.fail("parsed"))
+    with pytest.raises(DataError, match=r"RFDATA00001\.mat: its content is not the one of the manifest"):
+        import_lines(made, made / "manifest.json", "mine")
+
+
+@pytest.mark.parametrize("file", ["a\0.txt", "\ud800.txt"])
+def test_a_name_that_no_file_can_have_is_refused(folder, file):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("RFDATA00001.txt", json.dumps(file)[1:-1]))
+    with pytest.raises(DataError, match="cannot be read: no file has such a name"):
+        import_lines(folder, path, "mine")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [("mine", "data set mine is in the cache with other lines"), ("yours", "already, as yours")]
+)
+def test_a_name_or_set_taken_while_the_files_are_read_is_refused(folder, other, said):
+    write_manifest(folder / "other.json", manifest_by_number(folder, {"train": (1, 2)}))
+    first = "other.json" if other == "mine" else "manifest.json"
+
+    def meanwhile(*_progress):
+        if not describe_imported():
+            import_lines(folder, folder / first, other)
+
+    with pytest.raises(DataError, match=said):
+        import_lines(folder, folder / "manifest.json", "mine", meanwhile)
+    assert [each.name for each in describe_imported()] == [other]
+
+
 def test_a_missing_file_is_refused(folder):
     (folder / "RFDATA00009.txt").unlink()
     with pytest.raises(DataError, match=r"RFDATA00009\.txt cannot be read: No such file"):
@@ -130,8 +178,9 @@ def test_damage_in_the_cache_is_noticed_and_healed_by_importing_again(imported, 
     with (imported.folder / "test_voltage.npy").open("r+b") as file:
         file.seek(5000)
         file.write(b"xxxx")
-    with pytest.raises(DataError, match=r"imported data set mine .*another checksum\); import it again"):
-        load_imported("mine", "test")
+    for load in (lambda: load_imported("mine", "test"), lambda: find_set("mine").content("test")):
+        with pytest.raises(DataError, match=r"imported data set mine .*another checksum\); import it again"):
+            load()
     assert describe_imported()[0].problem
     import_lines(folder, folder / "manifest.json", "mine")
     assert (load_imported("mine", "test").voltage[0] == recorded_line(7).voltage).all()
@@ -144,6 +193,21 @@ def test_an_unknown_set_offers_a_close_match(imported):
         load_imported("mime", "test")
 
 
+def test_a_name_too_long_for_the_file_system_is_no_set():
+    with pytest.raises(DataError, match="no data set"):
+        find_set("a" * 10_000)
+    with pytest.raises(DataError, match="no folder a"):
+        find_manifest(Path("a" * 10_000))
+
+
+def test_a_damaged_set_that_says_nonsense_of_itself_is_shown_as_damaged(imported):
+    manifest = imported.folder / "manifest.json"
+    manifest.write_text(json.dumps({"facts": {"name": "mine", "source": "x", "splits": {"train": 5}}}))
+    (found,) = describe_imported()
+    assert (found.name, found.lines) == ("", {})
+    assert found.problem
+
+
 def test_an_unknown_split_is_refused(folder):
     write_manifest(folder / "manifest.json", manifest_by_number(folder, {"train": (1, 2)}))
     with pytest.raises(DataError, match="has no split 'test', only train"):
@@ -151,12 +215,19 @@ def test_an_unknown_split_is_refused(folder):
 
 
 def test_matlab_results_are_imported_with_their_positions(tmp_path):
-    made = write_folder(tmp_path / "lines", [1, 2], suffix=".mat")
-    write_manifest(made / "manifest.json", manifest_by_number(made, {"test": (1, 2)}, "mat"))
+    rng = np.random.default_rng(1)
+    z, x = (rng.uniform(low, 0.01, 12) for low in (0.004, -0.01))
+    counts = np.bincount(np.floor((z + np.hypot(z, x)) / 1480 * 62.5e6 + 0.5).astype(int), minlength=8446)
+    bubbles = np.stack([z, x, np.full(12, 2.4e-6)], axis=1)
+    line = dataclasses.replace(recorded_line(1), counts=counts.astype(np.uint8), positions=bubbles)
+    made = tmp_path / "lines"
+    made.mkdir()
+    write_line(made / "RFDATA00001.mat", line, "test")
+    write_manifest(made / "manifest.json", manifest_by_number(made, {"test": (1, 1)}, "mat"))
     import_lines(made, made / "manifest.json", "mat")
     content = find_set("mat").content("test")
-    assert (content.split.counts == np.stack([recorded_line(number).counts for number in (1, 2)])).all()
-    assert [len(each) for each in content.positions] == content.split.bubbles.tolist()
+    assert (content.split.counts[0] == counts).all()
+    assert (content.positions[0] == bubbles).all()
 
 
 # export
@@ -215,6 +286,28 @@ def test_a_folder_with_something_in_it_is_not_written_to(imported, tmp_path):
     (tmp_path / "out" / "file").write_text("")
     with pytest.raises(DataError, match="is not empty"):
         export_set(find_set("mine"), tmp_path / "out")
+
+
+def test_a_split_is_not_exported_twice(imported, tmp_path):
+    with pytest.raises(DataError, match="a split is asked for twice: test, test"):
+        export_set(find_set("mine"), tmp_path / "out", ["test", "test"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "said"), [(".", "is the working folder"), ("a" * 10_000, "name too long")])
+def test_a_folder_that_cannot_be_made_is_one_line(imported, tmp_path, monkeypatch, name, said):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match=said):
+        export_set(find_set("mine"), Path(name))
+    assert list(tmp_path.rglob("*.txt")) == list((tmp_path / "lines").glob("*.txt"))
+
+
+def test_labels_that_went_through_matlab_are_no_positions(imported, tmp_path):
+    export_set(find_set("mine"), tmp_path / "out", form="mat")
+    content = find_set(str(tmp_path / "out")).content("test")
+    assert content.positions is None
+    assert (content.split.counts == find_set("mine").load("test").counts).all()
 
 
 @pytest.mark.slow

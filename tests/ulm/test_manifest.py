@@ -115,6 +115,14 @@ def as_json(folder, rows, **changed):
         ({"split": "trian"}, "split expected train, validation, test, got 'trian'"),
         ({"position": 7}, "positions of train must be 0 to 2"),
         ({"position": "x"}, "must be whole numbers"),
+        ({"position": 0.7}, "must be whole numbers"),
+        ({"position": False}, "must be whole numbers"),
+        ({"position": -1}, "must be whole numbers"),
+        ({"bubbles": 11.9}, "must be whole numbers"),
+        ({"pressure_kpa": float("nan")}, "pressure_kpa a number"),
+        ({"pressure_kpa": 10**400}, "pressure_kpa a number"),
+        ({"split": ["train"]}, "split must be text"),
+        ({"file": "a" * 5000}, "file has 5000 characters"),
         ({"position": None}, "position is missing"),
         ({"sha256": "abc"}, "sha256 expected 64 hexadecimal digits"),
         ({"file": "../outside.txt"}, "must be a path below the folder"),
@@ -132,11 +140,61 @@ def test_a_wrong_entry_is_refused_with_its_number(manifest, tmp_path, changed, s
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 1, "rule": "x", "lines": 5}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"version": 1, "rule": "x", "lines": 5}',
+        '{"version": 1, "rule": 5, "lines": []}',
+        "\x00",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(DataError, match=r"manifest .*m\.json"):
         read_manifest(tmp_path / "m.json")
+
+
+def test_a_csv_that_is_none_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_text("file,sha256,split,position,bubbles,pressure_kpa\n" + "a" * 200_000)
+    with pytest.raises(DataError, match=r"manifest .*m\.csv is not CSV"):
+        read_manifest(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.csv"])
+def test_the_byte_order_mark_of_spreadsheets_is_no_part_of_a_manifest(manifest, tmp_path, name):
+    write_manifest(tmp_path / name, manifest)
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(tmp_path / name) == manifest
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_old_one(manifest, tmp_path, monkeypatch):
+    path = tmp_path / "m.json"
+    path.write_text("old")
+
+    def full(part, text, **_options):
+        part.write_bytes(text[:100].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(DataError, match=r"m\.json cannot be written: No space left"):
+        write_manifest(path, manifest)
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_a_file_name_that_is_no_text_is_one_line(tmp_path):
+    write_folder(tmp_path, [1])
+    (tmp_path / "RFDATA00001.txt").rename(tmp_path / "caf\udce9_1.txt")
+    made = manifest_by_number(tmp_path, {"train": (1, 1)})
+    write_manifest(tmp_path / "m.json", made)
+    assert read_manifest(tmp_path / "m.json") == made
+    with pytest.raises(DataError, match=r"a file name is not UTF-8"):
+        write_manifest(tmp_path / "m.csv", made)
+    assert not (tmp_path / "m.csv").exists()
 
 
 def test_an_empty_manifest_is_refused(tmp_path):

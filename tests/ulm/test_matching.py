@@ -118,6 +118,12 @@ def test_thinned_reach_equals_that_of_the_thinned_table():
     assert np.array_equal(sweep(within, truths), sweep(expected, truths))
 
 
+def test_windows_of_more_detections_than_two_bytes_can_count():
+    truths = np.arange(5) + 60_000.0
+    pairs = closest_pairs(points([np.arange(70_000)]), points([truths]), 65_000)
+    assert pairs.distance.tolist() == [0] * len(truths)
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(DataError, match="cover 2 lines, truths 1"):
         matched_counts(points([[], []]), points([[]]), [0])

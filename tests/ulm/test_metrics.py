@@ -123,7 +123,10 @@ def test_read_only_memory_maps_are_accepted(tmp_path, worked):
     for name, array in zip("zy", worked, strict=True):
         np.save(tmp_path / f"{name}.npy", array.astype(np.float32))
     maps = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "zy"]
-    assert np.array_equal(tolerance_counts(*maps, [1], [0.3]), tolerance_counts(*worked, [1], [0.3]))
+    lists = [np.array([1]), np.array([0.3])]
+    for each in lists:
+        each.flags.writeable = False
+    assert np.array_equal(tolerance_counts(*maps, *lists), tolerance_counts(*worked, [1], [0.3]))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_nan_is_refused(worked):
         tolerance_counts(z, y, [0], [0.3])
 
 
-@pytest.mark.parametrize("tolerances", [[], [-1], [0.5]])
+@pytest.mark.parametrize("tolerances", [[], [-1], [0.5], [np.inf]])
 def test_tolerances_that_make_no_sense_are_refused(worked, tolerances):
     with pytest.raises(DataError, match="whole samples"):
         tolerance_counts(*worked, tolerances, [0.3])

@@ -7,7 +7,7 @@ import torch
 from kernbench.errors import DataError
 from kernbench.ulm.points import arrival_points, label_points, points
 from kernbench.ulm.population import draw_scene
-from kernbench.ulm.scene import flatten, line_counts
+from kernbench.ulm.scene import Scene, flatten, line_counts
 
 
 def test_points_are_sorted_within_their_lines_and_keep_empty_lines():
@@ -52,3 +52,10 @@ def test_arrivals_round_to_the_labels_of_the_simulator():
         own = arrivals.sample[arrivals.line == line]
         assert (np.diff(own) >= 0).all()
         assert np.array_equal(np.bincount(np.floor(own + 0.5).astype(int), minlength=8446), counts)
+
+
+def test_arrivals_need_no_radii_but_finite_positions():
+    scene = Scene([0.0, 0.03], [0.0, 0.04], [np.nan, np.nan], 0.0)
+    assert arrival_points([scene]).sample.tolist() == [0, pytest.approx(0.08 / 1480 * 62.5e6)]
+    with pytest.raises(DataError, match="positions must be finite"):
+        arrival_points([Scene([np.nan], [0.0], [1e-6], 0.0)])

@@ -63,6 +63,12 @@ def test_line_ends_of_windows_are_read(rows):
     assert (plain.voltage == other.voltage).all()
 
 
+def test_a_long_source_is_read(rows):
+    plain = parse_line(content(rows), "a.txt")
+    other = parse_line(content(rows, [f'"{"a" * 10_000}"', *HEADER[1:]]), "a.txt")
+    assert (plain.voltage == other.voltage).all()
+
+
 def replaced(place, text):
     return lambda rows: content([*rows[:place], text, *rows[place + 1 :]])
 
@@ -76,6 +82,16 @@ MALFORMED = {
     "no number of bubbles": (lambda rows: content(rows, [HEADER[0], '"Number of bubbles:",x', *HEADER[2:]]), 2, "'"),
     "no pressure": (lambda rows: content(rows, [*HEADER[:2], '"Pressure:",1', HEADER[3]]), 3, "Acoustic pressure"),
     "other columns": (lambda rows: content(rows, [*HEADER[:3], '"a","b"']), 4, "Bubble count"),
+    "a number of bubbles without end": (
+        lambda rows: content(rows, [HEADER[0], f'"Number of bubbles:",{"9" * 3000}', *HEADER[2:]]),
+        2,
+        "Number of bubbles",
+    ),
+    "a pressure beyond numbers": (
+        lambda rows: content(rows, [*HEADER[:2], f'"Acoustic pressure (kPa):",{"9" * 400}', HEADER[3]]),
+        3,
+        "Acoustic pressure",
+    ),
     "headers missing": (lambda rows: content(rows, []), 1, "quoted"),
     "cut between rows": (lambda rows: content(rows[:5000]), 5004, "expected 8450 complete lines, got 5004"),
     "cut within a row": (lambda rows: content(rows)[:100_000], None, "is cut here"),
@@ -92,6 +108,7 @@ MALFORMED = {
     "beyond float32": (replaced(77, "0,1e60,1"), 82, "too large"),
     "a comment": (replaced(3, "# 0,1,2"), 8, "not a number"),
     "not text": (replaced(3, "0,\x00\x00,2"), 8, "not a number"),
+    "a line end of old Macs in a row": (replaced(3, "0,1\r,2"), 8, "'1\\r' is not a number"),
     "half a bubble": (replaced(9, "0.5,1,1"), 14, "bubble count"),
     "a negative count": (replaced(9, "-1,1,1"), 14, "bubble count"),
     "too many in a sample": (replaced(9, "256,1,1"), 14, "bubble count"),
@@ -208,7 +225,12 @@ def test_labels_are_rebuilt_from_the_positions(scene, simulated):
         ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 31.25e6}}, "RF.fs expected 6.25e"),
         ({"RF": {"V": np.zeros((1, 100)), "fs": 62.5e6}}, "RF.V expected 8446 numbers, got 100"),
         ({"RF": {"V": np.full((1, SAMPLES), np.nan), "fs": 62.5e6}}, "RF.V has NaN"),
-        ({"RF": {"V": "text", "fs": 62.5e6}}, "RF.V does not hold numbers"),
+        ({"RF": {"V": np.full((1, SAMPLES), 1e60), "fs": 62.5e6}}, "RF.V has NaN, infinite or too large numbers"),
+        ({"RF": {"V": "text", "fs": 62.5e6}}, "RF.V does not hold real numbers"),
+        ({"RF": {"V": np.full((1, SAMPLES), 1j), "fs": 62.5e6}}, "RF.V does not hold real numbers"),
+        ({"RF": {"V": np.zeros((2, SAMPLES // 2)), "fs": 62.5e6}}, "RF.V expected a row or a column"),
+        ({"bubble": {"z": 1e308, "x": 0.0}}, "bubble.z has NaN, infinite or too large"),
+        ({"pulse": {"f": 1.7e6, "A": -5.0}}, "pulse.A expected an amplitude of 0 Pa or more, got -5"),
         ({"bubble": {"z": np.nan, "x": 0.0}}, "bubble.z has NaN"),
         ({"bubble": {"z": 0.2, "x": 0.0}}, "outside the line, at z = 0.2 m"),
         ({"pulse": {"f": 1.7e6}}, "no pulse.A"),
@@ -351,8 +373,16 @@ def test_labels_come_back_where_positions_are_not_known(tmp_path):
     write_line(tmp_path / "a.mat", line, "test")
     again = read_line(tmp_path / "a.mat")
     assert (again.counts == line.counts).all()
-    assert (again.positions[:, 1] == 0).all()
-    assert np.isnan(again.positions[:, 2]).all()
+    bubble = scipy.io.loadmat(tmp_path / "a.mat")["bubble"][0]
+    assert all(each["x"].item() == 0 and np.isnan(each["R0"].item()) for each in bubble)
+    assert again.positions is None  # the middle of a sample is no arrival to measure errors against
+
+
+def test_positions_without_radii_are_positions(scene, simulated):
+    bubble = {"z": scene.z_m, "x": scene.x_m}
+    line = parse_line(published_mat(scene, simulated, bubble=bubble), "a.mat")
+    assert (line.positions[:, 1] == scene.x_m).all()
+    assert np.isnan(line.positions[:, 2]).all()
 
 
 def test_a_line_without_bubbles_comes_back(tmp_path):
