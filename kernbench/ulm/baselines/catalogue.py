@@ -15,6 +15,7 @@ from kernbench.ulm.baselines.fir import TrainedFilter, recording_of
 from kernbench.ulm.baselines.fista import Fista
 from kernbench.ulm.baselines.fitting import Progress, comb_rows, evaluate, fit
 from kernbench.ulm.baselines.matched import MatchedFilter
+from kernbench.ulm.baselines.omp import Omp
 from kernbench.ulm.baselines.results import Row
 from kernbench.ulm.baselines.wiener import Wiener
 
@@ -89,8 +90,9 @@ def make_detector(name: str, task: Task) -> Detector:
     if name == "fista-single":
         return Fista(name, task.bank())
     if name.startswith("fista-"):
-        bank = task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M)
-        return Fista(name, bank, per_line=name == "fista-per-line")
+        return Fista(name, task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M), per_line=name == "fista-per-line")
+    if name == "omp":
+        return Omp(task.bank(), task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M))
     simple: dict[str, Detector] = {
         "random": UniformNoise(task.seed),
         "envelope": EnvelopePeaks(),
