@@ -60,14 +60,15 @@ decay_epoch = 200
 validate_every = 10
 """
 
-SMOKE = ("run", "--study", "smoke", "--profile", "quick")
+# The classical detectors of a run have tests of their own.
+SMOKE = ("run", "--study", "smoke", "--profile", "quick", "--no-baselines")
 
 
 @pytest.fixture
 def long(smoke_bench):
     """A study whose cells take some seconds each, and the words that run it."""
     (smoke_bench.folder / "long.toml").write_text(LONG)
-    return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick")
+    return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick", "--no-baselines")
 
 
 @pytest.fixture(scope="module")

@@ -19,3 +19,15 @@ METHODS: dict[str, str] = {
     "fir-4097": "the same with 4097 taps; needs lines longer than 2048 samples",
 }
 BLIND = ("random", "comb")
+QUICK = ("random", "comb", "envelope", "matched-filter", "wiener", "fista-single")
+"""What `kernbench run` adds to every data set and noise level: seconds at `quick`, where the others take minutes."""
+
+
+def taps(name: str) -> int:
+    """Length of a linear filter by its name, `fir-257`; 1 for other methods."""
+    return int(name.removeprefix("fir-")) if name.startswith("fir-") else 1
+
+
+def fits(name: str, length: int) -> bool:
+    """Whether lines of that many samples are long enough for a method's padding."""
+    return (taps(name) - 1) // 2 < length

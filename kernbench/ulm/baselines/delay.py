@@ -68,15 +68,15 @@ def delay_f1(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: in
     ranks = torch.bucketize(score, levels, out_int32=True)
     ranked = _Ranked(ranks, len(levels), max(delays) + 1, tolerance)
     truth = counts > 0.5
-    total, places = truth.sum(dim=1, keepdim=True), truth.nonzero(as_tuple=True)
+    total = truth.sum(dim=1, keepdim=True)
     far = torch.nn.functional.max_pool1d(truth.float()[:, None], 2 * tolerance + 1, 1, tolerance)[:, 0] == 0
     before = torch.nn.functional.pad(far, (1, 0))[:, :-1]
-    begins, ends = (far & ~before).nonzero(as_tuple=True), (before & ~far).nonzero(as_tuple=True)
-    fp = _above(ranked.numbers(*(far & (ranks > 0)).nonzero(as_tuple=True), range(1)))[0]
+    truths, begins, ends, alarms = (mask.nonzero() for mask in (truth, far & ~before, before & ~far, far & (ranks > 0)))
+    fp = _above(ranked.numbers(alarms, range(1)))[0]
     best = []
     for some in ranked.parts():
-        tp = _above(ranked.hits(*places, some))
-        change = _above(ranked.numbers(*ends, some) - ranked.numbers(*begins, some))
+        tp = _above(ranked.hits(truths, some))
+        change = _above(ranked.numbers(ends, some) - ranked.numbers(begins, some))
         grown = fp + change.cumsum(0)
         f1 = f1_scores(tp, total - tp, grown - change)  # `change` leads to the next delay
         best.append(f1.double().mean(dim=1).amax(dim=1))
@@ -115,19 +115,16 @@ class _Ranked:
         step = max(1, cells // (self._lines * self._size))
         return (range(start, min(start + step, self._delays)) for start in range(0, self._delays, step))
 
-    def hits(self, line: Tensor, sample: Tensor, delays: range) -> Tensor:
-        """Truths (n,) by the highest rank within the tolerance, as `numbers`."""
+    def hits(self, truths: Tensor, delays: range) -> Tensor:
+        """Truths, rows (line, sample), by the highest rank within the tolerance, as `numbers`."""
         # Two halves, [n - t, n] and [n, n + t]; before the start the delayed score has nothing, whatever came earlier.
-        first = self._read(self._ahead, line, (sample - self._tolerance).clamp(min=0), delays)
-        return self._histogram(first.minimum(self._read(self._ahead, line, sample, delays)))
+        line, sample = truths.unbind(dim=1)
+        first = torch.stack([line, (sample - self._tolerance).clamp(min=0)], dim=1)
+        return self._histogram(_read(self._ahead, first, delays).minimum(_read(self._ahead, truths, delays)))
 
-    def numbers(self, line: Tensor, sample: Tensor, delays: range) -> Tensor:
-        """Samples (n,) of each line by their delayed rank, highest first, (n_delays, N, n_thr + 1) float32."""
-        return self._histogram(self._read(self._here, line, sample, delays))
-
-    def _read(self, places: Tensor, line: Tensor, sample: Tensor, delays: range) -> Tensor:
-        """Places in a histogram of samples (n,) at each delay, (n, n_delays) int32."""
-        return places[:, delays.start :].unfold(1, len(delays), 1)[line, sample]
+    def numbers(self, samples: Tensor, delays: range) -> Tensor:
+        """Samples, rows (line, sample), by their delayed rank, highest first, (n_delays, N, n_thr + 1) float32."""
+        return self._histogram(_read(self._here, samples, delays))
 
     def _histogram(self, places: Tensor) -> Tensor:
         cells, many = self._lines * self._size, places.shape[1]
@@ -135,3 +132,9 @@ class _Ranked:
         table = torch.bincount(places.flatten(), minlength=many * cells)
         # Exact in float32, which f1_scores computes in anyway.
         return table.reshape(many, self._lines, self._size).float()
+
+
+def _read(places: Tensor, samples: Tensor, delays: range) -> Tensor:
+    """Places in a histogram of samples (n, 2) at each delay, (n, n_delays) int32."""
+    line, sample = samples.unbind(dim=1)
+    return places[:, delays.start :].unfold(1, len(delays), 1)[line, sample]

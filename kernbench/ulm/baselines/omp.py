@@ -1,4 +1,4 @@
-"""Sparse deconvolution by orthogonal matching pursuit (OMP): one echo after the other, amplitudes fitted anew each time.
+"""Sparse deconvolution by orthogonal matching pursuit (OMP): echo by echo, all amplitudes fitted anew each time.
 
 Source: Pati, Rezaiifar, Krishnaprasad (1993), "Orthogonal matching pursuit: recursive function approximation with
 applications to wavelet decomposition", Asilomar Conf. Signals, Systems and Computers.
@@ -85,17 +85,18 @@ class Omp:
         bank, gain, ratio = str(setting["bank"]), str(setting["gain"]), float(setting["ratio"])
         expected, absolute = self._amplitudes(recording, bank, gain, ratio)
         if setting["level"] == "line":
-            return absolute / robust_scale(conditioned(recording, gain, "none").voltage)
+            return absolute.div(robust_scale(conditioned(recording, gain, "none").voltage))
         return expected
 
-    def _amplitudes(self, recording: Recording, bank: str, gain: str, ratio: float) -> Tensor:
-        """Summed amplitudes, relative to the expected ones and as they are, (2, N, L); the last ones are kept."""
+    def _amplitudes(self, recording: Recording, bank: str, gain: str, ratio: float) -> tuple[Tensor, Tensor]:
+        """Summed amplitudes, relative to the expected ones and as they are, (N, L) each; the last are kept."""
         key = (recording, bank, gain)
         if self._last is None or self._last[0] != key or ratio not in self._last[1]:
             # A search begins with the first ratio, and a pursuit passes the others on its way to the last.
             ratios = RATIOS if ratio == RATIOS[0] else (ratio,)
             self._last = key, self._solve(recording, bank, gain, ratios)
-        return self._last[1][ratio]
+        expected, absolute = self._last[1][ratio]
+        return expected, absolute
 
     def _solve(self, recording: Recording, name: str, gain: str, ratios: Sequence[float]) -> dict[float, Tensor]:
         voltage, depth = conditioned(recording, gain, "none").voltage, recording.depth
@@ -177,7 +178,7 @@ class Dictionary:
 
 
 def pursue(line: Floats, dictionary: Dictionary, ratios: Sequence[float], most: int) -> list[Atoms]:
-    """Add the atom of the largest correlation with the residual and fit all amplitudes by least squares, again and again.
+    """Add the atom that correlates most with the residual and fit all amplitudes by least squares, again and again.
 
     Args:
         line: voltage, (L,).
@@ -276,4 +277,5 @@ class _Fit:
         """Sum of the chosen atoms with their amplitudes, (L,)."""
         places = (self._samples[: self.count, None] + self._taps).ravel()
         weights = (self._echoes[: self.count] * self._fitted[:, None]).ravel()
-        return np.bincount(places, weights, minlength=len(self._padded))[: len(self._line)]
+        summed = np.bincount(places, weights, minlength=len(self._padded))
+        return np.asarray(summed[: len(self._line)], np.float64)
