@@ -44,14 +44,15 @@ def kernbench_kernels():
 # Cells long enough to be caught in the middle.
 LONG = fakes.SMALL + "epochs = 300\nbatch_size = 4\ndecay_epoch = 200\nvalidate_every = 10\n"
 
-SMOKE = ("run", "--study", "smoke", "--profile", "quick")
+# The classical detectors of a run have tests of their own.
+SMOKE = ("run", "--study", "smoke", "--profile", "quick", "--no-baselines")
 
 
 @pytest.fixture
 def long(smoke_bench):
     """A study whose cells take some seconds each, and the words that run it."""
     (smoke_bench.folder / "long.toml").write_text(LONG)
-    return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick")
+    return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick", "--no-baselines")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """`kernbench baselines`: classical detectors on the lines of a study or of any data set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +9,15 @@ import click
 
 if TYPE_CHECKING:
     from kernbench.engine.study import Study
-    from kernbench.ulm.baselines.catalogue import Task
-    from kernbench.ulm.baselines.results import Row
+    from kernbench.ulm.baselines.results import Domain, Row
+    from kernbench.ulm.dataset import Split
 
 FILE = "baselines.csv"
 
 
 @click.command()
 @click.option("--study", "study_name", default="k_sweep", help="Study: its lines, training, splits.", show_default=True)
+@click.option("--plugin", default="discrete", help="Family that the study is read for.", show_default=True)
 @click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
 @click.option("--data", help="Other lines: imported set, digest of simulated lines, or folder with a manifest.")
 @click.option("--noise", type=click.FloatRange(0, 1000), help="Nominal percent of 9.65 a.u.  [the study's]")
@@ -26,6 +27,7 @@ FILE = "baselines.csv"
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the results as {FILE}, too.")
 def baselines_command(
     study_name: str,
+    plugin: str,
     profile: str | None,
     data: str | None,
     noise: float | None,
@@ -36,81 +38,64 @@ def baselines_command(
 ) -> None:
     """Fit and score detectors that are no networks, blind ones included.
 
-    Methods: random, comb, envelope, matched-filter, wiener, fista-single, fista-bank, fista-per-line, fir-257,
+    Methods: random, comb, envelope, matched-filter, wiener, fista-single, fista-bank, fista-per-line, omp, fir-257,
     fir-1025, fir-4097.
 
     Delay, settings, thresholds and decoder are fitted on the study's threshold split and frozen. Results stay in the
-    artifacts of the storage, where reports on studies of the same lines and noise find them.
+    artifacts of the storage, where reports on studies of the same lines and noise find them. Where noise is an axis of
+    the study, each level has its own.
     """
-    from kernbench import experiment
+    from kernbench import classical, experiment
     from kernbench.device import choose_device, default_profile
     from kernbench.engine.storage import resolve_url, side_folder
-    from kernbench.registry import find_family
+    from kernbench.registry import find
     from kernbench.ulm.baselines.catalogue import check_methods
-    from kernbench.ulm.baselines.results import results_path, write_rows
+    from kernbench.ulm.baselines.results import write_rows
 
     where, url = choose_device(device), resolve_url(storage)
-    study = experiment.load(study_name, find_family("discrete"), profile or default_profile(where))
-    level = float(study.definition["data"]["noise_percent"]) if noise is None else noise
+    study = experiment.load(study_name, find(plugin).family, profile or default_profile(where))
     given = [name.strip() for name in methods.split(",") if name.strip()]
     check_methods(given, 1 << 30)  # a misspelt name before anything is simulated
     experiment.check_places(url, out)
-    digest, task = _task(study, data, level, where)
-    path = results_path(side_folder(url, "artifacts"), digest, level)
-    rows = _run(check_methods(given, task.length), task, path)
-    print_rows(rows, f"data {digest}, noise {level:g} %")
-    if out is not None:
-        write_rows(rows, out / FILE)
-    click.echo(f"results: {path}" + (f" and {out / FILE}" if out else ""))
+    digest, splits = _lines(study, data, where)
+    wanted = classical.domains(study, digest, noise)
+    several = sum(map(len, wanted.values())) > 1
+    for same in wanted.values():
+        bench = classical.bench(study, splits, same, side_folder(url, "artifacts"), where)
+        rows_of_each = bench.run(check_methods(given, bench.task.length), working)
+        for domain, path, rows in zip(same, bench.paths, rows_of_each, strict=True):
+            print_rows(rows, f"data {digest}, {noise_text(domain)}")
+            copy = None if out is None else out / (path.name if several else FILE)
+            if copy is not None:
+                write_rows(rows, copy)
+            click.echo(f"results: {path}" + (f" and {copy}" if copy else ""))
 
 
-def _task(study: "Study", data: str | None, noise: float, device: str) -> tuple[str, "Task"]:
-    """Digest of the lines, and the task on them."""
-    from kernbench import experiment
+def noise_text(domain: "Domain") -> str:
+    """Noise of the lines in words."""
+    here = f"noise {domain.noise_percent:g} %"
+    own = domain.test_noise_percent
+    return here if own == domain.noise_percent else f"{here}, of the test lines {own:g} %"
+
+
+def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping[str, Split]]":
+    """Digest of the lines, and the lines themselves: the study's own, or those of a named data set."""
+    from kernbench import classical, experiment
     from kernbench.cli import console
-    from kernbench.evaluation import Workbench
-    from kernbench.training import Settings
-    from kernbench.ulm.baselines.catalogue import TEST, Task
-    from kernbench.ulm.dataset import load_split
+    from kernbench.ulm.baselines.catalogue import TEST
     from kernbench.ulm.sets import find_set
 
-    recipe, threshold_split = experiment.recipe_of(study.definition), study.definition["evaluation"]["threshold_split"]
     if data is None:
         with console.observer(study) as observer:
             experiment.prepare(study, device, observer.simulated)
-        digest = experiment.data_digest(study.definition)
-        recipes = {split: experiment.recipe_of(study.definition, split) for split in experiment.SPLITS}
-        splits = {split: load_split(each, split) for split, each in recipes.items()}
-    else:
-        found = find_set(data)
-        wanted = {*found.splits, threshold_split, TEST}  # a missing one is named by `load`
-        digest, splits = found.digest, {split: found.load(split) for split in sorted(wanted)}
-    return digest, Task(
-        bench=Workbench(splits, noise, recipe.seed, device),
-        threshold_split=threshold_split,
-        settings=Settings(**study.definition["training"]),
-        seed=recipe.seed,
-        transmit_response=recipe.transmit_response,
-        receive_response=recipe.receive_response,
-    )
-
-
-def _run(names: Sequence[str], task: "Task", path: Path) -> list["Row"]:
-    """Run methods one after the other; each is stored when it is done, in place of its earlier results."""
-    from kernbench.ulm.baselines.catalogue import run_method
-    from kernbench.ulm.baselines.results import read_rows, replaced, write_rows
-
-    rows: list[Row] = []
-    for name in names:
-        with _progress(name) as progress:
-            found = run_method(name, task, progress)
-        rows += found
-        write_rows(replaced(read_rows(path) if path.exists() else [], found), path)
-    return rows
+        return experiment.data_digest(study.definition), classical.study_splits(study)
+    found = find_set(data)
+    wanted = {*found.splits, study.definition["evaluation"]["threshold_split"], TEST}  # `load` names a missing one
+    return found.digest, {split: found.load(split) for split in sorted(wanted)}
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+def working(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, one line in a log."""
     from rich.console import Console
     from rich.progress import Progress

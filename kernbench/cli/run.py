@@ -1,8 +1,13 @@
 """`kernbench run`: from a study's name to finished cells, a results table and a report."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from kernbench.engine.runner import Options
+    from kernbench.engine.study import Study
 
 
 @click.command()
@@ -21,6 +26,7 @@ import click
 @click.option("--dry-run", is_flag=True, help="Say what would run; write nothing.")
 @click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
+@click.option("--no-baselines", is_flag=True, help="Leave out the classical detectors.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
 def run_command(
     plugin: str,
@@ -32,11 +38,13 @@ def run_command(
     dry_run: bool,
     extend: bool,
     retry_failed: bool,
+    no_baselines: bool,
     out: Path | None,
 ) -> int:
     """Run the missing cells of a study for one kernel family, then show results and write the report.
 
-    Run it again to go on after an interruption: finished cells are never run twice.
+    Run it again to go on after an interruption: finished cells are never run twice. The quick ones of the classical
+    detectors (`kernbench baselines`) are run on the same lines, once for each data set and noise level.
     """
     from kernbench import experiment
     from kernbench.cli import console
@@ -71,5 +79,17 @@ def run_command(
     console.print_outcome(study, result, options.url)
     if result.ended and not result.stopped and not options.queue_only:
         console.print_results(study, options.url)
+        if not no_baselines and any(state.state == "done" for state in result.states):
+            _add_baselines(study, options)
         console.write_report(options.url, out, always=False)
     return result.exit_code
+
+
+def _add_baselines(study: "Study", options: "Options") -> None:
+    """Classical detectors that have no results on the lines of the study yet."""
+    from kernbench import classical
+    from kernbench.cli.baselines import working
+    from kernbench.engine.storage import side_folder
+    from kernbench.ulm.baselines import QUICK
+
+    classical.add_missing(study, QUICK, side_folder(options.url, "artifacts"), options.device, working)

@@ -1,59 +1,121 @@
-"""Classical detectors beside the networks: results of `kernbench baselines` on the very lines of a comparison."""
+"""Classical detectors beside the networks: stored results on the very lines of a comparison, and what is missing."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from math import isnan
 from pathlib import Path
 
 from kernbench.engine.records import OK, Run
 from kernbench.report.gather import Comparison
-from kernbench.ulm.baselines import BLIND
-from kernbench.ulm.baselines.results import Row, read_rows, results_path
+from kernbench.settings import axis_home
+from kernbench.ulm.baselines import BLIND, METHODS, fits
+from kernbench.ulm.baselines.results import USUAL_SPLIT, Domain, Row, stored_rows
 from kernbench.ulm.scores import tolerance_um
 
 # Drawn as lines across the figure; of a group, the one that did best where it was fitted.
-GROUPS = ("matched-filter", "wiener", "fista", "fir")
+GROUPS = ("matched-filter", "wiener", "fista", "omp", "fir")
+COLUMNS = ("f1", "matched_f1", "precision", "recall", "rmse", "rmse_um", "delay", "width", "parameters")
+WHOLE = 1 << 30
+PARTS = {
+    "data_digest": "data {}",
+    "noise_percent": "noise {:g} %",
+    "test_noise_percent": "noise of the test lines {:g} %",
+    "threshold_split": "fitted on {} lines",
+}
 
 
-def baseline_rows(comparison: Comparison) -> list[Row]:
-    """Stored results on the lines and noise of a comparison; none if its cells differ in these.
+@dataclass(frozen=True, eq=False)
+class Classical:
+    """Classical detectors on the lines of a comparison.
+
+    Attributes:
+        levels: results by what tells their lines apart from the others ("noise 8 %"); by "" where all cells share
+            their lines.
+        missing: methods without results on some of these lines.
+        command: that runs them.
+    """
+
+    levels: dict[str, list[Row]]
+    missing: list[str]
+    command: str
+
+
+def classical(comparison: Comparison) -> Classical:
+    """Stored results on the lines of a comparison, for each noise level of its scored cells.
 
     Raises:
-        DataError: the file is there but cannot be read.
+        DataError: a file is there but cannot be read.
     """
-    files = {_file(run) for run in comparison.runs if run.status == OK}
-    path = files.pop() if len(files) == 1 else None
-    return read_rows(path) if path is not None and path.is_file() else []
+    runs = [run for run in comparison.runs if run.status == OK and run.artifacts]
+    places = {_domain(run): _path(run) for run in runs}
+    rows = {domain: stored_rows(path) for domain, path in sorted(places.items())}
+    # A whole line (window 0) is long enough for every method.
+    length = min((run.definition.get("data", {}).get("window") or WHOLE for run in runs), default=0)
+    known = [{row.method for row in each} for each in rows.values()]
+    missing = [name for name in METHODS if fits(name, length) and any(name not in methods for methods in known)]
+    levels = {_told_apart(domain, list(rows)): each for domain, each in rows.items() if each}
+    return Classical(levels, missing, _command(runs, missing) if missing else "")
 
 
 def baseline_facts(runs: Iterable[Run]) -> list[str]:
     """Checksums of the result files that a report on these runs shows, so that new results make a new page."""
-    files = {_file(run) for run in runs if run.status == OK}
-    return sorted(
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path is not None and path.is_file()
-    )
+    files = {_path(run) for run in runs if run.status == OK and run.artifacts}
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file())
 
 
-def baseline_levels(rows: Sequence[Row], tolerance: int) -> dict[str, float]:
-    """F1 of the few that are drawn, by name, at one tolerance."""
-    here = [row for row in rows if row.tolerance_samples == tolerance]
+def baseline_levels(found: Classical, tolerance: int) -> dict[str, float]:
+    """F1 of the few that are drawn, by name, at one tolerance; none where the lines of the cells differ."""
+    if list(found.levels) != [""]:
+        return {}
+    here = [row for row in found.levels[""] if row.tolerance_samples == tolerance]
     groups = ([row for row in here if row.method.startswith(group)] for group in GROUPS)
     best = (max(group, key=lambda row: row.fitted_f1) for group in groups if group)
     return {row.method: row.f1 for row in best}
 
 
-def baseline_table(rows: Sequence[Row], tolerance: int) -> list[dict[str, str]]:
-    """Cells of the page's table, formatted, at one tolerance."""
-    return [_cells(row) for row in rows if row.tolerance_samples == tolerance]
+def baseline_table(found: Classical, tolerance: int) -> list[dict[str, str]]:
+    """Rows of the page's table, formatted, at one tolerance: level by level, and at the end what was not run."""
+    table = []
+    for level, rows in found.levels.items():
+        table += [_words(level, "")] if level else []
+        table += [_cells(row) for row in rows if row.tolerance_samples == tolerance]
+    if found.missing:
+        table.append(_words("not run", f"{', '.join(found.missing)}: {found.command}"))
+    return table
 
 
-def _file(run: Run) -> Path | None:
+def _domain(run: Run) -> Domain:
+    data = {**run.definition.get("data", {}), **{k: v for k, v in run.params.items() if axis_home(k) == "data"}}
+    split = run.definition.get("evaluation", {}).get("threshold_split", USUAL_SPLIT)
+    return Domain.of(run.data_digest, data, split)
+
+
+def _path(run: Run) -> Path:
     """Where results on the lines of a run would be: beside its artifacts."""
-    if not run.artifacts:
-        return None
-    folder = next(iter(run.artifacts.values())).parent
-    noise = run.params.get("noise_percent", run.definition.get("data", {}).get("noise_percent", 0.0))
-    return results_path(folder, run.data_digest, float(noise))
+    return _domain(run).path(next(iter(run.artifacts.values())).parent)
+
+
+def _told_apart(domain: Domain, among: Sequence[Domain]) -> str:
+    """What of a domain differs from others, in words."""
+    names = [field.name for field in fields(Domain) if len({getattr(each, field.name) for each in among}) > 1]
+    if "noise_percent" in names and all(each.noise_percent == each.test_noise_percent for each in among):
+        names.remove("test_noise_percent")
+    return ", ".join(PARTS[name].format(getattr(domain, name)) for name in names)
+
+
+def _command(runs: Sequence[Run], missing: Sequence[str]) -> str:
+    name, _, profile = runs[0].base.rsplit(".", 2)
+    words = ["kernbench baselines --study", name, "--profile", profile, "--methods", ",".join(missing)]
+    # Only the family knows an axis that is no setting of network, training or data.
+    if any(axis_home(axis) is None for axis in runs[0].params if axis != "seed"):
+        words += ["--plugin", runs[0].family]
+    return " ".join(words)
+
+
+def _words(first: str, last: str) -> dict[str, str]:
+    """A row without numbers."""
+    return {"method": first, **dict.fromkeys(COLUMNS, ""), "setting": last}
 
 
 def _cells(row: Row) -> dict[str, str]:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
-from kernbench.report.baselines import baseline_facts, baseline_levels, baseline_rows, baseline_table
+from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.curves import best_with_curves, with_curves
 from kernbench.report.figures import example_figure, kernel_figure
@@ -29,7 +29,6 @@ from kernbench.report.spreads import density_figure, learning_figure, violin_fig
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
-from kernbench.ulm.baselines.results import Row
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -232,12 +231,12 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
     )
 
 
-def _baselines(comparison: Comparison, folder: _Folder) -> list[Row]:
+def _baselines(comparison: Comparison, folder: _Folder) -> Classical:
     try:
-        return baseline_rows(comparison)
+        return classical(comparison)
     except DataError as error:
         folder.unreadable.append(f"{comparison.base}: {error}")
-        return []
+        return Classical({}, [], "")
 
 
 def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, float]) -> list[Picture]:

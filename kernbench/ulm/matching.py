@@ -33,8 +33,8 @@ class Reach:
     stop: Indices
 
     def among(self, kept_before: NDArray[np.int32]) -> "Reach":
-        """The same in a table that holds only some of the detections; see `kept_before`."""
-        return Reach(kept_before[self.first], kept_before[self.stop])
+        """The same in tables that hold only some of the detections; see `kept_before`, (..., detections + 1)."""
+        return Reach(kept_before[..., self.first], kept_before[..., self.stop])
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from kernbench.ulm.points import Floats, Ints, Points
 from kernbench.ulm.protocol import HEADLINE_TOLERANCE, THRESHOLDS, TOLERANCES
 
 WIDTHS = tuple(range(10))
+ELEMENTS = 1 << 20  # windows of truths that one sweep looks at, a few numbers each
 
 Lines = NDArray[Any] | torch.Tensor  # Any: every number type
 
@@ -214,5 +215,9 @@ def _nested(
     lowest = decode(prediction, float(levels.min()), decoder)
     within = reach(lowest.points, truths, tolerances)
     bounds = np.append(lowest.points.starts, len(lowest.points))
-    before = [kept_before(lowest.score > np.float32(level)) for level in levels]
-    return [sweep(within.among(each), truths) for each in before], [np.diff(each[bounds]) for each in before]
+    before = np.stack([kept_before(lowest.score > np.float32(level)) for level in levels])
+    # Thresholds swept together share the steps through the truths.
+    together = max(1, ELEMENTS // max(1, within.first.size))
+    parts = [before[start : start + together] for start in range(0, len(before), together)]
+    tp = [each for part in parts for each in sweep(within.among(part), truths)]
+    return tp, list(np.diff(before[:, bounds]))

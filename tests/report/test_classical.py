@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from kernbench.report.baselines import baseline_facts, baseline_levels, baseline_rows, baseline_table
+from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.gather import comparisons
 from kernbench.report.html import is_current, write_report
 from kernbench.report.sweeps import sweep_figure
-from kernbench.ulm.baselines.results import Row, results_path, write_rows
+from kernbench.ulm.baselines import METHODS
+from kernbench.ulm.baselines.results import Domain, Row, write_rows
 
 
 def make_rows(method, f1, fitted=None):
@@ -62,31 +63,98 @@ def runs(make_run, tmp_path):
 
 @pytest.fixture
 def results(runs, tmp_path):
-    path = results_path(tmp_path / "artifacts", runs[0].data_digest, 8.0)
+    path = Domain(runs[0].data_digest, 8.0, 8.0, "validation").path(tmp_path / "artifacts")
     write_rows(ROWS, path)
     return path
 
 
-def test_results_are_found_by_lines_and_noise(runs, results):
+def only_level(runs):
+    """Rows where all cells share their lines."""
     (comparison,) = comparisons(runs)
-    assert len(baseline_rows(comparison)) == len(ROWS)
-    quiet = [dataclasses.replace(run, definition={"data": {"noise_percent": 0.0}}) for run in runs]
-    assert baseline_rows(comparisons(quiet)[0]) == []
-    others = [runs[0], dataclasses.replace(runs[1], data_digest="another")]
-    assert baseline_rows(comparisons(others)[0]) == []
+    return classical(comparison).levels.get("", [])
+
+
+def test_results_are_found_by_lines_noise_and_threshold_split(runs, results):
+    assert len(only_level(runs)) == len(ROWS)
+    for definition in (
+        {"data": {"noise_percent": 0.0}},
+        {"data": {"noise_percent": 8.0, "test_noise_percent": 16.0}},
+        {"data": {"noise_percent": 8.0}, "evaluation": {"threshold_split": "train"}},
+    ):
+        assert only_level([dataclasses.replace(run, definition=definition) for run in runs]) == []
+    assert only_level([dataclasses.replace(run, data_digest="another") for run in runs]) == []
+    as_the_others = {"data": {"noise_percent": 8.0, "test_noise_percent": -1.0}}
+    assert only_level([dataclasses.replace(run, definition=as_the_others) for run in runs]) != []
+
+
+def at_noise(run, percent, name="noise_percent"):
+    return dataclasses.replace(run, params=run.params | {name: percent})
 
 
 def test_a_noise_axis_decides_where_there_is_one(runs, results):
-    noisy = [dataclasses.replace(run, params=run.params | {"noise_percent": 2.0}) for run in runs]
-    assert baseline_rows(comparisons(noisy)[0]) == []
+    assert only_level([at_noise(run, 2.0) for run in runs]) == []
+
+
+def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
+    loud = Domain(runs[0].data_digest, 32.0, 32.0, "validation").path(tmp_path / "artifacts")
+    write_rows(make_rows("comb", 0.4), loud)
+    (comparison,) = comparisons([at_noise(run, percent) for run in runs for percent in (8.0, 16.0, 32.0)])
+    found = classical(comparison)
+    assert {name: len(rows) for name, rows in found.levels.items()} == {"noise 8 %": len(ROWS), "noise 32 %": 10}
+    assert baseline_levels(found, 4) == {}
+    table = [row["method"] for row in baseline_table(found, 4)]
+    assert table[0] == "noise 8 %"
+    assert table[6:8] == ["noise 32 %", "comb (blind)"]
+    assert set(METHODS) == set(found.missing)  # at 16 % there is nothing at all
+
+
+def test_noise_of_the_test_lines_alone_is_told_apart(runs, results, tmp_path):
+    other = Domain(runs[0].data_digest, 8.0, 32.0, "validation").path(tmp_path / "artifacts")
+    write_rows(make_rows("comb", 0.4), other)
+    (comparison,) = comparisons(
+        [at_noise(run, percent, "test_noise_percent") for run in runs for percent in (8.0, 32.0)]
+    )
+    assert list(classical(comparison).levels) == ["noise of the test lines 8 %", "noise of the test lines 32 %"]
+
+
+def test_lines_of_several_data_sets_are_told_apart(runs, results):
+    others = [runs[0], dataclasses.replace(runs[1], data_digest="another")]
+    (comparison,) = comparisons(others)
+    assert list(classical(comparison).levels) == [f"data {runs[0].data_digest}"]
+
+
+def test_what_was_not_run_is_named_with_the_command_that_runs_it(runs, results):
+    definition = {"data": {"noise_percent": 8.0, "window": 2048}}
+    (comparison,) = comparisons([dataclasses.replace(run, definition=definition) for run in runs])
+    found = classical(comparison)
+    stored = {row.method for row in ROWS}
+    assert found.missing == [name for name in METHODS if name not in stored and name != "fir-4097"]
+    last = baseline_table(found, 4)[-1]
+    assert last["method"] == "not run"
+    assert last["setting"].startswith("random, envelope, wiener, ")
+    command = f"kernbench baselines --study k_sweep --profile quick --methods {','.join(found.missing)}"
+    assert last["setting"].endswith(command)
+
+
+def test_the_command_names_the_family_that_an_axis_belongs_to(runs):
+    (comparison,) = comparisons([dataclasses.replace(run, params=run.params | {"omega_0": 30.0}) for run in runs])
+    assert classical(comparison).command.endswith(" --plugin siren")
+
+
+def test_with_every_method_there_is_nothing_left_to_run(runs, results):
+    write_rows([row for name in METHODS for row in make_rows(name, 0.5)], results)
+    (comparison,) = comparisons(runs)
+    assert classical(comparison).missing == []
+    assert baseline_table(classical(comparison), 4)[-1]["method"] == "fir-4097"
 
 
 def test_of_each_group_the_one_that_was_fitted_best_is_drawn():
-    assert baseline_levels(ROWS, 4) == {"matched-filter": 0.55, "fista-bank": 0.65, "fir-257": 0.6}
+    found = Classical({"": ROWS}, [], "")
+    assert baseline_levels(found, 4) == {"matched-filter": 0.55, "fista-bank": 0.65, "fir-257": 0.6}
 
 
 def test_the_table_has_every_method_and_no_nan():
-    table = baseline_table(ROWS, 4)
+    table = baseline_table(Classical({"": ROWS}, [], ""), 4)
     assert [row["method"] for row in table][:2] == ["comb (blind)", "matched-filter"]
     assert table[0]["rmse"] == "–"
     assert table[1] | {"setting": ""} == {
@@ -126,9 +194,10 @@ def test_the_page_shows_them_and_is_made_anew_when_they_change(runs, results, tm
     assert not is_current(runs, out)
 
 
-def test_a_page_without_them_says_nothing(runs, tmp_path):
+def test_a_page_without_them_names_what_was_not_run(runs, tmp_path):
     page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "Classical detectors on the same lines" not in page
+    assert "not run" in page
+    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page
     assert baseline_facts(runs) == []
 
 

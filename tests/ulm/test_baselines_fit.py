@@ -17,7 +17,7 @@ from kernbench.ulm.baselines.fir import LinearFilter
 from kernbench.ulm.baselines.fitting import comb_rows, evaluate, fit
 from kernbench.ulm.baselines.matched import MatchedFilter
 from kernbench.ulm.baselines.recording import Recording
-from kernbench.ulm.baselines.results import read_rows, replaced, results_path, write_rows
+from kernbench.ulm.baselines.results import Domain, read_rows, replaced, write_rows
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.matched_floors import matched_comb_f1
 from kernbench.ulm.protocol import score
@@ -173,7 +173,7 @@ def test_the_random_detector_reaches_the_random_floor():
 def test_results_survive_a_file(tmp_path):
     counts = labels(3, 300, 0.05)
     rows = comb_rows(recording(counts), recording(counts), "validation")
-    path = results_path(tmp_path / "artifacts", "0123456789ab", 8.0)
+    path = Domain("0123456789ab", 8.0, 8.0, "validation").path(tmp_path / "artifacts")
     assert path == tmp_path / "artifacts" / "baselines" / "0123456789ab-8.csv"
     write_rows(rows, path)
     again = read_rows(path)

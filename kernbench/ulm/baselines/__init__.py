@@ -13,8 +13,21 @@ METHODS: dict[str, str] = {
     "fista-single": "sparse non-negative deconvolution by that echo (FISTA)",
     "fista-bank": "FISTA with 32 echoes at once: 8 pressures x 4 depths",
     "fista-per-line": "FISTA with 4 depths, at the pressure of the smallest residual of each line",
+    "omp": "orthogonal matching pursuit, with one echo, 32 at once, or 4 at the pressure that takes the fewest",
     "fir-257": "one linear filter of 257 taps and a bias, trained on the dual loss",
     "fir-1025": "the same with 1025 taps",
     "fir-4097": "the same with 4097 taps; needs lines longer than 2048 samples",
 }
 BLIND = ("random", "comb")
+QUICK = ("random", "comb", "envelope", "matched-filter", "wiener", "fista-single")
+"""What `kernbench run` adds to every data set and noise level: seconds at `quick`, where the others take minutes."""
+
+
+def taps(name: str) -> int:
+    """Length of a linear filter by its name, `fir-257`; 1 for other methods."""
+    return int(name.removeprefix("fir-")) if name.startswith("fir-") else 1
+
+
+def fits(name: str, length: int) -> bool:
+    """Whether lines of that many samples are long enough for a method's padding."""
+    return (taps(name) - 1) // 2 < length

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kernbench.errors import KernbenchError, close_match
 from kernbench.evaluation import Workbench
 from kernbench.training import Settings
-from kernbench.ulm.baselines import METHODS
+from kernbench.ulm.baselines import METHODS, fits, taps
 from kernbench.ulm.baselines.blind import UniformNoise
 from kernbench.ulm.baselines.detector import Detector
 from kernbench.ulm.baselines.echoes import BANK_DEPTHS_M, BANK_PRESSURES_PA, Bank, simulated_bank
@@ -15,6 +15,7 @@ from kernbench.ulm.baselines.fir import TrainedFilter, recording_of
 from kernbench.ulm.baselines.fista import Fista
 from kernbench.ulm.baselines.fitting import Progress, comb_rows, evaluate, fit
 from kernbench.ulm.baselines.matched import MatchedFilter
+from kernbench.ulm.baselines.omp import Omp
 from kernbench.ulm.baselines.results import Row
 from kernbench.ulm.baselines.wiener import Wiener
 
@@ -27,6 +28,7 @@ class Task:
 
     Attributes:
         bench: training, threshold and test lines, noise included.
+        test_noise_percent: levels of the test lines.
         threshold_split: where everything is fitted.
         settings: how a linear filter is trained.
         seed: of its start, its batch order, and of blind noise.
@@ -35,6 +37,7 @@ class Task:
     """
 
     bench: Workbench
+    test_noise_percent: Sequence[float]
     threshold_split: str
     settings: Settings
     seed: int
@@ -45,6 +48,15 @@ class Task:
     def length(self) -> int:
         """Samples of a line."""
         return int(self.bench.splits[TEST].voltage.shape[1])
+
+    @property
+    def test_benches(self) -> list[Workbench]:
+        """The same lines, with each of the noise levels on the test lines."""
+        known = self.bench
+        return [
+            Workbench(known.splits, known.noise_percent, known.seed, known.device, level)
+            for level in self.test_noise_percent
+        ]
 
     def bank(self, pressures: Sequence[float] | None = None, depths: Sequence[float] | None = None) -> Bank:
         """Templates; without arguments the single one."""
@@ -66,31 +78,38 @@ def check_methods(names: Sequence[str], length: int) -> list[str]:
         if name not in METHODS:
             hint = close_match(name, METHODS) or f"; known: {', '.join(METHODS)}"
             raise KernbenchError(f"no baseline {name!r}{hint}")
-        if not _fits(name, length):
+        if not fits(name, length):
             raise KernbenchError(
-                f"{name} needs {(_taps(name) - 1) // 2} samples of padding on each side, the lines have {length}"
+                f"{name} needs {(taps(name) - 1) // 2} samples of padding on each side, the lines have {length}"
             )
-    return [name for name in METHODS if (name in names if names else _fits(name, length))]
+    return [name for name in METHODS if (name in names if names else fits(name, length))]
 
 
-def run_method(name: str, task: Task, progress: Progress | None = None) -> list[Row]:
-    """Fit a method on the threshold split and score it on the test lines, one row for each tolerance."""
-    fitted_on, tested = recording_of(task.bench, task.threshold_split), recording_of(task.bench, TEST)
+def run_method(name: str, task: Task, progress: Progress | None = None) -> list[list[Row]]:
+    """Fit a method on the threshold split and score it on the test lines.
+
+    Returns:
+        For each of the task's noise levels of test lines, one row for each tolerance.
+    """
+    fitted_on = recording_of(task.bench, task.threshold_split)
+    tests = [recording_of(bench, TEST) for bench in task.test_benches]
     if name == "comb":
-        return comb_rows(fitted_on, tested, task.threshold_split)
+        return [comb_rows(fitted_on, tested, task.threshold_split) for tested in tests]
     detector = make_detector(name, task)
-    return evaluate(detector, fit(detector, fitted_on, task.threshold_split, progress), tested)
+    chosen = fit(detector, fitted_on, task.threshold_split, progress)
+    return [evaluate(detector, chosen, tested) for tested in tests]
 
 
 def make_detector(name: str, task: Task) -> Detector:
     """A detector by name; "comb" is none, because it has another score for each tolerance."""
     if name.startswith("fir-"):
-        return TrainedFilter(_taps(name), task.bench, task.settings, task.seed)
+        return TrainedFilter(taps(name), task.bench, task.settings, task.seed)
     if name == "fista-single":
         return Fista(name, task.bank())
     if name.startswith("fista-"):
-        bank = task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M)
-        return Fista(name, bank, per_line=name == "fista-per-line")
+        return Fista(name, task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M), per_line=name == "fista-per-line")
+    if name == "omp":
+        return Omp(task.bank(), task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M))
     simple: dict[str, Detector] = {
         "random": UniformNoise(task.seed),
         "envelope": EnvelopePeaks(),
@@ -98,11 +117,3 @@ def make_detector(name: str, task: Task) -> Detector:
         "wiener": Wiener(task.bank()),
     }
     return simple[name]
-
-
-def _taps(name: str) -> int:
-    return int(name.removeprefix("fir-"))
-
-
-def _fits(name: str, length: int) -> bool:
-    return not name.startswith("fir-") or (_taps(name) - 1) // 2 < length

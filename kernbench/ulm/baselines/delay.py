@@ -1,6 +1,6 @@
 """The one fitted delay of a detector: how much later than the label its score fires."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from kernbench.ulm.scores import f1_scores
 
 # Quantiles of a score that serve as thresholds: percent steps, and finer ones at the top, where few samples lie.
 LEVELS = np.unique(np.concatenate([np.arange(100) / 100, 1 - np.logspace(-2, -4, 21)]))
+# Cells of a table of delays, lines and thresholds: few enough for the cache of a core, or many, to hide launches.
+ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 24}
 
 
 @dataclass(frozen=True)
@@ -58,58 +60,81 @@ def fit_delay(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: i
 def delay_f1(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: int) -> NDArray[np.float64]:
     """Best mean F1 over thresholds for each delay, (n_delays,).
 
-    The same numbers as scoring `advanced(score, delay)` for each delay, but samples are ranked among the thresholds
-    once and truths and false alarms are looked up at the shifted places.
+    The same numbers as scoring `advanced(score, delay)` for each delay. But samples are ranked among the thresholds
+    once, and false alarms are counted once: from one delay to the next only those change at which a stretch without
+    truths begins or ends.
     """
     levels = torch.from_numpy(score_levels(score)).to(score)
+    ranks = torch.bucketize(score, levels, out_int32=True)
+    ranked = _Ranked(ranks, len(levels), max(delays) + 1, tolerance)
     truth = counts > 0.5
-    hits = _Hits(torch.bucketize(score, levels, out_int32=True), truth, len(levels), max(delays), tolerance)
-    total = truth.sum(dim=1)
+    total = truth.sum(dim=1, keepdim=True)
+    far = torch.nn.functional.max_pool1d(truth.float()[:, None], 2 * tolerance + 1, 1, tolerance)[:, 0] == 0
+    before = torch.nn.functional.pad(far, (1, 0))[:, :-1]
+    truths, begins, ends, alarms = (mask.nonzero() for mask in (truth, far & ~before, before & ~far, far & (ranks > 0)))
+    fp = _above(ranked.numbers(alarms, range(1)))[0]
     best = []
-    for delay in delays:
-        tp, fp = hits.at(delay)
-        best.append(f1_scores(tp, total - tp, fp).double().mean(dim=1).max())
-    return np.asarray(torch.stack(best).cpu().numpy())
+    for some in ranked.parts():
+        tp = _above(ranked.hits(truths, some))
+        change = _above(ranked.numbers(ends, some) - ranked.numbers(begins, some))
+        grown = fp + change.cumsum(0)
+        f1 = f1_scores(tp, total - tp, grown - change)  # `change` leads to the next delay
+        best.append(f1.double().mean(dim=1).amax(dim=1))
+        fp = grown[-1]
+    return np.asarray(torch.cat(best).cpu().numpy()[list(delays)])
 
 
-class _Hits:
-    """Hits and false alarms of a ranked score at any delay.
+def _above(histogram: Tensor) -> Tensor:
+    """Entries above each threshold from those of each rank, highest first: the order of thresholds is reversed."""
+    return histogram.cumsum(-1)[..., :-1]
+
+
+class _Ranked:
+    """Ranked lines, read later and later.
 
     Args:
         ranks: how many thresholds each sample exceeds, (N, L).
-        truth: (N, L) booleans.
         levels: number of thresholds.
-        reach: largest delay.
+        delays: 0, 1, ... below this number.
         tolerance: samples.
     """
 
-    def __init__(self, ranks: Tensor, truth: Tensor, levels: int, reach: int, tolerance: int) -> None:
-        self._lines, self._levels = len(ranks), levels
-        # Rank 0 never fires: it stands for what lies outside the line, on either side.
-        self._ranks = torch.nn.functional.pad(ranks, (0, reach + tolerance + 1))
-        pitch = self._ranks.shape[1]
-        self._truth_line, sample = truth.nonzero(as_tuple=True)
-        near = sample[:, None] + torch.arange(-tolerance, tolerance + 1, device=ranks.device)
-        # Before the line's start the delayed score has nothing, whatever the score has there.
-        self._outside = near < 0
-        self._near = self._truth_line[:, None] * pitch + near
-        wide = torch.nn.functional.max_pool1d(truth.float()[:, None], 2 * tolerance + 1, 1, tolerance)[:, 0]
-        self._far = torch.nn.functional.pad(wide == 0, (reach, 0))
-        self._reach = reach
-        self._line, self._sample = (ranks > 0).nonzero(as_tuple=True)
-        self._rank = ranks[self._line, self._sample]
+    def __init__(self, ranks: Tensor, levels: int, delays: int, tolerance: int) -> None:
+        self._lines, self._size = len(ranks), levels + 1
+        self._delays, self._tolerance = delays, tolerance
+        # Rank 0 never fires: it stands for what lies behind the end, too.
+        padded = torch.nn.functional.pad(ranks, (0, delays + tolerance))
+        ahead = torch.nn.functional.max_pool1d(padded.float()[:, None], tolerance + 1, 1)[:, 0]
+        # The place of line and rank in a histogram, so that nothing but the delay has to be added to it.
+        first = torch.arange(self._lines, dtype=torch.int32, device=ranks.device)[:, None] * self._size
+        self._here, self._ahead = first + levels - padded, first + levels - ahead.to(torch.int32)
 
-    def at(self, delay: int) -> tuple[Tensor, Tensor]:
-        """Hits and false alarms at a delay, (n_thr, N) each."""
-        near = self._ranks.flatten()[self._near.add(delay).clamp_(min=0)].masked_fill(self._outside, 0)
-        alarm = self._far[self._line, self._sample + (self._reach - delay)]
-        return (
-            self._count(self._truth_line, near.amax(dim=1)),
-            self._count(self._line[alarm], self._rank[alarm]),
-        )
+    def parts(self) -> Iterator[range]:
+        """The delays, a few at a time."""
+        cells = ELEMENTS.get(self._here.device.type, ELEMENTS["cpu"])
+        step = max(1, cells // (self._lines * self._size))
+        return (range(start, min(start + step, self._delays)) for start in range(0, self._delays, step))
 
-    def _count(self, line: Tensor, rank: Tensor) -> Tensor:
-        """Entries above each threshold on each line, (n_thr, N)."""
-        size = self._levels + 1
-        table = torch.bincount(line * size + rank, minlength=self._lines * size).reshape(self._lines, size)
-        return (table.flip(1).cumsum(1).flip(1) - table)[:, :-1].T
+    def hits(self, truths: Tensor, delays: range) -> Tensor:
+        """Truths, rows (line, sample), by the highest rank within the tolerance, as `numbers`."""
+        # Two halves, [n - t, n] and [n, n + t]; before the start the delayed score has nothing, whatever came earlier.
+        line, sample = truths.unbind(dim=1)
+        first = torch.stack([line, (sample - self._tolerance).clamp(min=0)], dim=1)
+        return self._histogram(_read(self._ahead, first, delays).minimum(_read(self._ahead, truths, delays)))
+
+    def numbers(self, samples: Tensor, delays: range) -> Tensor:
+        """Samples, rows (line, sample), by their delayed rank, highest first, (n_delays, N, n_thr + 1) float32."""
+        return self._histogram(_read(self._here, samples, delays))
+
+    def _histogram(self, places: Tensor) -> Tensor:
+        cells, many = self._lines * self._size, places.shape[1]
+        places = places + torch.arange(many, dtype=torch.int32, device=places.device) * cells
+        table = torch.bincount(places.flatten(), minlength=many * cells)
+        # Exact in float32, which f1_scores computes in anyway.
+        return table.reshape(many, self._lines, self._size).float()
+
+
+def _read(places: Tensor, samples: Tensor, delays: range) -> Tensor:
+    """Places in a histogram of samples (n, 2) at each delay, (n, n_delays) int32."""
+    line, sample = samples.unbind(dim=1)
+    return places[:, delays.start :].unfold(1, len(delays), 1)[line, sample]

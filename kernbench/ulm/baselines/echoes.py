@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kernbench.ulm.physics import WATER
-from kernbench.ulm.scene import Scene
+from kernbench.ulm.scene import SAMPLES, Scene
 from kernbench.ulm.simulate import simulate_lines
 from kernbench.ulm.transducer import RATE_HZ
 
@@ -55,6 +55,18 @@ class Bank:
         """The echoes of one pressure."""
         rows = self.pressure_pa == pressure_pa
         return Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
+
+    def in_expected(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
+        """Amplitudes of unit-energy echoes relative to what their pressure lets expect, summed over the bank, (N, L).
+
+        Args:
+            amplitude: (N, B, L).
+            depth: share of the line's length, (N, L); echoes fall as 1/r.
+            gain: "depth" where the lines have been multiplied by the depth, so that 1/r is out of them, or "none".
+        """
+        at_template = self.arrival / SAMPLES
+        relative = (amplitude / (self.norm * at_template)[:, None]).sum(dim=1)
+        return relative if gain == "depth" else relative * depth
 
 
 @functools.cache

@@ -56,8 +56,10 @@ class TrainedFilter:
         self._filters: dict[tuple[str, str], LinearFilter] = {}
 
     def settings(self) -> list[Setting]:
-        """Lines as received, or of one level."""
-        return [{"gain": gain, "scale": scale} for gain, scale in LEVELS]
+        """Lines as received, or of one level; how it is trained is told, not fitted."""
+        known = self._settings
+        told: Setting = {"epochs": known.epochs, "rate": known.rate, "update": known.update, "alpha": known.alpha}
+        return [{"gain": gain, "scale": scale, **told} for gain, scale in LEVELS]
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Positive output, (N, L)."""

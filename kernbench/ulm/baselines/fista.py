@@ -14,7 +14,6 @@ from kernbench.ulm.baselines.detector import Setting
 from kernbench.ulm.baselines.echoes import Bank, fft_length
 from kernbench.ulm.baselines.envelope import DELAYS
 from kernbench.ulm.baselines.recording import GAINS, Recording, conditioned, robust_scale
-from kernbench.ulm.scene import SAMPLES
 
 PENALTIES = tuple(10 ** (-3 + i / 2) for i in range(6))
 LEVELS = ("expected", "line")
@@ -91,7 +90,7 @@ class Fista:
             found = solve(voltage, bank.unit, penalty)
             wins = found.residual < least
             least = least.minimum(found.residual)
-            sums = torch.stack([_in_expected(found.amplitude, bank, depth, gain), found.amplitude.sum(dim=1)])
+            sums = torch.stack([bank.in_expected(found.amplitude, depth, gain), found.amplitude.sum(dim=1)])
             best = torch.where(wins[:, None], sums, best)
         return best
 
@@ -174,13 +173,6 @@ def _iterate(state: _State, model: _Convolution) -> _State:
     momentum = (1 + (1 + 4 * state.momentum**2) ** 0.5) / 2
     ahead = torch.lerp(state.x, x, 1 + (state.momentum - 1) / momentum)
     return _State(state.voltage, state.threshold, x, ahead, momentum)
-
-
-def _in_expected(amplitude: Tensor, bank: Bank, depth: Tensor, gain: str) -> Tensor:
-    """Amplitudes relative to what the template's pressure lets expect, 1/r included, summed over the bank, (N, L)."""
-    at_template = bank.arrival / SAMPLES
-    relative = (amplitude / (bank.norm * at_template)[:, None]).sum(dim=1)
-    return relative if gain == "depth" else relative * depth
 
 
 def merged(score: Tensor, gap: int) -> Tensor:

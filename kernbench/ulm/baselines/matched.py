@@ -5,13 +5,13 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from kernbench.ulm.baselines.detector import Setting, only_peaks
+from kernbench.ulm.baselines.detector import Setting
 from kernbench.ulm.baselines.echoes import Bank, correlation
 from kernbench.ulm.baselines.envelope import DELAYS
-from kernbench.ulm.baselines.recording import GAINS, SCALES, Recording, conditioned, envelope
+from kernbench.ulm.baselines.readout import FORMS, READOUTS, read
+from kernbench.ulm.baselines.recording import GAINS, SCALES, Recording, conditioned
 
-READOUTS = ("positive", "envelope", "normalized")
-FORMS = ("samples", "peaks")
+NORMALIZED = "normalized"
 
 
 class MatchedFilter:
@@ -28,21 +28,16 @@ class MatchedFilter:
         """Gain, scale, readout and form; normalized correlation has a level of its own."""
         return [
             {"gain": gain, "scale": scale, "readout": readout, "form": form}
-            for gain, scale, readout, form in product(GAINS, SCALES, READOUTS, FORMS)
-            if readout != "normalized" or (gain, scale) == ("none", "none")
+            for gain, scale, readout, form in product(GAINS, SCALES, (*READOUTS, NORMALIZED), FORMS)
+            if readout != NORMALIZED or (gain, scale) == ("none", "none")
         ]
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Correlation as the readout has it, (N, L)."""
         voltage = conditioned(recording, str(setting["gain"]), str(setting["scale"])).voltage
-        z = read(self._filtered(voltage, setting), str(setting["readout"]))
-        return only_peaks(z) if setting["form"] == "peaks" else z
-
-    def _filtered(self, voltage: Tensor, setting: Setting) -> Tensor:
-        echoes = self._template.to(voltage.device).echoes
-        if setting["readout"] == "normalized":
-            return normalized_correlation(voltage, echoes)
-        return matched(voltage, echoes)
+        correlate = normalized_correlation if setting["readout"] == NORMALIZED else matched
+        filtered = correlate(voltage, self._template.to(voltage.device).echoes)
+        return read(filtered, str(setting["readout"]), str(setting["form"]))
 
 
 def matched(voltage: Tensor, echo: Tensor) -> Tensor:
@@ -57,8 +52,3 @@ def normalized_correlation(voltage: Tensor, echo: Tensor) -> Tensor:
     floor = 1e-6 * local.amax(dim=1, keepdim=True)
     energy = torch.maximum(local, floor).sqrt() * echo.square().sum().sqrt()
     return correlation(voltage, echo)[:, 0] / energy.where(energy > 0, 1.0)
-
-
-def read(filtered: Tensor, readout: str) -> Tensor:
-    """Score of a filtered line: its envelope, or what of it is positive; same shape."""
-    return envelope(filtered) if readout == "envelope" else filtered.clamp(min=0)

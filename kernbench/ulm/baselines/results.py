@@ -3,14 +3,16 @@
 import csv
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any  # a column is text, int or float
+from typing import Any  # a column is text, int or float; so is a setting
 
 from kernbench.errors import DataError, StorageError
 from kernbench.ulm.baselines import METHODS
 
 FOLDER = "baselines"  # within the artifacts of a storage
+USUAL_SPLIT = "validation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +62,36 @@ class Row:
     line_ms: float
 
 
-def results_path(artifacts: Path, data_digest: str, noise_percent: float) -> Path:
-    """File of the results on one data set at one noise level, `<artifacts>/baselines/<digest>-<noise>.csv`."""
-    return artifacts / FOLDER / f"{data_digest}-{noise_percent:g}.csv"
+@dataclasses.dataclass(frozen=True, order=True)
+class Domain:
+    """The lines that results belong to: those that everything was fitted on, and the test lines.
+
+    Attributes:
+        data_digest: of the data recipe.
+        noise_percent: nominal level of all lines.
+        test_noise_percent: that of the test lines.
+        threshold_split: where everything is fitted.
+    """
+
+    data_digest: str
+    noise_percent: float
+    test_noise_percent: float
+    threshold_split: str
+
+    @classmethod
+    def of(cls, data_digest: str, data: Mapping[str, Any], threshold_split: str) -> "Domain":
+        """From the settings of a study's `data` table, as one cell has them."""
+        noise, own = float(data.get("noise_percent", 0)), float(data.get("test_noise_percent", -1))
+        return cls(data_digest, noise, own if own >= 0 else noise, threshold_split)
+
+    def path(self, artifacts: Path) -> Path:
+        """File of the results, `<artifacts>/baselines/<digest>-<noise>.csv`; what is unusual goes to the name, too."""
+        parts = [self.data_digest, f"{self.noise_percent:g}"]
+        if self.test_noise_percent != self.noise_percent:
+            parts.append(f"test{self.test_noise_percent:g}")
+        if self.threshold_split != USUAL_SPLIT:
+            parts.append(self.threshold_split)
+        return artifacts / FOLDER / f"{'-'.join(parts)}.csv"
 
 
 def write_rows(rows: Iterable[Row], path: Path) -> None:
@@ -73,7 +102,7 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
     """
     order = {name: place for place, name in enumerate(METHODS)}
     ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", newline="", encoding="utf-8") as file:
@@ -98,6 +127,15 @@ def read_rows(path: Path) -> list[Row]:
             return [Row(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is no file of baseline results: {error}") from error
+
+
+def stored_rows(path: Path) -> list[Row]:
+    """Rows of a file, none where there is no file.
+
+    Raises:
+        DataError: see `read_rows`.
+    """
+    return read_rows(path) if path.is_file() else []
 
 
 def replaced(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:

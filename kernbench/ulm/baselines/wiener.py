@@ -5,14 +5,13 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from kernbench.ulm.baselines.detector import Setting, only_peaks
+from kernbench.ulm.baselines.detector import Setting
 from kernbench.ulm.baselines.echoes import Bank, fft_length
 from kernbench.ulm.baselines.envelope import DELAYS
-from kernbench.ulm.baselines.matched import FORMS, read
+from kernbench.ulm.baselines.readout import FORMS, READOUTS, read
 from kernbench.ulm.baselines.recording import GAINS, SCALES, Recording, conditioned
 
 LEVELS = tuple(10 ** (-4 + i / 2) for i in range(9))
-READOUTS = ("positive", "envelope")
 
 
 class Wiener:
@@ -36,8 +35,7 @@ class Wiener:
         """Deconvolved line as the readout has it, (N, L)."""
         voltage = conditioned(recording, str(setting["gain"]), str(setting["scale"])).voltage
         sharp = deconvolve(voltage, self._template.to(voltage.device).echoes[0], float(setting["level"]))
-        z = read(sharp, str(setting["readout"]))
-        return only_peaks(z) if setting["form"] == "peaks" else z
+        return read(sharp, str(setting["readout"]), str(setting["form"]))
 
 
 def deconvolve(voltage: Tensor, echo: Tensor, level: float) -> Tensor:
