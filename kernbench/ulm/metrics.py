@@ -21,7 +21,7 @@ __all__ = ["f1_scores", "tolerance_counts"]
 
 # Any: predictions and labels come in every number type.
 Array = NDArray[Any]
-FAR_AWAY = 2**40  # beyond any tolerance, also on lines shorter than the tolerance
+BLOCK_SAMPLES = 2**18  # on a CPU, at a time: more of them leave the cache
 Numbers = Sequence[float] | Array | torch.Tensor
 
 
@@ -64,17 +64,33 @@ def tolerance_counts(
     _check_pair(output, truth)
     steps, tol_order = _sorted_tolerances(tolerances, output.device)
     levels, thr_order = _sorted_thresholds(thresholds, output.device)
-    ranks = torch.bucketize(output, levels, out_int32=True)
-    tp = _true_positives(ranks, truth, steps.tolist(), len(levels))
-    fp = _false_positives(ranks, truth, steps, len(levels))
-    tp, fp = tp[tol_order][:, thr_order], fp[tol_order][:, thr_order]
+    entries = (len(steps) + 1) * (len(levels) + 1)
+    blocks = zip(_blocks(output, entries), _blocks(truth, entries), strict=True)
+    hits, alarms = zip(*(_count(lines, label, steps.tolist(), levels) for lines, label in blocks), strict=True)
+    tp, fp = (torch.cat(each, dim=2)[tol_order][:, thr_order] for each in (hits, alarms))
     fn = truth.sum(dim=1) - tp
     if isinstance(prediction, torch.Tensor):
         return tp, fn, fp
     return tp.numpy(), fn.numpy(), fp.numpy()
 
 
-def _true_positives(ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[int], n_thresholds: int) -> torch.Tensor:
+def _blocks(lines: torch.Tensor, entries: int) -> Sequence[torch.Tensor]:
+    """Lines in groups whose temporaries (samples, and table entries per line) stay in a CPU's cache; else all."""
+    if lines.device.type != "cpu":
+        return (lines,)
+    return torch.split(lines, max(1, BLOCK_SAMPLES // max(lines.shape[1], entries)))
+
+
+def _count(
+    output: torch.Tensor, truth: torch.Tensor, tolerances: list[int], levels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """True and false positives of some lines, (n_tol, n_thr, N) each; tolerances and levels ascending."""
+    ranks = torch.bucketize(output, levels, out_int32=True)
+    size = len(levels) + 1
+    return _true_positives(ranks, truth, tolerances, size), _false_positives(ranks, truth, tolerances, size)
+
+
+def _true_positives(ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[int], size: int) -> torch.Tensor:
     """Hits (n_tol, n_thr, N): truths whose highest rank within the tolerance is above the threshold's."""
     reach = tolerances[-1]
     # Rank 0 stands for an output of minus infinity: nothing outside the record ever fires.
@@ -82,46 +98,51 @@ def _true_positives(ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[i
     line, sample = truth.nonzero(as_tuple=True)
     centre = line * padded.shape[1] + sample + reach
     flat = padded.flatten()
-    best, hits, done = flat[centre], [], 0
-    for tolerance in tolerances:
+    best, done = flat[centre], 0
+    places, found = line * (len(tolerances) * size), []
+    for position, tolerance in enumerate(tolerances):
         for step in range(done + 1, tolerance + 1):
             best = best.maximum(flat[centre - step]).maximum(flat[centre + step])
         done = tolerance
-        histogram = _histogram((line, len(ranks)), (best, n_thresholds + 1))
-        hits.append(_count_above(histogram, dim=1)[:, :-1].T)
-    return torch.stack(hits)
+        found.append(places + (position * size + best))
+    histogram = torch.bincount(torch.cat(found), minlength=len(ranks) * len(tolerances) * size)
+    above = _count_above(histogram.reshape(len(ranks), len(tolerances), size), dim=2)
+    return above[:, :, :-1].permute(1, 2, 0)
 
 
-def _false_positives(
-    ranks: torch.Tensor, truth: torch.Tensor, tolerances: torch.Tensor, n_thresholds: int
-) -> torch.Tensor:
+def _false_positives(ranks: torch.Tensor, truth: torch.Tensor, tolerances: list[int], size: int) -> torch.Tensor:
     """False alarms (n_tol, n_thr, N): samples above the threshold, farther than the tolerance from truths."""
-    # How many of the tolerances the nearest truth exceeds; a sample far from all has them all.
-    misses = torch.bucketize(_distance_to_truth(truth), tolerances, out_int32=True)
-    line, sample = ((ranks > 0) & (misses > 0)).nonzero(as_tuple=True)
-    histogram = _histogram(
-        (line, len(ranks)),
-        (misses[line, sample], len(tolerances) + 1),
-        (ranks[line, sample], n_thresholds + 1),
-    )
+    zones = len(tolerances) + 1
+    first = torch.arange(0, len(ranks) * zones * size, zones * size, device=ranks.device, dtype=torch.int32)
+    # 32 bits are half the work of 64; a table with more places than that would not fit into memory
+    places = first[:, None] + size * _tolerances_missed(truth, tolerances) + ranks
+    histogram = torch.bincount(places.flatten(), minlength=len(ranks) * zones * size).reshape(-1, zones, size)
     above = _count_above(_count_above(histogram, dim=1), dim=2)
     return above[:, :-1, :-1].permute(1, 2, 0)
 
 
-def _distance_to_truth(truth: torch.Tensor) -> torch.Tensor:
-    """Samples to the nearest truth of the line, (N, L) integers; FAR_AWAY where the line has none."""
-    here = torch.arange(truth.shape[1], device=truth.device)
-    before = here.where(truth, -FAR_AWAY).cummax(dim=1).values
-    after = here.where(truth, FAR_AWAY).flip(1).cummin(dim=1).values.flip(1)
-    return torch.minimum(here - before, after - here)
+def _tolerances_missed(truth: torch.Tensor, tolerances: list[int]) -> torch.Tensor:
+    """How many of the tolerances the distance to the nearest truth exceeds, (N, L) int32; all of them without one."""
+    near, done = truth, 0
+    missed = torch.zeros(truth.shape, dtype=torch.int32, device=truth.device)
+    for tolerance in tolerances:
+        near, done = _dilated(near, tolerance - done), tolerance
+        missed += ~near
+    return missed
 
 
-def _histogram(*axes: tuple[torch.Tensor, int]) -> torch.Tensor:
-    """How often each combination of values occurs: pairs (values, size) in, counts (size, ...) out."""
-    index, total = axes[0][0].long(), axes[0][1]
-    for values, size in axes[1:]:
-        index, total = index * size + values, total * size
-    return torch.bincount(index, minlength=total).reshape([size for _, size in axes])
+def _dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """Samples at most `reach` from a true one; nothing comes from outside the line."""
+    reach = min(reach, mask.shape[1] - 1)
+    done = 0
+    while done < reach:
+        # at the end of a line a truth covers done + 1 samples: moved by more it would leave a gap
+        step = min(done + 1, reach - done)
+        wide = mask.clone()
+        wide[:, step:] |= mask[:, :-step]
+        wide[:, :-step] |= mask[:, step:]
+        mask, done = wide, done + step
+    return mask
 
 
 def _count_above(histogram: torch.Tensor, dim: int) -> torch.Tensor:

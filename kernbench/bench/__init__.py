@@ -1,0 +1,1 @@
+"""Side-by-side measurements: ours and peers in one process, interleaved; each function returns rows of a table."""

@@ -1,0 +1,105 @@
+"""How things are timed: peers take turns in one process; memory is measured in a fresh one."""
+
+import importlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from kernbench.errors import KernbenchError
+from kernbench.measure import peak_memory
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one peer.
+
+    Attributes:
+        median: seconds.
+        best: seconds of the fastest turn.
+        worst: seconds of the slowest turn.
+        turns: how many were counted.
+    """
+
+    median: float
+    best: float
+    worst: float
+    turns: int
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Memory of a call in a process of its own.
+
+    Attributes:
+        before: bytes when the call began: interpreter, libraries.
+        peak: largest number of bytes until its end.
+    """
+
+    before: int
+    peak: int
+
+    @property
+    def used(self) -> int:
+        """Bytes that the call added."""
+        return self.peak - self.before
+
+
+def interleaved(
+    peers: Mapping[str, Callable[[], object]], turns: int = 7, warm_up: int = 1, device: str = "cpu"
+) -> dict[str, Timing]:
+    """Time peers in turn, so that a machine that slows down slows all of them.
+
+    Args:
+        peers: name -> what to time.
+        turns: rounds that count.
+        warm_up: rounds before them that do not.
+        device: waited for after each call, where it computes by itself.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in peers}
+    for turn in range(-warm_up, turns):
+        for name, call in peers.items():
+            start = time.perf_counter()
+            call()
+            if torch.device(device).type == "cuda":
+                torch.cuda.synchronize(device)
+            if turn >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Timing(statistics.median(each), min(each), max(each), turns) for name, each in seconds.items()}
+
+
+def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:
+    """Peak memory of a call in a fresh process, its import left out.
+
+    Args:
+        target: "package.module:function".
+        arguments: of the function; numbers, text, lists.
+        threads: of torch in that process.
+
+    Raises:
+        KernbenchError: the call failed; with the last line that it printed.
+    """
+    command = [sys.executable, "-m", "kernbench.bench.timing", target, json.dumps(arguments), str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        last = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+        raise KernbenchError(f"{target}{tuple(arguments)} failed in its own process: {last}")
+    return Peak(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _measure(target: str, arguments: str, threads: str) -> None:
+    torch.set_num_threads(int(threads))
+    module, _, function = target.partition(":")
+    call = getattr(importlib.import_module(module), function)
+    before = peak_memory("cpu")
+    call(*json.loads(arguments))
+    print(json.dumps({"before": before, "peak": peak_memory("cpu")}))
+
+
+if __name__ == "__main__":
+    _measure(*sys.argv[1:])

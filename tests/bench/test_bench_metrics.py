@@ -1,0 +1,61 @@
+"""The peers of the metrics' benchmark count the same, and memory is that of the call alone."""
+
+import pytest
+import torch
+
+from kernbench.bench import metrics, timing
+from kernbench.errors import KernbenchError
+from kernbench.ulm.metrics import tolerance_counts
+from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
+
+
+def test_both_ways_to_count_agree():
+    output, counts = metrics.example_lines(3, 400)
+    pairs = zip(
+        metrics.pair_by_pair(output, counts), tolerance_counts(output, counts, TOLERANCES, THRESHOLDS), strict=True
+    )
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_rows_name_ways_and_ratios(monkeypatch):
+    usual = metrics.example_lines
+    monkeypatch.setattr(metrics, "example_lines", lambda lines: usual(lines, 200))
+    ours, theirs = metrics.rows(lines=2, turns=1)
+    assert (ours.ratio, ours.lines) == (1.0, 2)
+    assert theirs.seconds > 0
+
+
+def test_a_disagreement_is_an_error(monkeypatch):
+    usual = metrics.example_lines
+    monkeypatch.setattr(metrics, "example_lines", lambda lines: usual(lines, 200))
+
+    def wrong(*given):
+        return tuple(each + 1 for each in tolerance_counts(*given, TOLERANCES, THRESHOLDS))
+
+    monkeypatch.setattr(metrics, "pair_by_pair", wrong)
+    with pytest.raises(KernbenchError, match="disagree"):
+        metrics.rows(lines=2, turns=1)
+
+
+def test_peers_take_turns():
+    calls = []
+    timings = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, turns=3, warm_up=1)
+    assert calls == ["a", "b"] * 4
+    assert [each.turns for each in timings.values()] == [3, 3]
+    assert all(each.best <= each.median <= each.worst for each in timings.values())
+
+
+def take(mebibytes):
+    """Hold as much memory, written to."""
+    return torch.ones(mebibytes * 2**18).sum()
+
+
+@pytest.mark.slow
+def test_peak_memory_is_that_of_the_call_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(__file__).rpartition("/")[0])
+    held = torch.ones(2**27)  # of this process, which the other must not count
+    peak = timing.fresh_peak("test_bench_metrics:take", 300)
+    assert held.numel()
+    assert 300 * 2**20 < peak.used < 330 * 2**20
+    with pytest.raises(KernbenchError, match=r"failed in its own process: .*missing"):
+        timing.fresh_peak("test_bench_metrics:missing")
