@@ -1,16 +1,16 @@
 """One training run: the published dual loss, Adam, one update per batch or per epoch, step decay, checkpointed."""
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
+from kernbench.prefetch import Prefetch
 from kernbench.ulm.loss import dual_loss
 
 
@@ -69,12 +69,14 @@ class TrainingData:
     Attributes:
         voltage: (N, L) float32 a.u.
         counts: (N, L) float32 bubbles per sample.
-        renew: None, or a function of a seeded generator that gives the voltage with fresh noise for one epoch.
+        renew: None, or a function of a seed that gives the voltage with fresh noise for one epoch, on any device.
+        ahead: make the noise of the next epoch in a thread, while the device is busy with this one.
     """
 
     voltage: Tensor
     counts: Tensor
-    renew: Callable[[torch.Generator], Tensor] | None = None
+    renew: Callable[[int], Tensor] | None = None
+    ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,22 @@ class Hooks:
 
 @dataclass(eq=False)
 class Run:
-    """Everything that changes while a network is trained, so that a checkpoint is one call."""
+    """Everything that changes while a network is trained, so that a checkpoint is one call.
+
+    Attributes:
+        network: what is trained.
+        settings: see Settings.
+        generator: of batch order and seeds of fresh noise.
+        forward: the network, or a compiled form of it that shares its parameters.
+        epoch: finished epochs.
+        seconds: that they took.
+        curve: their rows.
+    """
 
     network: nn.Module
     settings: Settings
     generator: torch.Generator
+    forward: Callable[[Tensor], Tensor]
     epoch: int = 0
     seconds: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
@@ -111,7 +124,10 @@ class Run:
 
     def __post_init__(self) -> None:
         """Adam with default betas and eps, no weight decay, as published."""
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.rate)
+        parameters = list(self.network.parameters())
+        # one kernel for all parameters: a fifth of the time of a loop over them
+        fused = all(each.is_floating_point() for each in parameters)
+        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=fused)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
             self.optimizer, [self.settings.decay_epoch], self.settings.decay_factor
         )
@@ -121,7 +137,7 @@ class Run:
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "curve": [asdict(row) for row in self.curve],
+            "curve": [dict(vars(row)) for row in self.curve],
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -161,6 +177,7 @@ def train(
     *,
     order_seed: int,
     resume: dict[str, Any] | None = None,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Epoch]:
     """Train a network in place and leave it in evaluation mode.
 
@@ -171,6 +188,7 @@ def train(
         hooks: see Hooks; restored epochs are told again by `on_epoch`.
         order_seed: seed of the batch order and of fresh noise.
         resume: checkpoint state to go on from.
+        forward: what computes the training step in the network's place, see `kernbench.compiling`.
 
     Returns:
         The learning curve, one row per epoch.
@@ -179,27 +197,82 @@ def train(
         DivergedError: a loss was NaN or infinite; its `curve` attribute keeps the curve up to there.
         Interrupted: `hooks.stop()` was true.
     """
-    run = Run(network, settings, torch.Generator().manual_seed(order_seed))
+    # a module may have a length of 0, so `forward or network` will not do
+    run = Run(network, settings, torch.Generator().manual_seed(order_seed), network if forward is None else forward)
     if resume is not None:
         run.restore(resume)
     for row in run.curve:
         hooks.on_epoch(row)
+    source = Lines(data, settings)
     last_save = time.monotonic()
-    while run.epoch < settings.epochs:
-        row = _epoch(run, data, hooks)
-        run.curve.append(row)
-        hooks.on_epoch(row)
-        if hooks.save is not None and time.monotonic() - last_save >= hooks.save_seconds:
-            hooks.save(run.state())
-            last_save = time.monotonic()
+    try:
+        while run.epoch < settings.epochs:
+            row = _epoch(run, source, hooks)
+            run.curve.append(row)
+            hooks.on_epoch(row)
+            if hooks.save is not None and time.monotonic() - last_save >= hooks.save_seconds:
+                hooks.save(run.state())
+                last_save = time.monotonic()
+    finally:
+        source.close()
     network.eval()
     return run.curve
 
 
-def _epoch(run: Run, data: TrainingData, hooks: Hooks) -> Epoch:
+class Lines:
+    """Training lines, epoch by epoch: the order of the batches, and fresh noise where there is noise.
+
+    Args:
+        data: see TrainingData.
+        settings: of the run.
+    """
+
+    def __init__(self, data: TrainingData, settings: Settings) -> None:
+        self.data, self._settings = data, settings
+        self._ahead = Prefetch(data.renew) if data.renew is not None and data.ahead else None
+
+    def draw(self, generator: torch.Generator, epoch: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Voltage (N, L) of one epoch, and the lines of each of its batches, both on the device of the counts.
+
+        Args:
+            generator: of the run; the seed of the noise and the order are drawn from it.
+            epoch: which; after the last one nothing is made ahead.
+        """
+        device = self.data.counts.device
+        seed = _noise_seed(generator) if self.data.renew is not None else None
+        order = torch.randperm(len(self.data.counts), generator=generator)
+        voltage = self.data.voltage if seed is None else self._noisy(seed, generator, epoch)
+        # one copy of the whole order, not one per batch: each of those would wait for the device
+        batches = order.to(device, non_blocking=True).split(self._settings.batch_size)
+        return voltage.to(device, non_blocking=True), batches
+
+    def _noisy(self, seed: int, generator: torch.Generator, epoch: int) -> Tensor:
+        assert self.data.renew is not None
+        if self._ahead is None:
+            return self.data.renew(seed)
+        last = epoch + 1 >= self._settings.epochs
+        return self._ahead.take(seed, None if last else _noise_seed(_copy_of(generator)))
+
+    def close(self) -> None:
+        """Drop what was made ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
+
+
+def _noise_seed(generator: torch.Generator) -> int:
+    return int(torch.randint(2**31 - 1, (), generator=generator))
+
+
+def _copy_of(generator: torch.Generator) -> torch.Generator:
+    copy = torch.Generator()
+    copy.set_state(generator.get_state())
+    return copy
+
+
+def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     started = time.monotonic()
     rate = run.optimizer.param_groups[0]["lr"]
-    loss, soft, hard = _pass(run, data, hooks)
+    loss, soft, hard = _pass(run, source, hooks)
     if not math.isfinite(loss):
         raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
     run.scheduler.step()
@@ -210,40 +283,41 @@ def _epoch(run: Run, data: TrainingData, hooks: Hooks) -> Epoch:
     return Epoch(run.epoch - 1, loss, soft, hard, val_loss, val_f1, rate, run.seconds)
 
 
-def _pass(run: Run, data: TrainingData, hooks: Hooks) -> list[float]:
+def _pass(run: Run, source: Lines, hooks: Hooks) -> list[float]:
     """One pass over the training lines; mean loss, soft and hard term of its batches."""
     # A stop in the middle of an epoch goes back to its start, so a resumed run draws the same batches.
-    start = copy.deepcopy(run.state()) if hooks.save is not None else None
-    voltage = data.voltage if data.renew is None else data.renew(run.generator)
+    start = copied(run.state()) if hooks.save is not None else None
+    voltage, batches = source.draw(run.generator, run.epoch)
     per_batch = run.settings.update == "per-batch"
     sums = torch.zeros(3, dtype=torch.float64, device=voltage.device)
-    batches = 0
     run.network.train()
     run.optimizer.zero_grad()
-    for rows in _batches(len(voltage), run):
+    for rows in batches:
         if hooks.stop():
             if hooks.save is not None and start is not None:
                 hooks.save(start)
             raise Interrupted(f"stopped in epoch {run.epoch}")
-        chosen = rows.to(voltage.device)
-        sums += _backward(run, voltage[chosen], data.counts[chosen])
-        batches += 1
+        sums += _backward(run, voltage[rows], source.data.counts[rows])
         if per_batch:
             _step(run)
     if not per_batch:
         _step(run)
     # One copy to the host an epoch: NaN and infinity survive a sum, so nothing is missed.
-    return [float(value) for value in (sums / batches).tolist()]
+    return [float(value) for value in (sums / len(batches)).tolist()]
 
 
-def _batches(lines: int, run: Run) -> Iterator[Tensor]:
-    order = torch.randperm(lines, generator=run.generator)
-    yield from order.split(run.settings.batch_size)
+def copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and plain values
+    """The same state in memory of its own; deepcopy of tensors is several times slower."""
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    return [copied(value) for value in state] if isinstance(state, list) else state
 
 
 def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:
     settings = run.settings
-    output = run.network(voltage.unsqueeze(1))
+    output = run.forward(voltage.unsqueeze(1))
     loss, soft, hard = dual_loss(
         output, counts.unsqueeze(1), settings.soft_weight, settings.hard_weight, settings.alpha
     )

@@ -47,8 +47,8 @@ def data(renew=False):
     counts = (torch.rand(LINES, SAMPLES, generator=generator) < 0.1).float()
     clean = counts + 0.1 * torch.randn(LINES, SAMPLES, generator=generator)
 
-    def noisy(order):
-        return clean + 0.1 * torch.randn(clean.shape, generator=order)
+    def noisy(seed):
+        return clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
 
     return TrainingData(clean, counts, noisy if renew else None)
 
@@ -168,10 +168,42 @@ def test_fresh_noise_is_drawn_every_epoch_from_the_runs_own_generator():
     seen = []
     lines = data(renew=True)
     renew = lines.renew
-    noted = TrainingData(lines.voltage, lines.counts, lambda order: seen.append(renew(order)) or seen[-1])
+    noted = TrainingData(lines.voltage, lines.counts, lambda seed: seen.append(renew(seed)) or seen[-1])
     train(network(), noted, SETTINGS, hooks(), order_seed=0)
     assert len(seen) == SETTINGS.epochs
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(seen, 2))
+
+
+@pytest.mark.parametrize("question", [None, 7])
+def test_noise_made_ahead_is_the_noise_made_in_time(question):
+    """Also for a run that is stopped and resumed, whose thread has made noise that nobody asks for."""
+    lines = data(renew=True)
+    ahead = TrainingData(lines.voltage, lines.counts, lines.renew, ahead=True)
+    first, second, saved = network(), network(), []
+    curve = train(first, lines, SETTINGS, hooks(), order_seed=0)
+    if question is None:
+        again = train(second, ahead, SETTINGS, hooks(), order_seed=0)
+    else:
+        with pytest.raises(Interrupted):
+            train(second, ahead, SETTINGS, hooks(save=saved.append, stop=StopAfter(question)), order_seed=0)
+        again = train(second, ahead, SETTINGS, hooks(), order_seed=0, resume=saved[-1])
+    assert without_seconds(again) == without_seconds(curve)
+    assert same(first.state_dict(), second.state_dict())
+
+
+def test_noise_made_ahead_is_made_once_per_epoch_and_its_error_is_raised():
+    lines, seeds = data(renew=True), []
+    ahead = TrainingData(lines.voltage, lines.counts, lambda seed: seeds.append(seed) or lines.renew(seed), ahead=True)
+    train(network(), ahead, SETTINGS, hooks(), order_seed=0)
+    assert len(seeds) == len(set(seeds)) == SETTINGS.epochs
+
+    def fails(seed):
+        if len(seeds) > SETTINGS.epochs + 2:
+            raise MemoryError("no room for noise")
+        return lines.renew(seeds.append(seed) or seed)
+
+    with pytest.raises(MemoryError, match="no room"):
+        train(network(), TrainingData(lines.voltage, lines.counts, fails, ahead=True), SETTINGS, hooks(), order_seed=0)
 
 
 class StopAfter:
@@ -266,14 +298,14 @@ def poisoned(epoch):
     """Lines that become NaN in one epoch."""
     lines, calls = data(), itertools.count()
     return TrainingData(
-        lines.voltage, lines.counts, lambda _order: lines.voltage * (math.nan if next(calls) == epoch else 1)
+        lines.voltage, lines.counts, lambda _seed: lines.voltage * (math.nan if next(calls) == epoch else 1)
     )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_a_divergence_with_the_curve_up_to_there(value):
     lines, calls = data(), itertools.count()
-    bad = TrainingData(lines.voltage, lines.counts, lambda _o: lines.voltage * (value if next(calls) == 3 else 1))
+    bad = TrainingData(lines.voltage, lines.counts, lambda _seed: lines.voltage * (value if next(calls) == 3 else 1))
     with pytest.raises(DivergedError, match="epoch 3") as error:
         train(network(), bad, SETTINGS, hooks(), order_seed=0)
     assert [row.epoch for row in error.value.curve] == [0, 1, 2]

@@ -84,9 +84,9 @@ class TrainedFilter:
         recording = recording_of(self._bench, split)
         renew = self._bench.training_data().renew if split == "train" else None
 
-        def renewed(generator: torch.Generator) -> Tensor:
+        def renewed(seed: int) -> Tensor:
             assert renew is not None
-            return conditioned(replace(recording, voltage=renew(generator)), gain, scale).voltage
+            return conditioned(replace(recording, voltage=renew(seed)), gain, scale).voltage
 
         voltage = conditioned(recording, gain, scale).voltage
         return TrainingData(voltage, recording.counts, renewed if renew else None)
