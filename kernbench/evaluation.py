@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
+from kernbench.networks import lines_at_once
 from kernbench.training import Settings, TrainingData
 from kernbench.ulm.curves import CURVE_THRESHOLDS, precision_recall
 from kernbench.ulm.dataset import SPLITS, Split
@@ -31,8 +32,6 @@ from kernbench.ulm.protocol import (
     score,
     tolerance_index,
 )
-
-BATCH = 32  # lines per forward pass in evaluation; another number may change the last bit of an output
 
 Floats = NDArray[np.float32]
 
@@ -86,27 +85,29 @@ class Workbench:
         return self.test_noise_percent if split == "test" and self.test_noise_percent >= 0 else self.noise_percent
 
     def training_data(self) -> TrainingData:
-        """Training lines; with noise, `renew` draws it afresh from the run's generator."""
+        """Training lines; with noise, `renew` draws it afresh for a seed of the run."""
         voltage, counts = self.lines("train")
         if self.noise_percent == 0:
             return TrainingData(voltage, counts)
         clean = np.array(self.splits["train"].voltage, np.float32)
 
-        def renew(generator: torch.Generator) -> Tensor:
-            seed = int(torch.randint(2**31 - 1, (), generator=generator))
-            noisy = add_noise(clean, self.noise_percent, np.random.default_rng(seed))
-            return torch.from_numpy(noisy).to(self.device)
+        on_host = torch.device(self.device).type == "cpu"
 
-        return TrainingData(voltage, counts, renew)
+        def renew(seed: int) -> Tensor:
+            noisy = torch.from_numpy(add_noise(clean, self.noise_percent, np.random.default_rng(seed)))
+            return noisy if on_host else noisy.pin_memory()  # only from pinned memory is a copy not waited for
+
+        # With one thread per worker a second one would only take turns with the first.
+        return TrainingData(voltage, counts, renew, ahead=not on_host)
 
     def predictions(self, network: nn.Module, split: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Outputs and counts of a split, batch by batch, (B, L) each; no graph is kept."""
         voltage, counts = self.lines(split)
         network.eval()
         with torch.no_grad():
-            for start in range(0, len(voltage), BATCH):
-                rows = slice(start, start + BATCH)
-                yield network(voltage[rows].unsqueeze(1)).squeeze(1), counts[rows]
+            together = lines_at_once(network, voltage.shape[1], self.device)
+            for lines, labels in zip(voltage.split(together), counts.split(together), strict=True):
+                yield network(lines.unsqueeze(1)).squeeze(1), labels
 
     def look(self, network: nn.Module, settings: Settings, tolerance: int) -> tuple[float, float]:
         """Loss and best mean F1 over thresholds on the validation lines, at one tolerance.

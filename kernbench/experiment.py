@@ -23,9 +23,9 @@ from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Params, Study, load_study
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
-from kernbench.evaluation import BATCH, Scored, Workbench, median_line
+from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
-from kernbench.networks import Network, build
+from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
@@ -278,6 +278,8 @@ def _weights_facts(
     plan = resolved(study.definition, context.params, "network")
     tolerances = scored.choice.tolerances.tolist()
     split, width = scored.choice.split, matched["width"][0]
+    samples = bench.splits["test"].voltage.shape[1]
+    batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
     return {
         "task": {"name": TASK, "protocol": PROTOCOL_VERSION},
@@ -291,10 +293,10 @@ def _weights_facts(
             "hyper": network.kernel_layers()[0].kernel_module.hyper,
         },
         "network": plan,
-        "samples": bench.splits["test"].voltage.shape[1],
+        "samples": samples,
         "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
         "noise": {"percent": bench.level("train"), "test_percent": bench.level("test"), "seed": bench.seed},
-        "evaluation": {"batch": BATCH, "device": context.device, "threads": torch.get_num_threads()},
+        "evaluation": {"batch": batch, "device": context.device, "threads": torch.get_num_threads()},
         "thresholds": {"split": split, "tolerances": tolerances, "values": scored.choice.thresholds.tolist()},
         "one_to_one": {"split": split, "decoder": Decoder().name, "width": int(width)}
         | {"tolerances": tolerances, "values": matched["threshold"]},

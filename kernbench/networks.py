@@ -1,11 +1,13 @@
 """The two reference networks, with kernels from any family: `dilated` (Blanken 2022) and `shallow` (Jonker 2023)."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from kernbench.architecture import (
     NETWORKS,
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
 
 GAINS = ("unit", "published")
+# Lines per evaluation pass. On a CPU the activations of a layer have to stay in the cache: 32 lines of the dilated
+# network take four times as long per line as 4, while few short lines do not fill an FFT's matrix products.
+LINES_AT_ONCE = 32
+_CACHED_BYTES = 16 * 2**20
 
-__all__ = ["GAINS", "NETWORKS", "Network", "build", "check_kernel_size"]
+__all__ = ["GAINS", "NETWORKS", "Network", "build", "check_kernel_size", "lines_at_once"]
 
 
 class Network(nn.Module):
@@ -37,7 +43,11 @@ class Network(nn.Module):
         head: Conv1d(channels -> 1, one tap, bias).
         padding: samples of reflection on each side.
         receptive_field: input samples that can reach one output sample.
+        recompute: in training, keep the activations between a few segments only and compute the others again in the
+            backward pass: the same result, bit for bit, in less memory and more time.
     """
+
+    recompute: bool = False
 
     def __init__(self, layers: list[KernelConv], pad: int, field: int) -> None:
         super().__init__()
@@ -66,9 +76,66 @@ class Network(nn.Module):
             )
         # mirrored once, then valid: padding every layer would be another model near the edges
         hidden = functional.pad(signal, (self.padding, self.padding), mode="reflect")
-        for block in self.blocks:
-            hidden = block(hidden)
+        if self.recompute and self.training and torch.is_grad_enabled():
+            for segment in self._segments():
+                hidden = _recomputed(segment, hidden)
+        else:
+            for block in self.blocks:
+                hidden = block(hidden)
         return torch.as_tensor(self.head(hidden))
+
+    def _segments(self) -> list[nn.Sequential]:
+        """Blocks in runs of about sqrt(depth / 3).
+
+        A block keeps about three activations for its backward pass, a segment that is computed again only its input:
+        the peak is depth / size inputs and 3 size activations, least at this size.
+        """
+        size = max(1, round((len(self.blocks) / 3) ** 0.5))
+        return [nn.Sequential(*self.blocks[i : i + size]) for i in range(0, len(self.blocks), size)]
+
+
+def _recomputed(segment: nn.Sequential, hidden: Tensor) -> Tensor:
+    """Output of a segment of which autograd keeps the input only."""
+    contexts = contextlib.nullcontext(), _FrozenStatistics(segment)
+    return torch.as_tensor(checkpoint(segment, hidden, use_reentrant=False, context_fn=lambda: contexts))
+
+
+class _FrozenStatistics:
+    """While entered, BatchNorm normalizes by its batch as in training, but its running statistics do not move.
+
+    A second forward pass of the same batch would move them, and the count of batches, a second time. Copies take
+    their place meanwhile: without any, autograd would save other tensors than in the first pass.
+    """
+
+    def __init__(self, segment: nn.Module) -> None:
+        norms = [module for module in segment.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        self._kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+
+    def __enter__(self) -> None:
+        for norm, name, buffer in self._kept:
+            setattr(norm, name, buffer.clone())
+
+    def __exit__(self, *_error: object) -> None:
+        for norm, name, buffer in self._kept:
+            setattr(norm, name, buffer)
+
+
+def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -> int:
+    """Lines in one forward pass of an evaluation.
+
+    A function of shapes and kind of device alone: the last bits of an output depend on it, as convolutions choose
+    their algorithm by it.
+
+    Args:
+        network: (N, 1, L) -> (N, 1, L).
+        length: samples of a line.
+        device: where it runs.
+    """
+    if torch.device(device).type != "cpu" or not isinstance(network, Network):
+        return LINES_AT_ONCE
+    widest = max(layer.spec.out_channels for layer in network.kernel_layers())
+    fitting = _CACHED_BYTES // (4 * widest * (length + 2 * network.padding))
+    return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting).bit_length() - 1)))
 
 
 def build(

@@ -1,5 +1,7 @@
 """The two networks: published counts, padding, the baseline as kernels, refusals. Oracles 1 and 22."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,8 @@ from kernbench.architecture import NETWORKS, check_kernel_size, dilations, large
 from kernbench.conv import convolve
 from kernbench.conv.fft import spread
 from kernbench.errors import KernbenchError
-from kernbench.networks import build
+from kernbench.measure import retained_bytes
+from kernbench.networks import build, lines_at_once
 
 
 def count(network):
@@ -172,3 +175,59 @@ def test_a_state_dict_of_another_omega_is_refused():
     again.load_state_dict(net.state_dict())
     signal = torch.randn(1, 1, 60)
     assert torch.equal(again.eval()(signal), net.eval()(signal))
+
+
+def trained_twice(network, recompute):
+    """Output, gradients and buffers of a network after two batches."""
+    network = copy.deepcopy(network)
+    network.recompute = recompute
+    signal = torch.randn(3, 1, 200, generator=torch.Generator().manual_seed(1))
+    outputs = [network(signal * factor) for factor in (1, 2)]
+    sum(output.square().mean() for output in outputs).backward()
+    return torch.cat(outputs), [p.grad for p in network.parameters()], dict(network.named_buffers())
+
+
+@pytest.mark.parametrize("family", ["discrete", "siren", "gaussian", "stencil"])
+@pytest.mark.parametrize(("name", "depth"), [("shallow", 4), ("dilated", 5), ("shallow", 12)])
+def test_recomputing_activations_changes_no_bit_and_counts_each_batch_once(name, depth, family):
+    torch.manual_seed(2)
+    network = build(name, family, 5, channels=3, depth=depth)
+    plain, again = (trained_twice(network, recompute) for recompute in (False, True))
+    assert torch.equal(plain[0], again[0])
+    assert all(torch.equal(one, other) for one, other in zip(plain[1], again[1], strict=True))
+    assert {name: buffer.tolist() for name, buffer in plain[2].items()} == {
+        name: buffer.tolist() for name, buffer in again[2].items()
+    }
+    assert again[2]["blocks.0.1.num_batches_tracked"] == 2
+
+
+def test_a_graph_of_recomputed_activations_can_be_walked_twice():
+    torch.manual_seed(2)
+    network = build("shallow", "siren", 5, channels=3)
+    network.recompute = True
+    output = network(torch.randn(2, 1, 100)).square().mean()
+    first = torch.autograd.grad(output, network.head.weight, retain_graph=True)
+    assert torch.equal(*first, *torch.autograd.grad(output, network.head.weight))
+    deepest = next(iter(network.parameters()))
+    assert torch.autograd.grad(network(torch.randn(2, 1, 100)).sum(), deepest)[0].isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "kernel_size", "channels"), [("dilated", 3, 16), ("shallow", 65, 16)])
+def test_recomputing_keeps_less_than_half(name, kernel_size, channels):
+    network = build(name, "siren", kernel_size, channels=channels)
+    signal = torch.randn(2, 1, 8446)
+    plain = retained_bytes(lambda: network(signal))
+    network.recompute = True
+    assert retained_bytes(lambda: network(signal)) < plain / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "length", "lines"),
+    [("dilated", 64, 8446, 2), ("shallow", 8, 2048, 32), ("shallow", 22, 8446, 16), ("dilated", 4096, 8446, 1)],
+)
+def test_lines_at_once_stay_in_the_cache_of_a_cpu(name, channels, length, lines):
+    network = build(name, "discrete", 3, channels=1)
+    for layer in network.kernel_layers():
+        object.__setattr__(layer.spec, "out_channels", channels)
+    assert lines_at_once(network, length, "cpu") == lines
+    assert lines_at_once(network, length, "cuda:0") == 32

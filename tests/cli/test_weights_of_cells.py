@@ -13,8 +13,8 @@ from kernbench.device import choose_device
 from kernbench.engine import runner
 from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
-from kernbench.evaluation import BATCH
-from kernbench.networks import Network
+
+from kernbench.networks import LINES_AT_ONCE, Network
 from kernbench.registry import find
 from kernbench.ulm.scores import f1_scores
 from kernbench.ulm.srml1d import load_network
@@ -171,7 +171,7 @@ def test_as_many_lines_go_through_at_once_as_in_the_cell(smoke_bench, trained, m
     usual = Network.forward
     monkeypatch.setattr(Network, "forward", forward)
     again(smoke_bench, run, "test")
-    assert load_trained(run.artifacts["weights.pt"]).batch == BATCH
+    assert load_trained(run.artifacts["weights.pt"]).batch == LINES_AT_ONCE
     assert seen == [6]
 
 
