@@ -18,6 +18,7 @@ import torch
 
 from kernbench import artifacts, checkpoint, measure, weights
 from kernbench.architecture import check_kernel_size
+from kernbench.compiling import OFF, check_compile, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
@@ -25,6 +26,7 @@ from kernbench.engine.study import Params, Study, load_study
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
+from kernbench.memory import is_out_of_memory
 from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
@@ -84,16 +86,24 @@ def make_network(study: Study, params: Params) -> Network:
     plan = resolved(study.definition, params, "network")
     axes = {name: params[name] for name in study.axes if axis_home(name) is None}
     hyper = study.definition["kernel"]["hyper"] | axes
-    return build(plan["name"], study.family, plan["kernel_size"], plan["channels"], hyper, plan["depth"], plan["gain"])
+    size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
+    network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
+    network.recompute = bool(study.runtime.get("recompute", False))
+    return network
 
 
-def preflight(study: Study) -> None:
+def preflight(study: Study, device: str = "cpu") -> None:
     """Build the network of every point of the axes, before anything is written.
 
+    Args:
+        study: the study.
+        device: that its cells will run on.
+
     Raises:
-        KernbenchError: a kernel size that the network or the line cannot take.
+        KernbenchError: a kernel size that the network or the line cannot take; a way to compute that the device lacks.
         PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K.
     """
+    check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
     length = study.definition["data"]["window"] or SAMPLES
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
     points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
@@ -105,6 +115,9 @@ def preflight(study: Study) -> None:
             torch.manual_seed(0)
             try:
                 make_network(study, params)
+            except Exception as error:
+                if not is_out_of_memory(error):  # that ends its cell, not the study
+                    raise
             except SystemExit as error:  # a plugin must not end the program, let alone with exit code 0
                 size = resolved(study.definition, params, "network")["kernel_size"]
                 raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
@@ -167,6 +180,7 @@ def run_cell(context: CellContext) -> Outcome:
         Interrupted: the worker was asked to leave; a checkpoint is saved.
     """
     definition, recipe = context.study.definition, recipe_of(context.study.definition)
+    measure.reset_peak_memory(context.device)
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
     torch.manual_seed(seeds["initialization"])
     network = make_network(context.study, context.params)
@@ -204,7 +218,9 @@ def run_cell(context: CellContext) -> Outcome:
         seeds=seeds | {"data": recipe.seed},
         measures=measures,
         attributes=dict(outcome.attributes) | _dashboard_scalars(context.params, measures),
-        details=dict(outcome.details) | {"earlier_seconds": curve[resumed_from - 1].seconds if resumed_from else 0.0},
+        details=dict(outcome.details)
+        | {"earlier_seconds": curve[resumed_from - 1].seconds if resumed_from else 0.0}
+        | {"runtime": dict(context.study.runtime)},
     )
 
 
@@ -239,7 +255,9 @@ def _train(context: CellContext, network: Network, bench: Workbench, order_seed:
         stop=context.stop,
         save=save,
     )
-    curve = train(network, bench.training_data(), settings, hooks, order_seed=order_seed, resume=state)
+    forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
+    data = bench.training_data()
+    curve = train(network, data, settings, hooks, order_seed=order_seed, resume=state, forward=forward)
     return curve, None if state is None else state["epoch"]
 
 

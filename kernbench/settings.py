@@ -14,11 +14,12 @@ class Setting:
     """One setting.
 
     Attributes:
-        kind: int, float or str.
+        kind: int, float, str or bool.
         doc: meaning and unit, one line.
         low: smallest value allowed, for numbers.
         high: largest value allowed, for numbers.
         options: values allowed, for text.
+        runtime: says how a cell is computed, not what it means: no part of the definition and no axis.
     """
 
     kind: type
@@ -26,6 +27,7 @@ class Setting:
     low: float = 0
     high: float = float("inf")
     options: tuple[str, ...] = ()
+    runtime: bool = False
 
     def checked(self, value: object, where: str) -> Value:
         """The value in its declared type.
@@ -42,6 +44,10 @@ class Setting:
                 wanted = "one of " + ", ".join(map(repr, self.options)) if self.options else "text"
                 hint = close_match(value, self.options) if isinstance(value, str) else ""
                 raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
+            return value
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise StudyError(f"{where}: expected true or false, got {value!r}")
             return value
         right = isinstance(value, int) if self.kind is int else isinstance(value, int | float)
         if not right or isinstance(value, bool) or not self.low <= value <= self.high:  # type: ignore[operator]
@@ -93,6 +99,17 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "hard_weight": Setting(float, "weight of the Dice term of the dual loss", 0, 1000),
         "alpha": Setting(float, "width parameter of the L1 term's Gaussian [1/samples^2]", 1e-6, 100),
         "validate_every": Setting(int, "epochs between two looks at the validation lines", 1, 10**6),
+        "recompute": Setting(
+            bool,
+            "compute activations again in the backward pass: less memory, more time, the same result",
+            runtime=True,
+        ),
+        "compile": Setting(
+            str,
+            "torch.compile for the training step; other last bits, `reduce-overhead` records CUDA graphs",
+            options=("off", "default", "reduce-overhead"),
+            runtime=True,
+        ),
     },
     "evaluation": {
         "tolerance": Setting(int, "headline tolerance [samples]", 0, 9),
@@ -130,6 +147,11 @@ def _offer(table: str, key: str, known: Mapping[str, Any]) -> str:
 def axis_home(name: str) -> str | None:
     """Table of the setting that an axis varies, or None when it must be a hyper-parameter of the family."""
     for table in AXIS_TABLES:
-        if name in SETTINGS[table]:
+        if name in SETTINGS[table] and not SETTINGS[table][name].runtime:
             return table
     return "data" if name in AXIS_DATA else None
+
+
+def runtime_settings() -> set[str]:
+    """Names of the settings that say how a cell is computed, not what it means."""
+    return {name for table in SETTINGS.values() for name, setting in table.items() if setting.runtime}

@@ -57,13 +57,13 @@ def lines(smoke_lines, monkeypatch):
 def cell(tmp_path, lines):
     """Runs a cell of the smoke study in folders of its own, attempt by attempt."""
 
-    def run(family="siren", attempt=0, stop=lambda: False, place="one", plugin="kernbench 1", **settings):
+    def run(family="siren", attempt=0, stop=lambda: False, place="one", plugin="kernbench 1", runtime=None, **settings):
         family = find_family(family) if isinstance(family, str) else family
         study = experiment.load("smoke", family, "quick")
         definition = copy.deepcopy(study.definition)
         for table, values in settings.items():
             definition[table] |= values
-        study = dataclasses.replace(study, definition=definition)
+        study = dataclasses.replace(study, definition=definition, runtime=study.runtime | (runtime or {}))
         scratch = tmp_path / place / f"scratch{attempt}"
         scratch.mkdir(parents=True)
         seen = []
@@ -140,6 +140,22 @@ def test_an_interrupted_cell_goes_on_to_the_same_result(cell):
     assert resumed[0].measures["resumed_from"] == 1
     assert equal(whole, resumed)
     assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is whole
+
+
+def test_recomputed_activations_give_the_same_cell(cell):
+    deep = {"depth": 12}  # segments of two blocks
+    whole = cell(place="whole", network=deep)
+    recomputed = cell(place="again", network=deep, runtime={"recompute": True})
+    assert equal(whole, recomputed)
+    assert whole[0].details["runtime"] == {"recompute": False, "compile": "off"}
+    assert recomputed[0].details["runtime"]["recompute"] is True
+
+
+def test_a_cell_may_go_on_with_recomputed_activations_where_it_ran_out_of_memory(cell):
+    whole = cell(place="whole")
+    with pytest.raises(Interrupted):
+        cell(stop=StopAt(4), place="cut")
+    assert equal(whole, cell(attempt=1, place="cut", runtime={"recompute": True}))
 
 
 def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kernbench.engine.study import profiles
 from kernbench.errors import StudyError
-from kernbench.settings import SETTINGS, axis_home, check_table
+from kernbench.settings import SETTINGS, axis_home, check_table, runtime_settings
 
-NUMBERS = [(t, n) for t, settings in SETTINGS.items() for n, s in settings.items() if s.kind is not str]
+NUMBERS = [(t, n) for t, settings in SETTINGS.items() for n, s in settings.items() if s.kind in (int, float)]
 
 
 @pytest.mark.parametrize("profile", ["quick", "thesis"])
@@ -52,12 +52,24 @@ def test_axes_come_from_network_and_training_only():
     assert axis_home("omega_0") is None
 
 
+@pytest.mark.parametrize("value", [0, 1, "true", None, 1.0])
+def test_a_switch_is_true_or_false(value):
+    assert check_table("training", {"recompute": True}, "file") == {"recompute": True}
+    with pytest.raises(StudyError, match=r"file: training\.recompute: expected true or false"):
+        check_table("training", {"recompute": value}, "file")
+
+
+def test_how_a_cell_is_computed_is_no_axis():
+    assert runtime_settings() == {"recompute", "compile"}
+    assert [axis_home(name) for name in sorted(runtime_settings())] == [None, None]
+
+
 def test_axis_numbers_have_finite_ranges():
     for table, settings in SETTINGS.items():
         for name, setting in settings.items():
             if axis_home(name) != table:
                 continue
-            assert setting.kind is str or math.isfinite(setting.high)
+            assert setting.kind in (str, bool) or math.isfinite(setting.high)
 
 
 def test_the_studies_page_lists_every_setting():

@@ -62,7 +62,7 @@ def run_command(
     )
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
-    experiment.preflight(study)
+    experiment.preflight(study, options.device)
     if dry_run:
         console.print_plan(study, runner.plan(study, options))
         return 0

@@ -7,7 +7,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,7 +19,7 @@ from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
 from kernbench.registry import installed
-from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table
+from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
 
 STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
@@ -47,6 +47,7 @@ class Study:
         definition: everything that gives a cell its meaning; axis values and seeds stay out.
         references: published numbers to stand beside the results; no part of the definition.
         note: what the report says of published results that have no number, text; no part of the definition.
+        runtime: how cells are computed; no part of the definition, so a study goes on when they change.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Study:
     definition: Table
     references: tuple[Reference, ...] = ()
     note: str = ""
+    runtime: Params = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -150,6 +152,7 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
     name = _name(name)
     layers = _layers(table, profile, source)
     axes = _axes(layers, family, source)
+    definition, runtime = _definition(layers, family, axes, source)
     return Study(
         name=name,
         version=version,
@@ -160,8 +163,9 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
         note=_text(table, "note", source),
         axes=axes,
         seeds=_seeds(layers, source),
-        definition=_definition(layers, family, axes, source) | {"profile": profile},
+        definition=definition | {"profile": profile},
         references=read_references(table.get("reference", []), axes, source),
+        runtime=runtime,
     )
 
 
@@ -227,7 +231,7 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
     elif name in family.parameters:
         checked = tuple(_hyper({name: value}, family, where)[name] for value in values)
     else:
-        known = [*SETTINGS["network"], *SETTINGS["training"], *family.parameters]
+        known = [*({*SETTINGS["network"], *SETTINGS["training"]} - runtime_settings()), *family.parameters]
         hint = close_match(name, known) or f"; known: kernel_size, {', '.join(family.parameters)}"
         if hint.startswith("; did"):
             hint = hint.replace("'", "'axes.", 1)
@@ -251,14 +255,21 @@ def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-def _definition(layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], source: str) -> Table:
+def _definition(
+    layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], source: str
+) -> tuple[Table, Params]:
+    """What gives a cell its meaning, and apart from it how it is computed."""
     definition: Table = {}
+    runtime: Params = {}
     for table in SETTINGS:
         merged: Params = {}
         for layer in layers:
             merged |= check_table(table, _table(layer, table, source), source)
         # a hyper-parameter of the family may have the name of a setting of another table
-        definition[table] = {key: v for key, v in merged.items() if key not in axes or axis_home(key) != table}
+        runtime |= {key: v for key, v in merged.items() if SETTINGS[table][key].runtime}
+        definition[table] = {
+            key: v for key, v in merged.items() if key not in runtime and (key not in axes or axis_home(key) != table)
+        }
     hyper: Table = {}
     for layer in layers:
         tables = _table(layer, "hyper", source)
@@ -269,7 +280,7 @@ def _definition(layers: Sequence[Table], family: KernelFamily, axes: Mapping[str
         "family": family.name,
         "hyper": {key: v for key, v in resolved.items() if key not in axes or axis_home(key) is not None},
     }
-    return definition
+    return definition, runtime
 
 
 def _hyper(given: Table, family: KernelFamily, where: str) -> Params:

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 import optuna
-import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,6 +26,7 @@ from kernbench.engine.states import process_start, this_worker
 from kernbench.engine.study import Params, Study
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.kernels.space import Choice
+from kernbench.memory import advice, is_out_of_memory, release
 from kernbench.settings import Setting
 
 log = logging.getLogger("kernbench")
@@ -130,9 +130,10 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, position: int
             trial.set_user_attr("error", first_line(error))
             raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
         _record_failure(job, trial, error)
-        job.observer.cell_finished(cell, classify(error), first_line(error))
+        job.observer.cell_finished(cell, classify(error), _said(job, error))
         if isinstance(error, KeyboardInterrupt):
             raise
+        release(error)
         raise CellFailedError(f"cell {cell}: {error}") from error
 
 
@@ -182,10 +183,13 @@ def classify(error: BaseException) -> str:
     """Failure class of an exception: interrupted, oom or error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if out_of_memory or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)):
-        return "oom"
-    return "error"
+    return "oom" if is_out_of_memory(error) else "error"
+
+
+def _said(job: Job, error: BaseException) -> str:
+    """First line of the error; for memory that ran out, with what helps."""
+    recompute = bool(job.study.runtime.get("recompute"))
+    return advice(error, job.device, recompute) if classify(error) == "oom" else first_line(error)
 
 
 def _is_the_disk(error: BaseException) -> bool:
@@ -196,7 +200,7 @@ def _is_the_disk(error: BaseException) -> bool:
 
 def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
     trial.set_user_attr("status", classify(error))
-    trial.set_user_attr("error", first_line(error))
+    trial.set_user_attr("error", _said(job, error))
     if isinstance(error, KeyboardInterrupt):
         return
     try:

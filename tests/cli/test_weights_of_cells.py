@@ -13,7 +13,6 @@ from kernbench.device import choose_device
 from kernbench.engine import runner
 from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
-
 from kernbench.networks import LINES_AT_ONCE, Network
 from kernbench.registry import find
 from kernbench.ulm.scores import f1_scores

@@ -1,0 +1,57 @@
+"""Running out of memory: how to tell, what to say, and how to make room for what comes next."""
+
+import gc
+import traceback
+
+import torch
+
+from kernbench.errors import first_line
+from kernbench.measure import peak_memory
+
+# torch has an exception class for the allocator of CUDA only; other libraries tell it by text.
+_SIGNS = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "std::bad_alloc",
+    "DFTI ERROR: Memory allocation failed",
+)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that caused it, says that memory ran out."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS):
+            return True
+        error = error.__cause__
+    return False
+
+
+def advice(error: BaseException, device: str, recompute: bool) -> str:
+    """One line: what failed, how much memory was in use at most, and what helps.
+
+    Args:
+        error: for which `is_out_of_memory` is true.
+        device: "cpu" or "cuda:0".
+        recompute: whether activations are recomputed already.
+    """
+    again = "" if recompute else "set training.recompute = true (the same result in less memory), or "
+    return (
+        f"{first_line(error)}; reached {peak_memory(device) / 2**30:.2f} GiB on {device}; {again}take fewer channels "
+        "or a smaller batch_size as another study (BatchNorm makes the batch a part of the result); then --retry-failed"
+    )
+
+
+def release(error: BaseException) -> None:
+    """Free what the frames of an exception hold, so that the next cell has room."""
+    failed: BaseException | None = error
+    while failed is not None:
+        traceback.clear_frames(failed.__traceback__)
+        failed = failed.__cause__ or failed.__context__
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,54 @@
+"""A cell that runs out of memory ends as `oom` and says what helps; the study goes on with its other cells."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of address space are Linux's")
+
+STUDY = """
+version = 1
+[axes]
+kernel_size = [9]
+channels = [4096, 2]
+[network]
+depth = 2
+[data]
+train = 8
+validation = 4
+test = 6
+window = 512
+[training]
+epochs = 1
+"""
+
+# The libraries are loaded first: their address space must not count. 1.5 GiB are plenty for 2 channels; with 4096
+# the weights of the second layer take 600 MB, as do their gradient and both moments.
+LIMITED = """
+import resource, sys
+import matplotlib.pyplot, optuna, scipy.stats, torch
+from kernbench import experiment
+from kernbench.cli import console, main
+from kernbench.report import html
+used = int(open("/proc/self/status").read().partition("VmSize:")[2].split()[0]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**29, resource.RLIM_INFINITY))
+sys.argv = ["kernbench", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_allocate_is_oom_and_the_others_go_on(smoke_bench):
+    (smoke_bench.folder / "mine.toml").write_text(STUDY)
+    words = ["run", "--plugin", "discrete", "--study", "mine.toml", "--profile", "quick", "--device", "cpu"]
+    ended = subprocess.run([sys.executable, "-c", LIMITED, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended
+    assert "Traceback" not in ended.stderr, ended
+    status = smoke_bench.run("status", "--study", "mine.v1.quick/discrete")
+    said = " ".join(status.out.split())
+    assert "2 cells (1 failed, 1 done)" in said, status
+    assert "channels=4096,kernel_size=9,seed=0 failed oom: " in said, status
+    assert "training.recompute = true" in said, status
+    page = (smoke_bench.folder / "kernbench-report" / "report.html").read_text(encoding="utf-8")
+    assert "oom" in page

@@ -1,0 +1,76 @@
+"""torch.compile: an option of the training step; refused in one line where it cannot work."""
+
+import shutil
+
+import pytest
+import torch
+from test_training import SETTINGS, changed, data, hooks
+
+from kernbench.compiling import MODES, check_compile, compiled
+from kernbench.errors import KernbenchError
+from kernbench.networks import build
+from kernbench.settings import SETTINGS as DECLARED
+from kernbench.training import train
+
+
+def test_the_declared_modes_are_those_that_exist():
+    assert DECLARED["training"]["compile"].options == MODES
+
+
+def test_off_is_the_network_itself():
+    network = torch.nn.Identity()
+    assert compiled(network, "off", "cpu") is network
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    check_compile("off", "cpu")
+    check_compile("default", "cuda:0")  # Triton brings its own
+    with pytest.raises(KernbenchError, match=r"compile = 'default' needs a C\+\+ compiler .*none was found") as error:
+        check_compile("default", "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_compiler_named_by_the_environment_must_be_there(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(KernbenchError, match="what CXX names"):
+        check_compile("default", "cpu")
+
+
+def test_cuda_graphs_need_cuda():
+    with pytest.raises(KernbenchError, match="needs a CUDA device, this is cpu"):
+        check_compile("reduce-overhead", "cpu")
+
+
+def test_compiling_and_recomputing_do_not_go_together():
+    with pytest.raises(KernbenchError, match=r"does not go together with training\.recompute"):
+        check_compile("default", "cpu", recompute=True)
+    check_compile("off", "cpu", recompute=True)
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(KernbenchError, match="expected one of off, default, reduce-overhead, got 'fast'"):
+        check_compile("fast", "cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch about itself, while it compiles
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.parametrize(("family", "kernel_size"), [("siren", 17), ("discrete", 3)])
+def test_a_compiled_step_trains_the_network_as_the_plain_one_does(family, kernel_size):
+    """To rounding: after a few steps; the compiled one shares the network's parameters and statistics."""
+    networks, curves = [], []
+    for mode in ("off", "default"):
+        torch.manual_seed(3)
+        networks.append(build("shallow", family, kernel_size, channels=3, depth=1))
+        forward = compiled(networks[-1], mode, "cpu")
+        settings = changed(epochs=2, rate=1e-3)
+        curves.append(train(networks[-1], data(), settings, hooks(), order_seed=0, forward=forward))
+    assert SETTINGS.batch_size * 2 < 10  # the last batch is smaller: a second compilation
+    for one, other in zip(*(map(vars, curve) for curve in curves), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+    # not the running mean: it follows a bias whose gradient is nothing but rounding
+    for one, other in zip(*([block[1] for block in network.blocks] for network in networks), strict=True):
+        torch.testing.assert_close(one.running_var, other.running_var, rtol=1e-3, atol=1e-5)
+        assert one.num_batches_tracked == other.num_batches_tracked == 6
