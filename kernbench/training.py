@@ -110,6 +110,7 @@ class Run:
         epoch: finished epochs.
         seconds: that they took.
         curve: their rows.
+        fused: whether Adam's fused kernel takes the parameters.
     """
 
     network: nn.Module
@@ -119,6 +120,7 @@ class Run:
     epoch: int = 0
     seconds: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
+    fused: bool = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scheduler: torch.optim.lr_scheduler.LRScheduler = field(init=False)
 
@@ -126,8 +128,8 @@ class Run:
         """Adam with default betas and eps, no weight decay, as published."""
         parameters = list(self.network.parameters())
         # one kernel for all parameters: a fifth of the time of a loop over them
-        fused = all(each.is_floating_point() for each in parameters)
-        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=fused)
+        self.fused = all(each.is_floating_point() for each in parameters)
+        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=self.fused)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
             self.optimizer, [self.settings.decay_epoch], self.settings.decay_factor
         )
@@ -274,10 +276,9 @@ def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     rate = run.optimizer.param_groups[0]["lr"]
     loss, soft, hard = _pass(run, source, hooks)
     if not math.isfinite(loss):
-        raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
+        raise diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
     run.scheduler.step()
-    look = (run.epoch + 1) % run.settings.validate_every == 0 or run.epoch + 1 == run.settings.epochs
-    val_loss, val_f1 = _look(run, hooks) if look else (None, None)
+    val_loss, val_f1 = look(run, hooks)
     run.epoch += 1
     run.seconds += time.monotonic() - started
     return Epoch(run.epoch - 1, loss, soft, hard, val_loss, val_f1, rate, run.seconds)
@@ -328,24 +329,37 @@ def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:
 def _step(run: Run) -> None:
     run.optimizer.step()
     run.optimizer.zero_grad()
-    for module in run.network.modules():
-        constrain = getattr(module, "constrain_", None)
-        if callable(constrain):
-            constrain()
+    constrain(run.network)
 
 
-def _look(run: Run, hooks: Hooks) -> tuple[float, float]:
+def constrain(network: nn.Module) -> None:
+    """Let every module that has a `constrain_` put its parameters back where they may be."""
+    for module in network.modules():
+        own = getattr(module, "constrain_", None)
+        if callable(own):
+            own()
+
+
+def look(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
+    """Loss and F1 on the validation lines, None in epochs without a look.
+
+    Raises:
+        DivergedError: one of them is not finite.
+    """
+    if (run.epoch + 1) % run.settings.validate_every and run.epoch + 1 != run.settings.epochs:
+        return None, None
     run.network.eval()
     try:
         loss, f1 = hooks.validate(run.network)
     except DivergedError as error:
-        raise _diverged(run, f"{error}, on validation lines in epoch {run.epoch}") from error
+        raise diverged(run, f"{error}, on validation lines in epoch {run.epoch}") from error
     if not math.isfinite(loss):
-        raise _diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
+        raise diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
     return loss, f1
 
 
-def _diverged(run: Run, message: str) -> DivergedError:
+def diverged(run: Run, message: str) -> DivergedError:
+    """The error of a run that met NaN or infinity, with its curve up to there."""
     error = DivergedError(message)
     error.curve = list(run.curve)
     return error
