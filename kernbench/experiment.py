@@ -167,6 +167,31 @@ def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
         raise kind(f"folder {folder} cannot be written ({reason}); {advice} to a folder that can")
 
 
+@dataclasses.dataclass(eq=False)
+class Begun:
+    """A cell ready to be trained.
+
+    Attributes:
+        context: the cell and where it runs.
+        network: untrained, on the device.
+        before: its kernels.
+        bench: the lines.
+        seeds: name -> seed of every random stream.
+        settings: of training.
+        hooks: what training tells and asks.
+        state: checkpoint to go on from, or None.
+    """
+
+    context: CellContext
+    network: Network
+    before: list[artifacts.Floats]
+    bench: Workbench
+    seeds: dict[str, int]
+    settings: Settings
+    hooks: Hooks
+    state: checkpoint.State | None
+
+
 def run_cell(context: CellContext) -> Outcome:
     """Train and evaluate one cell.
 
@@ -179,7 +204,22 @@ def run_cell(context: CellContext) -> Outcome:
     Raises:
         Interrupted: the worker was asked to leave; a checkpoint is saved.
     """
-    definition, recipe = context.study.definition, recipe_of(context.study.definition)
+    cell = begin(context)
+    forward = compiled(cell.network, str(context.study.runtime.get("compile", OFF)), context.device)
+    data, order = cell.bench.training_data(), cell.seeds["order"]
+    curve: list[Epoch] | DivergedError
+    try:
+        curve = train(
+            cell.network, data, cell.settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward
+        )
+    except DivergedError as error:
+        curve = error
+    return end(cell, curve)
+
+
+def begin(context: CellContext) -> Begun:
+    """Network, lines and newest checkpoint of a cell."""
+    definition = context.study.definition
     measure.reset_peak_memory(context.device)
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
     torch.manual_seed(seeds["initialization"])
@@ -188,14 +228,28 @@ def run_cell(context: CellContext) -> Outcome:
     network.to(context.device)
     splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
     data = resolved(definition, context.params, "data")
-    bench = Workbench(splits, data["noise_percent"], recipe.seed, context.device, data["test_noise_percent"])
-    curve: list[Epoch] = []
-    resumed_from: int | None = None
+    seed = recipe_of(definition).seed
+    bench = Workbench(splits, data["noise_percent"], seed, context.device, data["test_noise_percent"])
+    settings = Settings(**resolved(definition, context.params, "training"))
+    hooks, state = _hooks(context, network, bench, settings)
+    return Begun(context, network, before, bench, seeds, settings, hooks, state)
+
+
+def end(cell: Begun, trained: list[Epoch] | DivergedError) -> Outcome:
+    """Scores, files and costs of a trained cell.
+
+    Args:
+        cell: with the trained network.
+        trained: its learning curve, or what ended it.
+    """
+    context, network, bench = cell.context, cell.network, cell.bench
+    definition = context.study.definition
+    curve = list(trained.curve) if isinstance(trained, DivergedError) else trained
     try:
-        curve, resumed_from = _train(context, network, bench, seeds["order"])
+        if isinstance(trained, DivergedError):
+            raise trained
         scored = bench.scored(network, definition["evaluation"]["threshold_split"])
     except DivergedError as error:
-        curve = curve or list(error.curve)
         outcome = Outcome(
             status="diverged",
             value=-math.inf,
@@ -207,26 +261,27 @@ def run_cell(context: CellContext) -> Outcome:
         matched = bench.matched(network, definition["evaluation"]["threshold_split"])
         outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
         example = _example(bench, network, scored, context.tolerance)
-        files = artifacts.write_all(context.scratch, before, artifacts.kernels_of(network), example, curve)
-        facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": seeds | {"data": recipe.seed}}
+        files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+        facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
         kept = weights.save_weights(context.scratch / weights.WEIGHTS, network, facts)
         outcome = dataclasses.replace(outcome, artifacts=[*files, kept])
-    costs = _costs(context, network, bench)
-    measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance} | costs
+    resumed_from = None if cell.state is None else int(cell.state["epoch"])
+    measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance}
+    measures |= _costs(context, network, bench)
+    earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
-        seeds=seeds | {"data": recipe.seed},
+        seeds=cell.seeds | {"data": bench.seed},
         measures=measures,
         attributes=dict(outcome.attributes) | _dashboard_scalars(context.params, measures),
-        details=dict(outcome.details)
-        | {"earlier_seconds": curve[resumed_from - 1].seconds if resumed_from else 0.0}
-        | {"runtime": dict(context.study.runtime)},
+        details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},
     )
 
 
-def _train(context: CellContext, network: Network, bench: Workbench, order_seed: int) -> tuple[list[Epoch], int | None]:
-    """Train from the newest checkpoint or from the start; the curve, and the epoch that was gone on from."""
-    settings = Settings(**resolved(context.study.definition, context.params, "training"))
+def _hooks(
+    context: CellContext, network: Network, bench: Workbench, settings: Settings
+) -> tuple[Hooks, checkpoint.State | None]:
+    """What training tells and asks, and the newest checkpoint that fits."""
     digest = f"{context.study.digest} {context.plugin}"  # an edited plugin starts again
     state = checkpoint.load_newest(context.checkpoints, context.key, digest)
     if state is not None and not fits(network, state):
@@ -255,10 +310,7 @@ def _train(context: CellContext, network: Network, bench: Workbench, order_seed:
         stop=context.stop,
         save=save,
     )
-    forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
-    data = bench.training_data()
-    curve = train(network, data, settings, hooks, order_seed=order_seed, resume=state, forward=forward)
-    return curve, None if state is None else state["epoch"]
+    return hooks, state
 
 
 def _scored_outcome(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,9 @@ class Member:
     resume: dict[str, Any] | None = None  # Any: a checkpoint's nested content
 
 
-def train_together(members: Sequence[Member], settings: Settings) -> list[Ended]:
+def train_together(
+    members: Sequence[Member], settings: Settings, note: Callable[[str], None] = lambda _text: None
+) -> list[Ended]:
     """Train networks that differ in their seeds, each as `kernbench.training.train` would, to rounding.
 
     Every member keeps its initialization, order of batches, noise, curve and checkpoints; a member that diverges ends
@@ -58,6 +60,7 @@ def train_together(members: Sequence[Member], settings: Settings) -> list[Ended]
     Args:
         members: of one shape, with as many training lines.
         settings: of all.
+        note: told what a user should know: a family whose kernels cannot be made for all seeds at once.
 
     Returns:
         For each member its learning curve, or the DivergedError that ended it; networks are left in evaluation mode.
@@ -66,6 +69,8 @@ def train_together(members: Sequence[Member], settings: Settings) -> list[Ended]
         Interrupted: a member's `stop` was true; checkpoints of all are saved.
     """
     group = _Group(members, settings)
+    if group.note:
+        note(group.note)
     try:
         while group.epoch < settings.epochs and group.alive():
             group.one_epoch()
@@ -97,6 +102,10 @@ class _Group:
         self._optimizer = torch.optim.Adam(self._stack.parameters(), lr=settings.rate, fused=self._runs[0].fused)
         self._take_moments()
         self._last_save = time.monotonic()
+
+    @property
+    def note(self) -> str:
+        return self._stack.note
 
     @property
     def epoch(self) -> int:

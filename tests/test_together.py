@@ -149,9 +149,7 @@ def test_a_seed_that_diverges_ends_with_its_curve_and_the_others_go_on():
     clean = data(False)
     steady = TrainingData(clean.voltage, clean.counts, lambda _seed: clean.voltage)
     group = [Member(network(seed), steady, hooks(), seed + 10) for seed in range(SEEDS)]
-    group[1] = Member(
-        network(1), poisoned(2), hooks(on_epoch=told.append, save=saved.append, save_seconds=0.0), 11
-    )
+    group[1] = Member(network(1), poisoned(2), hooks(on_epoch=told.append, save=saved.append, save_seconds=0.0), 11)
     ended = train_together(group, settings)
     assert isinstance(ended[1], DivergedError)
     assert "epoch 2" in str(ended[1])

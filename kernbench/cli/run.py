@@ -1,5 +1,6 @@
 """`kernbench run`: from a study's name to finished cells, a results table and a report."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the classical detectors.")
+@click.option("--stack-seeds", default="auto", help="Seeds trained at once: auto, off or a number.", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
 def run_command(
     plugin: str,
@@ -39,6 +41,7 @@ def run_command(
     extend: bool,
     retry_failed: bool,
     no_baselines: bool,
+    stack_seeds: str,
     out: Path | None,
 ) -> int:
     """Run the missing cells of a study for one kernel family, then show results and write the report.
@@ -52,6 +55,7 @@ def run_command(
     from kernbench.engine import runner
     from kernbench.engine.storage import resolve_url
     from kernbench.registry import find
+    from kernbench.seeds import run_seeds, stack_size
 
     options = runner.Options(
         url=resolve_url(storage),
@@ -63,6 +67,7 @@ def run_command(
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
     experiment.preflight(study, options.device)
+    options = dataclasses.replace(options, stack=stack_size(stack_seeds, study, options.device))
     if dry_run:
         console.print_plan(study, runner.plan(study, options))
         return 0
@@ -75,6 +80,7 @@ def run_command(
             compute=experiment.run_cell,
             prepare=lambda: experiment.prepare(study, options.device, observer.simulated),
             observer=observer,
+            compute_together=run_seeds,
         )
     console.print_outcome(study, result, options.url)
     if result.ended and not result.stopped and not options.queue_only:

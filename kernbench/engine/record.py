@@ -1,7 +1,7 @@
 """What a worker works with, and how a finished cell is stored: artifacts, tables, attributes, in this order."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from kernbench.engine.study import Params, Study
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
+
+ComputeTogether = Callable[[Sequence[CellContext]], Iterator[tuple[int, Outcome | BaseException]]]
 
 
 @dataclass
@@ -51,6 +53,9 @@ class Job:
         observer: who shows progress.
         stop: stop flag.
         total: cells this run has queued, for the display.
+        cells: cell id -> its parameters.
+        stack: how many cells that differ in their seed only are computed at once, at most.
+        compute_together: contexts of such cells -> place and outcome, or error, of each as it ends.
     """
 
     study: Study
@@ -64,6 +69,8 @@ class Job:
     stop: StopFlag
     total: int
     cells: dict[str, Params] = field(default_factory=dict)
+    stack: int = 1
+    compute_together: ComputeTogether | None = None
 
 
 def store(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
-from kernbench.engine.record import Job
+from kernbench.engine.record import ComputeTogether, Job
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import (
@@ -41,6 +41,7 @@ class Options:
         extend: allow cells beyond those stored.
         retry_failed: queue failed cells again.
         queue_only: create the study and its queue, run nothing.
+        stack: cells that differ in their seed only and are trained at once, at most; 1 trains one by one.
         heartbeat_s: seconds between heartbeats.
         grace_s: seconds until a silent trial counts as lost.
     """
@@ -50,6 +51,7 @@ class Options:
     extend: bool = False
     retry_failed: bool = False
     queue_only: bool = False
+    stack: int = 1
     heartbeat_s: int = HEARTBEAT_S
     grace_s: int = GRACE_S
 
@@ -128,6 +130,7 @@ def run(
     compute: Callable[[CellContext], Outcome],
     prepare: Callable[[], None],
     observer: Observer,
+    compute_together: ComputeTogether | None = None,
 ) -> Result:
     """Run the missing cells of a study.
 
@@ -138,6 +141,7 @@ def run(
         compute: the task.
         prepare: called once before the first cell, if there is one to run (makes the data).
         observer: who shows progress.
+        compute_together: the task for cells that differ in their seed only; needed where `options.stack` is above 1.
 
     Raises:
         StudyError, StorageError: see `plan`; nothing has been written then.
@@ -169,6 +173,8 @@ def run(
                         stop=stop,
                         total=len(now.queue) + now.waiting,
                         cells=study.cells(),
+                        stack=options.stack if compute_together is not None else 1,
+                        compute_together=compute_together,
                     )
                     code = _work(optuna_study, study, job, prepare)
                     stopped = stop()

@@ -1,12 +1,10 @@
 """One worker: claims waiting cells one by one through Optuna, runs them, stores their records."""
 
-import errno
 import logging
 import signal
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,29 +13,24 @@ from types import FrameType
 from typing import Any
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from kernbench import checkpoint
-from kernbench.engine.cell import CellContext
-from kernbench.engine.record import Job, StopFlag, store
-from kernbench.engine.states import process_start, this_worker
-from kernbench.engine.study import Params, Study
-from kernbench.errors import KernbenchError, StorageError, first_line
-from kernbench.kernels.space import Choice
-from kernbench.memory import advice, is_out_of_memory, release
-from kernbench.settings import Setting
+from kernbench.engine.attempt import (
+    CellFailedError,
+    WrongCellError,
+    checked_params,
+    context_of,
+    fail,
+    finish,
+    first_open,
+    sign,
+)
+from kernbench.engine.record import Job, StopFlag
+from kernbench.engine.together import work_together
+from kernbench.memory import release
 
 log = logging.getLogger("kernbench")
-
-
-class CellFailedError(Exception):
-    """The cell failed by itself; its class is stored, the worker goes on."""
-
-
-class WrongCellError(KernbenchError):
-    """A queued trial's parameters are not its cell's."""
 
 
 class RefusingSampler(optuna.samplers.RandomSampler):
@@ -82,7 +75,7 @@ def work(study: optuna.Study, job: Job) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         claimed.append(trial.number)
-        return _objective(study, job, trial, len(claimed))
+        return _objective(study, job, trial, claimed)
 
     def stop_when_empty(study: optuna.Study, _trial: optuna.trial.FrozenTrial) -> None:
         if job.stop() or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -99,14 +92,7 @@ def work(study: optuna.Study, job: Job) -> None:
             return
 
 
-def first_open(study: optuna.Study, cell: str) -> int:
-    """Number of the one trial that may run this cell, though two coordinators may have queued it."""
-    open_or_done = (TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING)
-    trials = study.get_trials(deepcopy=False, states=open_or_done)
-    return min(trial.number for trial in trials if trial.user_attrs.get("cell") == cell)
-
-
-def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, position: int) -> float:
+def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list[int]) -> float:
     cell = trial.user_attrs.get("cell")
     if cell is None:  # queue empty: Optuna made a trial of its own
         study.stop()
@@ -115,99 +101,27 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, position: int
         raise optuna.TrialPruned("duplicate")
     if cell not in job.cells:  # queued when the study file had more cells; missing again should they come back
         raise optuna.TrialPruned("not asked for")
-    trial.set_user_attr("worker", this_worker())
-    trial.set_user_attr("worker_start", process_start(int(this_worker().rpartition(":")[2])) or "")
-    job.observer.cell_started(cell, position, max(job.total, position))
+    sign(trial)
+    if job.stack > 1:
+        return work_together(study, job, trial, claimed)
+    job.observer.cell_started(cell, len(claimed), max(job.total, len(claimed)))
     try:
-        params = suggest(job.study, trial)
-        if params != job.cells[cell]:
-            raise WrongCellError(f"cell {cell}: expected {job.cells[cell]}, the queue holds {params}")
-        return _attempt(job, trial, cell, params)
+        return _attempt(job, trial, cell)
     except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing
         raise
     except BaseException as error:  # SystemExit too: it would leave the trial RUNNING
-        if _is_the_disk(error):
-            trial.set_user_attr("error", first_line(error))
-            raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
-        _record_failure(job, trial, error)
-        job.observer.cell_finished(cell, classify(error), _said(job, error))
+        fail(job, trial, cell, error)
         if isinstance(error, KeyboardInterrupt):
             raise
         release(error)
         raise CellFailedError(f"cell {cell}: {error}") from error
 
 
-def suggest(study: Study, trial: optuna.Trial) -> Params:
-    """Values of the trial, asked for in the declared space and never in the file's, which may grow later."""
-    values: Params = {}
-    for name, wanted in study.axes.items():
-        space = study.axis_space(name)
-        if isinstance(space, Choice) or (isinstance(space, Setting) and space.options):
-            chosen = trial.suggest_categorical(name, list(space.options))
-            assert chosen is not None  # no space has None among its options
-            values[name] = chosen
-        elif isinstance(wanted[0], int):
-            values[name] = trial.suggest_int(name, int(space.low), int(space.high))
-        else:
-            values[name] = trial.suggest_float(name, space.low, space.high)
-    values["seed"] = trial.suggest_int("seed", 0, 2**32 - 1)
-    return values
-
-
-def _attempt(job: Job, trial: optuna.Trial, cell: str, params: Params) -> float:
+def _attempt(job: Job, trial: optuna.Trial, cell: str) -> float:
     started, clock = datetime.now(UTC), time.monotonic()
+    params = checked_params(job, trial, cell)
     with tempfile.TemporaryDirectory(prefix="kernbench-") as scratch:
-        context = CellContext(
-            study=job.study,
-            cell=cell,
-            params=params,
-            device=job.device,
-            trial=trial.number,
-            checkpoints=job.checkpoints,
-            scratch=Path(scratch),
-            report=lambda epoch, score: trial.report(score, epoch),
-            stop=job.stop,
-            observer=job.observer,
-            saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
-            plugin=job.found.label,
-        )
+        context = context_of(job, trial, cell, params, Path(scratch))
         outcome = job.compute(context)
-        store(job, trial, context, outcome, started, time.monotonic() - clock)
-    checkpoint.remove(job.checkpoints, context.key)
-    summary = outcome.message or str(outcome.details.get("summary", ""))
-    job.observer.cell_finished(cell, outcome.status, summary)
+        finish(job, trial, context, outcome, started, time.monotonic() - clock)
     return outcome.value
-
-
-def classify(error: BaseException) -> str:
-    """Failure class of an exception: interrupted, oom or error."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return "oom" if is_out_of_memory(error) else "error"
-
-
-def _said(job: Job, error: BaseException) -> str:
-    """First line of the error; for memory that ran out, with what helps."""
-    recompute = bool(job.study.runtime.get("recompute"))
-    return advice(error, job.device, recompute) if classify(error) == "oom" else first_line(error)
-
-
-def _is_the_disk(error: BaseException) -> bool:
-    """Whether a folder or disk failed: it would fail every cell, and must not count against a method."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in full)
-
-
-def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
-    trial.set_user_attr("status", classify(error))
-    trial.set_user_attr("error", _said(job, error))
-    if isinstance(error, KeyboardInterrupt):
-        return
-    try:
-        with tempfile.TemporaryDirectory(prefix="kernbench-") as scratch:
-            file = Path(scratch) / "traceback.txt"
-            file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-            store = FileSystemArtifactStore(str(job.artifacts))
-            upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
-    except OSError as full:  # the class and the first line are stored already
-        log.warning("no traceback kept for trial %d: %s", trial.number, full)

@@ -1,0 +1,161 @@
+"""One attempt at a cell: its context from a claimed trial, its end in the database, its failure classed."""
+
+import errno
+import logging
+import tempfile
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.trial import TrialState
+
+from kernbench import checkpoint
+from kernbench.engine.cell import CellContext, Outcome
+from kernbench.engine.record import Job, store
+from kernbench.engine.states import process_start, this_worker
+from kernbench.engine.study import Params, Study
+from kernbench.errors import KernbenchError, StorageError, first_line
+from kernbench.kernels.space import Choice
+from kernbench.memory import advice, is_out_of_memory
+from kernbench.settings import Setting
+
+log = logging.getLogger("kernbench")
+
+
+class CellFailedError(Exception):
+    """The cell failed by itself; its class is stored, the worker goes on."""
+
+
+class WrongCellError(KernbenchError):
+    """A queued trial's parameters are not its cell's."""
+
+
+def first_open(study: optuna.Study, cell: str) -> int:
+    """Number of the one trial that may run this cell, though two coordinators may have queued it."""
+    open_or_done = (TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=open_or_done)
+    return min(trial.number for trial in trials if trial.user_attrs.get("cell") == cell)
+
+
+def sign(trial: optuna.Trial) -> None:
+    """Note in a trial which process works on it."""
+    trial.set_user_attr("worker", this_worker())
+    trial.set_user_attr("worker_start", process_start(int(this_worker().rpartition(":")[2])) or "")
+
+
+def checked_params(job: Job, trial: optuna.Trial, cell: str) -> Params:
+    """Values of a queued trial.
+
+    Raises:
+        WrongCellError: they are not those of its cell.
+    """
+    params = suggest(job.study, trial)
+    if params != job.cells[cell]:
+        raise WrongCellError(f"cell {cell}: expected {job.cells[cell]}, the queue holds {params}")
+    return params
+
+
+def suggest(study: Study, trial: optuna.Trial) -> Params:
+    """Values of the trial, asked for in the declared space and never in the file's, which may grow later."""
+    values: Params = {}
+    for name, wanted in study.axes.items():
+        space = study.axis_space(name)
+        if isinstance(space, Choice) or (isinstance(space, Setting) and space.options):
+            chosen = trial.suggest_categorical(name, list(space.options))
+            assert chosen is not None  # no space has None among its options
+            values[name] = chosen
+        elif isinstance(wanted[0], int):
+            values[name] = trial.suggest_int(name, int(space.low), int(space.high))
+        else:
+            values[name] = trial.suggest_float(name, space.low, space.high)
+    values["seed"] = trial.suggest_int("seed", 0, 2**32 - 1)
+    return values
+
+
+def context_of(job: Job, trial: optuna.Trial, cell: str, params: Params, scratch: Path) -> CellContext:
+    """Where and how a claimed cell runs."""
+    return CellContext(
+        study=job.study,
+        cell=cell,
+        params=params,
+        device=job.device,
+        trial=trial.number,
+        checkpoints=job.checkpoints,
+        scratch=scratch,
+        report=_reporter(trial),
+        stop=job.stop,
+        observer=job.observer,
+        saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
+        plugin=job.found.label,
+    )
+
+
+def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
+    told: set[int] = set()
+
+    def report(epoch: int, score: float) -> None:
+        if epoch not in told:  # a cell that is begun again alone tells its epochs again; Optuna wants each once
+            told.add(epoch)
+            trial.report(score, epoch)
+
+    return report
+
+
+def finish(
+    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
+) -> None:
+    """Store a finished cell, drop its checkpoints, tell the observer; the trial itself is told by the caller."""
+    store(job, trial, context, outcome, started, seconds)
+    checkpoint.remove(job.checkpoints, context.key)
+    summary = outcome.message or str(outcome.details.get("summary", ""))
+    job.observer.cell_finished(context.cell, outcome.status, summary)
+
+
+def fail(job: Job, trial: optuna.Trial, cell: str, error: BaseException) -> None:
+    """Store the class of a failure, its first line and its traceback, tell the observer.
+
+    Raises:
+        StorageError: it was the disk, which would fail every cell and must not count against a method.
+    """
+    if is_the_disk(error):
+        trial.set_user_attr("error", first_line(error))
+        raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
+    _record_failure(job, trial, error)
+    job.observer.cell_finished(cell, classify(error), said(job, error))
+
+
+def classify(error: BaseException) -> str:
+    """Failure class of an exception: interrupted, oom or error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "oom" if is_out_of_memory(error) else "error"
+
+
+def said(job: Job, error: BaseException) -> str:
+    """First line of the error; for memory that ran out, with what helps."""
+    recompute = bool(job.study.runtime.get("recompute"))
+    return advice(error, job.device, recompute) if classify(error) == "oom" else first_line(error)
+
+
+def is_the_disk(error: BaseException) -> bool:
+    """Whether a folder or disk failed: it would fail every cell, and must not count against a method."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in full)
+
+
+def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
+    trial.set_user_attr("status", classify(error))
+    trial.set_user_attr("error", said(job, error))
+    if isinstance(error, KeyboardInterrupt):
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="kernbench-") as scratch:
+            file = Path(scratch) / "traceback.txt"
+            file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            store = FileSystemArtifactStore(str(job.artifacts))
+            upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
+    except OSError as full:  # the class and the first line are stored already
+        log.warning("no traceback kept for trial %d: %s", trial.number, full)
