@@ -21,7 +21,6 @@ from kernbench.training import (
     Settings,
     TrainingData,
     constrain,
-    copied,
     diverged,
     look,
 )
@@ -140,7 +139,7 @@ class _Group:
 
     def _pass(self, rate: float) -> list[list[float]]:
         """Steps of one epoch; mean loss, soft and hard term of each seed."""
-        start = [copied(run.state()) for run in self._runs]
+        start = [run.snapshot() for run in self._runs]
         drawn = [source.draw(run.generator, run.epoch) for source, run in zip(self._sources, self._runs, strict=True)]
         self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.zero_grad()

@@ -148,6 +148,11 @@ class Run:
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
+    def snapshot(self) -> dict[str, Any]:
+        """The state in memory of its own, to go back to while training goes on."""
+        # rows of the curve are copies already, and there are many of them
+        return {name: value if name == "curve" else _copied(value) for name, value in self.state().items()}
+
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint of the same settings."""
         self.epoch = state["epoch"]
@@ -287,7 +292,7 @@ def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
 def _pass(run: Run, source: Lines, hooks: Hooks) -> list[float]:
     """One pass over the training lines; mean loss, soft and hard term of its batches."""
     # A stop in the middle of an epoch goes back to its start, so a resumed run draws the same batches.
-    start = copied(run.state()) if hooks.save is not None else None
+    start = run.snapshot() if hooks.save is not None else None
     voltage, batches = source.draw(run.generator, run.epoch)
     per_batch = run.settings.update == "per-batch"
     sums = torch.zeros(3, dtype=torch.float64, device=voltage.device)
@@ -307,13 +312,13 @@ def _pass(run: Run, source: Lines, hooks: Hooks) -> list[float]:
     return [float(value) for value in (sums / len(batches)).tolist()]
 
 
-def copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and plain values
+def _copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and plain values
     """The same state in memory of its own; deepcopy of tensors is several times slower."""
     if isinstance(state, Tensor):
         return state.clone()
     if isinstance(state, dict):
-        return {key: copied(value) for key, value in state.items()}
-    return [copied(value) for value in state] if isinstance(state, list) else state
+        return {key: _copied(value) for key, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
 def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:

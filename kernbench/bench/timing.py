@@ -23,12 +23,14 @@ class Timing:
         median: seconds.
         best: seconds of the fastest turn.
         worst: seconds of the slowest turn.
+        cpu: CPU seconds of this process, median; other processes change them less.
         turns: how many were counted.
     """
 
     median: float
     best: float
     worst: float
+    cpu: float
     turns: int
 
 
@@ -62,15 +64,20 @@ def interleaved(
         device: waited for after each call, where it computes by itself.
     """
     seconds: dict[str, list[float]] = {name: [] for name in peers}
+    cpu: dict[str, list[float]] = {name: [] for name in peers}
     for turn in range(-warm_up, turns):
         for name, call in peers.items():
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             call()
             if torch.device(device).type == "cuda":
                 torch.cuda.synchronize(device)
             if turn >= 0:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: Timing(statistics.median(each), min(each), max(each), turns) for name, each in seconds.items()}
+                cpu[name].append(time.process_time() - spent)
+    return {
+        name: Timing(statistics.median(each), min(each), max(each), statistics.median(cpu[name]), turns)
+        for name, each in seconds.items()
+    }
 
 
 def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:

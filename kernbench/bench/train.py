@@ -1,0 +1,236 @@
+"""Training side by side: a step against matrix products, an epoch against a plain loop, seeds at once, peak memory.
+
+The plain loop is ours, written from the description of the published procedure (protocol 4 and 5.1): gradients of all
+batches summed, one step per epoch, validation loss batch by batch with its graph kept, and for the scores one forward
+pass per tolerance and threshold.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kernbench.bench.metrics import DENSITY
+from kernbench.bench.timing import fresh_peak, interleaved
+from kernbench.evaluation import Workbench
+from kernbench.networks import Network, build
+from kernbench.stacking import Stack
+from kernbench.training import Hooks, Settings, TrainingData, train
+from kernbench.ulm.loss import dual_loss, gaussian_taps
+from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
+
+SAMPLES = 8446
+MATRIX = 2048
+DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)
+
+
+@dataclass(frozen=True)
+class TrainRow:
+    """One way to do a piece of work.
+
+    Attributes:
+        work: what is done.
+        way: by whom.
+        seconds: wall time, median.
+        cpu: CPU seconds, median: what a busy machine changes less.
+        gflops: operations per CPU second where they are known, in 1e9, else None.
+    """
+
+    work: str
+    way: str
+    seconds: float
+    cpu: float
+    gflops: float | None = None
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """Peak memory of a training step in a process of its own.
+
+    Attributes:
+        network: what is trained.
+        recompute: whether activations are recomputed.
+        mebibytes: that the step added.
+    """
+
+    network: str
+    recompute: bool
+    mebibytes: float
+
+
+def plain_network(channels: int = 64, depth: int = 12) -> nn.Sequential:
+    """The dilated network of Blanken et al. (2022) in torch's own modules."""
+    layers: list[nn.Module] = [nn.ReflectionPad1d(2**depth - 1)]
+    for level in range(depth):
+        convolution = nn.Conv1d(channels if level else 1, channels, 3, dilation=2**level)
+        layers += [convolution, nn.BatchNorm1d(channels), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv1d(channels, 1, 1))
+
+
+def plain_loss(output: Tensor, counts: Tensor, alpha: float = 0.1) -> Tensor:
+    """The dual loss as the protocol words it (4.1): output and label smoothed each."""
+    taps = gaussian_taps(alpha).to(output)[None, None]
+    smooth, wanted = (functional.conv1d(each, taps, padding=29) for each in (output, counts))
+    clipped, label = output.clamp(0, 1), counts.clamp(0, 1)
+    dice = 2 * (clipped * label).sum(dim=2) / (clipped.sum(dim=2) + label.sum(dim=2) + 1e-6)
+    return (smooth - wanted).abs().mean() + 1.6 * (1 - dice).mean()
+
+
+def lines(number: int, samples: int = SAMPLES, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Voltage and counts (N, samples); what they say does not matter to a clock."""
+    generator = torch.Generator().manual_seed(seed)
+    voltage = torch.randn(number, samples, generator=generator)
+    return voltage, (torch.rand(number, samples, generator=generator) < DENSITY).float()
+
+
+def step_rows(turns: int = 7) -> list[TrainRow]:
+    """Forward and backward of two lines of the dilated network, and a product of two matrices."""
+    voltage, counts = lines(2)
+    ours, plain = build("dilated", "discrete", 3).train(), plain_network().train()
+    left, right = torch.randn(2, MATRIX, MATRIX).unbind()
+
+    def step(network: nn.Module) -> None:
+        dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+        network.zero_grad()
+
+    timings = interleaved(
+        {"kernbench": lambda: step(ours), "plain torch": lambda: step(plain), "matmul": lambda: left @ right}, turns
+    )
+    work = {"kernbench": 2 * DILATED_FLOP, "plain torch": 2 * DILATED_FLOP, "matmul": 2.0 * MATRIX**3}
+    return [
+        TrainRow("dilated, 2 lines, forward and backward", way, timing.median, timing.cpu, work[way] / timing.cpu / 1e9)
+        for way, timing in timings.items()
+    ]
+
+
+def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, turns: int = 3) -> list[TrainRow]:
+    """One epoch of the dilated network with its look at the validation lines, one update."""
+    data, checked = lines(train_lines), lines(validation_lines, seed=1)
+    settings = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1.0, 1.6, 0.1, 1)
+    ours, plain = build("dilated", "discrete", 3), plain_network()
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    bench = Workbench({}, 0.0, 0, "cpu", _kept={"validation": checked})
+    hooks = Hooks(validate=lambda network: bench.look(network, settings, 4), save=lambda _state: None)
+
+    def plain_epoch() -> None:
+        plain.train()
+        optimizer.zero_grad()
+        for voltage, counts in zip(*(each.split(batch) for each in data), strict=True):
+            plain_loss(plain(voltage.unsqueeze(1)), counts.unsqueeze(1)).backward()
+        optimizer.step()
+        plain.eval()
+        losses = [
+            plain_loss(plain(voltage.unsqueeze(1)), counts.unsqueeze(1))  # the graph is kept
+            for voltage, counts in zip(*(each.split(batch) for each in checked), strict=True)
+        ]
+        torch.stack(losses).mean().item()
+
+    timings = interleaved(
+        {
+            "kernbench": lambda: train(ours, TrainingData(*data), settings, hooks, order_seed=0),
+            "plain loop": plain_epoch,
+        },
+        turns,
+    )
+    name = f"epoch of {train_lines} lines, look at {validation_lines}"
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def score_rows(number: int = 2, turns: int = 1) -> list[TrainRow]:
+    """Counts of a few lines at every tolerance and threshold, from the network on."""
+    voltage, counts = lines(number)
+    ours = build("dilated", "discrete", 3).eval()
+    bench = Workbench({}, 0.0, 0, "cpu", _kept={"test": (voltage, counts)})
+
+    @torch.no_grad()
+    def pair_by_pair() -> None:
+        truth = (counts > 0.5).float()[:, None]
+        for tolerance, threshold in itertools.product(TOLERANCES, THRESHOLDS):
+            window = torch.ones(1, 1, 2 * tolerance + 1)
+            fired = (ours(voltage.unsqueeze(1)) > threshold).float()
+            (truth * (functional.conv1d(fired, window, padding=tolerance) >= 1)).sum(dim=2)
+            (fired * (functional.conv1d(truth, window, padding=tolerance) < 1)).sum(dim=2)
+
+    peers: dict[str, Callable[[], object]] = {
+        "one pass (kernbench)": lambda: bench.table(ours, "test"),
+        "a pass per pair": pair_by_pair,
+    }
+    timings = interleaved(peers, turns, warm_up=0)
+    name = f"dilated, scores of {number} lines"
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def seed_rows(
+    family: str,
+    kernel_size: int,
+    seeds: int = 3,
+    channels: int = 8,
+    samples: int = 2048,
+    batch: int = 8,
+    turns: int = 9,
+) -> list[TrainRow]:
+    """One update of several seeds of the shallow network, at once and one by one; the sizes are those of `quick`."""
+    alone, stacked = (_seeds(family, kernel_size, seeds, channels) for _ in range(2))
+    stack = Stack(stacked)
+    optimizers = [torch.optim.Adam(each.parameters(), fused=True) for each in alone]
+    together = torch.optim.Adam(stack.parameters(), fused=True)
+    voltage, counts = (each.view(batch, seeds, samples) for each in lines(batch * seeds, samples))
+    losses = torch.vmap(dual_loss, in_dims=1)
+
+    def one_by_one() -> None:
+        for place, (network, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
+            own = slice(place, place + 1)
+            dual_loss(network(voltage[:, own]), counts[:, own]).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def at_once() -> None:
+        losses(stack(voltage), counts).loss.sum().backward()
+        together.step()
+        together.zero_grad()
+
+    timings = interleaved({"one by one": one_by_one, "at once": at_once}, turns, warm_up=2)
+    name = f"{seeds} seeds, {family}, K = {kernel_size}"
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def _seeds(family: str, kernel_size: int, seeds: int, channels: int) -> list[Network]:
+    made = []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        made.append(build("shallow", family, kernel_size, channels=channels).train())
+    return made
+
+
+def one_step(
+    network: str, family: str, kernel_size: int, channels: int, batch: int, samples: int, recompute: bool, backend: str
+) -> None:
+    """One update, for its peak memory."""
+    torch.manual_seed(0)
+    module = build(network, family, kernel_size, channels=channels, backend=backend).train()
+    module.recompute = recompute
+    optimizer = torch.optim.Adam(module.parameters(), fused=True)
+    voltage, counts = lines(batch, samples)
+    dual_loss(module(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+    optimizer.step()
+
+
+def memory_rows(
+    network: str,
+    family: str,
+    kernel_size: int,
+    channels: int,
+    batch: int,
+    samples: int = SAMPLES,
+    backend: str = "auto",
+) -> list[MemoryRow]:
+    """Peak memory of one update with and without recomputed activations, each in a fresh process."""
+    sizes = (network, family, kernel_size, channels, batch, samples)
+    name = f"{network}, {family}, K = {kernel_size}, {channels} channels, batch {batch} of {samples}"
+    return [
+        MemoryRow(name, again, fresh_peak("kernbench.bench.train:one_step", *sizes, again, backend).used / 2**20)
+        for again in (False, True)
+    ]

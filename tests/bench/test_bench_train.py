@@ -1,0 +1,65 @@
+"""What the training benchmark compares is the same work: network, loss, update."""
+
+import pytest
+import torch
+
+from kernbench.bench import train
+from kernbench.errors import KernbenchError
+from kernbench.networks import build
+from kernbench.ulm.loss import dual_loss
+
+
+def test_the_plain_loss_is_the_loss():
+    voltage, counts = train.lines(3, 400)
+    plain = train.plain_loss(voltage.unsqueeze(1), counts.unsqueeze(1))
+    torch.testing.assert_close(plain, dual_loss(voltage, counts).loss)
+
+
+def test_the_plain_network_is_the_network():
+    plain, ours = train.plain_network(3, 4), build("dilated", "discrete", 3, channels=3, depth=4)
+    assert sum(each.numel() for each in train.plain_network().parameters()) == 137_729
+    blocks = [*plain][1:-1]
+    with torch.no_grad():
+        for layer, block in zip(blocks[::3], ours.blocks, strict=True):
+            layer.weight.copy_(block[0].kernel())
+            layer.bias.copy_(block[0].bias)
+        [*plain][-1].load_state_dict(ours.head.state_dict())
+    signal = torch.randn(2, 1, 100)
+    torch.testing.assert_close(plain.train()(signal), ours.train()(signal), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Short lines and small networks."""
+    usual_lines, usual_build, usual_plain = train.lines, train.build, train.plain_network
+    monkeypatch.setattr(train, "lines", lambda number, samples=64, seed=0: usual_lines(number, 64, seed))
+    monkeypatch.setattr(
+        train, "build", lambda *given, **named: usual_build(*given, **named | {"channels": 2, "depth": 3})
+    )
+    monkeypatch.setattr(train, "plain_network", lambda: usual_plain(2, 3))
+    monkeypatch.setattr(train, "MATRIX", 32)
+
+
+def test_every_table_names_its_ways(small):
+    tables = [
+        train.step_rows(1),
+        train.epoch_rows(4, 4, turns=1),
+        train.score_rows(1),
+        train.seed_rows("siren", 5, samples=64, turns=1),
+    ]
+    assert [[row.way for row in table] for table in tables] == [
+        ["kernbench", "plain torch", "matmul"],
+        ["kernbench", "plain loop"],
+        ["one pass (kernbench)", "a pass per pair"],
+        ["one by one", "at once"],
+    ]
+    assert all(row.seconds > 0 for table in tables for row in table)
+
+
+@pytest.mark.slow
+def test_peak_memory_of_a_step_with_and_without_recomputing():
+    plain, again = train.memory_rows("dilated", "discrete", 3, 16, 8)
+    assert (plain.recompute, again.recompute) == (False, True)
+    assert again.mebibytes < plain.mebibytes
+    with pytest.raises(KernbenchError, match="failed in its own process"):
+        train.memory_rows("dilated", "discrete", 4, 16, 8)
