@@ -1,34 +1,16 @@
 """Hits at every tolerance and threshold: all at once, and pair by pair as the published procedure is worded."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
+from kernbench.bench.table import Table
 from kernbench.bench.timing import interleaved
 from kernbench.errors import KernbenchError
 from kernbench.ulm.metrics import tolerance_counts
 from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
 
 DENSITY = 0.06  # bubbles per sample, as in the published test lines
-
-
-@dataclass(frozen=True)
-class MetricsRow:
-    """One way to count.
-
-    Attributes:
-        way: name.
-        lines: of 8,446 samples.
-        seconds: for all tolerances and thresholds, median.
-        ratio: how many times as long as ours.
-    """
-
-    way: str
-    lines: int
-    seconds: float
-    ratio: float
 
 
 def example_lines(lines: int, samples: int = 8446, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -57,7 +39,7 @@ def pair_by_pair(output: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor
     return tp, fn, fp
 
 
-def rows(lines: int = 96, turns: int = 3) -> list[MetricsRow]:
+def table(lines: int = 96, turns: int = 3) -> Table:
     """Time both ways on the same output, after checking that they count the same.
 
     Raises:
@@ -65,12 +47,18 @@ def rows(lines: int = 96, turns: int = 3) -> list[MetricsRow]:
     """
     output, counts = example_lines(lines)
     peers = {
-        "all at once (kernbench)": lambda: tolerance_counts(output, counts, TOLERANCES, THRESHOLDS),
+        "all at once": lambda: tolerance_counts(output, counts, TOLERANCES, THRESHOLDS),
         "pair by pair": lambda: pair_by_pair(output, counts),
     }
     first, second = (peer() for peer in peers.values())
     if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
         raise KernbenchError("the two ways to count disagree: this is a bug of kernbench")
-    timings = interleaved(peers, turns=turns, warm_up=0)
-    ours = next(iter(timings.values())).median
-    return [MetricsRow(way, lines, timing.median, timing.median / ours) for way, timing in timings.items()]
+    found = interleaved(peers, turns=turns, warm_up=0)
+    ours = found["all at once"].median
+    return Table(
+        "metrics",
+        f"Hits at {len(TOLERANCES)} tolerances and {len(THRESHOLDS)} thresholds, {lines} lines of "
+        f"{output.shape[1]:,} samples, output given, one thread",
+        ["way", "s", "times ours"],
+        [[name, timing.median, timing.median / ours] for name, timing in found.items()],
+    )

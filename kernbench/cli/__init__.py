@@ -18,6 +18,7 @@ _COMMANDS = {
     "evaluate": ("evaluate", "Score published networks on any lines, or reproduce the published scores."),
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
     "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
+    "bench": ("bench", "Time convolution, simulation, metrics and training side by side with the peers."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }
 

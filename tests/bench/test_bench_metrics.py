@@ -17,12 +17,13 @@ def test_both_ways_to_count_agree():
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_rows_name_ways_and_ratios(monkeypatch):
+def test_the_table_names_ways_and_ratios(monkeypatch):
     usual = metrics.example_lines
     monkeypatch.setattr(metrics, "example_lines", lambda lines: usual(lines, 200))
-    ours, theirs = metrics.rows(lines=2, turns=1)
-    assert (ours.ratio, ours.lines) == (1.0, 2)
-    assert theirs.seconds > 0
+    found = metrics.table(lines=2, turns=1)
+    (ours, _, one), (theirs, seconds, _) = found.rows
+    assert (ours, theirs, one) == ("all at once", "pair by pair", 1.0)
+    assert seconds > 0
 
 
 def test_a_disagreement_is_an_error(monkeypatch):
@@ -34,7 +35,7 @@ def test_a_disagreement_is_an_error(monkeypatch):
 
     monkeypatch.setattr(metrics, "pair_by_pair", wrong)
     with pytest.raises(KernbenchError, match="disagree"):
-        metrics.rows(lines=2, turns=1)
+        metrics.table(lines=2, turns=1)
 
 
 def test_peers_take_turns():

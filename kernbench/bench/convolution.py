@@ -1,0 +1,212 @@
+"""One convolution layer, forward and backward, on every backend and on what else a user could pick."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy.signal
+import torch
+from torch import Tensor
+
+from kernbench.bench.table import Table, Value
+from kernbench.bench.timing import Timing, fresh_peak, interleaved
+from kernbench.conv import convolve
+from kernbench.conv.auto import choose
+
+KERNEL_SIZES = (17, 65, 131, 263, 527, 1055, 2111)
+BACKENDS = ("auto", "direct", "fft", "overlap_save", "fft_conv")
+SAMPLES = 8446
+MEMORY_CHANNELS, MEMORY_SIZES = 64, (263, 2111)
+_SEED = 0
+
+
+def layer(
+    backend: str, channels: int, kernel_size: int, batch: int, samples: int, device: str = "cpu"
+) -> Callable[[], None]:
+    """One forward and backward pass, gradients of signal and kernel included, as a call without arguments."""
+    generator = torch.Generator().manual_seed(_SEED)
+    draw = functools.partial(torch.randn, generator=generator)
+    signal = draw(batch, channels, samples).to(device).requires_grad_()
+    kernel = draw(channels, channels, kernel_size).div_(channels * kernel_size).to(device).requires_grad_()
+    gradient = draw(batch, channels, samples - kernel_size + 1).to(device)
+
+    def run() -> None:
+        convolve(signal, kernel, backend=backend).backward(gradient)
+        signal.grad = kernel.grad = None
+
+    return run
+
+
+def one_pass(backend: str, channels: int, kernel_size: int, batch: int, samples: int) -> None:
+    """One pass in a process of its own, for `fresh_peak`."""
+    layer(backend, channels, kernel_size, batch, samples)()
+
+
+def time_table(
+    kernel_sizes: Sequence[int] = KERNEL_SIZES,
+    *,
+    channels: int = 22,
+    batch: int = 4,
+    samples: int = SAMPLES,
+    turns: int = 5,
+    device: str = "cpu",
+    progress: Callable[[str], None] = print,
+) -> Table:
+    """Times per kernel size, forward and backward, and how many times as fast `auto` is as two of the peers.
+
+    Args:
+        kernel_sizes: taps.
+        channels: in and out.
+        batch: lines.
+        samples: of a line.
+        turns: rounds that count; the peers take turns.
+        device: "cpu", "cuda" or "cuda:i".
+        progress: told what is measured next.
+    """
+    rows: list[list[Value]] = []
+    for size in kernel_sizes:
+        progress(f"K = {size}")
+        peers = {name: layer(name, channels, size, batch, samples, device) for name in BACKENDS}
+        found = interleaved(peers, turns=turns, device=device)
+        rows.append([size, _choice(size, channels, batch, samples, device), *_times(found)])
+    heads = [f"{name} [ms]" for name in BACKENDS]
+    ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
+    return Table(
+        "conv_time",
+        f"Layer time, forward and backward, {channels} to {channels} channels, batch {batch}, {samples:,} samples, "
+        f"{_threads(device)}, median of {turns}",
+        ["K", "auto takes", *heads, *ratios],
+        rows,
+    )
+
+
+def forward_table(
+    kernel_sizes: Sequence[int] = (65, 527, 2111), *, channels: int = 22, batch: int = 4, samples: int = SAMPLES
+) -> Table:
+    """Forward pass alone against scipy, which has no gradients: medians of three rounds."""
+    rows: list[list[Value]] = []
+    for size in kernel_sizes:
+        generator = torch.Generator().manual_seed(_SEED)
+        signal = torch.randn(batch, channels, samples, generator=generator)
+        kernel = torch.randn(channels, channels, size, generator=generator)
+        peers: dict[str, Callable[[], object]] = {
+            "auto": functools.partial(_forward, signal, kernel),
+            "scipy fftconvolve": functools.partial(_scipy, scipy.signal.fftconvolve, signal, kernel),
+            "scipy oaconvolve": functools.partial(_scipy, scipy.signal.oaconvolve, signal, kernel),
+        }
+        found = interleaved(peers, turns=3)
+        ours = found["auto"].median
+        rows.append([size, *(1e3 * each.median for each in found.values())])
+        rows[-1] += [found[name].median / ours for name in peers if name != "auto"]
+    heads = ["auto [ms]", "scipy fftconvolve [ms]", "scipy oaconvolve [ms]"]
+    ratios = ["fftconvolve / auto", "oaconvolve / auto"]
+    return Table(
+        "conv_forward",
+        f"Forward pass alone, {channels} to {channels} channels, batch {batch}, {samples:,} samples, {_threads('cpu')}",
+        ["K", *heads, *ratios],
+        rows,
+    )
+
+
+def memory_table(
+    kernel_sizes: Sequence[int] = MEMORY_SIZES,
+    *,
+    channels: int = MEMORY_CHANNELS,
+    batch: int = 4,
+    samples: int = SAMPLES,
+    progress: Callable[[str], None] = print,
+) -> Table:
+    """Peak memory of the same pass, each in a fresh process: what it added to interpreter and libraries."""
+    rows: list[list[Value]] = []
+    for size in kernel_sizes:
+        progress(f"memory at K = {size}")
+        used = {
+            name: fresh_peak("kernbench.bench.convolution:one_pass", name, channels, size, batch, samples).used / 2**20
+            for name in BACKENDS
+        }
+        rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
+    return Table(
+        "conv_memory",
+        f"Peak memory that the pass adds, {channels} to {channels} channels, batch {batch}, {samples:,} samples",
+        ["K", *(f"{name} [MiB]" for name in BACKENDS), "fft_conv / auto"],
+        rows,
+    )
+
+
+def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int = 5) -> Table:
+    """How near the per-frequency product and the memory traffic are to what the machine can do.
+
+    Args:
+        channels: in and out.
+        rows_per_frequency: lines times blocks: columns of the product.
+        turns: rounds that count.
+    """
+    generator = torch.Generator().manual_seed(_SEED)
+    frequencies = 257
+    w = torch.randn(frequencies, channels, channels, dtype=torch.complex64, generator=generator)
+    x = torch.randn(frequencies, channels, rows_per_frequency, dtype=torch.complex64, generator=generator)
+    square = torch.randn(2048, 2048, generator=generator)
+    blocks = torch.randn(channels * rows_per_frequency, 512, generator=generator)
+    found = interleaved(
+        {
+            "product": lambda: torch.bmm(w, x),
+            "matmul": lambda: square @ square,
+            "transform": lambda: torch.fft.rfft(blocks),
+            "copy": blocks.clone,
+        },
+        turns=turns,
+    )
+    product = 8 * frequencies * channels * channels * rows_per_frequency / found["product"].median / 1e9
+    matmul = 2 * 2048**3 / found["matmul"].median / 1e9
+    # an FFT reads its input and writes as much again; so does a copy
+    moved = 2 * blocks.numel() * blocks.element_size() / 1e9
+    shape = f"{channels} x {channels} x {rows_per_frequency}"
+    transform, copy = moved / found["transform"].median, moved / found["copy"].median
+    return Table(
+        "conv_limit",
+        f"Distance to the machine, {_threads('cpu')}",
+        ["part", "reached", "limit", "share"],
+        [
+            [f"product per frequency, {shape} [GFLOP/s]", product, matmul, product / matmul],
+            ["FFT of 512 samples against a copy [GB/s]", transform, copy, transform / copy],
+        ],
+    )
+
+
+def growth(table: Table, low: int = 65, high: int = 527) -> tuple[float, float] | None:
+    """How much longer `auto` takes at `high` taps than at `low`, and log(high) / log(low); None if one is missing."""
+    times = dict(zip(table.column("K"), table.column("auto [ms]"), strict=True))
+    if low not in times or high not in times:
+        return None
+    return float(times[high] or 0) / float(times[low] or 1), float(np.log(high) / np.log(low))
+
+
+def _times(found: dict[str, Timing]) -> list[Value]:
+    """Medians [ms] and the three ratios."""
+    medians = {name: timing.median for name, timing in found.items()}
+    auto = medians["auto"]
+    best = min(value for name, value in medians.items() if name != "auto")
+    ratios = (medians["fft_conv"] / auto, medians["direct"] / auto, auto / best)
+    return [*(1e3 * value for value in medians.values()), *ratios]
+
+
+def _choice(size: int, channels: int, batch: int, samples: int, device: str) -> str:
+    return choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
+
+
+def _forward(signal: Tensor, kernel: Tensor) -> Tensor:
+    with torch.no_grad():
+        return convolve(signal, kernel)
+
+
+def _scipy(function: Callable[..., np.ndarray], signal: Tensor, kernel: Tensor) -> np.ndarray:
+    """The same sum by scipy; its convolution flips the kernel."""
+    flipped = kernel.numpy()[None, :, :, ::-1]
+    return np.asarray(function(signal.numpy()[:, None], flipped, mode="valid", axes=-1).sum(axis=2))
+
+
+def _threads(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    number = torch.get_num_threads()
+    return f"{number} thread{'s' if number > 1 else ''}"

@@ -1,0 +1,156 @@
+"""`kernbench bench`: measurements side by side with the peers, in one process, the peers taking turns."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kernbench.bench.table import Table
+
+
+def _saving(command: Callable[..., object]) -> Callable[..., object]:
+    """Options that every measurement has."""
+    page = click.option("--page", type=click.Path(path_type=Path), help="Markdown page with marks for the tables.")
+    out = click.option("--out", type=click.Path(path_type=Path), help="Folder for tables as CSV, and figures.")
+    return out(page(command))
+
+
+@click.group()
+def bench_command() -> None:
+    """Measure kernbench and its peers side by side.
+
+    Ratios hold on one machine and in one run; times do not travel. Give it an idle core.
+    """
+
+
+@bench_command.command("conv")
+@click.option("--kernel-sizes", default="", help="Comma-separated taps.  [17 to 2111]")
+@click.option("--channels", type=click.IntRange(1), default=22, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=8446, show_default=True)
+@click.option("--turns", type=click.IntRange(1), default=5, help="Rounds; medians are shown.", show_default=True)
+@click.option("--device", default="cpu", help="cpu or cuda[:i].", show_default=True)
+@click.option("--memory/--no-memory", default=True, help="Peak memory in fresh processes.", show_default=True)
+@_saving
+def conv_command(
+    kernel_sizes: str,
+    channels: int,
+    batch: int,
+    samples: int,
+    turns: int,
+    device: str,
+    memory: bool,
+    out: Path | None,
+    page: Path | None,
+) -> None:
+    """A convolution layer, forward and backward: all backends, fft-conv-pytorch and scipy."""
+    from kernbench.bench import convolution
+    from kernbench.device import choose_device
+
+    sizes = _sizes(kernel_sizes) or convolution.KERNEL_SIZES
+    if max(sizes) > samples:
+        raise click.UsageError(f"--kernel-sizes: {max(sizes)} taps do not fit into {samples} samples")
+    where = choose_device(device)
+    timed = convolution.time_table(
+        sizes, channels=channels, batch=batch, samples=samples, turns=turns, device=where, progress=_tell
+    )
+    tables = [timed]
+    if where == "cpu":
+        tables += [convolution.forward_table(sizes[1::2] or sizes, channels=channels, batch=batch, samples=samples)]
+        tables += [convolution.memory_table(samples=samples, batch=batch, progress=_tell)] if memory else []
+        tables += [convolution.limit_table()]
+    _show(tables, out, page)
+    if (found := convolution.growth(timed)) is not None:
+        click.echo(f"from K = 65 to 527 auto takes {found[0]:.2f} times as long; log K grows {found[1]:.2f} times")
+    if out is not None:
+        from kernbench.bench.figure import draw
+
+        click.echo(f"figure: {draw(timed, out)}")
+
+
+@bench_command.command("simulate")
+@click.option("--lines", type=click.IntRange(1), default=8, help="Whole lines.", show_default=True)
+@_saving
+def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
+    """Bubbles in batches against a general solver of differential equations."""
+    from kernbench.bench import simulation
+
+    _show([simulation.table(lines)], out, page)
+
+
+@bench_command.command("metrics")
+@click.option("--lines", type=click.IntRange(1), default=96, help="Lines of 8,446 samples.", show_default=True)
+@_saving
+def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
+    """Counts at all tolerances and thresholds at once against pair by pair."""
+    from kernbench.bench import metrics
+
+    _show([metrics.table(lines)], out, page)
+
+
+@bench_command.command("train")
+@_saving
+def train_command(out: Path | None, page: Path | None) -> None:
+    """A training step against a matrix product and fft-conv-pytorch; an epoch against a plain loop."""
+    from kernbench.bench import training
+
+    steps: list[tuple[str, Callable[[], Table]]] = [
+        ("dilated network", training.step_table),
+        ("shallow SIREN", training.siren_table),
+        ("epoch", training.epoch_table),
+    ]
+    tables = []
+    for name, measure in steps:
+        _tell(name)
+        tables.append(measure())
+    _show(tables, out, page)
+
+
+def _sizes(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if wrong := [word for word in words if not word.isdecimal() or int(word) < 1]:
+        raise click.UsageError(f"--kernel-sizes: expected whole numbers from 1 on, got {wrong[0]!r}")
+    return [int(word) for word in words]
+
+
+def _tell(what: str) -> None:
+    click.echo(f"  {what}", err=True)
+
+
+def _show(tables: "Sequence[Table]", out: Path | None, page: Path | None) -> None:
+    from kernbench.bench.table import into_page, write_csv
+
+    for table in tables:
+        _print(table.title, table.columns, table.rows)
+    if out is not None:
+        click.echo(f"tables: {', '.join(str(write_csv(table, out)) for table in tables)}")
+    if page is not None:
+        placed = into_page(tables, page, _machine())
+        click.echo(f"{page}: {', '.join(placed) or 'no marks for these tables'}")
+
+
+def _print(title: str, columns: Sequence[str], rows: "Iterable[Sequence[float | int | str | None]]") -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from kernbench.bench.table import shown
+    from kernbench.cli import console
+
+    grid = Grid(title=Text(title), title_justify="left")
+    for number, head in enumerate(columns):
+        grid.add_column(Text(head), justify="right" if number else "left")
+    for row in rows:
+        grid.add_row(*(Text(shown(value)) for value in row))
+    console.stdout().print(grid)
+
+
+def _machine() -> str:
+    import os
+    import platform
+
+    import torch
+
+    system = f"{platform.machine()}, {os.cpu_count()} cores"
+    return f"Measured on {system}, PyTorch {torch.__version__}, Python {platform.python_version()}."
