@@ -109,9 +109,9 @@ def forward_table(
 
 
 def memory_table(
-    kernel_sizes: Sequence[int] = MEMORY_SIZES,
+    kernel_sizes: Sequence[int],
     *,
-    channels: int = MEMORY_CHANNELS,
+    channels: int,
     batch: int = 4,
     samples: int = SAMPLES,
     progress: Callable[[str], None] = print,
@@ -119,14 +119,14 @@ def memory_table(
     """Peak memory of the same pass, each in a fresh process: what it added to interpreter and libraries."""
     rows: list[list[Value]] = []
     for size in kernel_sizes:
-        progress(f"memory at K = {size}")
+        progress(f"memory, {channels} channels, K = {size}")
         used = {
             name: fresh_peak("kernbench.bench.convolution:one_pass", name, channels, size, batch, samples).used / 2**20
             for name in BACKENDS
         }
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
     return Table(
-        "conv_memory",
+        f"conv_memory_{channels}",
         f"Peak memory that the pass adds, {channels} to {channels} channels, batch {batch}, {samples:,} samples",
         ["K", *(f"{name} [MiB]" for name in BACKENDS), "fft_conv / auto"],
         rows,

@@ -1,37 +1,51 @@
-"""Time of a convolution layer against kernel size, one line per backend."""
+"""Time and memory of a convolution layer against kernel size, one line per backend."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kernbench.bench.table import Table
 from kernbench.errors import KernbenchError
 
+_UNITS = {" [ms]": "time [ms]", " [MiB]": "peak memory [MiB]"}
 
-def draw(table: Table, folder: Path) -> Path:
-    """Draw the columns of a table that are times against K, both axes logarithmic; write `NAME.png`.
+
+def draw(tables: Sequence[Table], folder: Path) -> Path:
+    """Draw each table's columns in ms or MiB against K, a panel each, all axes logarithmic; write `conv.png`.
 
     Raises:
         KernbenchError: the folder cannot be written.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="kernel size K [taps]", ylabel="time [ms]")
-    sizes = _numbers(table, "K")
-    for head in (head for head in table.columns if head.endswith("[ms]")):
-        name = head.removesuffix(" [ms]")
-        width = 2.5 if name == "auto" else 1.2
-        axes.plot(sizes, _numbers(table, head), marker="o", markersize=4, linewidth=width, label=name)
-    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    path = folder / f"{table.name}.png"
+    figure = Figure(figsize=(5.2 * len(tables), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, table in zip(panels, tables, strict=True):
+        _panel(axes, table)
+    panels[0].legend(frameon=False)
+    path = folder / "conv.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise KernbenchError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _panel(axes: Axes, table: Table) -> None:
+    sizes = _numbers(table, "K")
+    for unit, label in _UNITS.items():
+        for head in (head for head in table.columns if head.endswith(unit)):
+            name = head.removesuffix(unit)
+            width = 2.5 if name == "auto" else 1.2
+            axes.plot(sizes, _numbers(table, head), marker="o", markersize=4, linewidth=width, label=name)
+            axes.set_ylabel(label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("kernel size K [taps]")
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
 
 
 def _numbers(table: Table, head: str) -> list[float]:

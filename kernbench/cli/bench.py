@@ -59,7 +59,10 @@ def conv_command(
     tables = [timed]
     if where == "cpu":
         tables += [convolution.forward_table(sizes[1::2] or sizes, channels=channels, batch=batch, samples=samples)]
-        tables += [convolution.memory_table(samples=samples, batch=batch, progress=_tell)] if memory else []
+        if memory:
+            large = [size for size in convolution.MEMORY_SIZES if size in sizes]
+            for width, some in ((channels, sizes), (convolution.MEMORY_CHANNELS, large)):
+                tables += [convolution.memory_table(some, channels=width, batch=batch, samples=samples, progress=_tell)]
         tables += [convolution.limit_table()]
     _show(tables, out, page)
     if (found := convolution.growth(timed)) is not None:
@@ -67,7 +70,8 @@ def conv_command(
     if out is not None:
         from kernbench.bench.figure import draw
 
-        click.echo(f"figure: {draw(timed, out)}")
+        memories = [table for table in tables if table.name == f"conv_memory_{channels}"]
+        click.echo(f"figure: {draw([timed, *memories], out)}")
 
 
 @bench_command.command("simulate")

@@ -21,10 +21,10 @@ def test_conv_prints_writes_and_draws(bench):
     assert done.code == 0, done
     assert "fft_conv / auto" in done.out
     assert sorted(path.name for path in (bench.folder / "found").iterdir()) == [
+        "conv.png",
         "conv_forward.csv",
         "conv_limit.csv",
         "conv_time.csv",
-        "conv_time.png",
     ]
 
 
