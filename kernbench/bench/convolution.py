@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kernbench.bench.table import Table, Value
-from kernbench.bench.timing import Timing, fresh_peak, interleaved
+from kernbench.bench.timing import Timing, fresh_peak, interleaved, where
 from kernbench.conv import convolve
 from kernbench.conv.auto import choose
 
@@ -74,7 +74,7 @@ def time_table(
     return Table(
         "conv_time",
         f"Layer time, forward and backward, {channels} to {channels} channels, batch {batch}, {samples:,} samples, "
-        f"{_threads(device)}, median of {turns}",
+        f"{where(device)}, median of {turns}",
         ["K", "auto takes", *heads, *ratios],
         rows,
     )
@@ -102,7 +102,7 @@ def forward_table(
     ratios = ["fftconvolve / auto", "oaconvolve / auto"]
     return Table(
         "conv_forward",
-        f"Forward pass alone, {channels} to {channels} channels, batch {batch}, {samples:,} samples, {_threads('cpu')}",
+        f"Forward pass alone, {channels} to {channels} channels, batch {batch}, {samples:,} samples, {where('cpu')}",
         ["K", *heads, *ratios],
         rows,
     )
@@ -164,7 +164,7 @@ def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int
     transform, copy = moved / found["transform"].median, moved / found["copy"].median
     return Table(
         "conv_limit",
-        f"Distance to the machine, {_threads('cpu')}",
+        f"Distance to the machine, {where('cpu')}",
         ["part", "reached", "limit", "share"],
         [
             [f"product per frequency, {shape} [GFLOP/s]", product, matmul, product / matmul],
@@ -203,10 +203,3 @@ def _scipy(function: Callable[..., np.ndarray], signal: Tensor, kernel: Tensor) 
     """The same sum by scipy; its convolution flips the kernel."""
     flipped = kernel.numpy()[None, :, :, ::-1]
     return np.asarray(function(signal.numpy()[:, None], flipped, mode="valid", axes=-1).sum(axis=2))
-
-
-def _threads(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    number = torch.get_num_threads()
-    return f"{number} thread{'s' if number > 1 else ''}"

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from kernbench.bench.table import Table
-from kernbench.bench.timing import interleaved
+from kernbench.bench.timing import interleaved, where
 from kernbench.errors import KernbenchError
 from kernbench.ulm.metrics import tolerance_counts
 from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
@@ -58,7 +58,7 @@ def table(lines: int = 96, turns: int = 3) -> Table:
     return Table(
         "metrics",
         f"Hits at {len(TOLERANCES)} tolerances and {len(THRESHOLDS)} thresholds, {lines} lines of "
-        f"{output.shape[1]:,} samples, output given, one thread",
+        f"{output.shape[1]:,} samples, output given, {where()}",
         ["way", "s", "times ours"],
         [[name, timing.median, timing.median / ours] for name, timing in found.items()],
     )

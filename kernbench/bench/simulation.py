@@ -6,6 +6,7 @@ import numpy as np
 import scipy.integrate
 
 from kernbench.bench.table import Table
+from kernbench.bench.timing import where
 from kernbench.errors import KernbenchError
 from kernbench.ulm import fits
 from kernbench.ulm.dataset import Recipe, draw_line
@@ -42,7 +43,7 @@ def table(lines: int = 8, peers: int = 6, seed: int = 0) -> Table:
         raise KernbenchError(f"the two solvers differ by {worst:.1%} of the peak excursion: this is a bug of kernbench")
     return Table(
         "simulate",
-        f"Simulation per bubble, one thread: {lines} whole lines with {bubbles:,} bubbles, labels, propagation and "
+        f"Simulation per bubble, {where()}: {lines} whole lines with {bubbles:,} bubbles, labels, propagation and "
         f"reception included, against the equation of motion alone of {peers} bubbles in scipy's solver (largest "
         f"difference {worst:.2%} of the peak excursion)",
         ["way", "ms per bubble", "times ours"],

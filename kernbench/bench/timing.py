@@ -80,6 +80,14 @@ def interleaved(
     }
 
 
+def where(device: str = "cpu") -> str:
+    """What the times of a table belong to: the number of threads, or the name of the GPU."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    number = torch.get_num_threads()
+    return "one thread" if number == 1 else f"{number} threads"
+
+
 def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:
     """Peak memory of a call in a fresh process, its import left out.
 

@@ -163,6 +163,26 @@ def score_rows(number: int = 2, turns: int = 1) -> list[TrainRow]:
     return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
 
 
+def backend_rows(
+    kernel_size: int = 527, channels: int = 22, number: int = 4, samples: int = SAMPLES, turns: int = 3
+) -> list[TrainRow]:
+    """Forward and backward of the shallow SIREN, on `auto` and on the package that the thesis used."""
+    voltage, counts = lines(number, samples)
+    peers: dict[str, Callable[[], object]] = {}
+    for backend in ("auto", "fft_conv"):
+        torch.manual_seed(0)
+        network = build("shallow", "siren", kernel_size, channels=channels, backend=backend).train()
+
+        def step(network: nn.Module = network) -> None:
+            dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+            network.zero_grad()
+
+        peers[backend] = step
+    name = f"shallow SIREN, K = {kernel_size}, {channels} channels, {number} lines"
+    timings = interleaved(peers, turns)
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
 def seed_rows(
     family: str,
     kernel_size: int,

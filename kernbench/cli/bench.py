@@ -80,7 +80,9 @@ def conv_command(
 def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
     """Bubbles in batches against a general solver of differential equations."""
     from kernbench.bench import simulation
+    from kernbench.device import choose_device
 
+    choose_device("cpu")  # sets the threads
     _show([simulation.table(lines)], out, page)
 
 
@@ -90,7 +92,9 @@ def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
 def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
     """Counts at all tolerances and thresholds at once against pair by pair."""
     from kernbench.bench import metrics
+    from kernbench.device import choose_device
 
+    choose_device("cpu")  # sets the threads
     _show([metrics.table(lines)], out, page)
 
 
@@ -99,17 +103,10 @@ def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
 def train_command(out: Path | None, page: Path | None) -> None:
     """A training step against a matrix product and fft-conv-pytorch; an epoch against a plain loop."""
     from kernbench.bench import training
+    from kernbench.device import choose_device
 
-    steps: list[tuple[str, Callable[[], Table]]] = [
-        ("dilated network", training.step_table),
-        ("shallow SIREN", training.siren_table),
-        ("epoch", training.epoch_table),
-    ]
-    tables = []
-    for name, measure in steps:
-        _tell(name)
-        tables.append(measure())
-    _show(tables, out, page)
+    choose_device("cpu")  # sets the threads
+    _show(list(training.tables(_tell)), out, page)
 
 
 def _sizes(text: str) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kernbench.bench import convolution, simulation, training
+from kernbench.bench import convolution, simulation, train, training
 from kernbench.bench.table import Table, as_markdown, into_page, shown, write_csv
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
@@ -76,22 +76,8 @@ def test_the_general_solver_moves_a_bubble_as_ours_does():
         assert simulation._disagreement(trace, bubble, radius, simulation.solve(trace, bubble, radius)) < 0.005
 
 
-def test_the_plain_loop_takes_the_step_that_training_takes():
-    voltage, counts = training._lines(2, 300)  # one batch, so that the order cannot matter
-    data = training.TrainingData(voltage[:, 0], counts[:, 0])
-    networks = []
-    for way in ("ours", "plain"):
-        torch.manual_seed(0)
-        network = training.build("dilated", family="discrete", kernel_size=3, channels=4, depth=4)
-        if way == "ours":
-            training.train(network, data, training.SETTINGS, training.Hooks(lambda _: (0.0, 0.0)), order_seed=0)
-        else:
-            optimizer = torch.optim.Adam(network.parameters(), lr=training.SETTINGS.rate)
-            training.plain_epoch(network, optimizer, data, (voltage[:, 0], counts[:, 0]))
-        networks.append(torch.cat([each.detach().flatten() for each in network.parameters()]))
-    # Adam's first step is the rate times the sign of the gradient: rounding decides where BatchNorm makes that zero
-    same = (networks[0] - networks[1]).abs() < 1e-4
-    assert same.float().mean() > 0.9
-    torch.manual_seed(0)
-    start = training.build("dilated", family="discrete", kernel_size=3, channels=4, depth=4).parameters()
-    assert ((networks[0] - torch.cat([each.detach().flatten() for each in start])).abs() > 1e-3).float().mean() > 0.9
+def test_ratios_are_to_the_first_way_and_rates_to_the_matrix_product():
+    rows = [train.TrainRow("w", "a", 2.0, 1.0, 10.0), train.TrainRow("w", "b", 3.0, 4.0, 40.0)]
+    assert training.ratio_table("n", "t", [rows]).column("times the first") == [1.0, 1.5]
+    assert training.ratio_table("n", "t", [rows]).column("in CPU time") == [1.0, 4.0]
+    assert training.step_table(rows).column("share of matmul") == [0.25, 1.0]
