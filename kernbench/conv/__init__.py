@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 BACKENDS = {
     "auto": "direct or fft, by a fixed rule on shapes (measured, see benchmarks/crossover.py)",
     "direct": "torch.nn.functional.conv1d; best for few taps",
+    "overlap_save": "the line in overlapping blocks, an FFT for each; best for kernels much shorter than the line",
     "fft": "one FFT of good length, then one complex matrix product per frequency; best for many taps",
     "fft_conv": "the package fft-conv-pytorch, as the thesis used it; float32 inside, much memory",
 }

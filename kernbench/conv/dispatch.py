@@ -8,9 +8,15 @@ from kernbench.conv.auto import choose
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.fft import convolve_fft
 from kernbench.conv.fft_conv import convolve_fft_conv
+from kernbench.conv.overlap_save import convolve_overlap_save
 from kernbench.errors import KernbenchError, close_match
 
-_FUNCTIONS = {"direct": convolve_direct, "fft": convolve_fft, "fft_conv": convolve_fft_conv}
+_FUNCTIONS = {
+    "direct": convolve_direct,
+    "fft": convolve_fft,
+    "overlap_save": convolve_overlap_save,
+    "fft_conv": convolve_fft_conv,
+}
 _HALF = (torch.float16, torch.bfloat16)
 
 
