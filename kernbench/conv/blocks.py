@@ -20,10 +20,15 @@ def by_phase(signal: Tensor, phases: int) -> Tensor:
 
 
 def empty_lines(like: Tensor, batch: int, channels: int, length: int, phases: int) -> tuple[Tensor, Tensor]:
-    """Unfilled lines (B, C, L) and the same memory seen as (C, B, d, ceil(L / d))."""
+    """Unfilled lines (B, C, at least L) and the same memory seen as (C, B, d, ceil(L / d)); for `trimmed`."""
     each = -(-length // phases)
     memory = like.new_empty(batch, channels, each * phases)
-    return memory[..., :length], memory.view(batch, channels, each, phases).permute(1, 0, 3, 2)
+    return memory, memory.view(batch, channels, each, phases).permute(1, 0, 3, 2)
+
+
+def trimmed(memory: Tensor, length: int) -> Tensor:
+    """Lines of exactly L samples, never a view: autograd lets nobody change the view that a function returns."""
+    return memory if memory.shape[2] == length else memory[..., :length].contiguous()
 
 
 def split(lines: Tensor, plan: Plan, width: int) -> Tensor:

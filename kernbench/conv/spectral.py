@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from kernbench.conv.blocks import by_phase, empty_lines, join, overlap_add, split
+from kernbench.conv.blocks import by_phase, empty_lines, join, overlap_add, split, trimmed
 from kernbench.conv.plan import Plan
 from kernbench.conv.product import Product, product_for
 
-# Spectra are made and held in parts of about this size, of some output channels or some lines. On Linux every tensor
-# above 32 MiB is new memory from the system, and its page faults cost more than the FFT that fills it.
-PART_BYTES = 16 * 2**20
+# Spectra are made in parts: of some output channels for the kernel, of some lines for the signal. Small parts stay in
+# the processor's cache and in memory that the process already has: on Linux a tensor above 32 MiB is new memory from
+# the system each time, and its page faults cost more than the FFT that fills it. Parts of lines are not made smaller
+# than those of the kernel, which is read again for each.
+KERNEL_PART_BYTES = 16 * 2**20
+LINES_PART_BYTES = 2 * 2**20
 # Up to this size per layer the spectra of signal and kernel are kept for the backward pass, which saves a fifth of the
 # time; above it only signal and kernel are.
 KEPT_BYTES = 128 * 2**20
@@ -34,8 +37,8 @@ def convolve_spectral(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -
 class _SpectralConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> Tensor:
-        ctx.groups, ctx.plan = groups, plan
-        outputs, xs, ws = _forward(signal, kernel, groups, plan)
+        outputs, xs, ws = _forward(signal, kernel, groups, plan, ctx.needs_input_grad[:2])
+        ctx.groups, ctx.plan, ctx.lines_kept = groups, plan, len(xs)
         ctx.save_for_backward(signal, kernel, *xs, *ws)
         return outputs
 
@@ -45,11 +48,14 @@ class _SpectralConvolution(torch.autograd.Function):
         groups, plan = ctx.groups, ctx.plan
         if torch.is_grad_enabled():  # a second derivative is asked for: the saved spectra carry no graph
             return *_direct_gradients(gradient, signal, kernel, plan.phases, groups), None, None
-        return *_backward(gradient, signal, kernel, groups, plan, spectra, ctx.needs_input_grad[:2]), None, None
+        xs, ws = spectra[: ctx.lines_kept], spectra[ctx.lines_kept :]
+        return *_backward(gradient, signal, kernel, groups, plan, xs, ws, ctx.needs_input_grad[:2]), None, None
 
 
-def _forward(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Output, and the spectra of signal and kernel if they are small enough to be kept."""
+def _forward(
+    signal: Tensor, kernel: Tensor, groups: int, plan: Plan, wanted: tuple[bool, bool]
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output, and what the wanted gradients need of the spectra of signal and kernel if these are small enough."""
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
     keep = _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
@@ -59,10 +65,10 @@ def _forward(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> tuple[T
         w = _of_kernel(product, kernel[part], plan)
         for x, batch in zip(xs, batches, strict=True):
             _store(product, product.output(w, x), plan, view[part, batch])
-        if keep:
+        if keep and wanted[0]:
             ws.append(w)
         del w
-    return outputs, xs if keep else [], ws
+    return trimmed(outputs, _output_length(signal, plan)), xs if keep and wanted[1] else [], ws
 
 
 def _backward(
@@ -71,13 +77,13 @@ def _backward(
     kernel: Tensor,
     groups: int,
     plan: Plan,
-    spectra: list[Tensor],
+    xs: list[Tensor],
+    ws: list[Tensor],
     wanted: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of signal and kernel, as far as they are wanted; spectra that were not kept are made again."""
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
-    xs, ws = spectra[: len(batches)], spectra[len(batches) :]
     if wanted[1] and not xs:
         xs = [_of_signal(product, signal[batch], plan) for batch in batches]
     lines = by_phase(gradient, plan.phases)
@@ -115,7 +121,7 @@ def apply_spectrum(signal: Tensor, spectrum: list[Tensor], kernel: Tensor, group
         x = _of_signal(product, signal[batch], plan)
         for w, part in zip(spectrum, parts, strict=True):
             _store(product, product.output(w, x), plan, view[part, batch])
-    return outputs
+    return trimmed(outputs, _output_length(signal, plan))
 
 
 def _of_signal(product: Product, signal: Tensor, plan: Plan) -> Tensor:
@@ -152,12 +158,15 @@ def _signal_gradient(
         rows = product.inverse(torch.conj_physical_(spectrum), plan.size)
         del spectrum
         overlap_add(rows.view(*part.shape[:3], plan.blocks, plan.size), plan, part)
-    return gradient
+    return trimmed(gradient, signal.shape[2])
 
 
 def _empty_outputs(signal: Tensor, channels: int, plan: Plan) -> tuple[Tensor, Tensor]:
-    length = signal.shape[2] - plan.phases * (plan.taps - 1)
-    return empty_lines(signal, signal.shape[0], channels, length, plan.phases)
+    return empty_lines(signal, signal.shape[0], channels, _output_length(signal, plan), plan.phases)
+
+
+def _output_length(signal: Tensor, plan: Plan) -> int:
+    return signal.shape[2] - plan.phases * (plan.taps - 1)
 
 
 def _signal_bytes(signal: Tensor, plan: Plan) -> int:
@@ -171,14 +180,15 @@ def _kernel_bytes(kernel: Tensor, plan: Plan) -> int:
 
 def _parts(kernel: Tensor, groups: int, plan: Plan) -> list[slice]:
     """Output channels, so many at a time that their spectrum is about a part; all at once if they are in groups."""
-    return _slices(kernel.shape[0], 1 if groups > 1 else -(-_kernel_bytes(kernel, plan) // PART_BYTES))
+    return _slices(kernel.shape[0], 1 if groups > 1 else -(-_kernel_bytes(kernel, plan) // KERNEL_PART_BYTES))
 
 
 def _batches(signal: Tensor, kernel: Tensor, plan: Plan) -> list[slice]:
     """Lines, so many at a time that the spectra of their inputs or outputs are about a part."""
     channels = max(signal.shape[1], kernel.shape[0])
     bytes_of_all = _signal_bytes(signal, plan) // signal.shape[1] * channels
-    return _slices(signal.shape[0], -(-bytes_of_all // PART_BYTES))
+    part = max(LINES_PART_BYTES, min(KERNEL_PART_BYTES, _kernel_bytes(kernel, plan)))
+    return _slices(signal.shape[0], -(-bytes_of_all // part))
 
 
 def _slices(total: int, count: int) -> list[slice]:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, KernbenchWarning, close_match
-from kernbench.ulm.cache import Damaged, Facts, cache_folder, canonical, locked, read_entry, sha256_of, write_entry
+from kernbench.folders import cache_folder
+from kernbench.ulm.cache import Damaged, Facts, canonical, locked, read_entry, sha256_of, write_entry
 from kernbench.ulm.population import check_population, draw_scene
 from kernbench.ulm.scene import SAMPLES, IntArray, Scene
 from kernbench.ulm.simulate import Progress, simulate_lines

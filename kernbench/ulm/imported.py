@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.ulm.cache import MANIFEST, Damaged, Facts, cache_folder, locked, read_entry, write_entry
+from kernbench.folders import cache_folder
+from kernbench.ulm.cache import MANIFEST, Damaged, Facts, locked, read_entry, write_entry
 from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.manifest import Manifest, ManifestLine, find_manifest, read_manifest
 from kernbench.ulm.scene import SAMPLES
