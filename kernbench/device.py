@@ -1,6 +1,8 @@
 """Which device and how many threads a process uses, and what makes its results repeatable."""
 
 import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -41,6 +43,16 @@ def choose_device(name: str) -> str:
 def default_profile(device: str) -> str:
     """Profile when none is named: the published scale needs a GPU."""
     return "thesis" if device.startswith("cuda") else "quick"
+
+
+def processor() -> str:
+    """Name of the processor, as the system calls it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _threads() -> int:

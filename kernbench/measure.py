@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kernbench.conv.auto import choose
-from kernbench.conv.cost import direct_flops, fft_flops
+from kernbench.conv.auto import block_plan, choose
+from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks import Network
@@ -31,9 +31,9 @@ class LayerCost:
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it.
         raw_gain: gain as the family drew it; gain: at the start of training.
-        direct_flops: forward operations of the direct convolution; fft_flops: of the FFT convolution.
+        direct_flops, fft_flops, overlap_save_flops: forward operations of the convolution by each backend.
         generation_flops: operations to make the kernel once, None if the family does not say.
-        backend: "direct" or "fft": what the layer uses at this length.
+        backend: what the layer uses at this length, never "auto".
     """
 
     layer: int
@@ -49,8 +49,15 @@ class LayerCost:
     gain: float
     direct_flops: int
     fft_flops: float
+    overlap_save_flops: float
     generation_flops: int | None
     backend: str
+
+    def flops(self, backend: str = "auto") -> float:
+        """Forward operations by a backend, or by the one that the layer uses."""
+        chosen = self.backend if backend == "auto" else backend
+        # fft-conv-pytorch does the operations of a single FFT
+        return {"direct": self.direct_flops, "overlap_save": self.overlap_save_flops}.get(chosen, self.fft_flops)
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -85,13 +92,13 @@ def flops_forward(network: Network, length: int, backend: str = "direct", batch:
     Args:
         network: made by `kernbench.networks.build`.
         length: samples of a line.
-        backend: "direct", "fft", or "auto" for what each layer really uses.
+        backend: "direct", "fft", "overlap_save", or "auto" for what each layer really uses.
         batch: lines in the pass.
     """
-    if backend not in ("direct", "fft", "auto"):
-        raise KernbenchError(f"operations are known for direct, fft and auto, got {backend!r}")
+    if backend not in ("direct", "fft", "overlap_save", "auto"):
+        raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
     head = 2 * batch * network.head.in_channels * length
-    return head + sum(_of_backend(cost, backend) for cost in layer_costs(network, length, batch))
+    return head + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
 
 
 def flops_generation(network: Network) -> int | None:
@@ -161,6 +168,7 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) 
     backend = layer.backend
     if backend == "auto":
         backend = choose(signal, spec.shape, spec.dilation, layer.device.type)
+    plan = block_plan(signal, spec.shape, spec.dilation, layer.device.type)
     return LayerCost(
         layer=position,
         in_channels=spec.in_channels,
@@ -174,7 +182,8 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) 
         raw_gain=layer.raw_gain,
         gain=layer.gain,
         direct_flops=direct_flops(signal, spec.shape, spec.dilation),
-        fft_flops=fft_flops(signal, spec.shape),
+        fft_flops=fft_flops(signal, spec.shape, spec.dilation),
+        overlap_save_flops=block_flops(signal, spec.shape, plan),
         generation_flops=_generation_flops(layer),
         backend=backend,
     )
@@ -183,11 +192,6 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) 
 def _generation_flops(layer: KernelConv) -> int | None:
     closed_form = getattr(layer.kernel_module, "kernel_flops", None)
     return None if closed_form is None else int(closed_form(layer.spec, **layer.kernel_module.hyper))
-
-
-def _of_backend(cost: LayerCost, backend: str) -> float:
-    chosen = cost.backend if backend == "auto" else backend
-    return cost.direct_flops if chosen == "direct" else cost.fft_flops
 
 
 def _seconds(function: Callable[[], object], device: torch.device) -> float:

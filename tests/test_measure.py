@@ -36,10 +36,10 @@ def test_direct_cost_by_hand():
 def test_auto_costs_what_its_choices_cost():
     net = build("shallow", "discrete", 257, channels=8)
     costs = layer_costs(net, 2048, batch=4)
-    assert {cost.backend for cost in costs[1:]} == {"fft"}
+    assert {cost.backend for cost in costs[1:]} <= {"fft", "overlap_save"}
     auto = flops_forward(net, 2048, "auto", batch=4)
     assert auto <= flops_forward(net, 2048, "direct", batch=4)
-    with pytest.raises(KernbenchError, match="direct, fft and auto"):
+    with pytest.raises(KernbenchError, match="direct, fft, overlap_save and auto"):
         flops_forward(net, 2048, "fft_conv")
 
 

@@ -45,7 +45,6 @@ def describe_command(
     for name in ("layer", "channels", "dilation", "kernel", "bias, gain", "norm", "gain as drawn", "MFLOP", "backend"):
         table.add_column(name, justify="right")
     for cost in measure.layer_costs(net, length):
-        flops = cost.direct_flops if cost.backend == "direct" else cost.fft_flops
         table.add_row(
             str(cost.layer + 1),  # counted from 1, as in the report
             f"{cost.in_channels} -> {cost.out_channels}",
@@ -54,7 +53,7 @@ def describe_command(
             f"{cost.bias + cost.amplitude:,}",
             f"{cost.norm:,}",
             f"{cost.raw_gain:.3g}",
-            f"{flops / 1e6:,.1f}",
+            f"{cost.flops() / 1e6:,.1f}",
             cost.backend,
         )
     console.stdout().print(table)

@@ -1,17 +1,18 @@
-"""Backend `auto`: direct or fft, from shapes and device alone, so that the same cell always computes the same way."""
+"""Backend `auto`: whichever of direct, fft and overlap_save should be fastest, forward and backward together.
 
-from kernbench.conv.cost import direct_flops, fft_flops
+A function of shapes, device type and constants alone: the same cell is always computed in the same way.
+"""
 
-# benchmarks/crossover.py, one CPU thread, forward and backward: equal times at K = 10 (8 and 22 channels,
-# 2048 samples), 18 (8 and 22 channels, 8446 samples), 24 (64 channels), 33 to 75 (1 input channel). Operations
-# alone would send 9 taps of 64 channels to the FFT, where it is four times slower: hence two conditions.
-_CPU_TAPS, _CPU_RATIO = 16, 2.0
-# Not measured: a GPU does direct convolutions closer to its peak, so the FFT has to win by more.
-_OTHER_TAPS, _OTHER_RATIO = 32, 8.0
+from collections.abc import Sequence
+from functools import lru_cache
+
+from kernbench.conv.constants import constants
+from kernbench.conv.plan import Plan, candidates
+from kernbench.conv.predict import Constants, seconds_direct, seconds_in_blocks
 
 
-def choose(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int, device: str) -> str:
-    """The backend that should be faster, forward and backward together.
+def choose(signal: Sequence[int], kernel: Sequence[int], dilation: int, device: str) -> str:
+    """The backend that should be fastest.
 
     Args:
         signal: shape (B, Ci, L).
@@ -20,9 +21,44 @@ def choose(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int, devi
         device: torch device type, "cpu" or "cuda".
 
     Returns:
-        "direct" or "fft".
+        "direct", "fft" or "overlap_save".
     """
-    taps, ratio = (_CPU_TAPS, _CPU_RATIO) if device == "cpu" else (_OTHER_TAPS, _OTHER_RATIO)
-    if kernel[2] < taps:
-        return "direct"
-    return "fft" if direct_flops(signal, kernel, dilation) > ratio * fft_flops(signal, kernel) else "direct"
+    return _chosen(tuple(signal), tuple(kernel), dilation, _Identical(constants(device)))
+
+
+def block_plan(signal: Sequence[int], kernel: Sequence[int], dilation: int, device: str) -> Plan:
+    """Blocks that should be fastest for `overlap_save`; one block if the line is too short to be cut."""
+    return _fastest(tuple(signal), tuple(kernel), dilation, _Identical(constants(device)))[1]
+
+
+class _Identical:
+    """Constants as a key of a cache: equal only to themselves."""
+
+    def __init__(self, held: Constants) -> None:
+        self.held = held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identical) and self.held is other.held
+
+
+@lru_cache(maxsize=4096)
+def _chosen(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int, key: _Identical) -> str:
+    single, blocks = _fastest(signal, kernel, dilation, key)
+    seconds = {
+        "direct": seconds_direct(signal, kernel, dilation, key.held),
+        "overlap_save": seconds_in_blocks(signal, kernel, blocks, key.held),
+        "fft": seconds_in_blocks(signal, kernel, single, key.held),
+    }
+    if single == blocks:
+        del seconds["overlap_save"]
+    return min(seconds, key=lambda name: seconds[name])
+
+
+@lru_cache(maxsize=4096)
+def _fastest(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int, key: _Identical) -> tuple[Plan, Plan]:
+    """The single FFT and the best cut into blocks."""
+    single, *cuts = candidates(signal[2], kernel[2], dilation)
+    return single, min(cuts or [single], key=lambda plan: seconds_in_blocks(signal, kernel, plan, key.held))

@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.fft import next_fast_len
+from kernbench.conv.plan import Plan, whole
 
 
 def direct_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int) -> int:
@@ -18,14 +18,18 @@ def direct_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int
     return 2 * batch * outputs * inputs * taps * (length - dilation * (taps - 1))
 
 
-def fft_flops(signal: tuple[int, ...], kernel: tuple[int, ...]) -> float:
-    """Forward operations of an FFT convolution: 2.5 n log2 n (B Ci + P + B Co) + 8 B F P, F = n // 2 + 1.
+def block_flops(signal: tuple[int, ...], kernel: tuple[int, ...], plan: Plan) -> float:
+    """Forward operations of a convolution in blocks: 2.5 n log2 n (N Ci + P + N Co) + 8 N F P.
 
-    Shapes as for `direct_flops`; dilation does not enter.
+    n samples a block, N = B d blocks of them per channel, F = n // 2 + 1; other symbols as for `direct_flops`.
     """
-    batch, inputs, length = signal
+    batch, inputs, _ = signal
     outputs, per_group, _ = kernel
-    n = int(next_fast_len(length, real=True))
-    pairs = outputs * per_group
-    transforms = 2.5 * n * math.log2(max(n, 2)) * (batch * inputs + pairs + batch * outputs)
-    return transforms + 8 * batch * (n // 2 + 1) * pairs
+    columns, pairs = batch * plan.phases * plan.blocks, outputs * per_group
+    transforms = 2.5 * plan.size * math.log2(plan.size) * (columns * (inputs + outputs) + pairs)
+    return transforms + 8 * columns * plan.frequencies * pairs
+
+
+def fft_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int = 1) -> float:
+    """Forward operations of backend `fft`: `block_flops` with a single block per phase."""
+    return block_flops(signal, kernel, whole(signal[2], kernel[2], dilation))

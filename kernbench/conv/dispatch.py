@@ -4,13 +4,20 @@ import torch
 from torch import Tensor
 
 from kernbench.conv import BACKENDS
-from kernbench.conv.auto import choose
+from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.fft import convolve_fft
 from kernbench.conv.fft_conv import convolve_fft_conv
+from kernbench.conv.overlap_save import convolve_overlap_save
+from kernbench.conv.plan import Plan, whole
 from kernbench.errors import KernbenchError, close_match
 
-_FUNCTIONS = {"direct": convolve_direct, "fft": convolve_fft, "fft_conv": convolve_fft_conv}
+_FUNCTIONS = {
+    "direct": convolve_direct,
+    "fft": convolve_fft,
+    "overlap_save": convolve_overlap_save,
+    "fft_conv": convolve_fft_conv,
+}
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -34,13 +41,24 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
         KernbenchError: shapes, dtypes or channels that do not fit, or no output sample left.
     """
     check_backend(backend)
-    _check(signal, kernel, dilation, groups)
+    check(signal, kernel, dilation, groups)
     if backend == "auto":
-        backend = choose(tuple(signal.shape), tuple(kernel.shape), dilation, signal.device.type)
+        backend = choose(signal.shape, kernel.shape, dilation, signal.device.type)
     with torch.autocast(signal.device.type, enabled=False):  # torch has no half-precision FFT on the CPU
         if signal.dtype in _HALF:
             return _FUNCTIONS[backend](signal.float(), kernel.float(), dilation, groups).to(signal.dtype)
         return _FUNCTIONS[backend](signal, kernel, dilation, groups)
+
+
+def resolve(signal: Tensor, kernel: Tensor, dilation: int, backend: str) -> tuple[str, Plan | None]:
+    """What a backend does with these shapes: its name, never "auto", and its cut into blocks if it uses spectra."""
+    if backend == "auto":
+        backend = choose(signal.shape, kernel.shape, dilation, signal.device.type)
+    if backend == "fft":
+        return backend, whole(signal.shape[2], kernel.shape[2], dilation)
+    if backend == "overlap_save":
+        return backend, block_plan(signal.shape, kernel.shape, dilation, signal.device.type)
+    return backend, None
 
 
 def check_backend(backend: str) -> str:
@@ -51,7 +69,8 @@ def check_backend(backend: str) -> str:
     return backend
 
 
-def _check(signal: Tensor, kernel: Tensor, dilation: int, groups: int) -> None:
+def check(signal: Tensor, kernel: Tensor, dilation: int, groups: int) -> None:
+    """Raise KernbenchError unless `convolve` can take these arguments."""
     if signal.ndim != 3 or kernel.ndim != 3:
         raise KernbenchError(
             f"expected a signal (B, Ci, L) and a kernel (Co, Ci // groups, K), got shapes {tuple(signal.shape)} "

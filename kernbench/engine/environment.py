@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 import kernbench
+from kernbench.conv.constants import origin
+from kernbench.device import processor
 
 _PACKAGES = ("kernbench", "torch", "numpy", "scipy", "optuna", "sqlalchemy", "fft-conv-pytorch")
 
@@ -31,13 +33,14 @@ def environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device,
         "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         "cuda": torch.version.cuda,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+        "convolution": origin(device.partition(":")[0]),
         "git": _git(),
         "executable": Path(sys.executable).name,
     }
@@ -54,15 +57,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 @cache  # what was imported at the start is what runs

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.conv.dispatch import check_backend, convolve
+from kernbench.conv.prepared import PreparedKernel
 from kernbench.errors import KernbenchError, PluginError, first_line
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
@@ -46,7 +47,7 @@ class KernelConv(nn.Module):
         if bias:
             bound = 1 / math.sqrt(spec.shape[1] * spec.kernel_size)
             self.bias = nn.Parameter(torch.empty(spec.out_channels).uniform_(-bound, bound))
-        self._cache: tuple[object, Tensor] | None = None
+        self._cache: tuple[object, PreparedKernel] | None = None
         self.raw_gain = self.gain = layer_gain(self.checked_kernel())
 
     @property
@@ -77,22 +78,27 @@ class KernelConv(nn.Module):
 
         Returns:
             Tensor (out_channels, in_channels // groups, K), amplitude and spacing included. In eval mode without
-            gradients the training-grid kernel is kept until a parameter or buffer changes.
+            gradients the training-grid kernel is kept, with its spectrum, until a parameter or buffer changes.
         """
         if grid is not None:
             return self._make(grid)
-        keep = not self.training and not torch.is_grad_enabled()
-        key = self._versions() if keep else None
-        if key is not None and self._cache is not None and self._cache[0] == key:
-            return self._cache[1]
-        kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
-        self._cache = (key, kernel) if key is not None else None
-        return kernel
+        kept = self._kept()
+        return self._make(self.spec.grid(dtype=self.dtype, device=self.device)) if kept is None else kept.kernel
 
     def forward(self, signal: Tensor) -> Tensor:
         """Convolve; (batch, in_channels, L) -> (batch, out_channels, L - dilation * (K - 1))."""
-        output = convolve(signal, self.kernel(), self.spec.dilation, self.spec.groups, self.backend)
-        return output if self.bias is None else output + self.bias[:, None]
+        kept = self._kept()
+        if kept is None:
+            output = convolve(signal, self.kernel(), self.spec.dilation, self.spec.groups, self.backend)
+        else:
+            output = kept(signal)
+        return output if self.bias is None else output.add_(self.bias[:, None])  # no backend needs its output again
+
+    def train(self, mode: bool = True) -> "KernelConv":
+        """Set training or eval mode, and forget the kept kernel: changes through `.data` leave no trace to check."""
+        self._cache = None
+        super().train(mode)
+        return self
 
     def extra_repr(self) -> str:
         """Sizes, for printing the module."""
@@ -119,6 +125,16 @@ class KernelConv(nn.Module):
                 "forward(grid) must return finite numbers."
             )
         return kernel
+
+    def _kept(self) -> PreparedKernel | None:
+        """The training-grid kernel of these very parameters, made once; None in training and where gradients flow."""
+        key = None if self.training or torch.is_grad_enabled() else self._versions()
+        if key is None:
+            self._cache = None
+        elif self._cache is None or self._cache[0] != key:
+            kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
+            self._cache = key, PreparedKernel(kernel, self.spec.dilation, self.spec.groups, self.backend)
+        return None if self._cache is None else self._cache[1]
 
     def _make(self, grid: LagGrid) -> Tensor:
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
@@ -148,9 +164,9 @@ class KernelConv(nn.Module):
         yield from self.kernel_module.buffers()
         yield from (t for t in (self.amplitude, self.bias) if t is not None)
 
-    def _versions(self) -> tuple[tuple[int, int, int], ...] | None:
+    def _versions(self) -> tuple[object, ...] | None:
         # torch counts in-place changes of a tensor in _version; inference tensors have no counter
         tensors = list(self._tensors())
         if any(t.is_inference() for t in tensors):
             return None
-        return tuple((id(t), t.data_ptr(), t._version) for t in tensors)
+        return (self.backend, *((id(t), t.data_ptr(), t._version, t.dtype, t.device) for t in tensors))

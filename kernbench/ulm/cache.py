@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError
+from kernbench.folders import cache_folder
 
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
@@ -34,15 +34,6 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 class Damaged(Exception):  # noqa: N818  a finding about an entry, not yet an error
     """An entry that is there but cannot be used; the message says why."""
-
-
-def cache_folder() -> Path:
-    """Folder of simulated data: KERNBENCH_CACHE, or `kernbench` in the user's cache folder. It need not exist."""
-    if chosen := os.environ.get("KERNBENCH_CACHE"):
-        return Path(chosen).expanduser()
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "kernbench"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"
 
 
 def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:

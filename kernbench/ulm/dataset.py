@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, KernbenchWarning, close_match
+from kernbench.folders import cache_folder
 from kernbench.ulm.cache import (
     Array,
     Damaged,
     Facts,
-    cache_folder,
     canonical,
     describe_entry,
     locked,

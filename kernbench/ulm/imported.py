@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
+from kernbench.folders import cache_folder
 from kernbench.ulm.cache import (
     MANIFEST,
     Damaged,
     Facts,
-    cache_folder,
     describe_entry,
     locked,
     read_entry,

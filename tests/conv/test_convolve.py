@@ -13,7 +13,7 @@ from torch.nn import functional
 from kernbench.conv import BACKENDS, convolve
 from kernbench.errors import KernbenchError, KernbenchWarning
 
-EXACT = ("direct", "fft", "auto")
+EXACT = ("direct", "fft", "overlap_save", "auto")
 ALL = tuple(BACKENDS)
 
 
@@ -69,7 +69,7 @@ def test_equals_scipy_correlate(backend, length, taps):
     np.testing.assert_allclose(ours, scipy.signal.correlate(x, k, "valid"), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("backend", ["direct", "fft"])
+@pytest.mark.parametrize("backend", EXACT)
 @pytest.mark.parametrize(("groups", "dilation"), [(1, 1), (2, 3)])
 def test_first_and_second_derivatives_pass_gradcheck(backend, groups, dilation):
     signal = torch.randn(2, 2 * groups, 21, dtype=torch.float64, requires_grad=True)
@@ -166,7 +166,7 @@ def test_half_precision_is_computed_in_float32(backend, dtype):
     torch.testing.assert_close(output, expected.to(dtype), rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("backend", ["direct", "fft"])
+@pytest.mark.parametrize("backend", EXACT)
 def test_autocast_does_not_lower_the_precision(backend):
     signal, kernel = torch.randn(1, 2, 300), torch.randn(2, 2, 33)
     with torch.autocast("cpu", dtype=torch.bfloat16):

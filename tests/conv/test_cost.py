@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kernbench.conv import convolve
 from kernbench.conv.auto import choose
-from kernbench.conv.cost import direct_flops, fft_flops
+from kernbench.conv.cost import block_flops, direct_flops, fft_flops
+from kernbench.conv.plan import cut
 
 
 def test_direct_operations_are_counted_by_hand():
@@ -31,9 +32,19 @@ def test_fft_operations_are_counted_by_hand():
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_auto_takes_direct_for_three_taps_and_fft_for_a_thousand(device):
+def test_auto_takes_direct_for_three_taps_and_spectra_for_a_thousand(device):
     assert choose((8, 64, 16636), (64, 64, 3), 2048, device) == "direct"
-    assert choose((8, 22, 8446), (22, 22, 1055), 1, device) == "fft"
+    assert choose((8, 22, 8446), (22, 22, 1055), 1, device) in ("fft", "overlap_save")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_overlap_save_operations_are_counted_by_hand(groups):
+    # 2 phases of 60 samples and 5 taps in blocks of 24: 20 outputs each, 3 blocks for 56 outputs
+    plan = cut(120, 5, 2, 24)
+    assert (plan.step, plan.blocks, plan.frequencies) == (20, 3, 13)
+    columns, pairs = 4 * 2 * 3, 6 * 4 // groups
+    by_hand = 2.5 * 24 * math.log2(24) * (columns * 4 + pairs + columns * 6) + 8 * columns * 13 * pairs
+    assert block_flops((4, 4, 120), (6, 4 // groups, 5), plan) == pytest.approx(by_hand)
 
 
 def test_auto_depends_on_nothing_but_its_arguments():

@@ -1,5 +1,7 @@
 """KernelConv: the border check of a plugin's kernel, unit gain, the eval cache, the state dict."""
 
+import copy
+
 import pytest
 import torch
 
@@ -129,6 +131,103 @@ def test_the_eval_cache_follows_a_change_of_dtype_and_a_loaded_state():
             {key: value + (value.dtype.is_floating_point) for key, value in layer.state_dict().items()}
         )
         assert not torch.equal(layer.kernel(), before)
+
+
+def in_place(layer):
+    with torch.no_grad():
+        layer.kernel_module.weight.mul_(2)
+
+
+def through_data(layer):
+    layer.kernel_module.weight.data.mul_(2)
+    layer.train().eval()
+
+
+def loaded(layer):
+    layer.load_state_dict({k: 2 * v if v.dtype.is_floating_point else v for k, v in layer.state_dict().items()})
+
+
+def constrained(layer):
+    with torch.no_grad():
+        layer.kernel_module.constrain_()
+
+
+def reassigned(layer):
+    layer.kernel_module.weight = torch.nn.Parameter(2 * layer.kernel_module.weight.detach())
+
+
+@pytest.mark.parametrize("backend", ["direct", "fft", "overlap_save", "auto"])
+@pytest.mark.parametrize("change", [in_place, through_data, loaded, constrained, reassigned])
+def test_the_eval_cache_follows_every_way_to_change_a_parameter(backend, change):
+    made = layer_of(bump, constrain_=lambda self: self.weight.clamp_(-0.1, 0.1))
+    layer = KernelConv(made.kernel_module, SPEC, backend=backend, bias=False).eval()
+    signal = torch.randn(2, 22, 700)
+    with torch.no_grad():
+        before = layer(signal)
+        assert torch.equal(layer(signal), before)
+        change(layer)
+        after = layer(signal)
+    assert not torch.allclose(after, before)
+    torch.testing.assert_close(after, fresh(layer, signal, backend), rtol=0, atol=0)
+
+
+def fresh(layer, signal, backend):
+    """What the layer should give: its kernel made anew, convolved without any cache."""
+    from kernbench.conv import convolve
+
+    return convolve(signal, layer.kernel(SPEC.grid()), backend=backend).detach()
+
+
+@pytest.mark.parametrize("backend", ["direct", "fft", "overlap_save"])
+def test_the_eval_cache_follows_a_move_to_another_dtype(backend):
+    layer = KernelConv(layer_of(bump).kernel_module, SPEC, backend=backend, bias=False).eval()
+    signal = torch.randn(2, 22, 700)
+    with torch.no_grad():
+        single = layer(signal)
+        double = layer.double()(signal.double())
+        assert double.dtype == torch.float64
+        torch.testing.assert_close(double, single.double(), rtol=1e-3, atol=1e-3)
+        assert torch.equal(layer.float()(signal), single)
+
+
+@pytest.mark.parametrize("backend", ["fft", "overlap_save"])
+def test_evaluation_equals_training_to_the_last_bit_for_any_signal(backend):
+    layer = KernelConv(layer_of(bump).kernel_module, SPEC, backend=backend)
+    signals = [torch.randn(shape) for shape in ((3, 22, 700), (1, 22, 700), (3, 22, 5000), (3, 22, 700))]
+    expected = [layer.train()(signal).detach() for signal in signals]
+    layer.eval()
+    with torch.no_grad():
+        for signal, wanted in zip(signals, expected, strict=True):
+            assert torch.equal(layer(signal), wanted)
+
+
+@pytest.mark.parametrize("backend", ["fft", "overlap_save"])
+def test_evaluation_makes_kernel_and_spectrum_once(backend, monkeypatch):
+    from kernbench.conv import prepared
+
+    made, spectra = [], []
+    spectrum = prepared.kernel_spectrum
+    monkeypatch.setattr(prepared, "kernel_spectrum", lambda *args: spectra.append(1) or spectrum(*args))
+    layer = KernelConv(layer_of(lambda m, grid: made.append(1) or bump(m, grid)).kernel_module, SPEC, backend=backend)
+    layer.eval()
+    made.clear()
+    with torch.no_grad():
+        for _ in range(3):
+            layer(torch.randn(2, 22, 700))
+    assert (len(made), len(spectra)) == (1, 1)
+    layer.train()(torch.randn(2, 22, 700)).sum().backward()
+    assert len(made) == 2  # once per training step
+
+
+def test_a_copy_of_a_layer_in_use_follows_its_own_parameters():
+    layer = layer_of(bump).eval()
+    signal = torch.randn(1, 22, 300)
+    with torch.no_grad():
+        before = layer(signal)
+        copied = copy.deepcopy(layer)
+        in_place(layer)
+        assert torch.equal(copied(signal), before)
+        assert not torch.allclose(layer(signal), before)
 
 
 def test_gradients_flow_in_eval_mode():

@@ -1,0 +1,115 @@
+"""Constants of `kernbench.conv.predict`: those fitted on this machine, else those that come with kernbench.
+
+A run reads them once and never measures, so what `auto` chooses is a function of shapes and of a file; the file's
+digest is recorded with each run (`kernbench.engine.environment`).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import asdict
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kernbench.conv.predict import TERMS, Constants, Table
+from kernbench.device import processor
+from kernbench.errors import KernbenchError
+from kernbench.folders import cache_folder
+
+if TYPE_CHECKING:
+    from kernbench.conv.fit import Fit
+
+FORMAT = 1
+
+
+def constants(device: str) -> Constants:
+    """Constants for a device type, "cpu" or "cuda".
+
+    Raises:
+        KernbenchError: the fitted file cannot be read.
+    """
+    return _load(fitted_path(device), device)[0]
+
+
+def origin(device: str) -> str:
+    """Where the constants come from, with a digest: "built-in 1a2b3c4d" or "fitted 1a2b3c4d"."""
+    return _load(fitted_path(device), device)[1]
+
+
+def fitted_path(device: str) -> Path:
+    """File for fitted constants of this machine, its thread count and this torch; it need not exist."""
+    text = json.dumps(_machine(device), sort_keys=True)
+    return cache_folder() / "convolution" / f"{device}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
+
+def store(fit: "Fit", device: str) -> Path:
+    """Write fitted constants where `constants` finds them, from the next process on.
+
+    Raises:
+        KernbenchError: the folder cannot be written.
+    """
+    path = fitted_path(device)
+    content = {
+        "format": FORMAT,
+        "machine": _machine(device),
+        "fit": {"cases": fit.cases, "median_error": fit.median_error, "largest_error": fit.largest_error},
+        "constants": asdict(fit.constants),
+    }
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise KernbenchError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+@lru_cache(maxsize=16)
+def _load(path: Path, device: str) -> tuple[Constants, str]:
+    fitted = path.is_file()
+    try:
+        text = path.read_text(encoding="utf-8") if fitted else _built_in(device)
+        content = json.loads(text)
+        found = parse(content["constants"])
+        known = content["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KernbenchError(f"{path}: not constants of a convolution ({error!r}); remove it or fit again") from error
+    if not known:
+        raise KernbenchError(f"{path}: expected format {FORMAT}, got {content['format']!r}; remove it or fit again")
+    digest = hashlib.sha256(json.dumps(content["constants"], sort_keys=True).encode()).hexdigest()[:8]
+    return found, f"{'fitted' if fitted else 'built-in'} {digest}"
+
+
+def parse(content: dict[str, Any]) -> Constants:
+    """Constants from their JSON form."""
+    prices = {name: {term: float(content[name][term]) for term in TERMS} for name in ("matrix", "elementwise")}
+    tables = {
+        kind: Table(
+            tuple(t["lengths"]),
+            tuple(t["channels"]),
+            tuple(t["taps"]),
+            tuple(tuple(tuple(row) for row in plane) for plane in t["picoseconds"]),
+        )
+        for kind, t in content["direct"].items()
+    }
+    return Constants(prices["matrix"], prices["elementwise"], float(content["call"]), tables)
+
+
+def _built_in(device: str) -> str:
+    name = "cpu.json" if device == "cpu" else "cuda.json"
+    return (resources.files("kernbench.conv") / name).read_text(encoding="utf-8")
+
+
+def _machine(device: str) -> dict[str, Any]:
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "cores": os.cpu_count(),
+    }

@@ -1,0 +1,184 @@
+"""Fit the constants of `kernbench.conv.predict` to this machine, by measuring convolutions of many shapes.
+
+Nothing calls this while networks train: `auto` decides from constants, so that a cell is always computed one way.
+"""
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor
+
+from kernbench.conv.direct import convolve_direct
+from kernbench.conv.plan import Plan, candidates, cut
+from kernbench.conv.predict import TERMS, Constants, Table, seconds_in_blocks, work
+from kernbench.conv.spectral import convolve_spectral
+
+# torch's CPU library changes its method behind 13 and 14 taps
+_TAPS = (1, 3, 5, 9, 13, 15, 17, 33, 65)
+_WIDTHS = {
+    "dense": (2, 4, 8, 16, 22, 32, 64),
+    "first": (1, 8, 22, 64),
+    "first_single": (1, 8, 22, 64),
+    "depthwise": (8, 22, 64),
+}
+_LENGTHS = (2048, 8446)
+
+# (batch, in, out, groups, length, taps, dilation) of the convolutions in blocks
+_SHAPES = [
+    (batch, *channels, length, taps, 1)
+    for channels in ((8, 8, 1), (16, 16, 1), (22, 22, 1), (64, 64, 1), (1, 22, 1), (1, 1, 1), (8, 8, 8), (64, 64, 64))
+    for batch, length, taps in (
+        (1, 2048, 9),
+        (4, 2048, 33),
+        (8, 2048, 131),
+        (2, 8446, 17),
+        (1, 8446, 65),
+        (4, 8446, 263),
+    )
+] + [(2, *channels, 8446, 9, 16) for channels in ((8, 8, 1), (64, 64, 1), (1, 22, 1), (22, 22, 22))]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fitted constants and how well they describe what was measured.
+
+    Attributes:
+        constants: to be stored by `kernbench.conv.constants.store`.
+        cases: convolutions in blocks that were measured.
+        median_error, largest_error: relative difference of predicted to measured seconds.
+    """
+
+    constants: Constants
+    cases: int
+    median_error: float
+    largest_error: float
+
+
+def fit(device: torch.device | str = "cpu", passes: int = 5, progress: Callable[[str], None] = lambda _: None) -> Fit:
+    """Measure on a device and fit; about two minutes on one core.
+
+    Args:
+        device: "cpu" or "cuda:0".
+        passes: times that everything is measured; of each convolution the fastest counts, as the least disturbed.
+            Passes over everything, so that a busy minute does not slow one method only.
+        progress: called with a line about each pass.
+    """
+    device = torch.device(device)
+    blocks, direct = list(_block_cases()), list(_direct_cases())
+    taken = dict.fromkeys((*blocks, *direct), math.inf)
+    for number in range(passes):
+        progress(f"pass {number + 1} of {passes}")
+        for case, fastest in taken.items():
+            taken[case] = min(fastest, _seconds(case, device))
+    matrix = _prices({case: taken[case] for case in blocks if case.inputs > case.groups})
+    elementwise = _prices({case: taken[case] for case in blocks if case.inputs == case.groups})
+    call = taken[direct[0]]
+    constants = Constants(matrix, elementwise, 1e9 * call, _tables(taken, call))
+    errors = [abs(seconds_in_blocks(c.signal, c.kernel, _plan(c), constants) / taken[c] - 1) for c in blocks]
+    return Fit(constants, len(errors), statistics.median(errors), max(errors))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A convolution to measure; size 0 means direct, else samples of a block."""
+
+    batch: int
+    inputs: int
+    outputs: int
+    groups: int
+    length: int
+    taps: int
+    dilation: int
+    size: int = 0
+
+    @property
+    def signal(self) -> tuple[int, int, int]:
+        return self.batch, self.inputs, self.length
+
+    @property
+    def kernel(self) -> tuple[int, int, int]:
+        return self.outputs, self.inputs // self.groups, self.taps
+
+
+def _block_cases() -> Iterator[_Case]:
+    for shape in _SHAPES:
+        plans = candidates(shape[4], shape[5], shape[6])
+        for plan in (plans[0], *plans[1::2]):
+            if plan.size >= 4 * shape[5] or plan.size < 2048:
+                yield _Case(*shape, plan.size)
+
+
+def _direct_cases() -> Iterator[_Case]:
+    """The smallest convolution, whose time is the call's, then what the tables need."""
+    yield _Case(1, 1, 1, 1, 64, 1, 1)
+    for kind, widths in _WIDTHS.items():
+        for node in itertools.product((1, 2), _LENGTHS, widths, _TAPS):
+            yield _table_case(kind, *node)
+
+
+def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) -> _Case:
+    inputs = 1 if kind.startswith("first") else width
+    batch, groups = 1 if kind == "first_single" else 2, width if kind == "depthwise" else 1
+    return _Case(batch, inputs, width, groups, length, taps, dilation)
+
+
+def _tables(taken: dict[_Case, float], call: float) -> dict[str, Table]:
+    tables = {}
+    for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, 2)):
+        cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in _LENGTHS]
+        rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
+        tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(_LENGTHS, widths, _TAPS, rates)
+    return tables
+
+
+def _rate(case: _Case, taken: float, call: float) -> float:
+    """Picoseconds per multiply-add, the call taken off."""
+    outputs, per_group, taps = case.kernel
+    multiply_adds = 3 * case.batch * outputs * per_group * taps * (case.length - case.dilation * (taps - 1))
+    return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds
+
+
+def _prices(taken: dict[_Case, float]) -> dict[str, float]:
+    """Nanoseconds per amount of work, none negative, so that relative errors are small."""
+    amounts = np.array([work(case.signal, case.kernel, _plan(case)) for case in taken])
+    relative = amounts / np.array(list(taken.values()))[:, None]
+    scale = np.maximum(relative.max(axis=0), 1e-300)
+    prices, _ = nnls(relative / scale, np.ones(len(taken)))
+    return {term: float(1e9 * price) for term, price in zip(TERMS, prices / scale, strict=True)}
+
+
+def _plan(case: _Case) -> Plan:
+    return cut(case.length, case.taps, case.dilation, case.size)
+
+
+def _seconds(case: _Case, device: torch.device) -> float:
+    """The faster of two runs, forward and backward; the first also warms up."""
+    signal = torch.randn(case.signal, device=device, requires_grad=True)
+    kernel = torch.randn(case.kernel, device=device, requires_grad=True)
+    return min(_once(case, signal, kernel) for _ in range(2))
+
+
+def _once(case: _Case, signal: Tensor, kernel: Tensor) -> float:
+    # one thread: its own time, which other processes do not lengthen
+    clock = time.process_time if signal.device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+    _wait(signal.device)
+    start = clock()
+    if case.size:
+        output = convolve_spectral(signal, kernel, case.groups, _plan(case))
+    else:
+        output = convolve_direct(signal, kernel, case.dilation, case.groups)
+    torch.autograd.grad(output, (signal, kernel), output)
+    _wait(signal.device)
+    return clock() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,141 @@
+"""Seconds that a convolution takes, forward and backward, from shapes and constants of a machine.
+
+FFT methods are a sum of what they do (samples transformed, entries multiplied, calls) times a constant each; the
+direct convolution, whose speed jumps between the library's own methods, is interpolated in a table of rates.
+"""
+
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kernbench.conv.plan import Plan
+
+# What is counted, in the order of `work`: see there.
+TERMS = (
+    "call",
+    "size",
+    "size_mixed",
+    "row",
+    "sample",
+    "sample_log",
+    "sample_mixed",
+    "matrix",
+    "multiply_add",
+    "weight",
+    "pointwise",
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Direct convolution of one kind of layer: picoseconds per multiply-add, forward and backward together.
+
+    Attributes:
+        lengths: of lines that were measured, rising.
+        channels: widths that were measured, rising.
+        taps: kernel sizes that were measured, rising.
+        picoseconds: for each length a row for each width, a number for each kernel size.
+    """
+
+    lengths: tuple[int, ...]
+    channels: tuple[int, ...]
+    taps: tuple[int, ...]
+    picoseconds: tuple[tuple[tuple[float, ...], ...], ...]
+
+    def at(self, length: int, channels: float, taps: int) -> float:
+        """Interpolated in logarithms; beyond the table its edge."""
+        axes = (_place(self.lengths, length), _place(self.channels, channels), _place(self.taps, taps))
+        total = 0.0
+        for (h, a), (i, b), (j, c) in itertools.product(*axes):
+            if a * b * c:
+                total += a * b * c * math.log(self.picoseconds[h][i][j])
+        return math.exp(total)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What a machine needs for each kind of work, in nanoseconds; fitted by `kernbench.conv.fit`.
+
+    Attributes:
+        matrix: for kernels with several input channels per group, a number for each of `TERMS`.
+        elementwise: the same for one input channel per group.
+        call: of a direct convolution, forward and backward.
+        direct: tables by kind of layer: "dense", "first" (one input channel), "first_single" (that with one line only,
+            for which torch has a method of its own), "depthwise"; each also with "_dilated".
+    """
+
+    matrix: Mapping[str, float]
+    elementwise: Mapping[str, float]
+    call: float
+    direct: Mapping[str, Table]
+
+
+def work(signal: Sequence[int], kernel: Sequence[int], plan: Plan) -> tuple[float, ...]:
+    """Amounts of work of a convolution in blocks, forward and backward, in the order of `TERMS`.
+
+    Calls; samples of a block, for setting up the FFT, and again if they are not a power of two; FFTs; samples in
+    them; samples times log2 of the size; those of sizes that are not a power of two; matrix products; their real
+    multiply-adds; entries of the kernel's spectrum in them; entries multiplied one by one.
+
+    Args:
+        signal: shape (B, Ci, L).
+        kernel: shape (Co, Ci // groups, K).
+        plan: how the lines are cut.
+    """
+    batch, inputs, _ = signal
+    outputs, per_group, _ = kernel
+    columns, pairs = batch * plan.phases * plan.blocks, outputs * per_group
+    rows = 2 * columns * (inputs + outputs) + 2 * pairs
+    samples, mixed = rows * plan.size, plan.size & (plan.size - 1) != 0
+    dense = per_group > 1
+    return (
+        1,
+        plan.size,
+        plan.size * mixed,
+        rows,
+        samples,
+        samples * math.log2(plan.size),
+        samples * mixed,
+        3 * plan.frequencies * (inputs // per_group) * dense,
+        3 * 4 * plan.frequencies * columns * pairs * dense,
+        3 * plan.frequencies * pairs * dense,
+        3 * plan.frequencies * columns * outputs * (not dense),
+    )
+
+
+def seconds_in_blocks(signal: Sequence[int], kernel: Sequence[int], plan: Plan, constants: Constants) -> float:
+    """Predicted seconds of a convolution in blocks; arguments as for `work`."""
+    prices = constants.matrix if kernel[1] > 1 else constants.elementwise
+    return 1e-9 * sum(amount * prices[term] for term, amount in zip(TERMS, work(signal, kernel, plan), strict=True))
+
+
+def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, constants: Constants) -> float:
+    """Predicted seconds of a direct convolution; shapes as for `work`."""
+    batch, inputs, length = signal
+    outputs, per_group, taps = kernel
+    multiply_adds = 3 * batch * outputs * per_group * taps * (length - dilation * (taps - 1))
+    kind, width = _layer(batch, inputs, outputs, per_group)
+    table = constants.direct[kind if dilation == 1 else f"{kind}_dilated"]
+    return 1e-9 * constants.call + 1e-12 * multiply_adds * table.at(length, width, taps)
+
+
+def _layer(batch: int, inputs: int, outputs: int, per_group: int) -> tuple[str, float]:
+    """Table of a layer, and the width at which to look there."""
+    if per_group > 1:
+        return "dense", math.sqrt(per_group * outputs * per_group / inputs)
+    if inputs == 1:
+        return ("first" if batch > 1 else "first_single"), outputs
+    return "depthwise", outputs
+
+
+def _place(nodes: Sequence[int], value: float) -> tuple[tuple[int, float], ...]:
+    """Nodes around a value with their weights, by logarithmic distance; ends are held."""
+    if value <= nodes[0]:
+        return ((0, 1.0),)
+    if value >= nodes[-1]:
+        return ((len(nodes) - 1, 1.0),)
+    below = bisect_right(nodes, value) - 1
+    share = math.log(value / nodes[below]) / math.log(nodes[below + 1] / nodes[below])
+    return ((below, 1 - share), (below + 1, share))

@@ -1,0 +1,204 @@
+"""Valid cross-correlation through spectra of blocks, with hand-written gradients; backends `fft` and `overlap_save`.
+
+Operations grow with the logarithm of the block length instead of K, and the weights' spectrum is held once, not once
+per batch element. The blocks of all lines are the columns of one matrix per frequency, so that the products are large
+enough to run near the speed of a plain matrix product. Gradients use the same blocks: the signal's by overlap-add,
+the kernel's as one inverse FFT of products already summed over all blocks.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional, grad
+
+from kernbench.conv.blocks import by_phase, empty_lines, join, overlap_add, split, trimmed
+from kernbench.conv.plan import Plan
+from kernbench.conv.product import Product, product_for
+
+# Spectra are made in parts: of some output channels for the kernel, of some lines for the signal. Small parts stay in
+# the processor's cache and in memory that the process already has: on Linux a tensor above 32 MiB is new memory from
+# the system each time, and its page faults cost more than the FFT that fills it. Parts of lines are not made smaller
+# than those of the kernel, which is read again for each.
+KERNEL_PART_BYTES = 16 * 2**20
+LINES_PART_BYTES = 2 * 2**20
+# Up to this size per layer the spectra of signal and kernel are kept for the backward pass, which saves a fifth of the
+# time; above it only signal and kernel are.
+KEPT_BYTES = 128 * 2**20
+
+
+def convolve_spectral(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> Tensor:
+    """Valid cross-correlation at dilation `plan.phases`; shapes as for `kernbench.conv.convolve`."""
+    result = _SpectralConvolution.apply(signal, kernel, groups, plan)
+    assert isinstance(result, Tensor)
+    return result
+
+
+class _SpectralConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> Tensor:
+        outputs, xs, ws = _forward(signal, kernel, groups, plan, ctx.needs_input_grad[:2])
+        ctx.groups, ctx.plan, ctx.lines_kept = groups, plan, len(xs)
+        ctx.save_for_backward(signal, kernel, *xs, *ws)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        signal, kernel, *spectra = ctx.saved_tensors
+        groups, plan = ctx.groups, ctx.plan
+        if torch.is_grad_enabled():  # a second derivative is asked for: the saved spectra carry no graph
+            return *_direct_gradients(gradient, signal, kernel, plan.phases, groups), None, None
+        xs, ws = spectra[: ctx.lines_kept], spectra[ctx.lines_kept :]
+        return *_backward(gradient, signal, kernel, groups, plan, xs, ws, ctx.needs_input_grad[:2]), None, None
+
+
+def _forward(
+    signal: Tensor, kernel: Tensor, groups: int, plan: Plan, wanted: tuple[bool, bool]
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output, and what the wanted gradients need of the spectra of signal and kernel if these are small enough."""
+    product = product_for(kernel.shape[1], groups)
+    batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
+    keep = _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
+    xs, ws = [_of_signal(product, signal[batch], plan) for batch in batches], []
+    outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
+    for part in parts:
+        w = _of_kernel(product, kernel[part], plan)
+        for x, batch in zip(xs, batches, strict=True):
+            _store(product, product.output(w, x), plan, view[part, batch])
+        if keep and wanted[0]:
+            ws.append(w)
+        del w
+    return trimmed(outputs, _output_length(signal, plan)), xs if keep and wanted[1] else [], ws
+
+
+def _backward(
+    gradient: Tensor,
+    signal: Tensor,
+    kernel: Tensor,
+    groups: int,
+    plan: Plan,
+    xs: list[Tensor],
+    ws: list[Tensor],
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of signal and kernel, as far as they are wanted; spectra that were not kept are made again."""
+    product = product_for(kernel.shape[1], groups)
+    batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
+    if wanted[1] and not xs:
+        xs = [_of_signal(product, signal[batch], plan) for batch in batches]
+    lines = by_phase(gradient, plan.phases)
+    for_signal: list[Tensor | None] = [None] * len(batches)
+    to_kernel = torch.empty_like(kernel) if wanted[1] else None
+    for number, part in enumerate(parts):
+        w = (ws[number] if ws else _of_kernel(product, kernel[part], plan)) if wanted[0] else None
+        for_kernel = None
+        for b, batch in enumerate(batches):
+            h = torch.conj_physical_(product.transform(split(lines[part, batch], plan, plan.step)))
+            if to_kernel is not None:
+                for_kernel = product.to_kernel(h, xs[b], for_kernel)
+            if w is not None:
+                for_signal[b] = product.to_signal(h, w, for_signal[b])
+            del h
+        if to_kernel is not None and for_kernel is not None:
+            to_kernel[part] = _kernel_gradient(product, for_kernel, kernel[part], plan)
+    return _signal_gradient(product, for_signal, signal, batches, plan) if wanted[0] else None, to_kernel
+
+
+def kernel_spectrum(kernel: Tensor, groups: int, plan: Plan) -> list[Tensor] | None:
+    """The kernel's spectrum in parts, for `apply_spectrum`, or None where it is larger than `KEPT_BYTES`."""
+    if _kernel_bytes(kernel, plan) > KEPT_BYTES:
+        return None
+    product = product_for(kernel.shape[1], groups)
+    return [_of_kernel(product, kernel[part], plan) for part in _parts(kernel, groups, plan)]
+
+
+def apply_spectrum(signal: Tensor, spectrum: list[Tensor], kernel: Tensor, groups: int, plan: Plan) -> Tensor:
+    """Convolve without gradients, given `kernel_spectrum` of the kernel."""
+    product = product_for(kernel.shape[1], groups)
+    outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
+    parts = _parts(kernel, groups, plan)
+    for batch in _batches(signal, kernel, plan):
+        x = _of_signal(product, signal[batch], plan)
+        for w, part in zip(spectrum, parts, strict=True):
+            _store(product, product.output(w, x), plan, view[part, batch])
+    return trimmed(outputs, _output_length(signal, plan))
+
+
+def _of_signal(product: Product, signal: Tensor, plan: Plan) -> Tensor:
+    """Spectra of the signal's blocks."""
+    return product.transform(split(by_phase(signal, plan.phases), plan, plan.size))
+
+
+def _of_kernel(product: Product, kernel: Tensor, plan: Plan) -> Tensor:
+    """Spectrum of the kernel reversed in time, with which a correlation is a plain product."""
+    padded = kernel.new_zeros(*kernel.shape[:2], plan.size)
+    padded[..., : plan.taps] = kernel.flip(-1)
+    return product.transform(padded)
+
+
+def _store(product: Product, spectra: Tensor, plan: Plan, view: Tensor) -> None:
+    """Outputs of all blocks into lines: the first K - 1 samples of a block are those that wrapped around."""
+    blocks = product.inverse(spectra, plan.size).view(*view.shape[:3], plan.blocks, plan.size)
+    join(blocks[..., plan.taps - 1 :], plan, view)
+
+
+def _kernel_gradient(product: Product, spectra: Tensor, kernel: Tensor, plan: Plan) -> Tensor:
+    rows = product.inverse(torch.conj_physical_(spectra), plan.size)
+    return rows[:, : plan.taps].flip(-1).view_as(kernel)
+
+
+def _signal_gradient(
+    product: Product, spectra: list[Tensor | None], signal: Tensor, batches: list[slice], plan: Plan
+) -> Tensor:
+    gradient, view = empty_lines(signal, signal.shape[0], signal.shape[1], signal.shape[2], plan.phases)
+    for number, batch in enumerate(batches):
+        part, spectrum = view[:, batch], spectra[number]
+        assert spectrum is not None
+        spectra[number] = None
+        rows = product.inverse(torch.conj_physical_(spectrum), plan.size)
+        del spectrum
+        overlap_add(rows.view(*part.shape[:3], plan.blocks, plan.size), plan, part)
+    return trimmed(gradient, signal.shape[2])
+
+
+def _empty_outputs(signal: Tensor, channels: int, plan: Plan) -> tuple[Tensor, Tensor]:
+    return empty_lines(signal, signal.shape[0], channels, _output_length(signal, plan), plan.phases)
+
+
+def _output_length(signal: Tensor, plan: Plan) -> int:
+    return signal.shape[2] - plan.phases * (plan.taps - 1)
+
+
+def _signal_bytes(signal: Tensor, plan: Plan) -> int:
+    rows = signal.shape[0] * signal.shape[1] * plan.phases * plan.blocks
+    return rows * plan.frequencies * 2 * signal.element_size()
+
+
+def _kernel_bytes(kernel: Tensor, plan: Plan) -> int:
+    return kernel.shape[0] * kernel.shape[1] * plan.frequencies * 2 * kernel.element_size()
+
+
+def _parts(kernel: Tensor, groups: int, plan: Plan) -> list[slice]:
+    """Output channels, so many at a time that their spectrum is about a part; all at once if they are in groups."""
+    return _slices(kernel.shape[0], 1 if groups > 1 else -(-_kernel_bytes(kernel, plan) // KERNEL_PART_BYTES))
+
+
+def _batches(signal: Tensor, kernel: Tensor, plan: Plan) -> list[slice]:
+    """Lines, so many at a time that the spectra of their inputs or outputs are about a part."""
+    channels = max(signal.shape[1], kernel.shape[0])
+    bytes_of_all = _signal_bytes(signal, plan) // signal.shape[1] * channels
+    part = max(LINES_PART_BYTES, min(KERNEL_PART_BYTES, _kernel_bytes(kernel, plan)))
+    return _slices(signal.shape[0], -(-bytes_of_all // part))
+
+
+def _slices(total: int, count: int) -> list[slice]:
+    each = max(1, -(-total // max(1, count)))
+    return [slice(first, first + each) for first in range(0, max(total, 1), each)]
+
+
+def _direct_gradients(
+    gradient: Tensor, signal: Tensor, kernel: Tensor, dilation: int, groups: int
+) -> tuple[Tensor, Tensor]:
+    to_signal = functional.conv_transpose1d(gradient, kernel, dilation=dilation, groups=groups)
+    to_kernel = grad.conv1d_weight(signal, kernel.shape, gradient, dilation=dilation, groups=groups)
+    return to_signal, to_kernel

@@ -1,0 +1,17 @@
+"""Where kernbench keeps what it can make again."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Folder of simulated data and fitted constants: KERNBENCH_CACHE, or `kernbench` in the user's cache folder.
+
+    It need not exist.
+    """
+    if chosen := os.environ.get("KERNBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "kernbench"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"
