@@ -29,6 +29,7 @@ _WIDTHS = {
     "depthwise": (8, 22, 64),
 }
 _LENGTHS = (2048, 8446)
+_DILATION = 8
 
 # (batch, in, out, groups, length, taps, dilation) of the convolutions in blocks
 _SHAPES = [
@@ -42,7 +43,11 @@ _SHAPES = [
         (1, 8446, 65),
         (4, 8446, 263),
     )
-] + [(2, *channels, 8446, 9, 16) for channels in ((8, 8, 1), (64, 64, 1), (1, 22, 1), (22, 22, 22))]
+] + [
+    (batch, *channels, 8446, taps, dilation)
+    for channels in ((8, 8, 1), (64, 64, 1), (1, 22, 1), (22, 22, 22))
+    for batch, taps, dilation in ((1, 9, 16), (8, 3, 8), (2, 65, 4))
+]
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def _direct_cases() -> Iterator[_Case]:
     """The smallest convolution, whose time is the call's, then what the tables need."""
     yield _Case(1, 1, 1, 1, 64, 1, 1)
     for kind, widths in _WIDTHS.items():
-        for node in itertools.product((1, 2), _LENGTHS, widths, _TAPS):
+        for node in itertools.product((1, _DILATION), _LENGTHS, widths, _TAPS):
             yield _table_case(kind, *node)
 
 
@@ -131,7 +136,7 @@ def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) ->
 
 def _tables(taken: dict[_Case, float], call: float) -> dict[str, Table]:
     tables = {}
-    for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, 2)):
+    for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, _DILATION)):
         cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in _LENGTHS]
         rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
         tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(_LENGTHS, widths, _TAPS, rates)

@@ -21,6 +21,7 @@ TERMS = (
     "sample",
     "sample_log",
     "sample_mixed",
+    "sample_dilated",
     "matrix",
     "multiply_add",
     "weight",
@@ -76,8 +77,9 @@ def work(signal: Sequence[int], kernel: Sequence[int], plan: Plan) -> tuple[floa
     """Amounts of work of a convolution in blocks, forward and backward, in the order of `TERMS`.
 
     Calls; samples of a block, for setting up the FFT, and again if they are not a power of two; FFTs; samples in
-    them; samples times log2 of the size; those of sizes that are not a power of two; matrix products; their real
-    multiply-adds; entries of the kernel's spectrum in them; entries multiplied one by one.
+    them; samples times log2 of the size; those of sizes that are not a power of two; samples gathered from and put back
+    to the phases of a dilated kernel; matrix products; their real multiply-adds; entries of the kernel's spectrum in
+    them; entries multiplied one by one.
 
     Args:
         signal: shape (B, Ci, L).
@@ -98,6 +100,7 @@ def work(signal: Sequence[int], kernel: Sequence[int], plan: Plan) -> tuple[floa
         samples,
         samples * math.log2(plan.size),
         samples * mixed,
+        2 * columns * (inputs + outputs) * plan.step * (plan.phases > 1),
         3 * plan.frequencies * (inputs // per_group) * dense,
         3 * 4 * plan.frequencies * columns * pairs * dense,
         3 * plan.frequencies * pairs * dense,
