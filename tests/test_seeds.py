@@ -195,7 +195,7 @@ def changed(study, **runtime):
 
 
 def test_how_many_are_stacked(study):
-    assert stack_size("auto", study, "cpu") == 1  # measured: slower there
+    assert stack_size("auto", study, "cpu") == 1  # measured: nothing to win there
     assert stack_size("auto", study, "cuda:0") == 3
     assert stack_size("off", study, "cuda:0") == 1
     assert stack_size("2", study, "cpu") == 2
