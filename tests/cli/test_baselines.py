@@ -195,7 +195,11 @@ def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch)
         return real(name, *rest)
 
     monkeypatch.setattr(classical, "run_method", interrupted)
-    ended = run(smoke_bench)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        ended = run(smoke_bench)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended.code == 130, ended
     assert {row["method"] for row in rows(*stored(smoke_bench))} == {"comb"}
     monkeypatch.setattr(classical, "run_method", real)
