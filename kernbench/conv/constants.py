@@ -43,8 +43,13 @@ def origin(device: str) -> str:
 
 def fitted_path(device: str) -> Path:
     """File for fitted constants of this machine, its thread count and this torch; it need not exist."""
-    text = json.dumps(_machine(device), sort_keys=True)
-    return cache_folder() / "convolution" / f"{device}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    return _path(cache_folder(), device, torch.get_num_threads())
+
+
+@lru_cache(maxsize=16)  # asked for at every convolution
+def _path(folder: Path, device: str, threads: int) -> Path:
+    text = json.dumps(_machine(device, threads), sort_keys=True)
+    return folder / "convolution" / f"{device}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 
 def store(fit: "Fit", device: str) -> Path:
@@ -56,7 +61,7 @@ def store(fit: "Fit", device: str) -> Path:
     path = fitted_path(device)
     content = {
         "format": FORMAT,
-        "machine": _machine(device),
+        "machine": _machine(device, torch.get_num_threads()),
         "fit": {"cases": fit.cases, "median_error": fit.median_error, "largest_error": fit.largest_error},
         "constants": asdict(fit.constants),
     }
@@ -106,10 +111,10 @@ def _built_in(device: str) -> str:
     return (resources.files("kernbench.conv") / name).read_text(encoding="utf-8")
 
 
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str, threads: int) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else processor(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "torch": torch.__version__,
         "cores": os.cpu_count(),
     }

@@ -24,9 +24,9 @@ from kernbench.conv.spectral import convolve_spectral
 _TAPS = (1, 3, 5, 9, 13, 15, 17, 33, 65)
 _WIDTHS = {
     "dense": (2, 4, 8, 16, 22, 32, 64),
-    "first": (1, 8, 22, 64),
-    "first_single": (1, 8, 22, 64),
-    "depthwise": (8, 22, 64),
+    "first": (1, 8, 16, 22, 32, 64),
+    "first_single": (1, 8, 16, 22, 64),
+    "depthwise": (8, 16, 22, 32, 64),
 }
 _LENGTHS = (2048, 8446)
 _DILATION = 8
