@@ -6,6 +6,7 @@ enough to run near the speed of a plain matrix product. Gradients use the same b
 the kernel's as one inverse FFT of products already summed over all blocks.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,16 +60,20 @@ def _forward(
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
     keep = _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
-    xs, ws = [_of_signal(product, signal[batch], plan) for batch in batches], []
+    xs: list[Tensor] = []
+    kernels = _KernelSpectra(product, kernel, parts, plan, hold=keep)
     outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
-    for part in parts:
-        w = _of_kernel(product, kernel[part], plan)
-        for x, batch in zip(xs, batches, strict=True):
-            _store(product, product.output(w, x), plan, view[part, batch])
-        if keep and wanted[0]:
-            ws.append(w)
-        del w
-    return trimmed(outputs, _output_length(signal, plan)), xs if keep and wanted[1] else [], ws
+    for some in _rounds(batches, parts):
+        held = [_of_signal(product, signal[batch], plan) for batch in some]
+        for number, part in enumerate(parts):
+            w = kernels[number]
+            for x, batch in zip(held, some, strict=True):
+                _store(product, product.output(w, x), plan, view[part, batch])
+            del w
+        if keep and wanted[1]:
+            xs += held
+    ws = [kernels[number] for number in range(len(parts))] if keep and wanted[0] else []
+    return trimmed(outputs, _output_length(signal, plan)), xs, ws
 
 
 def _backward(
@@ -84,24 +89,70 @@ def _backward(
     """Gradients of signal and kernel, as far as they are wanted; spectra that were not kept are made again."""
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
-    if wanted[1] and not xs:
-        xs = [_of_signal(product, signal[batch], plan) for batch in batches]
+    kernels = _KernelSpectra(product, kernel, parts, plan, made=ws)
     lines = by_phase(gradient, plan.phases)
-    for_signal: list[Tensor | None] = [None] * len(batches)
+    to_signal, view = _empty_signal(signal, plan) if wanted[0] else (None, None)
+    totals: list[Tensor | None] = [None] * len(parts)
+    for some in _rounds(batches, parts):
+        held = _held(product, signal, some, plan, xs) if wanted[1] else []
+        for_signal: list[Tensor | None] = [None] * len(some)
+        for number, part in enumerate(parts):
+            w = kernels[number] if wanted[0] else None
+            for place, batch in enumerate(some):
+                h = torch.conj_physical_(product.transform(split(lines[part, batch], plan, plan.step)))
+                if held:
+                    totals[number] = product.to_kernel(h, held[place], totals[number])
+                if w is not None:
+                    for_signal[place] = product.to_signal(h, w, for_signal[place])
+                del h
+            del w
+        if view is not None:
+            _store_gradients(product, for_signal, plan, [view[:, batch] for batch in some])
     to_kernel = torch.empty_like(kernel) if wanted[1] else None
-    for number, part in enumerate(parts):
-        w = (ws[number] if ws else _of_kernel(product, kernel[part], plan)) if wanted[0] else None
-        for_kernel = None
-        for b, batch in enumerate(batches):
-            h = torch.conj_physical_(product.transform(split(lines[part, batch], plan, plan.step)))
-            if to_kernel is not None:
-                for_kernel = product.to_kernel(h, xs[b], for_kernel)
-            if w is not None:
-                for_signal[b] = product.to_signal(h, w, for_signal[b])
-            del h
-        if to_kernel is not None and for_kernel is not None:
-            to_kernel[part] = _kernel_gradient(product, for_kernel, kernel[part], plan)
-    return _signal_gradient(product, for_signal, signal, batches, plan) if wanted[0] else None, to_kernel
+    if to_kernel is not None:
+        for number, part in enumerate(parts):
+            to_kernel[part] = _kernel_gradient(product, totals[number], kernel[part], plan)
+            totals[number] = None
+    return None if to_signal is None else trimmed(to_signal, signal.shape[2]), to_kernel
+
+
+class _KernelSpectra:
+    """Spectra of the parts of a kernel; made when asked for, and held if they are few or told to be."""
+
+    def __init__(
+        self,
+        product: Product,
+        kernel: Tensor,
+        parts: list[slice],
+        plan: Plan,
+        *,
+        made: Sequence[Tensor] = (),
+        hold: bool = False,
+    ) -> None:
+        self._make = lambda number: _of_kernel(product, kernel[parts[number]], plan)
+        self._hold = hold or len(parts) == 1
+        self._held = dict(enumerate(made))
+
+    def __getitem__(self, number: int) -> Tensor:
+        found = self._held[number] if number in self._held else self._make(number)
+        if self._hold:
+            self._held[number] = found
+        return found
+
+
+def _rounds(batches: list[slice], parts: list[slice]) -> list[list[slice]]:
+    """Lines whose spectra are in memory together: those of one batch if the kernel is one part, which is held.
+
+    With several parts all lines are, or else each part's spectrum would have to be made again for every batch.
+    """
+    return [[batch] for batch in batches] if len(parts) == 1 else [batches]
+
+
+def _held(product: Product, signal: Tensor, some: list[slice], plan: Plan, kept: list[Tensor]) -> list[Tensor]:
+    """Spectra of some lines, in order: the next of those that were kept, or made again."""
+    if kept:
+        return [kept.pop(0) for _ in some]
+    return [_of_signal(product, signal[batch], plan) for batch in some]
 
 
 def kernel_spectrum(kernel: Tensor, groups: int, plan: Plan) -> list[Tensor] | None:
@@ -142,23 +193,25 @@ def _store(product: Product, spectra: Tensor, plan: Plan, view: Tensor) -> None:
     join(blocks[..., plan.taps - 1 :], plan, view)
 
 
-def _kernel_gradient(product: Product, spectra: Tensor, kernel: Tensor, plan: Plan) -> Tensor:
+def _kernel_gradient(product: Product, spectra: Tensor | None, kernel: Tensor, plan: Plan) -> Tensor:
+    assert spectra is not None
     rows = product.inverse(torch.conj_physical_(spectra), plan.size)
     return rows[:, : plan.taps].flip(-1).view_as(kernel)
 
 
-def _signal_gradient(
-    product: Product, spectra: list[Tensor | None], signal: Tensor, batches: list[slice], plan: Plan
-) -> Tensor:
-    gradient, view = empty_lines(signal, signal.shape[0], signal.shape[1], signal.shape[2], plan.phases)
-    for number, batch in enumerate(batches):
-        part, spectrum = view[:, batch], spectra[number]
+def _store_gradients(product: Product, spectra: list[Tensor | None], plan: Plan, views: list[Tensor]) -> None:
+    """Gradients of some lines from their spectra, each of which is let go when it is used."""
+    for number, view in enumerate(views):
+        spectrum = spectra[number]
         assert spectrum is not None
         spectra[number] = None
         rows = product.inverse(torch.conj_physical_(spectrum), plan.size)
         del spectrum
-        overlap_add(rows.view(*part.shape[:3], plan.blocks, plan.size), plan, part)
-    return trimmed(gradient, signal.shape[2])
+        overlap_add(rows.view(*view.shape[:3], plan.blocks, plan.size), plan, view)
+
+
+def _empty_signal(signal: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    return empty_lines(signal, signal.shape[0], signal.shape[1], signal.shape[2], plan.phases)
 
 
 def _empty_outputs(signal: Tensor, channels: int, plan: Plan) -> tuple[Tensor, Tensor]:
