@@ -37,11 +37,6 @@ def layer(
     return run
 
 
-def one_pass(backend: str, channels: int, kernel_size: int, batch: int, samples: int) -> None:
-    """One pass in a process of its own, for `fresh_peak`."""
-    layer(backend, channels, kernel_size, batch, samples)()
-
-
 def time_table(
     kernel_sizes: Sequence[int] = KERNEL_SIZES,
     *,
@@ -68,13 +63,13 @@ def time_table(
         progress(f"K = {size}")
         peers = {name: layer(name, channels, size, batch, samples, device) for name in BACKENDS}
         found = interleaved(peers, turns=turns, device=device)
-        rows.append([size, _choice(size, channels, batch, samples, device), *_times(found)])
+        rows.append([size, _choice(size, channels, batch, samples, device), *_times(found, device)])
     heads = [f"{name} [ms]" for name in BACKENDS]
     ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
     return Table(
         "conv_time",
-        f"Layer time, forward and backward, {channels} to {channels} channels, batch {batch}, {samples:,} samples, "
-        f"{where(device)}, median of {turns}",
+        f"Layer, forward and backward, {_clock(device)}, {channels} to {channels} channels, batch {batch}, "
+        f"{samples:,} samples, {where(device)}, median of {turns}",
         ["K", "auto takes", *heads, *ratios],
         rows,
     )
@@ -116,18 +111,19 @@ def memory_table(
     samples: int = SAMPLES,
     progress: Callable[[str], None] = print,
 ) -> Table:
-    """Peak memory of the same pass, each in a fresh process: what it added to interpreter and libraries."""
+    """Peak memory of the same pass, each in a fresh process: what it adds to libraries, signal, kernel and gradient."""
     rows: list[list[Value]] = []
     for size in kernel_sizes:
         progress(f"memory, {channels} channels, K = {size}")
         used = {
-            name: fresh_peak("kernbench.bench.convolution:one_pass", name, channels, size, batch, samples).used / 2**20
+            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples).used / 2**20
             for name in BACKENDS
         }
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
     return Table(
         f"conv_memory_{channels}",
-        f"Peak memory that the pass adds, {channels} to {channels} channels, batch {batch}, {samples:,} samples",
+        f"Peak memory that a first pass adds to its inputs, {channels} to {channels} channels, batch {batch}, "
+        f"{samples:,} samples",
         ["K", *(f"{name} [MiB]" for name in BACKENDS), "fft_conv / auto"],
         rows,
     )
@@ -181,9 +177,15 @@ def growth(table: Table, low: int = 65, high: int = 527) -> tuple[float, float] 
     return float(times[high] or 0) / float(times[low] or 1), float(np.log(high) / np.log(low))
 
 
-def _times(found: dict[str, Timing]) -> list[Value]:
-    """Medians [ms] and the three ratios."""
-    medians = {name: timing.median for name, timing in found.items()}
+def _clock(device: str) -> str:
+    alone = torch.device(device).type == "cpu" and torch.get_num_threads() == 1
+    return "CPU time" if alone else "time"
+
+
+def _times(found: dict[str, Timing], device: str) -> list[Value]:
+    """Medians [ms] and the three ratios; CPU time where one thread does the work: others do not lengthen it."""
+    one_thread = _clock(device) == "CPU time"
+    medians = {name: timing.cpu if one_thread else timing.median for name, timing in found.items()}
     auto = medians["auto"]
     best = min(value for name, value in medians.items() if name != "auto")
     ratios = (medians["fft_conv"] / auto, medians["direct"] / auto, auto / best)

@@ -13,7 +13,7 @@ _UNITS = {" [ms]": "time [ms]", " [MiB]": "peak memory [MiB]"}
 
 
 def draw(tables: Sequence[Table], folder: Path) -> Path:
-    """Draw each table's columns in ms or MiB against K, a panel each, all axes logarithmic; write `conv.png`.
+    """Draw each table's columns in ms or MiB against K, a panel each; write `conv.png`.
 
     Raises:
         KernbenchError: the folder cannot be written.
@@ -41,7 +41,10 @@ def _panel(axes: Axes, table: Table) -> None:
             axes.plot(sizes, _numbers(table, head), marker="o", markersize=4, linewidth=width, label=name)
             axes.set_ylabel(label)
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    if axes.get_ylabel() == _UNITS[" [ms]"]:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("kernel size K [taps]")
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.minorticks_off()

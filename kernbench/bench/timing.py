@@ -1,5 +1,6 @@
 """How things are timed: peers take turns in one process; memory is measured in a fresh one."""
 
+import functools
 import importlib
 import json
 import statistics
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from kernbench.errors import KernbenchError
-from kernbench.measure import peak_memory
+from kernbench.measure import peak_memory, reset_peak_memory
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:
     """Peak memory of a call in a fresh process, its import left out.
 
     Args:
-        target: "package.module:function".
+        target: "package.module:function". If it returns something to call, that call is measured, and what the function
+            made for it counts as there before.
         arguments: of the function; numbers, text, lists.
         threads: of torch in that process.
 
@@ -110,9 +112,13 @@ def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:
 def _measure(target: str, arguments: str, threads: str) -> None:
     torch.set_num_threads(int(threads))
     module, _, function = target.partition(":")
-    call = getattr(importlib.import_module(module), function)
+    call = functools.partial(getattr(importlib.import_module(module), function), *json.loads(arguments))
     before = peak_memory("cpu")
-    call(*json.loads(arguments))
+    prepared = call()
+    if callable(prepared):
+        reset_peak_memory("cpu")
+        before = peak_memory("cpu")
+        prepared()
     print(json.dumps({"before": before, "peak": peak_memory("cpu")}))
 
 
