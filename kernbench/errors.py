@@ -38,6 +38,12 @@ class StorageLostError(StorageError):
     exit_code = 3
 
 
+class WorkersError(KernbenchError):
+    """Worker processes that end before they take up a cell."""
+
+    exit_code = 1
+
+
 class DataError(KernbenchError):
     """A data set, response file or cache entry that cannot be used."""
 

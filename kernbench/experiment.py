@@ -22,7 +22,8 @@ from kernbench.compiling import OFF, check_compile, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.storage import side_folder, sqlite_path
-from kernbench.engine.study import Params, Study, load_study
+from kernbench.engine.stored import Stored
+from kernbench.engine.study import Params, Study, load_study, study_of
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
@@ -48,7 +49,19 @@ def load(name: str, family: KernelFamily, profile: str) -> Study:
     Raises:
         StudyError: see `kernbench.engine.study.load_study`.
     """
-    study = load_study(name, family, profile)
+    return _with_facts(load_study(name, family, profile))
+
+
+def restored(stored: Stored, family: KernelFamily) -> Study:
+    """A study of a database as this installation reads it; that it means the same is checked by the caller.
+
+    Raises:
+        StudyError: a setting or a value that this installation does not know.
+    """
+    return _with_facts(study_of(stored.table, stored.name, family, stored.profile, stored.source))
+
+
+def _with_facts(study: Study) -> Study:
     facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": data_digest(study.definition)}
     return dataclasses.replace(study, definition=study.definition | facts)
 

@@ -10,6 +10,7 @@ import click
 
 _COMMANDS = {
     "run": ("run", "Run the missing cells of a study."),
+    "worker": ("worker", "One more worker on a study, from any machine."),
     "status": ("status", "Cells done, running, waiting and failed, and why."),
     "report": ("report", "One self-contained HTML page, with tables and figures."),
     "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),

@@ -24,14 +24,15 @@ SHOWN_CELLS = 40
 
 
 @contextmanager
-def observer(study: "Study") -> Iterator[LiveObserver]:
-    """Progress for a run: a live display on a terminal, plain lines otherwise."""
+def observer(study: "Study | str") -> Iterator[LiveObserver]:
+    """Progress for a study, or for several of this name: a live display on a terminal, plain lines otherwise."""
+    name = study if isinstance(study, str) else study.key
     console = Console(stderr=True)
     if console.is_terminal:
-        with TerminalObserver(study.key, console) as live:
+        with TerminalObserver(name, console) as live:
             yield live
     else:
-        yield PlainObserver(study.key)
+        yield PlainObserver(name)
 
 
 def print_plan(study: "Study", plan: "Plan") -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kernbench.engine.cell import Observer
+from kernbench.engine.states import CellState
 
 LINES_PER_CELL = 6  # in a log
 SECONDS_BETWEEN_LINES = 5.0
@@ -45,6 +46,10 @@ class PlainObserver:
         """A cell ended."""
         click.echo(f"  {status}: {summary}" if summary else f"  {status}")
 
+    def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
+        """A cell ended in another process."""
+        click.echo(_told(state, position, total, worker))
+
     def note(self, text: str) -> None:
         """One line."""
         click.echo(f"  {text}")
@@ -55,6 +60,11 @@ class PlainObserver:
         if done == total or now - self._said > SECONDS_BETWEEN_LINES:
             self._said = now
             click.echo(f"  simulating {split} lines: {done:,} of {total:,} bubbles")
+
+
+def _told(state: CellState, position: int, total: int, worker: str) -> str:
+    score = "" if state.score is None else f"F1 {state.score:.3f} on validation lines"
+    return "  ".join(filter(None, [f"[{position}/{total}] {state.cell}", state.state, score, state.detail, worker]))
 
 
 class TerminalObserver:
@@ -96,6 +106,11 @@ class TerminalObserver:
         self._console.print(f"{self._study} {cell}  {status}  {summary}", markup=False, highlight=False)
         if "cells" in self._tasks:
             self._progress.advance(self._tasks["cells"])
+
+    def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
+        """A cell ended in another process: a line stays above the display, the bar of cells moves."""
+        self._console.print(_told(state, position, total, worker), markup=False, highlight=False)
+        self._bar("cells", self._study, position, total, "")
 
     def note(self, text: str) -> None:
         """One line above the display."""

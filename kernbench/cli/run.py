@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
 @click.option(
     "--workers",
-    type=click.IntRange(0, 1),
+    type=click.IntRange(0),
     default=1,
-    help="1 runs the cells here, 0 only fills the queue.",
+    help="1 runs the cells here, more in so many processes; 0 only fills the queue.",
     show_default=True,
 )
 @click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the classical detectors.")
 @click.option("--stack-seeds", default="auto", help="Seeds trained at once: auto, off or a number.", show_default=True)
+@click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
+@click.option("--cell-margin", hidden=True, help="Time beyond the limit until a process is ended.")
+@click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
 def run_command(
     plugin: str,
@@ -42,6 +45,9 @@ def run_command(
     retry_failed: bool,
     no_baselines: bool,
     stack_seeds: str,
+    cell_limit: str | None,
+    cell_margin: str | None,
+    heartbeat: tuple[int, int] | None,
     out: Path | None,
 ) -> int:
     """Run the missing cells of a study for one kernel family, then show results and write the report.
@@ -51,18 +57,24 @@ def run_command(
     """
     from kernbench import experiment
     from kernbench.cli import console
+    from kernbench.cli.crew import crew_of
+    from kernbench.cli.limits import limit_of
     from kernbench.device import choose_device, default_profile
     from kernbench.engine import runner
-    from kernbench.engine.storage import resolve_url
+    from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
     from kernbench.registry import find
     from kernbench.seeds import run_seeds, stack_size
 
+    beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
         url=resolve_url(storage),
         device=choose_device(device),
         extend=extend,
         retry_failed=retry_failed,
         queue_only=workers == 0,
+        limit=limit_of(cell_limit, cell_margin),
+        heartbeat_s=beat,
+        grace_s=grace,
     )
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
@@ -81,6 +93,7 @@ def run_command(
             prepare=lambda: experiment.prepare(study, options.device, observer.simulated),
             observer=observer,
             compute_together=run_seeds,
+            crew=crew_of(workers, plugin, device, study, options),
         )
     console.print_outcome(study, result, options.url)
     if result.ended and not result.stopped and not options.queue_only:

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import tempfile
 import traceback
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +13,9 @@ from optuna.trial import TrialState
 
 from kernbench import checkpoint
 from kernbench.engine.cell import CellContext, Outcome
+from kernbench.engine.limits import CellTimeoutError
 from kernbench.engine.record import Job, store
+from kernbench.engine.scratch import scratch_folder
 from kernbench.engine.states import process_start, this_worker
 from kernbench.engine.study import Params, Study
 from kernbench.errors import KernbenchError, StorageError, first_line
@@ -40,10 +41,12 @@ def first_open(study: optuna.Study, cell: str) -> int:
     return min(trial.number for trial in trials if trial.user_attrs.get("cell") == cell)
 
 
-def sign(trial: optuna.Trial) -> None:
-    """Note in a trial which process works on it."""
+def sign(job: Job, trial: optuna.Trial) -> None:
+    """Note in a trial which process works on it, and how long it may."""
     trial.set_user_attr("worker", this_worker())
     trial.set_user_attr("worker_start", process_start(int(this_worker().rpartition(":")[2])) or "")
+    if job.limit is not None:
+        trial.set_user_attr("cell_limit_s", job.limit.seconds)
 
 
 def checked_params(job: Job, trial: optuna.Trial, cell: str) -> Params:
@@ -75,8 +78,10 @@ def suggest(study: Study, trial: optuna.Trial) -> Params:
     return values
 
 
-def context_of(job: Job, trial: optuna.Trial, cell: str, params: Params, scratch: Path) -> CellContext:
-    """Where and how a claimed cell runs."""
+def context_of(
+    job: Job, trial: optuna.Trial, cell: str, params: Params, scratch: Path, over: Callable[[], bool]
+) -> CellContext:
+    """Where and how a claimed cell runs; it is asked to leave when the worker is, or when its time is `over`."""
     return CellContext(
         study=job.study,
         cell=cell,
@@ -86,7 +91,7 @@ def context_of(job: Job, trial: optuna.Trial, cell: str, params: Params, scratch
         checkpoints=job.checkpoints,
         scratch=scratch,
         report=_reporter(trial),
-        stop=job.stop,
+        stop=lambda: job.stop() or over(),
         observer=job.observer,
         saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
         plugin=job.found.label,
@@ -114,6 +119,13 @@ def finish(
     job.observer.cell_finished(context.cell, outcome.status, summary)
 
 
+def judged(job: Job, error: BaseException, over: Callable[[], bool]) -> BaseException:
+    """What ended an attempt: the error itself, or its time, where the worker was not asked to leave."""
+    if job.limit is not None and isinstance(error, KeyboardInterrupt) and over() and not job.stop():
+        return CellTimeoutError(job.limit.said).with_traceback(error.__traceback__)
+    return error
+
+
 def fail(job: Job, trial: optuna.Trial, cell: str, error: BaseException) -> None:
     """Store the class of a failure, its first line and its traceback, tell the observer.
 
@@ -128,14 +140,18 @@ def fail(job: Job, trial: optuna.Trial, cell: str, error: BaseException) -> None
 
 
 def classify(error: BaseException) -> str:
-    """Failure class of an exception: interrupted, oom or error."""
+    """Failure class of an exception: interrupted, timeout, oom or error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, CellTimeoutError):
+        return "timeout"
     return "oom" if is_out_of_memory(error) else "error"
 
 
 def said(job: Job, error: BaseException) -> str:
     """First line of the error; for memory that ran out, with what helps."""
+    if isinstance(error, CellTimeoutError):
+        return str(error)
     recompute = bool(job.study.runtime.get("recompute"))
     return advice(error, job.device, recompute) if classify(error) == "oom" else first_line(error)
 
@@ -149,10 +165,10 @@ def is_the_disk(error: BaseException) -> bool:
 def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
     trial.set_user_attr("status", classify(error))
     trial.set_user_attr("error", said(job, error))
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | CellTimeoutError):
         return
     try:
-        with tempfile.TemporaryDirectory(prefix="kernbench-") as scratch:
+        with scratch_folder(job.checkpoints) as scratch:
             file = Path(scratch) / "traceback.txt"
             file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
             store = FileSystemArtifactStore(str(job.artifacts))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kernbench.engine.results import SplitFacts
+from kernbench.engine.states import CellState
 from kernbench.engine.study import Params, Study
 
 
@@ -116,6 +117,9 @@ class Observer(Protocol):
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended."""
 
+    def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
+        """A cell ended in another process, the position-th of this run; `worker` says which."""
+
     def note(self, text: str) -> None:
         """One line worth reading."""
 
@@ -130,6 +134,9 @@ class Silent:
         """Nothing."""
 
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
+        """Nothing."""
+
+    def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """Nothing."""
 
     def note(self, text: str) -> None:

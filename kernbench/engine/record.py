@@ -1,6 +1,7 @@
 """What a worker works with, and how a finished cell is stored: artifacts, tables, attributes, in this order."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +13,10 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 from kernbench.engine import environment, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
-from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.limits import Limit
+from kernbench.engine.storage import SteadyStorage, side_folder
 from kernbench.engine.study import Params, Study
+from kernbench.errors import StorageError
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
@@ -56,6 +59,8 @@ class Job:
         cells: cell id -> its parameters.
         stack: how many cells that differ in their seed only are computed at once, at most.
         compute_together: contexts of such cells -> place and outcome, or error, of each as it ends.
+        limit: time of one attempt, None for as long as it takes.
+        until: `time.monotonic()` after which no cell is begun.
     """
 
     study: Study
@@ -71,6 +76,12 @@ class Job:
     cells: dict[str, Params] = field(default_factory=dict)
     stack: int = 1
     compute_together: ComputeTogether | None = None
+    limit: Limit | None = None
+    until: float | None = None
+
+    def leaving(self) -> bool:
+        """Whether no further cell is to be begun."""
+        return self.stop() or (self.until is not None and time.monotonic() >= self.until)
 
 
 def store(
@@ -140,3 +151,30 @@ def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[results.Sco
                     fp=int(counts.fp[t, i]),
                     fn=int(counts.fn[t, i]),
                 )
+
+
+def made_folder(url: str, kind: str) -> Path:
+    """Folder beside the database, made if it is not there.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    folder = side_folder(url, kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{kind} folder {folder} cannot be made: {error.strerror}; give another --storage"
+        ) from error
+    return folder
+
+
+def note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
+    """Tell of stored cells that another version of the plugin has made."""
+    others = results.plugins_of(storage.engine, study.key)
+    others.pop(found.label, None)
+    for plugin, count in others.items():
+        observer.note(
+            f"warning: {count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
+            "they are kept: rename the family or use another --storage to run them anew"
+        )

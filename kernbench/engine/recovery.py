@@ -1,10 +1,13 @@
 """Trials that their workers left behind: found, failed, and so open for the next attempt."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import optuna
-from optuna.trial import TrialState
-from sqlalchemy import DateTime, bindparam, text
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import DateTime, Engine, bindparam, text
 
 from kernbench.engine.cell import Observer
 from kernbench.engine.states import worker_is_gone
@@ -13,15 +16,47 @@ from kernbench.engine.storage import SteadyStorage
 
 def recover(study: optuna.Study, storage: SteadyStorage, grace_s: int, observer: Observer) -> None:
     """Fail RUNNING trials whose worker is gone: silent too long, dead on this host, or killed before its first beat."""
-    optuna.storages.fail_stale_trials(study)
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    optuna.storages.fail_stale_trials(study)
     silent = _without_heartbeat(storage, grace_s)
     for trial in running:
         if worker_is_gone(trial) or trial._trial_id in silent:
             # two coordinators may find the same trial
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-            cell = trial.user_attrs.get("cell", "?")
-            observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
+        elif storage.get_trial(trial._trial_id).state != TrialState.FAIL:
+            continue
+        cell = trial.user_attrs.get("cell", "?")
+        observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
+
+
+def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attributes: str) -> None:
+    """Fail RUNNING trials of a worker that is known to be gone.
+
+    Args:
+        study: Optuna's.
+        trials: its trials.
+        attributes: to store with each: `error`, and `status` where it is known; without one it was killed.
+    """
+    for trial in trials:
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another coordinator was faster
+            for name, value in attributes.items():
+                study._storage.set_trial_user_attr(trial._trial_id, name, value)
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def silent_seconds(engine: Engine) -> dict[int, float]:
+    """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
+    query = text(
+        "SELECT h.trial_id, h.heartbeat, CURRENT_TIMESTAMP FROM trial_heartbeats h "
+        "JOIN trials t ON t.trial_id = h.trial_id WHERE t.state = 'RUNNING'"
+    )
+    with engine.connect() as connection:
+        return {row[0]: (_naive(row[2]) - _naive(row[1])).total_seconds() for row in connection.execute(query)}
+
+
+def _naive(moment: Any) -> datetime:  # Any: SQLite gives text, PostgreSQL a datetime, now and then with a zone
+    # kernbench's connections are set to UTC, as Optuna's heartbeats are written
+    return (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).replace(tzinfo=None)
 
 
 def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:

@@ -1,17 +1,19 @@
 """A study against its database: digest check, missing cells, queue, worker."""
 
 import json
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
 
 from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
-from kernbench.engine.record import ComputeTogether, Job
+from kernbench.engine.children import Crew
+from kernbench.engine.coordinator import coordinate
+from kernbench.engine.limits import Limit
+from kernbench.engine.queueing import drop_unasked, enqueue
+from kernbench.engine.record import ComputeTogether, Job, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import (
@@ -22,12 +24,12 @@ from kernbench.engine.storage import (
     open_storage,
     outage_explained,
     read_storage,
-    side_folder,
     sqlite_path,
 )
+from kernbench.engine.stored import CELLS, what_workers_need
 from kernbench.engine.study import Study, canonical, differences, digest
-from kernbench.engine.worker import RefusingSampler, stop_on_signals, work
-from kernbench.errors import StorageError, StudyError
+from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.errors import StudyError
 from kernbench.registry import Found
 
 
@@ -42,6 +44,7 @@ class Options:
         retry_failed: queue failed cells again.
         queue_only: create the study and its queue, run nothing.
         stack: cells that differ in their seed only and are trained at once, at most; 1 trains one by one.
+        limit: time of one attempt; in this process it is only asked for between batches.
         heartbeat_s: seconds between heartbeats.
         grace_s: seconds until a silent trial counts as lost.
     """
@@ -52,6 +55,7 @@ class Options:
     retry_failed: bool = False
     queue_only: bool = False
     stack: int = 1
+    limit: Limit | None = None
     heartbeat_s: int = HEARTBEAT_S
     grace_s: int = GRACE_S
 
@@ -131,6 +135,7 @@ def run(
     prepare: Callable[[], None],
     observer: Observer,
     compute_together: ComputeTogether | None = None,
+    crew: Crew | None = None,
 ) -> Result:
     """Run the missing cells of a study.
 
@@ -142,10 +147,12 @@ def run(
         prepare: called once before the first cell, if there is one to run (makes the data).
         observer: who shows progress.
         compute_together: the task for cells that differ in their seed only; needed where `options.stack` is above 1.
+        crew: worker processes that run the cells; None runs them in this one.
 
     Raises:
         StudyError, StorageError: see `plan`; nothing has been written then.
         StorageLostError: the database went away; or another StorageError, when a folder or disk failed.
+        WorkersError: worker processes cannot be started.
     """
     first = plan(study, options)  # refuses before anything is created
     storage = open_storage(options.url, options.heartbeat_s, options.grace_s)
@@ -155,29 +162,33 @@ def run(
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
             now = replace(_plan(study, optuna_study, options), added=first.added)
-            _note_other_plugins(storage, study, found, observer)
+            note_other_plugins(storage, study, found, observer)
+            drop_unasked(optuna_study, storage, study.cells())
             for cell in now.queue:
                 enqueue(optuna_study, study, cell)
             code, stopped = 0, False
             if (now.queue or now.waiting) and not options.queue_only:
-                with stop_on_signals() as stop:
-                    job = Job(
-                        study=study,
-                        found=found,
-                        storage=storage,
-                        artifacts=_folder(options.url, "artifacts"),
-                        checkpoints=_folder(options.url, "checkpoints"),
-                        device=options.device,
-                        compute=compute,
-                        observer=observer,
-                        stop=stop,
-                        total=len(now.queue) + now.waiting,
-                        cells=study.cells(),
-                        stack=options.stack if compute_together is not None else 1,
-                        compute_together=compute_together,
-                    )
-                    code = _work(optuna_study, study, job, prepare)
-                    stopped = stop()
+                if crew is not None:
+                    code, stopped = coordinate(optuna_study, study, storage, options, crew, prepare, observer)
+                else:
+                    with stop_on_signals() as stop:
+                        job = Job(
+                            study=study,
+                            found=found,
+                            storage=storage,
+                            artifacts=made_folder(options.url, "artifacts"),
+                            checkpoints=made_folder(options.url, "checkpoints"),
+                            device=options.device,
+                            compute=compute,
+                            observer=observer,
+                            stop=stop,
+                            total=len(now.queue) + now.waiting,
+                            cells=study.cells(),
+                            stack=options.stack if compute_together is not None else 1,
+                            compute_together=compute_together,
+                            limit=None if options.limit is None else replace(options.limit, margin=None),
+                        )
+                        code, stopped = work_and_give_back(optuna_study, job, prepare), stop()
             states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
             if not stopped and any(state.state == "failed" for state in states):
                 code = 1
@@ -185,21 +196,6 @@ def run(
         storage.remove_session()
         storage.engine.dispose()
     return Result(code, now, states, stopped)
-
-
-def _note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
-    others = results.plugins_of(storage.engine, study.key)
-    others.pop(found.label, None)
-    for plugin, count in others.items():
-        observer.note(
-            f"warning: {count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
-            "they are kept: rename the family or use another --storage to run them anew"
-        )
-
-
-def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
-    """Queue one cell, tagged, so that nothing but the cell is ever run."""
-    optuna_study.enqueue_trial(dict(study.cells()[cell]), user_attrs={"cell": cell})
 
 
 def _whole(study: Study) -> Plan:
@@ -236,8 +232,9 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
     stored = json.loads(known.get("cells", "[]"))
     cells = [*stored, *(cell for cell in study.cells() if cell not in stored)]
-    if cells != stored:
-        opened.set_user_attr("cells", json.dumps(cells))
+    for name, value in ((CELLS, cells), *what_workers_need(study, known).items()):
+        if json.dumps(value) != known.get(name):
+            opened.set_user_attr(name, json.dumps(value))
     opened.set_metric_names(["f1_val"])
     return opened
 
@@ -276,34 +273,3 @@ def _axes_of(cells: Sequence[str]) -> str:
             name, _, value = pair.partition("=")
             values.setdefault(name, {})[value] = None
     return ", ".join(f"{name}: {' '.join(found)}" for name, found in values.items())
-
-
-def _work(optuna_study: optuna.Study, study: Study, job: Job, prepare: Callable[[], None]) -> int:
-    try:
-        job.stop.at_once = True  # simulating may take minutes
-        prepare()
-        job.stop.at_once = False
-        work(optuna_study, job)
-    except KeyboardInterrupt:
-        job.stop.at_once = False
-        if job.stop.signal is None:
-            raise
-    if job.stop.signal is None:
-        return 0
-    # Give the cell in hand back, so that any worker can take it up.
-    states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
-    for state in states:
-        if state.state == "failed" and state.detail.startswith("interrupted"):
-            enqueue(optuna_study, study, state.cell)
-    return 130 if job.stop.signal == signal.SIGINT else 0
-
-
-def _folder(url: str, kind: str) -> Path:
-    folder = side_folder(url, kind)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{kind} folder {folder} cannot be made: {error.strerror}; give another --storage"
-        ) from error
-    return folder

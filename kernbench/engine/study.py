@@ -145,11 +145,26 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
         StudyError: unknown study, profile, key, axis or value; each with file, key and a close match.
     """
     source, table = _read(name)
+    return study_of(table, _name(name), family, profile, source)
+
+
+def study_of(table: Table, name: str, family: KernelFamily, profile: str, source: str) -> Study:
+    """A study from what its file holds, or from what a database keeps of it.
+
+    Args:
+        table: as in a study file.
+        name: of the study.
+        family: see `load_study`.
+        profile: see `load_study`.
+        source: where the table is from, for messages.
+
+    Raises:
+        StudyError: see `load_study`.
+    """
     _only(table, _TOP, source, "")
     version = table.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StudyError(f"{source}: version: expected a whole number >= 1, got {version!r}")
-    name = _name(name)
     layers = _layers(table, profile, source)
     axes = _axes(layers, family, source)
     definition, runtime = _definition(layers, family, axes, source)

@@ -2,10 +2,9 @@
 
 import logging
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from kernbench.engine import queueing
 from kernbench.engine.attempt import (
     CellFailedError,
     checked_params,
@@ -22,10 +22,13 @@ from kernbench.engine.attempt import (
     fail,
     finish,
     first_open,
+    judged,
     sign,
 )
 from kernbench.engine.cell import CellContext, Outcome, Silent
+from kernbench.engine.limits import time_limit
 from kernbench.engine.record import Job
+from kernbench.engine.scratch import scratch_folder
 from kernbench.memory import release
 
 log = logging.getLogger("kernbench")
@@ -76,8 +79,10 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
     started, clock = datetime.now(UTC), time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(_beating(job, [claim.trial for claim in claims[1:]]))
+        running = [claim.trial for claim in claims]
+        over = stack.enter_context(time_limit(job.limit, job.storage, running, job.observer.note))
         try:
-            ready = _prepared(study, job, claims, stack)
+            ready = _prepared(study, job, claims, stack, over)
             if ready:
                 assert job.compute_together is not None  # jobs that stack have it
                 for place, result in job.compute_together([claim.context for claim in ready if claim.context]):
@@ -85,7 +90,8 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
                     _end(study, job, ready[place], result, started, seconds)
         except (optuna.exceptions.OptunaError, SQLAlchemyError):  # storage down: not the cells' doing
             raise
-        except BaseException as error:  # SystemExit too: it would leave the trials RUNNING
+        except BaseException as raised:  # SystemExit too: it would leave the trials RUNNING
+            error = judged(job, raised, over)
             for claim in claims:
                 if claim.ended is None:
                     _failed(study, job, claim, error)
@@ -104,9 +110,9 @@ def _siblings(study: optuna.Study, job: Job, cell: str) -> list[Claim]:
             break
         if other == cell or other not in job.cells or _but_seed(job, other) != wanted:
             continue
-        if waiting.number == first_open(study, other) and _claimed(job, waiting._trial_id):
+        if waiting.number == first_open(study, other) and queueing.claim(job.storage, waiting._trial_id):
             trial = optuna.Trial(study, waiting._trial_id)
-            sign(trial)
+            sign(job, trial)
             found.append(Claim(trial, other, own=False))
     return found
 
@@ -115,14 +121,9 @@ def _but_seed(job: Job, cell: str) -> dict[str, object]:
     return {name: value for name, value in job.cells[cell].items() if name != "seed"}
 
 
-def _claimed(job: Job, trial_id: int) -> bool:
-    try:
-        return job.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-    except optuna.exceptions.UpdateFinishedTrialError:  # another worker was faster, and has ended it
-        return False
-
-
-def _prepared(study: optuna.Study, job: Job, claims: Sequence[Claim], stack: ExitStack) -> list[Claim]:
+def _prepared(
+    study: optuna.Study, job: Job, claims: Sequence[Claim], stack: ExitStack, over: Callable[[], bool]
+) -> list[Claim]:
     """Claims whose trial holds what its cell says, with a context; the others have failed."""
     for claim in claims:
         try:
@@ -132,8 +133,8 @@ def _prepared(study: optuna.Study, job: Job, claims: Sequence[Claim], stack: Exi
         except Exception as error:
             _failed(study, job, claim, error)
             continue
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="kernbench-"))
-        context = context_of(job, claim.trial, claim.cell, params, Path(scratch))
+        scratch = stack.enter_context(scratch_folder(job.checkpoints))
+        context = context_of(job, claim.trial, claim.cell, params, Path(scratch), over)
         # epochs of one cell are shown; those of the others are the same in number
         claim.context = context if claim.own else replace(context, observer=Silent())
     return [claim for claim in claims if claim.context is not None]

@@ -2,10 +2,9 @@
 
 import logging
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +23,13 @@ from kernbench.engine.attempt import (
     fail,
     finish,
     first_open,
+    judged,
     sign,
 )
+from kernbench.engine.limits import time_limit
+from kernbench.engine.queueing import give_back
 from kernbench.engine.record import Job, StopFlag
+from kernbench.engine.scratch import remove_abandoned, scratch_folder
 from kernbench.engine.together import work_together
 from kernbench.memory import release
 
@@ -78,7 +81,7 @@ def work(study: optuna.Study, job: Job) -> None:
         return _objective(study, job, trial, claimed)
 
     def stop_when_empty(study: optuna.Study, _trial: optuna.trial.FrozenTrial) -> None:
-        if job.stop() or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if job.leaving() or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             study.stop()
 
     while True:
@@ -88,8 +91,35 @@ def work(study: optuna.Study, job: Job) -> None:
             if not claimed or study.get_trials(deepcopy=False)[claimed[-1]].state != TrialState.FAIL:
                 raise
             log.warning("trial %d was failed by another process; its result is dropped", claimed[-1])
+            if job.leaving():
+                return
         else:
             return
+
+
+def work_and_give_back(study: optuna.Study, job: Job, prepare: Callable[[], None]) -> int:
+    """Prepare, run waiting cells until none is left or a signal comes, give the cell in hand back then.
+
+    Returns:
+        Exit code: 0, or 130 after SIGINT.
+
+    Raises:
+        StorageError: see `work`.
+    """
+    remove_abandoned(job.checkpoints)
+    try:
+        job.stop.at_once = True  # simulating may take minutes
+        prepare()
+        job.stop.at_once = False
+        work(study, job)
+    except KeyboardInterrupt:
+        job.stop.at_once = False
+        if job.stop.signal is None:
+            raise
+    if job.stop.signal is None:
+        return 0
+    give_back(study, job.study, job.cells)
+    return 130 if job.stop.signal == signal.SIGINT else 0
 
 
 def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list[int]) -> float:
@@ -101,27 +131,33 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
         raise optuna.TrialPruned("duplicate")
     if cell not in job.cells:  # queued when the study file had more cells; missing again should they come back
         raise optuna.TrialPruned("not asked for")
-    sign(trial)
+    sign(job, trial)
     if job.stack > 1:
         return work_together(study, job, trial, claimed)
     job.observer.cell_started(cell, len(claimed), max(job.total, len(claimed)))
-    try:
-        return _attempt(job, trial, cell)
-    except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing
-        raise
-    except BaseException as error:  # SystemExit too: it would leave the trial RUNNING
-        fail(job, trial, cell, error)
-        if isinstance(error, KeyboardInterrupt):
+
+    def told(said: str) -> None:
+        job.observer.cell_finished(cell, "timeout", said)
+
+    with time_limit(job.limit, job.storage, [trial], told) as over:
+        try:
+            return _attempt(job, trial, cell, over)
+        except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing
             raise
-        release(error)
-        raise CellFailedError(f"cell {cell}: {error}") from error
+        except BaseException as raised:  # SystemExit too: it would leave the trial RUNNING
+            error = judged(job, raised, over)
+            fail(job, trial, cell, error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            release(error)
+            raise CellFailedError(f"cell {cell}: {error}") from error
 
 
-def _attempt(job: Job, trial: optuna.Trial, cell: str) -> float:
+def _attempt(job: Job, trial: optuna.Trial, cell: str, over: Callable[[], bool]) -> float:
     started, clock = datetime.now(UTC), time.monotonic()
     params = checked_params(job, trial, cell)
-    with tempfile.TemporaryDirectory(prefix="kernbench-") as scratch:
-        context = context_of(job, trial, cell, params, Path(scratch))
+    with scratch_folder(job.checkpoints) as scratch:
+        context = context_of(job, trial, cell, params, Path(scratch), over)
         outcome = job.compute(context)
         finish(job, trial, context, outcome, started, time.monotonic() - clock)
     return outcome.value

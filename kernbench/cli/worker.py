@@ -1,0 +1,132 @@
+"""`kernbench worker`: one more worker on a study, from any machine that reaches its database."""
+
+import functools
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kernbench.cli.progress import LiveObserver
+    from kernbench.engine.joining import Joined
+    from kernbench.engine.stored import Stored
+
+
+@click.command()
+@click.option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its whole name.")
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@click.option("--profile", help="Scale, where the study is stored with several.")
+@click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
+@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+@click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
+@click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
+@click.option("--stack-seeds", default="auto", help="Seeds trained at once: auto, off or a number.", show_default=True)
+@click.option("--cell-margin", hidden=True, help="Time beyond the limit until the process is ended.")
+@click.option("--coordinated", is_flag=True, hidden=True, help="Standard input is a pipe from the coordinator.")
+@click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
+def worker_command(
+    study_name: str,
+    storage: str | None,
+    profile: str | None,
+    plugin: str | None,
+    device: str,
+    stop_after: str | None,
+    cell_limit: str | None,
+    stack_seeds: str,
+    cell_margin: str | None,
+    coordinated: bool,
+    heartbeat: tuple[int, int] | None,
+) -> int:
+    """Join a study: run its waiting cells until none is left.
+
+    Everything but the plugins is taken from the database; `kernbench run` has put it there. Start as many as you
+    like, on as many machines.
+    """
+    with _sigterm_is_no_error():
+        from kernbench.cli import console
+        from kernbench.cli.limits import limit_of
+        from kernbench.device import choose_device
+        from kernbench.durations import seconds_of
+        from kernbench.engine.joining import Terms, serve
+        from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
+        from kernbench.engine.stored import find_stored
+        from kernbench.experiment import run_cell
+        from kernbench.registry import find
+        from kernbench.seeds import run_seeds
+
+        url = resolve_url(storage)
+        beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
+        terms = Terms(
+            url=url,
+            device=choose_device(device),
+            limit=limit_of(cell_limit, cell_margin),
+            stop_after_s=None if stop_after is None else seconds_of(stop_after, "--stop-after"),
+            coordinated=coordinated,
+            heartbeat_s=beat,
+            grace_s=grace,
+        )
+        family = None if plugin is None else find(plugin).family.name
+        stored = find_stored(url, study_name, profile, family)
+        with console.observer(stored[0].key.partition("/")[0]) as observer:
+            joined = _joined(stored, plugin, terms.device, stack_seeds, observer)
+            return serve(joined, terms, run_cell, observer, run_seeds)
+
+
+def _joined(
+    stored: "list[Stored]", plugin: str | None, device: str, stack_seeds: str, observer: "LiveObserver"
+) -> "list[Joined]":
+    """The studies that this installation can serve.
+
+    Raises:
+        PluginError: it has none of their families.
+        StudyError: it would compute other cells.
+    """
+    from kernbench import experiment
+    from kernbench.engine.joining import Joined
+    from kernbench.engine.stored import check_same
+    from kernbench.errors import PluginError
+    from kernbench.registry import find
+    from kernbench.seeds import stack_size
+
+    joined: list[Joined] = []
+    lacking: list[PluginError] = []
+    for each in stored:
+        try:
+            found = find(plugin or each.family)
+        except PluginError as error:
+            lacking.append(error)
+            continue
+        study = experiment.restored(each, found.family)
+        check_same(each, study)
+        experiment.preflight(study, device)
+        joined.append(
+            Joined(
+                study=study,
+                found=found,
+                cells=each.cells,
+                prepare=functools.partial(experiment.prepare, study, device, observer.simulated),
+                stack=stack_size(stack_seeds, study, device),
+            )
+        )
+    if not joined:
+        raise lacking[0]
+    for each_lacking in lacking:
+        observer.note(f"warning: {each_lacking}; its cells are left to other workers")
+    return joined
+
+
+@contextmanager
+def _sigterm_is_no_error() -> Iterator[None]:
+    """Exit code 0 where SIGTERM comes before or after there is a cell to give back."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    old = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

@@ -1,0 +1,131 @@
+"""Worker processes of this host: started with their share of the machine, watched, told to leave, ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LAST_LINES = 5  # of a log, shown when its worker died
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Worker processes that run the cells of a study.
+
+    Attributes:
+        count: how many at once.
+        command: place of a worker, from 0 -> program and arguments.
+        environment: variables beside those of this process; what `ps` shows to everybody must not hold a password.
+    """
+
+    count: int
+    command: Callable[[int], Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Child:
+    """One worker process.
+
+    Attributes:
+        process: it.
+        place: from 0; a replacement has the place of the one it replaces.
+        log: file of its output.
+        claimed: whether it ever took up a cell.
+        since: trial number -> `time.monotonic()` when it was first seen running.
+        ending: error text for its attempts, where this process has ended it; `timed_out` if for its time.
+        timed_out: see `ending`.
+    """
+
+    process: subprocess.Popen[bytes]
+    place: int
+    log: Path
+    claimed: bool = False
+    since: dict[int, float] = field(default_factory=dict)
+    ending: str = ""
+    timed_out: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in a trial: host:pid."""
+        return f"{socket.gethostname()}:{self.process.pid}"
+
+    @property
+    def shown(self) -> str:
+        """Name on the screen."""
+        return f"worker {self.place + 1} (process {self.process.pid})"
+
+    def send(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def end_words(self) -> str:
+        """How it ended: a signal by name, or an exit code."""
+        code = self.process.returncode
+        if code is None or code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:  # a real-time signal has no name
+            name = f"signal {-code}"
+        return f"was ended by {name}" + (" (by hand, or for want of memory)" if -code == signal.SIGKILL else "")
+
+    def last_lines(self) -> list[str]:
+        """The end of its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.strip()][-LAST_LINES:]
+
+
+def start(crew: Crew, place: int, folder: Path) -> Child:
+    """Start one worker.
+
+    Its output goes to a file. It has a session of its own, so that Ctrl-C reaches it once, through its coordinator,
+    and a pipe on its standard input whose end tells it that the coordinator is gone.
+    """
+    log = folder / f"{socket.gethostname()}.{os.getpid()}.{place + 1}.log"
+    variables = {name: str(threads_each(crew.count)) for name in THREAD_SETTINGS}
+    # output at once, and a line of Python where it is the interpreter that dies
+    variables |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"} | dict(crew.environment)
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603  # our own program
+            list(crew.command(place)),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **variables},
+            start_new_session=True,
+        )
+    return Child(process, place, log)
+
+
+def threads_each(count: int) -> int:
+    """Threads of each of so many workers: an equal share of the cores, and no more than OMP_NUM_THREADS asks for."""
+    share = max(1, cores() // count)
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(share, max(1, int(asked))) if asked.isdigit() else share
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wait_for_all(children: Sequence[Child], seconds: float, hurry: Callable[[], bool] = lambda: False) -> None:
+    """Wait until all have ended; kill those that have not after so many seconds, or once `hurry` is true."""
+    deadline = time.monotonic() + seconds
+    while any(child.process.poll() is None for child in children):
+        if time.monotonic() > deadline or hurry():
+            for child in children:
+                child.send(signal.SIGKILL)
+        time.sleep(0.05)

@@ -1,0 +1,315 @@
+"""Many workers on one host: started, watched, replaced when they die, told to leave when this process is."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Protocol
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from kernbench.engine.cell import Observer
+from kernbench.engine.children import Child, Crew, start, wait_for_all
+from kernbench.engine.limits import TIMED_OUT, Limit
+from kernbench.engine.queueing import requeue
+from kernbench.engine.record import made_folder
+from kernbench.engine.recovery import fail_attempts, recover
+from kernbench.engine.scratch import remove_abandoned
+from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.storage import SteadyStorage, read_storage
+from kernbench.engine.study import Study
+from kernbench.engine.worker import stop_on_signals
+from kernbench.errors import StorageLostError, WorkersError
+
+POLL_S = 0.5
+RECOVER_S = 15.0
+LEAVE_S = 60.0  # for a batch, a checkpoint and the way back into the queue
+OUTAGE_S = 60.0  # that the database may be away before this process gives up
+STARTS = 3  # workers in a row that end before they take up a cell
+ENDED = ("done", "diverged", "failed")
+
+
+class Settings(Protocol):
+    """What the coordinator needs of `kernbench.engine.runner.Options`."""
+
+    @property
+    def url(self) -> str:
+        """Storage URL."""
+
+    @property
+    def grace_s(self) -> int:
+        """Seconds until a silent trial counts as lost."""
+
+    @property
+    def limit(self) -> Limit | None:
+        """Time of one attempt."""
+
+
+def coordinate(
+    optuna_study: optuna.Study,
+    study: Study,
+    storage: SteadyStorage,
+    options: Settings,
+    crew: Crew,
+    prepare: Callable[[], None],
+    observer: Observer,
+) -> tuple[int, bool]:
+    """Prepare, then keep worker processes on a study until nothing waits or a signal comes.
+
+    Args:
+        optuna_study: Optuna's, with its queue.
+        study: the study.
+        storage: open storage.
+        options: see `kernbench.engine.runner.Options`.
+        crew: how many workers, and how each is started.
+        prepare: called once before the first worker starts.
+        observer: who shows progress.
+
+    Returns:
+        Exit code, 130 after SIGINT, and whether a signal ended it.
+
+    Raises:
+        WorkersError: workers end before they take up a cell.
+        StorageLostError: the same, because they lost the database.
+    """
+    remove_abandoned(made_folder(options.url, "checkpoints"))
+    with stop_on_signals() as stop:
+        try:
+            stop.at_once = True  # simulating may take minutes
+            prepare()
+            stop.at_once = False
+        except KeyboardInterrupt:
+            stop.at_once = False
+            if stop.signal is None:
+                raise
+        if stop.signal is not None:
+            return (130 if stop.signal == signal.SIGINT else 0), True
+    with _signals_noted() as signals:
+        return _Watch(optuna_study, study, storage, options, crew, observer, signals).run()
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM as they come; none of them acts by itself."""
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+class _Watch:
+    """The workers and what has been said of the cells so far."""
+
+    def __init__(
+        self,
+        optuna_study: optuna.Study,
+        study: Study,
+        storage: SteadyStorage,
+        options: Settings,
+        crew: Crew,
+        observer: Observer,
+        signals: Sequence[int],
+    ) -> None:
+        self._optuna_study, self._study, self._storage, self._options = optuna_study, study, storage, options
+        self._crew, self._observer, self._signals = crew, observer, signals
+        self._logs = made_folder(options.url, "logs")
+        self._reader = read_storage(options.url)  # looking every half second must hold no lock
+        assert self._reader is not None  # the queue is in it
+        self._seen = optuna.load_study(
+            study_name=study.key, storage=self._reader, sampler=optuna_study.sampler, pruner=optuna_study.pruner
+        )
+        self._away_since: float | None = None
+        self._children: list[Child] = []
+        self._names: dict[str, str] = {}  # of a worker in its trials -> on the screen
+        self._in_vain = 0
+        self._given_up: Child | None = None
+        self._recovered = time.monotonic()
+        self._open = {state.cell for state in self._states() if state.state not in ENDED}
+        self._total, self._told = len(self._open), 0
+
+    def run(self) -> tuple[int, bool]:
+        """Watch until nothing is left to do; see `coordinate`."""
+        try:
+            while not self._signals and not self._step():
+                self._pause()
+            if self._signals:
+                return self._leave()
+        except BaseException:
+            self._end_all(signal.SIGTERM)
+            raise
+        finally:
+            assert self._reader is not None
+            self._reader.remove_session()
+            self._reader.engine.dispose()
+        if self._given_up is not None:
+            self._report_failure(self._given_up)
+        return 0, False
+
+    def _step(self) -> bool:
+        """Look at everything once; whether all is done."""
+        try:
+            self._reap()
+            self._end_late_ones()
+            self._recover_now_and_then()
+            states = self._states()
+            self._tell(states)
+            self._staff(states)
+            done = not self._children and not self._unsigned()
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            self._bear(error)
+            return False
+        self._away_since = None
+        return done
+
+    def _bear(self, error: Exception) -> None:
+        """An outage of the database: the workers notice for themselves, this process waits for it for a while."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            self._observer.note(f"the database does not answer; waiting for it for {OUTAGE_S:.0f} s")
+        elif now - self._away_since > OUTAGE_S:
+            raise error
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._seen.get_trials(deepcopy=False, states=states or None)
+
+    def _states(self) -> list[CellState]:
+        return cell_states(self._study.cells(), self._trials())
+
+    def _running(self, child: Child) -> list[FrozenTrial]:
+        return [each for each in self._trials(TrialState.RUNNING) if each.user_attrs.get("worker") == child.name]
+
+    def _unsigned(self) -> bool:
+        """Whether a trial runs that nobody has signed: its worker died just then, and the grace period finds it out."""
+        return any("worker" not in each.user_attrs for each in self._trials(TrialState.RUNNING))
+
+    def _pause(self) -> None:
+        until = time.monotonic() + POLL_S
+        while time.monotonic() < until and not self._signals:
+            if any(child.process.poll() is not None for child in self._children):
+                return
+            time.sleep(0.05)
+
+    def _staff(self, states: Sequence[CellState]) -> None:
+        """As many workers as there are places, and no more than there are waiting cells for them."""
+        waiting = sum(state.state == "waiting" for state in states)
+        busy = {str(each.user_attrs.get("worker")) for each in self._trials(TrialState.RUNNING)}
+        idle = sum(child.name not in busy for child in self._children)
+        while self._given_up is None and len(self._children) < self._crew.count and idle < waiting:
+            taken = {child.place for child in self._children}
+            place = next(each for each in range(self._crew.count) if each not in taken)
+            child = start(self._crew, place, self._logs)
+            self._children.append(child)
+            self._names[child.name] = child.shown
+            idle += 1
+
+    def _reap(self) -> None:
+        for child in [child for child in self._children if child.process.poll() is not None]:
+            self._bury(child)
+            self._children.remove(child)
+
+    def _bury(self, child: Child) -> None:
+        """What a worker leaves when it has ended: its attempts, its cells, a word on why."""
+        assert child.process.stdin is not None
+        child.process.stdin.close()
+        child.claimed = any(each.user_attrs.get("worker") == child.name for each in self._trials())
+        code, left = child.process.returncode, self._running(child)
+        if child.timed_out:
+            assert self._options.limit is not None
+            fail_attempts(self._optuna_study, left, status="timeout", error=self._options.limit.said)
+        else:
+            fail_attempts(self._optuna_study, left, error=child.ending or f"its worker {child.end_words()}")
+        if code not in (0, TIMED_OUT) and not child.timed_out:
+            self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
+            for line in child.last_lines():
+                self._observer.note(f"  | {line}")
+        again = requeue(self._optuna_study, self._study, self._study.cells())
+        for trial in left:
+            cell = str(trial.user_attrs.get("cell"))
+            if cell in again:
+                self._observer.note(f"cell {cell} was lost with {child.shown}; it runs again")
+        self._in_vain = 0 if child.claimed or code == 0 else self._in_vain + 1
+        # 2 is a refusal or a full disk: the next worker would meet it, too
+        if code == 2 or self._in_vain >= STARTS:
+            self._given_up = child
+
+    def _recover_now_and_then(self) -> None:
+        """Attempts of other hosts that have gone silent, and cells that others gave back."""
+        if time.monotonic() - self._recovered < min(RECOVER_S, self._options.grace_s):
+            return
+        self._recovered = time.monotonic()
+        recover(self._optuna_study, self._storage, self._options.grace_s, self._observer)
+        requeue(self._optuna_study, self._study, self._study.cells())
+
+    def _end_late_ones(self) -> None:
+        """Kill a worker whose own watch could not end it: code that never lets go of the interpreter."""
+        limit = self._options.limit
+        if limit is None or limit.margin is None:
+            return
+        now = time.monotonic()
+        for child in self._children:
+            running = [each.number for each in self._running(child)]
+            child.since = {number: child.since.get(number, now) for number in running}
+            # its own watch, one margin earlier, comes first
+            if any(now - since > limit.seconds + 2 * limit.margin for since in child.since.values()):
+                child.timed_out = True
+                child.send(signal.SIGKILL)
+
+    def _tell(self, states: Sequence[CellState]) -> None:
+        """One line for each cell that has ended."""
+        ended = [s for s in states if s.cell in self._open and s.state in ENDED and not s.retry]
+        if not ended:
+            return
+        last = {str(each.user_attrs.get("cell")): each for each in self._trials() if "worker" in each.user_attrs}
+        for state in ended:
+            self._open.discard(state.cell)
+            self._told += 1
+            worker = str(last[state.cell].user_attrs.get("worker", "")) if state.cell in last else ""
+            self._observer.cell_told(state, self._told, self._total, self._names.get(worker, f"worker {worker}"))
+
+    def _leave(self) -> tuple[int, bool]:
+        """Pass the signal on once, wait, and see to it that every cell waits again."""
+        number = self._signals[0]
+        self._observer.note(f"stopping: {len(self._children)} workers give their cells back (again: at once)")
+        children = self._end_all(number)
+        for child in children:
+            error = "stopped before it could give its cell back"
+            fail_attempts(self._optuna_study, self._running(child), status="interrupted", error=error)
+        requeue(self._optuna_study, self._study, self._study.cells())
+        self._tell(self._states())
+        return (130 if number == signal.SIGINT else 0), True
+
+    def _end_all(self, number: int) -> list[Child]:
+        """Tell all workers to leave, kill those that do not, or all when one more signal comes."""
+        came = len(self._signals)
+        for child in self._children:
+            child.send(number)
+        wait_for_all(self._children, LEAVE_S, lambda: len(self._signals) > came)
+        children, self._children = self._children, []
+        for child in children:
+            assert child.process.stdin is not None
+            with suppress(OSError):
+                child.process.stdin.close()
+        return children
+
+    def _report_failure(self, child: Child) -> None:
+        """End with the last words of a worker; the cells wait."""
+        last = next(iter(child.last_lines()[-1:]), "it left no word")
+        said = f"{child.shown} {child.end_words()}: {last.removeprefix('kernbench: ')} (log {child.log})"
+        if child.process.returncode == StorageLostError.exit_code:
+            raise StorageLostError(said)
+        raise WorkersError(f"no worker stays: {said}; the cells wait, the same command goes on from there")

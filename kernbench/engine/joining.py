@@ -1,0 +1,244 @@
+"""A worker that joins studies from anywhere: everything it needs is in the database."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import TrialState
+
+from kernbench.engine import results
+from kernbench.engine.cell import CellContext, Observer, Outcome
+from kernbench.engine.limits import Limit
+from kernbench.engine.queueing import requeue
+from kernbench.engine.record import ComputeTogether, Job, StopFlag, made_folder, note_other_plugins
+from kernbench.engine.recovery import recover, silent_seconds
+from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, SteadyStorage, open_storage, outage_explained
+from kernbench.engine.study import Params, Study
+from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.registry import Found
+
+log = logging.getLogger("kernbench")
+
+LAST_WORD_S = 60.0  # that a worker whose coordinator is gone has for its batch and its checkpoint
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A study that a worker serves.
+
+    Attributes:
+        study: as this installation reads it.
+        found: family and origin of its plugin.
+        cells: ids of the cells that were ever asked for.
+        prepare: makes the data, if they are not there.
+        stack: see `kernbench.engine.runner.Options`.
+    """
+
+    study: Study
+    found: Found
+    cells: Sequence[str]
+    prepare: Callable[[], None]
+    stack: int = 1
+
+    @property
+    def params(self) -> dict[str, Params]:
+        """Cell id -> parameters of the cells that were asked for."""
+        return {cell: params for cell, params in self.study.cells().items() if cell in self.cells}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a worker works.
+
+    Attributes:
+        url: storage URL.
+        device: "cpu" or "cuda:0".
+        limit: time of one attempt.
+        stop_after_s: seconds after which it begins no cell.
+        coordinated: whether a coordinator watches it: through a pipe on standard input, whose end is that of the
+            coordinator. It also looks after lost cells then.
+        heartbeat_s: seconds between heartbeats.
+        grace_s: seconds until a silent trial counts as lost.
+    """
+
+    url: str
+    device: str = "cpu"
+    limit: Limit | None = None
+    stop_after_s: float | None = None
+    coordinated: bool = False
+    heartbeat_s: int = HEARTBEAT_S
+    grace_s: int = GRACE_S
+
+
+def serve(
+    joined: Sequence[Joined],
+    terms: Terms,
+    compute: Callable[[CellContext], Outcome],
+    observer: Observer,
+    compute_together: ComputeTogether | None = None,
+) -> int:
+    """Run waiting cells of studies until none waits and none can come back from a worker that is gone.
+
+    Args:
+        joined: the studies, served one after the other.
+        terms: see Terms.
+        compute: the task.
+        observer: who shows progress.
+        compute_together: see `kernbench.engine.runner.run`.
+
+    Returns:
+        Exit code: 0, or 130 after SIGINT.
+
+    Raises:
+        StorageLostError: the database went away; or another StorageError, when a folder or disk failed.
+    """
+    until = None if terms.stop_after_s is None else time.monotonic() + terms.stop_after_s
+    storage = open_storage(terms.url, terms.heartbeat_s, terms.grace_s)
+    try:
+        with outage_explained(terms.url), stop_on_signals() as stop:
+            if terms.coordinated:
+                _leave_with_coordinator(stop)
+            results.create_tables(storage.engine)
+            worker = _Worker(joined, terms, storage, stop, until, observer, compute, compute_together)
+            return worker.run()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+class _Worker:
+    def __init__(
+        self,
+        joined: Sequence[Joined],
+        terms: Terms,
+        storage: SteadyStorage,
+        stop: StopFlag,
+        until: float | None,
+        observer: Observer,
+        compute: Callable[[CellContext], Outcome],
+        compute_together: ComputeTogether | None,
+    ) -> None:
+        self._terms, self._storage, self._observer = terms, storage, observer
+        self._artifacts = made_folder(terms.url, "artifacts")
+        self._checkpoints = made_folder(terms.url, "checkpoints")
+        self._studies = [
+            (each, self._optuna_study(each), self._job(each, stop, until, compute, compute_together)) for each in joined
+        ]
+        self._stop, self._until = stop, until
+        for each in joined:
+            note_other_plugins(storage, each.study, each.found, observer)
+
+    def _optuna_study(self, joined: Joined) -> optuna.Study:
+        return optuna.load_study(
+            study_name=joined.study.key,
+            storage=self._storage,
+            sampler=RefusingSampler(seed=0),
+            pruner=optuna.pruners.NopPruner(),
+        )
+
+    def _job(
+        self,
+        joined: Joined,
+        stop: StopFlag,
+        until: float | None,
+        compute: Callable[[CellContext], Outcome],
+        compute_together: ComputeTogether | None,
+    ) -> Job:
+        return Job(
+            study=joined.study,
+            found=joined.found,
+            storage=self._storage,
+            artifacts=self._artifacts,
+            checkpoints=self._checkpoints,
+            device=self._terms.device,
+            compute=compute,
+            observer=self._observer,
+            stop=stop,
+            total=0,
+            cells=joined.params,
+            stack=joined.stack if compute_together is not None else 1,
+            compute_together=compute_together,
+            limit=self._terms.limit,
+            until=until,
+        )
+
+    def run(self) -> int:
+        """Study after study, and again while cells come back."""
+        while True:
+            for joined, optuna_study, job in self._studies:
+                self._take_back(joined, optuna_study)
+                if not job.leaving() and optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                    code = work_and_give_back(optuna_study, job, joined.prepare)
+                    if self._stop():
+                        return code
+            if self._leaving():
+                return 130 if self._stop.signal == signal.SIGINT else 0
+            if not self._anything_waits() and not self._something_came_back():
+                return 0
+
+    def _leaving(self) -> bool:
+        return any(job.leaving() for _, _, job in self._studies)
+
+    def _anything_waits(self) -> bool:
+        waiting = (TrialState.WAITING,)
+        return any(optuna_study.get_trials(deepcopy=False, states=waiting) for _, optuna_study, _ in self._studies)
+
+    def _take_back(self, joined: Joined, optuna_study: optuna.Study) -> None:
+        """Fail what workers that are gone left running, and queue what may be tried again."""
+        if not self._terms.coordinated:
+            recover(optuna_study, self._storage, self._terms.grace_s, self._observer)
+            requeue(optuna_study, joined.study, list(joined.params))
+
+    def _something_came_back(self) -> bool:
+        """Wait until every worker that runs a cell of these studies elsewhere has beaten again or is known to be gone.
+
+        A worker that died elsewhere a moment ago looks like one that works; the last one to leave must find out.
+        """
+        if self._terms.coordinated:
+            return False
+        unknown = self._elsewhere()
+        if unknown:
+            self._observer.note(f"nothing waits; looking whether workers elsewhere are alive ({len(unknown)} cells)")
+        before = silent_seconds(self._storage.engine)
+        pause = min(1.0, self._terms.heartbeat_s / 4)
+        while unknown and not self._leaving():
+            time.sleep(pause)
+            now = silent_seconds(self._storage.engine)
+            # a beat makes the silence shorter; without one it only grows
+            unknown = {each for each in unknown if now.get(each, 0) >= before.get(each, 0)} & self._elsewhere()
+            before = {each: max(before.get(each, 0), now.get(each, 0)) for each in unknown}
+            for joined, optuna_study, _ in self._studies:
+                self._take_back(joined, optuna_study)
+            if self._anything_waits():
+                return True
+        return False
+
+    def _elsewhere(self) -> set[int]:
+        """Running trials of other hosts; where a worker of this one is gone, that is known at once."""
+        running = (TrialState.RUNNING,)
+        trials = [t for _, study, _ in self._studies for t in study.get_trials(deepcopy=False, states=running)]
+        here = socket.gethostname()
+        return {t._trial_id for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
+
+
+def _leave_with_coordinator(stop: StopFlag) -> None:
+    """Leave as on SIGTERM when the other end of standard input is closed: even SIGKILL closes it."""
+    descriptor = sys.stdin.fileno()
+
+    def watch() -> None:
+        while os.read(descriptor, 1024):
+            pass
+        if stop.signal is None:
+            log.warning("the coordinator is gone; leaving")
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LAST_WORD_S)
+        os._exit(1)  # hung in a plugin; the next run on this host finds the cell at once
+
+    threading.Thread(target=watch, name="kernbench-coordinator", daemon=True).start()

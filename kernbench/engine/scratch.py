@@ -1,0 +1,30 @@
+"""Folders for the files of a cell while it runs, in a place where those of killed workers are found and removed."""
+
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from kernbench.engine.states import process_start
+
+PREFIX = "scratch"
+
+
+def scratch_folder(checkpoints: Path) -> tempfile.TemporaryDirectory[str]:
+    """A new, empty folder beside the checkpoints, named after this process; removed when its context ends."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    owner = f"{socket.gethostname()}.{os.getpid()}.{process_start(os.getpid()) or 0}"
+    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}.{owner}.", dir=checkpoints)
+
+
+def remove_abandoned(checkpoints: Path) -> None:
+    """Remove the scratch folders of this host whose process is gone; those of other hosts are theirs to remove."""
+    for folder in checkpoints.glob(f"{PREFIX}.*"):
+        host, pid, start, _ = [*folder.name.removeprefix(f"{PREFIX}.").rsplit(".", 3), "", "", ""][:4]
+        if host != socket.gethostname() or not pid.isdigit() or not folder.is_dir() or folder.is_symlink():
+            continue
+        now = process_start(int(pid))
+        # a process number that was given out again belongs to somebody else
+        if now is None or (now and start not in ("0", now)):
+            shutil.rmtree(folder, ignore_errors=True)
