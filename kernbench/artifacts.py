@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks import Network
-from kernbench.report.figures import curve_figure, example_figure, kernel_figure
 from kernbench.training import Epoch
 from kernbench.ulm.scores import SAMPLE_RATE_HZ
 
@@ -104,6 +103,9 @@ def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example)
 
 
 def _pictures(folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]) -> list[Path]:
+    # matplotlib takes a second to import, which a worker that finds nothing to do should not wait for
+    from kernbench.report.figures import curve_figure, example_figure, kernel_figure  # noqa: PLC0415
+
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     columns = {
         field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]

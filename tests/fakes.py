@@ -51,13 +51,16 @@ class Notes(Silent):
     """An observer that remembers."""
 
     def __init__(self):
-        self.started, self.finished, self.notes = [], [], []
+        self.started, self.finished, self.notes, self.told = [], [], [], []
 
     def cell_started(self, cell, position, total):
         self.started.append((cell, position, total))
 
     def cell_finished(self, cell, status, summary):
         self.finished.append((cell, status, summary))
+
+    def cell_told(self, state, position, total, worker):
+        self.told.append((state.cell, position, total, worker))
 
     def note(self, text):
         self.notes.append(text)

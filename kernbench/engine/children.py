@@ -35,19 +35,19 @@ class Child:
     Attributes:
         process: it.
         place: from 0; a replacement has the place of the one it replaces.
-        log: file of its output.
+        log: file of its output, after that of those who had its place before.
+        begins: where in the file its own output begins.
         claimed: whether it ever took up a cell.
         since: trial number -> `time.monotonic()` when it was first seen running.
-        ending: error text for its attempts, where this process has ended it; `timed_out` if for its time.
-        timed_out: see `ending`.
+        timed_out: whether it was ended because a cell took too long.
     """
 
     process: subprocess.Popen[bytes]
     place: int
     log: Path
+    begins: int = 0
     claimed: bool = False
     since: dict[int, float] = field(default_factory=dict)
-    ending: str = ""
     timed_out: bool = False
 
     @property
@@ -77,14 +77,16 @@ class Child:
         return f"was ended by {name}" + (" (by hand, or for want of memory)" if -code == signal.SIGKILL else "")
 
     def last_lines(self) -> list[str]:
-        """The end of its log."""
+        """The end of its log; where the interpreter died, what it said of that."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-                lines = file.read().decode(errors="replace").splitlines()
+                file.seek(max(self.begins, file.seek(0, os.SEEK_END) - 16384))
+                said = file.read().decode(errors="replace").splitlines()
         except OSError:
             return []
-        return [line for line in lines if line.strip()][-LAST_LINES:]
+        lines = [line for line in said if line.strip()]
+        fatal = [number for number, line in enumerate(lines) if line.startswith("Fatal Python error")]
+        return lines[fatal[-1] :][:LAST_LINES] if fatal else lines[-LAST_LINES:]
 
 
 def start(crew: Crew, place: int, folder: Path) -> Child:
@@ -98,6 +100,7 @@ def start(crew: Crew, place: int, folder: Path) -> Child:
     # output at once, and a line of Python where it is the interpreter that dies
     variables |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"} | dict(crew.environment)
     with log.open("ab") as output:
+        begins = output.tell()
         process = subprocess.Popen(  # noqa: S603  # our own program
             list(crew.command(place)),
             stdin=subprocess.PIPE,
@@ -106,7 +109,7 @@ def start(crew: Crew, place: int, folder: Path) -> Child:
             env={**os.environ, **variables},
             start_new_session=True,
         )
-    return Child(process, place, log)
+    return Child(process, place, log, begins)
 
 
 def threads_each(count: int) -> int:

@@ -232,7 +232,7 @@ class _Watch:
             assert self._options.limit is not None
             fail_attempts(self._optuna_study, left, status="timeout", error=self._options.limit.said)
         else:
-            fail_attempts(self._optuna_study, left, error=child.ending or f"its worker {child.end_words()}")
+            fail_attempts(self._optuna_study, left, error=f"its worker {child.end_words()}")
         if code not in (0, TIMED_OUT) and not child.timed_out:
             self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
             for line in child.last_lines():
@@ -242,9 +242,12 @@ class _Watch:
             cell = str(trial.user_attrs.get("cell"))
             if cell in again:
                 self._observer.note(f"cell {cell} was lost with {child.shown}; it runs again")
-        self._in_vain = 0 if child.claimed or code == 0 else self._in_vain + 1
+        waits = any(state.state == "waiting" for state in self._states())
+        self._in_vain = self._in_vain + 1 if not child.claimed and (code != 0 or waits) else 0
+        # a worker may find that others were faster, several at once; but not again and again while cells wait
+        patience = STARTS if code != 0 else STARTS + 3 * self._crew.count
         # 2 is a refusal or a full disk: the next worker would meet it, too
-        if code == 2 or self._in_vain >= STARTS:
+        if code == 2 or self._in_vain >= patience:
             self._given_up = child
 
     def _recover_now_and_then(self) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -265,9 +265,14 @@ def _outage(error: BaseException | None) -> BaseException | None:
 
 
 def _is_sqlite(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(15)
-    return start in (b"", b"SQLite format 3")
+    # Asked of SQLite and never read as a file: closing any descriptor of it drops all POSIX locks that this process has on
+    # it, SQLite's among them; the next process then takes itself for the only one and removes the log that ours writes to.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            return "not a database" not in str(error)
+    return True
 
 
 def _file_system(folder: Path) -> str | None:
