@@ -255,7 +255,8 @@ class _Watch:
         if time.monotonic() - self._recovered < min(RECOVER_S, self._options.grace_s):
             return
         self._recovered = time.monotonic()
-        recover(self._optuna_study, self._storage, self._options.grace_s, self._observer)
+        ours = [child.name for child in self._children]
+        recover(self._optuna_study, self._storage, self._options.grace_s, self._observer, ours)
         requeue(self._optuna_study, self._study, self._study.cells())
 
     def _end_late_ones(self) -> None:
@@ -269,6 +270,10 @@ class _Watch:
             child.since = {number: child.since.get(number, now) for number in running}
             # its own watch, one margin earlier, comes first
             if any(now - since > limit.seconds + 2 * limit.margin for since in child.since.values()):
+                for each in self._running(child):  # before it is gone: whoever finds the trial first must know why
+                    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                        self._storage.set_trial_user_attr(each._trial_id, "status", "timeout")
+                        self._storage.set_trial_user_attr(each._trial_id, "error", limit.said)
                 child.timed_out = True
                 child.send(signal.SIGKILL)
 

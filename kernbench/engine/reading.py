@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.records import Curves, LineInfo, Run, Scores
+from kernbench.engine.recovery import silent_seconds
 from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import CellState, cell_states
@@ -48,8 +49,10 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
 
 
 def stored_states(study: optuna.Study) -> list[CellState]:
-    """State of every cell ever asked for."""
-    return cell_states(json.loads(study.user_attrs.get("cells", "[]")), study.get_trials(deepcopy=False))
+    """State of every cell ever asked for; of running ones, how long ago their worker was heard of."""
+    engine = study._storage._backend.engine  # type: ignore[attr-defined]  # the cached storage's database
+    cells = json.loads(study.user_attrs.get("cells", "[]"))
+    return cell_states(cells, study.get_trials(deepcopy=False), silent_seconds(engine))
 
 
 def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:

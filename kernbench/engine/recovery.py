@@ -1,8 +1,8 @@
 """Trials that their workers left behind: found, failed, and so open for the next attempt."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import optuna
@@ -14,13 +14,24 @@ from kernbench.engine.states import worker_is_gone
 from kernbench.engine.storage import SteadyStorage
 
 
-def recover(study: optuna.Study, storage: SteadyStorage, grace_s: int, observer: Observer) -> None:
-    """Fail RUNNING trials whose worker is gone: silent too long, dead on this host, or killed before its first beat."""
+def recover(
+    study: optuna.Study, storage: SteadyStorage, grace_s: int, observer: Observer, but: Collection[str] = ()
+) -> None:
+    """Fail RUNNING trials whose worker is gone: silent too long, dead on this host, or killed before its first beat.
+
+    Args:
+        study: Optuna's.
+        storage: its storage.
+        grace_s: seconds until a silent trial counts as lost.
+        observer: is told of each.
+        but: workers whose death the caller looks into by itself, and can say more about.
+    """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     optuna.storages.fail_stale_trials(study)
     silent = _without_heartbeat(storage, grace_s)
     for trial in running:
-        if worker_is_gone(trial) or trial._trial_id in silent:
+        ours = trial.user_attrs.get("worker") in but
+        if (worker_is_gone(trial) and not ours) or trial._trial_id in silent:
             # two coordinators may find the same trial
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         elif storage.get_trial(trial._trial_id).state != TrialState.FAIL:
@@ -55,8 +66,9 @@ def silent_seconds(engine: Engine) -> dict[int, float]:
 
 
 def _naive(moment: Any) -> datetime:  # Any: SQLite gives text, PostgreSQL a datetime, now and then with a zone
-    # kernbench's connections are set to UTC, as Optuna's heartbeats are written
-    return (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).replace(tzinfo=None)
+    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    # heartbeats carry no zone and are UTC
+    return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
 
 
 def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:

@@ -2,9 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -61,26 +62,29 @@ def worker_is_gone(trial: FrozenTrial) -> bool:
     return started is None or bool(started and noted and started != noted)
 
 
-def cell_states(cells: Iterable[str], trials: Sequence[FrozenTrial]) -> list[CellState]:
+def cell_states(
+    cells: Iterable[str], trials: Sequence[FrozenTrial], silent: Mapping[int, float] = MappingProxyType({})
+) -> list[CellState]:
     """State of each cell.
 
     Args:
         cells: cell ids, in the order wanted.
         trials: all trials of the Optuna study.
+        silent: trial id -> seconds since its last heartbeat, to tell of workers on other hosts.
     """
     of_cell: dict[str, list[FrozenTrial]] = {cell: [] for cell in cells}
     for trial in trials:
         cell = trial.user_attrs.get("cell")
         if cell in of_cell and not _is_stray(trial):
             of_cell[cell].append(trial)
-    return [_state(cell, attempts) for cell, attempts in of_cell.items()]
+    return [_state(cell, attempts, silent) for cell, attempts in of_cell.items()]
 
 
 def _is_stray(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
 
 
-def _state(cell: str, attempts: Sequence[FrozenTrial]) -> CellState:
+def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, float]) -> CellState:
     by_state = {state: [t for t in attempts if t.state == state] for state in TrialState}
     done = by_state[TrialState.COMPLETE] + by_state[TrialState.PRUNED]
     if done:
@@ -91,7 +95,8 @@ def _state(cell: str, attempts: Sequence[FrozenTrial]) -> CellState:
     running = by_state[TrialState.RUNNING]
     if any(not worker_is_gone(trial) for trial in running):
         live = next(trial for trial in running if not worker_is_gone(trial))
-        return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}")
+        beat = f", last heartbeat {silent[live._trial_id]:.0f} s ago" if live._trial_id in silent else ""
+        return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}{beat}")
     if by_state[TrialState.WAITING]:
         reached = max(map(_checkpoint_epoch, attempts))
         return CellState(cell, "waiting", f"goes on from epoch {reached}" if reached > 0 else "")

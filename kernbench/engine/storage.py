@@ -265,8 +265,8 @@ def _outage(error: BaseException | None) -> BaseException | None:
 
 
 def _is_sqlite(path: Path) -> bool:
-    # Asked of SQLite and never read as a file: closing any descriptor of it drops all POSIX locks that this process has on
-    # it, SQLite's among them; the next process then takes itself for the only one and removes the log that ours writes to.
+    # Asked of SQLite, never read as a file: closing any descriptor of it drops all POSIX locks of this process on it,
+    # SQLite's among them; the next process then takes itself for the only one and removes the log that ours writes to.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             connection.execute("PRAGMA schema_version").fetchone()
