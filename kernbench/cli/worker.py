@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from kernbench.cli.progress import LiveObserver
-    from kernbench.engine.joining import Joined
+    from kernbench.engine.joining import Joined, Terms
     from kernbench.engine.stored import Stored
 
 
@@ -71,12 +71,12 @@ def worker_command(
         family = None if plugin is None else find(plugin).family.name
         stored = find_stored(url, study_name, profile, family)
         with console.observer(stored[0].key.partition("/")[0]) as observer:
-            joined = _joined(stored, plugin, terms.device, stack_seeds, observer)
+            joined = _joined(stored, plugin, terms, stack_seeds, observer)
             return serve(joined, terms, run_cell, observer, run_seeds)
 
 
 def _joined(
-    stored: "list[Stored]", plugin: str | None, device: str, stack_seeds: str, observer: "LiveObserver"
+    stored: "list[Stored]", plugin: str | None, terms: "Terms", stack_seeds: str, observer: "LiveObserver"
 ) -> "list[Joined]":
     """The studies that this installation can serve.
 
@@ -101,14 +101,15 @@ def _joined(
             continue
         study = experiment.restored(each, found.family)
         check_same(each, study)
-        experiment.preflight(study, device)
+        if not terms.coordinated:  # else it has just been done
+            experiment.preflight(study, terms.device)
         joined.append(
             Joined(
                 study=study,
                 found=found,
                 cells=each.cells,
-                prepare=functools.partial(experiment.prepare, study, device, observer.simulated),
-                stack=stack_size(stack_seeds, study, device),
+                prepare=functools.partial(experiment.prepare, study, terms.device, observer.simulated),
+                stack=stack_size(stack_seeds, study, terms.device),
             )
         )
     if not joined:

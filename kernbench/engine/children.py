@@ -39,7 +39,7 @@ class Child:
         begins: where in the file its own output begins.
         claimed: whether it ever took up a cell.
         since: trial number -> `time.monotonic()` when it was first seen running.
-        timed_out: whether it was ended because a cell took too long.
+        late: numbers of the trials that took too long, for which it was ended.
     """
 
     process: subprocess.Popen[bytes]
@@ -48,7 +48,7 @@ class Child:
     begins: int = 0
     claimed: bool = False
     since: dict[int, float] = field(default_factory=dict)
-    timed_out: bool = False
+    late: set[int] = field(default_factory=set)
 
     @property
     def name(self) -> str:

@@ -133,6 +133,9 @@ class _Watch:
             study_name=study.key, storage=self._reader, sampler=optuna_study.sampler, pruner=optuna_study.pruner
         )
         self._away_since: float | None = None
+        self._now: list[FrozenTrial] = []
+        self._pause_s = POLL_S
+        self._look()
         self._children: list[Child] = []
         self._names: dict[str, str] = {}  # of a worker in its trials -> on the screen
         self._in_vain = 0
@@ -162,6 +165,7 @@ class _Watch:
     def _step(self) -> bool:
         """Look at everything once; whether all is done."""
         try:
+            self._look()
             self._reap()
             self._end_late_ones()
             self._recover_now_and_then()
@@ -184,8 +188,14 @@ class _Watch:
         elif now - self._away_since > OUTAGE_S:
             raise error
 
+    def _look(self) -> None:
+        """Read all trials: once in a step, because it takes long where thousands of cells wait."""
+        started = time.monotonic()
+        self._now = self._seen.get_trials(deepcopy=False)
+        self._pause_s = max(POLL_S, 4 * (time.monotonic() - started))
+
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._seen.get_trials(deepcopy=False, states=states or None)
+        return [trial for trial in self._now if not states or trial.state in states]
 
     def _states(self) -> list[CellState]:
         return cell_states(self._study.cells(), self._trials())
@@ -198,7 +208,7 @@ class _Watch:
         return any("worker" not in each.user_attrs for each in self._trials(TrialState.RUNNING))
 
     def _pause(self) -> None:
-        until = time.monotonic() + POLL_S
+        until = time.monotonic() + self._pause_s
         while time.monotonic() < until and not self._signals:
             if any(child.process.poll() is not None for child in self._children):
                 return
@@ -226,18 +236,21 @@ class _Watch:
         """What a worker leaves when it has ended: its attempts, its cells, a word on why."""
         assert child.process.stdin is not None
         child.process.stdin.close()
+        self._look()  # what it did in its last moments
         child.claimed = any(each.user_attrs.get("worker") == child.name for each in self._trials())
         code, left = child.process.returncode, self._running(child)
-        if child.timed_out:
+        late = [each for each in left if each.number in child.late]
+        if late:
             assert self._options.limit is not None
-            fail_attempts(self._optuna_study, left, status="timeout", error=self._options.limit.said)
-        else:
-            fail_attempts(self._optuna_study, left, error=f"its worker {child.end_words()}")
-        if code not in (0, TIMED_OUT) and not child.timed_out:
+            fail_attempts(self._optuna_study, late, status="timeout", error=self._options.limit.said)
+        others = [each for each in left if each.number not in child.late]
+        fail_attempts(self._optuna_study, others, error=f"its worker {child.end_words()}")
+        if code not in (0, TIMED_OUT) and not child.late:
             self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
             for line in child.last_lines():
                 self._observer.note(f"  | {line}")
         again = requeue(self._optuna_study, self._study, self._study.cells())
+        self._look()
         for trial in left:
             cell = str(trial.user_attrs.get("cell"))
             if cell in again:
@@ -258,6 +271,7 @@ class _Watch:
         ours = [child.name for child in self._children]
         recover(self._optuna_study, self._storage, self._options.grace_s, self._observer, ours)
         requeue(self._optuna_study, self._study, self._study.cells())
+        self._look()
 
     def _end_late_ones(self) -> None:
         """Kill a worker whose own watch could not end it: code that never lets go of the interpreter."""
@@ -269,12 +283,8 @@ class _Watch:
             running = [each.number for each in self._running(child)]
             child.since = {number: child.since.get(number, now) for number in running}
             # its own watch, one margin earlier, comes first
-            if any(now - since > limit.seconds + 2 * limit.margin for since in child.since.values()):
-                for each in self._running(child):  # before it is gone: whoever finds the trial first must know why
-                    with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                        self._storage.set_trial_user_attr(each._trial_id, "status", "timeout")
-                        self._storage.set_trial_user_attr(each._trial_id, "error", limit.said)
-                child.timed_out = True
+            child.late = {n for n, since in child.since.items() if now - since > limit.seconds + 2 * limit.margin}
+            if child.late:  # nothing is written before it is dead: it may hold the lock of the database
                 child.send(signal.SIGKILL)
 
     def _tell(self, states: Sequence[CellState]) -> None:
@@ -294,10 +304,12 @@ class _Watch:
         number = self._signals[0]
         self._observer.note(f"stopping: {len(self._children)} workers give their cells back (again: at once)")
         children = self._end_all(number)
+        self._look()
         for child in children:
             error = "stopped before it could give its cell back"
             fail_attempts(self._optuna_study, self._running(child), status="interrupted", error=error)
         requeue(self._optuna_study, self._study, self._study.cells())
+        self._look()
         self._tell(self._states())
         return (130 if number == signal.SIGINT else 0), True
 
