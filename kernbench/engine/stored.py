@@ -69,13 +69,16 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
         StudyError: nothing of that name, profile or family, with what is stored; or several profiles and none named.
     """
     studies = stored_studies(url)
-    found = [
-        _stored(study.study_name, study.user_attrs, url)
-        for study in studies
-        if name in (study.study_name, study.study_name.partition("/")[0], study.study_name.partition(".")[0])
-    ]
-    for study in studies[:1]:  # all are of one storage
-        study._storage.remove_session()
+    try:
+        found = [
+            _stored(study.study_name, study.user_attrs, url)
+            for study in studies
+            if name in (study.study_name, study.study_name.partition("/")[0], study.study_name.partition(".")[0])
+        ]
+    finally:
+        for study in studies[:1]:  # all are of one storage
+            study._storage.remove_session()
+            study._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # the cached storage's database
     if not found:
         there = ", ".join(study.study_name for study in studies) or "none"
         raise StudyError(f"no study {name!r} in {shown(url)}; stored: {there}")
