@@ -11,6 +11,7 @@ import click
 _COMMANDS = {
     "run": ("run", "Run the missing cells of a study."),
     "worker": ("worker", "One more worker on a study, from any machine."),
+    "slurm": ("slurm", "Write a Slurm array script whose tasks are workers of a study."),
     "status": ("status", "Cells done, running, waiting and failed, and why."),
     "report": ("report", "One self-contained HTML page, with tables and figures."),
     "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),

@@ -1,0 +1,151 @@
+"""A Slurm array script whose tasks are workers of one study; nothing here talks to Slurm or to the database."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from sqlalchemy import make_url
+
+from kernbench.engine.storage import shown, sqlite_path
+from kernbench.errors import KernbenchError, StorageError
+
+WORD = r"[\w.,:=@%+/-]+"  # what Slurm's own names, sizes and lists are made of
+_TIME = r"(\d+(:\d{1,2}(:\d{1,2})?)?|\d+-\d{1,2}(:\d{1,2}(:\d{1,2})?)?)"
+_ARRAY = "array"
+_OURS = ("job-name", _ARRAY, "time", "cpus-per-task", "gres", "signal", "requeue", "output", "open-mode", "ntasks")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the script is to say.
+
+    Attributes:
+        study: name of the study, letters, digits, _ and -.
+        profile: scale.
+        storage: PostgreSQL URL without a password.
+        python: interpreter that has kernbench, absolute.
+        folder: where the workers run; artifacts and checkpoints lie there, so all machines must see it.
+        plugin: the one family to serve, or None for all families of the study.
+        array: number of tasks, workers each.
+        at_once: tasks that may run at once, None for all.
+        time: limit of each task, as Slurm writes it.
+        grace_s: seconds before that limit at which a worker is told to leave.
+        cpus: cores of a worker, and its threads.
+        gpu: whether each worker has a graphics card.
+        cell_limit: wall limit of a cell, as `kernbench worker` takes it.
+        extra: further `#SBATCH` options, "--partition=gpu".
+        environment: variables to set for the workers, name -> value.
+    """
+
+    study: str
+    profile: str
+    storage: str
+    python: str
+    folder: str
+    plugin: str | None = None
+    array: int = 1
+    at_once: int | None = None
+    time: str = "04:00:00"
+    grace_s: int = 120
+    cpus: int = 1
+    gpu: bool = False
+    cell_limit: str | None = None
+    extra: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def check(request: Request) -> None:
+    """Refuse what would not run, or would show a password.
+
+    Raises:
+        StorageError: SQLite, which other machines cannot share, or a password in the URL.
+        KernbenchError: a time that Slurm does not know, or an option that is not one.
+    """
+    if sqlite_path(request.storage) is not None:
+        raise StorageError(
+            f"storage {shown(request.storage)}: Slurm's machines cannot share a SQLite file; expected "
+            "postgresql+psycopg://user@host/name (`kernbench storage copy` moves what is there)"
+        )
+    if make_url(request.storage).password is not None:
+        raise StorageError(
+            f"storage {shown(request.storage)}: the script would hold the password; "
+            "leave it out of the URL and put it into ~/.pgpass or PGPASSWORD"
+        )
+    if not re.fullmatch(_TIME, request.time):
+        raise KernbenchError(
+            f"--time {request.time[:60]!r}: expected minutes, HH:MM:SS or D-HH:MM:SS, such as 04:00:00"
+        )
+    for option in request.extra:
+        found = re.fullmatch(rf"--([a-z][a-z0-9-]*)(={WORD})?", option)
+        if found is None:
+            raise KernbenchError(f"--sbatch {option[:60]!r}: expected one option of sbatch, such as --partition=gpu")
+        if found[1] in _OURS:
+            raise KernbenchError(f"--sbatch {option[:60]!r}: --{found[1]} is written by kernbench itself; leave it out")
+    texts = {"the folder": request.folder, "--plugin": request.plugin or "", "the interpreter's path": request.python}
+    for name, value in {**texts, **request.environment}.items():
+        if set(value) & set("\n\r\0"):
+            raise KernbenchError(f"{name} holds a line break, which cannot be written into the script; rename it")
+
+
+def script(request: Request) -> str:
+    """The text of the script.
+
+    Args:
+        request: see Request; checked by `check`.
+
+    Raises:
+        StorageError, KernbenchError: see `check`.
+    """
+    check(request)
+    return "\n".join(["#!/bin/bash", *_comment(request), *_options(request), "", *_body(request), ""])
+
+
+def fill_command(request: Request) -> str:
+    """The command that makes study and queue, run once before the script is submitted."""
+    words = ["kernbench", "run", "--study", request.study, "--profile", request.profile]
+    words += ["--plugin", request.plugin or "FAMILY", "--storage", request.storage, "--workers", "0"]
+    return shlex.join(words)
+
+
+def _comment(request: Request) -> list[str]:
+    return [
+        f"# Workers of study {request.study} at {request.profile}, written by kernbench {version('kernbench')}.",
+        "# Database, this folder, the Python environment and the cache of lines must be reachable from every machine.",
+        "# A worker that is preempted or near its time limit saves a checkpoint and gives its cell back; submit the",
+        "# script again until `kernbench status` shows no cell waiting.",
+    ]
+
+
+def _options(request: Request) -> list[str]:
+    last = f"0-{request.array - 1}" + (f"%{request.at_once}" if request.at_once else "")
+    options = [
+        f"--job-name=kernbench-{request.study}",
+        f"--{_ARRAY}={last}",
+        "--ntasks=1",
+        f"--cpus-per-task={request.cpus}",
+        *(["--gres=gpu:1"] if request.gpu else []),
+        f"--time={request.time}",
+        f"--signal=TERM@{request.grace_s}",
+        "--requeue",
+        "--open-mode=append",
+        f"--output=kernbench-{request.study}.%A_%a.log",
+        *request.extra,
+    ]
+    return [f"#SBATCH {option}" for option in options]
+
+
+def _body(request: Request) -> list[str]:
+    words = [request.python, "-m", "kernbench", "worker", "--study", request.study, "--profile", request.profile]
+    words += ["--plugin", request.plugin] if request.plugin else []
+    words += ["--device", "cuda" if request.gpu else "cpu"]
+    words += ["--cell-limit", request.cell_limit] if request.cell_limit else []
+    settings = {"KERNBENCH_STORAGE": request.storage, **request.environment}
+    return [
+        f"cd -- {shlex.quote(request.folder)} || exit 2",
+        'export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"',
+        *(f"export {name}={shlex.quote(value)}" for name, value in settings.items()),
+        # since Slurm 22.05 a step does not take the task's cores from the job by itself
+        'srun --cpus-per-task="$SLURM_CPUS_PER_TASK" ' + shlex.join(words),
+    ]
