@@ -109,6 +109,37 @@ def train_command(out: Path | None, page: Path | None) -> None:
     _show(list(training.tables(_tell)), out, page)
 
 
+@bench_command.command("fit")
+@click.option("--device", default="cpu", help="cpu or cuda[:i].", show_default=True)
+@click.option("--passes", type=click.IntRange(1), default=5, help="Times each is measured.", show_default=True)
+@click.option("--store/--dry-run", default=True, help="Keep the constants for this machine, or only show them.")
+def fit_command(device: str, passes: int, store: bool) -> None:
+    """Fit the constants by which the convolution `auto` decides; about four minutes on an idle core."""
+    from kernbench.bench import fitting
+    from kernbench.conv import constants
+    from kernbench.conv.fit import fit
+    from kernbench.device import choose_device
+
+    where = choose_device(device)
+    kind = where.partition(":")[0]
+    if store:
+        constants.check_writable(kind)
+    in_use, named = constants.in_use(kind)
+    found = fit(where, passes, _tell)
+    table = fitting.table(found, in_use, where)
+    _print(table.title, table.columns, table.rows)
+    other, layers = fitting.chosen_otherwise(found, in_use)
+    click.echo(f"in use: {named}; auto chooses otherwise for {other} of the {layers} layers that were measured")
+    if not store:
+        click.echo("nothing stored (--dry-run)")
+        return
+    click.echo(f"stored: {constants.store(found, kind)}")
+    click.echo(
+        "Runs that start from now on take these constants: last bits of scores may change. Each run records where its "
+        f"constants come from (environment: convolution = {constants.label(found.constants)!r})."
+    )
+
+
 def _sizes(text: str) -> list[int]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if wrong := [word for word in words if not word.isdecimal() or int(word) < 1]:

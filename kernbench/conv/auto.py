@@ -23,7 +23,12 @@ def choose(signal: Sequence[int], kernel: Sequence[int], dilation: int, device: 
     Returns:
         "direct", "fft" or "overlap_save".
     """
-    return _chosen(tuple(signal), tuple(kernel), dilation, _Identical(constants(device)))
+    return choose_by(constants(device), signal, kernel, dilation)
+
+
+def choose_by(known: Constants, signal: Sequence[int], kernel: Sequence[int], dilation: int) -> str:
+    """What `choose` gives where these constants are in use."""
+    return _chosen(tuple(signal), tuple(kernel), dilation, _Identical(known))
 
 
 def block_plan(signal: Sequence[int], kernel: Sequence[int], dilation: int, device: str) -> Plan:

@@ -24,7 +24,7 @@ from kernbench.folders import cache_folder
 if TYPE_CHECKING:
     from kernbench.conv.fit import Fit
 
-FORMAT = 1
+FORMAT = 2
 
 
 def constants(device: str) -> Constants:
@@ -39,6 +39,22 @@ def constants(device: str) -> Constants:
 def origin(device: str) -> str:
     """Where the constants come from, with a digest: "built-in 1a2b3c4d" or "fitted 1a2b3c4d"."""
     return _load(fitted_path(device), device)[1]
+
+
+def in_use(device: str) -> tuple[Constants, str]:
+    """Constants and their origin as of now; where the fitted file cannot be read, those that come with kernbench.
+
+    For a fit, which is to replace such a file.
+    """
+    try:
+        return constants(device), origin(device)
+    except KernbenchError:
+        return parse(json.loads(_built_in(device))["constants"]), "built-in, as the fitted file cannot be read"
+
+
+def label(known: Constants) -> str:
+    """What `origin` says of these constants once they are stored."""
+    return f"fitted {_digest(asdict(known))}"
 
 
 def fitted_path(device: str) -> Path:
@@ -65,14 +81,28 @@ def store(fit: "Fit", device: str) -> Path:
         "fit": {"cases": fit.cases, "median_error": fit.median_error, "largest_error": fit.largest_error},
         "constants": asdict(fit.constants),
     }
+    _write(path, json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def check_writable(device: str) -> None:
+    """Raise KernbenchError unless `store` can write, before minutes are spent on measuring."""
+    _write(fitted_path(device), None)
+
+
+def _write(path: Path, text: str | None) -> None:
+    """Replace a file in one step; without text only try to."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(text or "", encoding="utf-8")
+            if text is not None:
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise KernbenchError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
 
 
 @lru_cache(maxsize=16)
@@ -87,8 +117,11 @@ def _load(path: Path, device: str) -> tuple[Constants, str]:
         raise KernbenchError(f"{path}: not constants of a convolution ({error!r}); remove it or fit again") from error
     if not known:
         raise KernbenchError(f"{path}: expected format {FORMAT}, got {content['format']!r}; remove it or fit again")
-    digest = hashlib.sha256(json.dumps(content["constants"], sort_keys=True).encode()).hexdigest()[:8]
-    return found, f"{'fitted' if fitted else 'built-in'} {digest}"
+    return found, f"{'fitted' if fitted else 'built-in'} {_digest(content['constants'])}"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def parse(content: dict[str, Any]) -> Constants:
@@ -100,10 +133,12 @@ def parse(content: dict[str, Any]) -> Constants:
             tuple(t["channels"]),
             tuple(t["taps"]),
             tuple(tuple(tuple(row) for row in plane) for plane in t["picoseconds"]),
+            float(t["call"]),
+            int(t.get("padded", 0)),
         )
         for kind, t in content["direct"].items()
     }
-    return Constants(prices["matrix"], prices["elementwise"], float(content["call"]), tables)
+    return Constants(prices["matrix"], prices["elementwise"], tables)
 
 
 def _built_in(device: str) -> str:

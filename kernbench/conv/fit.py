@@ -7,8 +7,8 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,19 +17,32 @@ from torch import Tensor
 
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
-from kernbench.conv.predict import TERMS, Constants, Table, seconds_in_blocks, work
+from kernbench.conv.predict import TERMS, Constants, Table, seconds_direct, seconds_in_blocks, work
 from kernbench.conv.spectral import convolve_spectral
 
 # torch's CPU library changes its method behind 13 and 14 taps
-_TAPS = (1, 3, 5, 9, 13, 15, 17, 33, 65)
+_TAPS = (1, 3, 5, 9, 13, 15, 17, 25, 33, 65)
 _WIDTHS = {
     "dense": (2, 4, 8, 16, 22, 32, 64),
+    "dense_single": (2, 4, 8, 16),
     "first": (1, 8, 16, 22, 32, 64),
     "first_single": (1, 8, 16, 22, 64),
     "depthwise": (8, 16, 22, 32, 64),
 }
-_LENGTHS = (2048, 8446)
+_LENGTHS = {
+    "dense": (2048, 8446),
+    "dense_single": (1024, 2048),
+    "first": (2048, 4096, 8446),
+    "first_single": (2048, 8446),
+    "depthwise": (2048, 8446),
+}
 _DILATION = 8
+# of all lines of a table's convolution: few enough for the cache, as many as networks are trained with
+_SAMPLES = 16384
+# Seconds; what takes less is run more often, or else it is the call on a cold cache that is measured.
+_SHORT = 0.5e-3
+# See `Table.padded`. Dilated ones measure smoother without.
+_PADDED = {"dense": 2, "first": 1, "depthwise": 1}
 
 # (batch, in, out, groups, length, taps, dilation) of the convolutions in blocks
 _SHAPES = [
@@ -58,16 +71,18 @@ class Fit:
         constants: to be stored by `kernbench.conv.constants.store`.
         cases: convolutions in blocks that were measured.
         median_error, largest_error: relative difference of predicted to measured seconds.
+        seconds: what was measured, all convolutions.
     """
 
     constants: Constants
     cases: int
     median_error: float
     largest_error: float
+    seconds: Mapping["Case", float]
 
 
 def fit(device: torch.device | str = "cpu", passes: int = 5, progress: Callable[[str], None] = lambda _: None) -> Fit:
-    """Measure on a device and fit; about two minutes on one core.
+    """Measure on a device and fit; about four minutes on one core.
 
     Args:
         device: "cpu" or "cuda:0".
@@ -84,14 +99,20 @@ def fit(device: torch.device | str = "cpu", passes: int = 5, progress: Callable[
             taken[case] = min(fastest, _seconds(case, device))
     matrix = _prices({case: taken[case] for case in blocks if case.inputs > case.groups})
     elementwise = _prices({case: taken[case] for case in blocks if case.inputs == case.groups})
-    call = taken[direct[0]]
-    constants = Constants(matrix, elementwise, 1e9 * call, _tables(taken, call))
-    errors = [abs(seconds_in_blocks(c.signal, c.kernel, _plan(c), constants) / taken[c] - 1) for c in blocks]
-    return Fit(constants, len(errors), statistics.median(errors), max(errors))
+    constants = Constants(matrix, elementwise, _tables(taken, device.type == "cpu"))
+    errors = [abs(predicted(case, constants) / taken[case] - 1) for case in blocks]
+    return Fit(constants, len(errors), statistics.median(errors), max(errors), taken)
+
+
+def predicted(case: "Case", constants: Constants) -> float:
+    """Seconds that the constants predict for a convolution."""
+    if case.size:
+        return seconds_in_blocks(case.signal, case.kernel, _plan(case), constants)
+    return seconds_direct(case.signal, case.kernel, case.dilation, constants)
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A convolution to measure; size 0 means direct, else samples of a block."""
 
     batch: int
@@ -105,52 +126,64 @@ class _Case:
 
     @property
     def signal(self) -> tuple[int, int, int]:
+        """Shape (B, Ci, L)."""
         return self.batch, self.inputs, self.length
 
     @property
     def kernel(self) -> tuple[int, int, int]:
+        """Shape (Co, Ci // groups, K)."""
         return self.outputs, self.inputs // self.groups, self.taps
 
 
-def _block_cases() -> Iterator[_Case]:
+def _block_cases() -> Iterator[Case]:
     for shape in _SHAPES:
         plans = candidates(shape[4], shape[5], shape[6])
         for plan in (plans[0], *plans[1::2]):
             if plan.size >= 4 * shape[5] or plan.size < 2048:
-                yield _Case(*shape, plan.size)
+                yield Case(*shape, plan.size)
 
 
-def _direct_cases() -> Iterator[_Case]:
-    """The smallest convolution, whose time is the call's, then what the tables need."""
-    yield _Case(1, 1, 1, 1, 64, 1, 1)
+def _direct_cases() -> Iterator[Case]:
+    """What the tables need."""
     for kind, widths in _WIDTHS.items():
-        for node in itertools.product((1, _DILATION), _LENGTHS, widths, _TAPS):
-            yield _table_case(kind, *node)
+        for dilation in (1, _DILATION):
+            yield _smallest(kind, dilation)
+            for node in itertools.product(_LENGTHS[kind], widths, _TAPS):
+                yield _table_case(kind, dilation, *node)
 
 
-def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) -> _Case:
+def _smallest(kind: str, dilation: int) -> Case:
+    """A layer whose time is the call's."""
+    case = _table_case(kind, dilation, 64, 8, 3)
+    return replace(case, batch=min(case.batch, 2))
+
+
+def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) -> Case:
     inputs = 1 if kind.startswith("first") else width
-    batch, groups = 1 if kind == "first_single" else 2, width if kind == "depthwise" else 1
-    return _Case(batch, inputs, width, groups, length, taps, dilation)
+    batch = 1 if kind.endswith("_single") else max(2, round(_SAMPLES / length))
+    groups = width if kind == "depthwise" else 1
+    return Case(batch, inputs, width, groups, length, taps, dilation)
 
 
-def _tables(taken: dict[_Case, float], call: float) -> dict[str, Table]:
+def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, Table]:
     tables = {}
     for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, _DILATION)):
-        cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in _LENGTHS]
+        lengths, call = _LENGTHS[kind], taken[_smallest(kind, dilation)]
+        cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in lengths]
         rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
-        tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(_LENGTHS, widths, _TAPS, rates)
+        padded = _PADDED.get(kind, 0) if dilation == 1 and on_cpu else 0
+        tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(lengths, widths, _TAPS, rates, 1e9 * call, padded)
     return tables
 
 
-def _rate(case: _Case, taken: float, call: float) -> float:
+def _rate(case: Case, taken: float, call: float) -> float:
     """Picoseconds per multiply-add, the call taken off."""
     outputs, per_group, taps = case.kernel
     multiply_adds = 3 * case.batch * outputs * per_group * taps * (case.length - case.dilation * (taps - 1))
     return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds
 
 
-def _prices(taken: dict[_Case, float]) -> dict[str, float]:
+def _prices(taken: dict[Case, float]) -> dict[str, float]:
     """Nanoseconds per amount of work, none negative, so that relative errors are small."""
     amounts = np.array([work(case.signal, case.kernel, _plan(case)) for case in taken])
     relative = amounts / np.array(list(taken.values()))[:, None]
@@ -159,18 +192,19 @@ def _prices(taken: dict[_Case, float]) -> dict[str, float]:
     return {term: float(1e9 * price) for term, price in zip(TERMS, prices / scale, strict=True)}
 
 
-def _plan(case: _Case) -> Plan:
+def _plan(case: Case) -> Plan:
     return cut(case.length, case.taps, case.dilation, case.size)
 
 
-def _seconds(case: _Case, device: torch.device) -> float:
-    """The faster of two runs, forward and backward; the first also warms up."""
+def _seconds(case: Case, device: torch.device) -> float:
+    """The fastest of some runs, forward and backward; the first also warms up."""
     signal = torch.randn(case.signal, device=device, requires_grad=True)
     kernel = torch.randn(case.kernel, device=device, requires_grad=True)
-    return min(_once(case, signal, kernel) for _ in range(2))
+    fastest = min(_once(case, signal, kernel) for _ in range(2))
+    return fastest if fastest > _SHORT else min(fastest, *(_once(case, signal, kernel) for _ in range(4)))
 
 
-def _once(case: _Case, signal: Tensor, kernel: Tensor) -> float:
+def _once(case: Case, signal: Tensor, kernel: Tensor) -> float:
     # one thread: its own time, which other processes do not lengthen
     clock = time.process_time if signal.device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     _wait(signal.device)

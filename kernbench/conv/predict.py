@@ -29,6 +29,12 @@ TERMS = (
 )
 
 
+# torch's CPU library: up to so many taps a method that fills channels up to blocks of so many (with AVX-512)
+PADDED_TAPS, PADDED_CHANNELS = 13, 16
+# and a method for a single line of no more samples in all channels
+SINGLE_SAMPLES = 20480
+
+
 @dataclass(frozen=True)
 class Table:
     """Direct convolution of one kind of layer: picoseconds per multiply-add, forward and backward together.
@@ -38,21 +44,31 @@ class Table:
         channels: widths that were measured, rising.
         taps: kernel sizes that were measured, rising.
         picoseconds: for each length a row for each width, a number for each kernel size.
+        call: nanoseconds of the smallest layer of this kind, forward and backward.
+        padded: how many of input and output channels are filled up to whole blocks for few taps, 0 to 2.
     """
 
     lengths: tuple[int, ...]
     channels: tuple[int, ...]
     taps: tuple[int, ...]
     picoseconds: tuple[tuple[tuple[float, ...], ...], ...]
+    call: float
+    padded: int = 0
 
     def at(self, length: int, channels: float, taps: int) -> float:
-        """Interpolated in logarithms; beyond the table its edge."""
+        """Interpolated in logarithms, per multiply-add of the channels as filled up; beyond the table its edge."""
         axes = (_place(self.lengths, length), _place(self.channels, channels), _place(self.taps, taps))
         total = 0.0
         for (h, a), (i, b), (j, c) in itertools.product(*axes):
             if a * b * c:
-                total += a * b * c * math.log(self.picoseconds[h][i][j])
-        return math.exp(total)
+                total += a * b * c * math.log(self.picoseconds[h][i][j] / self._filled(self.channels[i], taps))
+        return math.exp(total) * self._filled(channels, taps)
+
+    def _filled(self, channels: float, taps: int) -> float:
+        """Multiply-adds done for one that is asked for."""
+        if taps > PADDED_TAPS:
+            return 1.0
+        return (math.ceil(channels / PADDED_CHANNELS) * PADDED_CHANNELS / channels) ** self.padded
 
 
 @dataclass(frozen=True)
@@ -62,14 +78,12 @@ class Constants:
     Attributes:
         matrix: for kernels with several input channels per group, a number for each of `TERMS`.
         elementwise: the same for one input channel per group.
-        call: of a direct convolution, forward and backward.
-        direct: tables by kind of layer: "dense", "first" (one input channel), "first_single" (that with one line only,
-            for which torch has a method of its own), "depthwise"; each also with "_dilated".
+        direct: tables by kind of layer: "dense", "first" (one input channel), both also "_single" (one line only, for
+            which torch has a method of its own if it is short), "depthwise"; each also with "_dilated".
     """
 
     matrix: Mapping[str, float]
     elementwise: Mapping[str, float]
-    call: float
     direct: Mapping[str, Table]
 
 
@@ -116,21 +130,23 @@ def seconds_in_blocks(signal: Sequence[int], kernel: Sequence[int], plan: Plan, 
 
 def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, constants: Constants) -> float:
     """Predicted seconds of a direct convolution; shapes as for `work`."""
-    batch, inputs, length = signal
+    batch, _, length = signal
     outputs, per_group, taps = kernel
     multiply_adds = 3 * batch * outputs * per_group * taps * (length - dilation * (taps - 1))
-    kind, width = _layer(batch, inputs, outputs, per_group)
+    kind, width = _layer(signal, outputs, per_group)
     table = constants.direct[kind if dilation == 1 else f"{kind}_dilated"]
-    return 1e-9 * constants.call + 1e-12 * multiply_adds * table.at(length, width, taps)
+    return 1e-9 * table.call + 1e-12 * multiply_adds * table.at(length, width, taps)
 
 
-def _layer(batch: int, inputs: int, outputs: int, per_group: int) -> tuple[str, float]:
+def _layer(signal: Sequence[int], outputs: int, per_group: int) -> tuple[str, float]:
     """Table of a layer, and the width at which to look there."""
-    if per_group > 1:
-        return "dense", math.sqrt(per_group * outputs * per_group / inputs)
+    batch, inputs, length = signal
+    single = "_single" if batch == 1 and inputs * length <= SINGLE_SAMPLES else ""
     if inputs == 1:
-        return ("first" if batch > 1 else "first_single"), outputs
-    return "depthwise", outputs
+        return f"first{single}", outputs
+    if per_group == 1:
+        return "depthwise", outputs
+    return f"dense{single if per_group == inputs else ''}", math.sqrt(per_group * outputs * per_group / inputs)
 
 
 def _place(nodes: Sequence[int], value: float) -> tuple[tuple[int, float], ...]:

@@ -54,3 +54,69 @@ def test_bad_input_is_one_line(bench, words, line):
     done = bench.run("bench", "conv", *words)
     assert done.code == 2, done
     assert line in done.err
+
+
+@pytest.fixture
+def small_fit(monkeypatch):
+    """Few and small convolutions are measured, and constants are read anew in each test."""
+    from kernbench.conv import constants, fit
+
+    monkeypatch.setattr(fit, "_SHAPES", [(1, *c, 300, 9, 1) for c in ((2, 2, 1), (1, 2, 1), (2, 2, 2))])
+    monkeypatch.setattr(fit, "_TAPS", (3, 9))
+    monkeypatch.setattr(fit, "_WIDTHS", dict.fromkeys(fit._WIDTHS, (2, 4)))
+    monkeypatch.setattr(fit, "_LENGTHS", dict.fromkeys(fit._WIDTHS, (200, 300)))
+    constants._load.cache_clear()
+    yield
+    constants._load.cache_clear()
+
+
+def test_fit_stores_what_the_next_process_computes_with(bench, small_fit):
+    from kernbench.conv import constants
+    from kernbench.engine.environment import environment
+
+    before = environment("cpu")["convolution"]
+    done = bench.run("bench", "fit", "--passes", "1")
+    assert done.code == 0, done
+    assert before.startswith("built-in ")
+    assert before in done.out
+    assert str(constants.fitted_path("cpu")) in done.out.replace("\n", "")
+    assert "dense, in blocks" in done.out
+    assert "last bits of scores may change" in done.out
+    constants._load.cache_clear()  # as a new process would
+    now = environment("cpu")["convolution"]
+    assert now.startswith("fitted ")
+    assert repr(now) in done.out
+
+
+def test_fit_stores_nothing_when_dry(bench, small_fit, own_cache):
+    done = bench.run("bench", "fit", "--passes", "1", "--dry-run")
+    assert done.code == 0, done
+    assert "nothing stored" in done.out
+    assert not list(own_cache.rglob("*.json"))
+
+
+def test_fit_replaces_a_file_that_cannot_be_read(bench, small_fit):
+    from kernbench.conv import constants
+
+    path = constants.fitted_path("cpu")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    done = bench.run("bench", "fit", "--passes", "1")
+    assert done.code == 0, done
+    assert "the fitted file cannot be read" in done.out
+    constants._load.cache_clear()
+    assert constants.origin("cpu").startswith("fitted ")
+
+
+def test_fit_measures_nothing_where_it_cannot_write(refused, own_cache, monkeypatch):
+    from kernbench.conv import fit
+
+    monkeypatch.setattr(fit, "fit", lambda *_: pytest.fail("measured"))
+    (own_cache / "convolution").write_text("a file")
+    refused("bench", "fit", said=("cannot write", str(own_cache)))
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--device", "tpu"), "'tpu'"), (("--passes", "0"), "--passes")])
+def test_fit_refuses_bad_input(refused, words, said, own_cache):
+    refused("bench", "fit", *words, said=(said,))
+    assert not list(own_cache.rglob("*.json"))

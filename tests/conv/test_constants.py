@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def small_fit(monkeypatch):
     monkeypatch.setattr(fit, "_SHAPES", [(1, *c, 300, 9, 1) for c in ((2, 2, 1), (1, 2, 1), (2, 2, 2))])
     monkeypatch.setattr(fit, "_TAPS", (3, 9))
     monkeypatch.setattr(fit, "_WIDTHS", dict.fromkeys(fit._WIDTHS, (2, 4)))
-    monkeypatch.setattr(fit, "_LENGTHS", (200, 300))
+    monkeypatch.setattr(fit, "_LENGTHS", dict.fromkeys(fit._WIDTHS, (200, 300)))
     return fit.fit(passes=1)
 
 
@@ -84,7 +85,7 @@ def test_a_file_of_another_format_is_refused(small_fit):
     path = constants.store(small_fit, "cpu")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
     constants._load.cache_clear()
-    with pytest.raises(KernbenchError, match="expected format 1, got 99"):
+    with pytest.raises(KernbenchError, match="expected format 2, got 99"):
         constants.constants("cpu")
 
 
@@ -120,7 +121,7 @@ def test_work_is_counted_by_hand():
 
 
 def test_a_table_is_exact_at_its_nodes_and_between_them_elsewhere():
-    table = Table((100, 400), (1, 4), (3, 12), (((8.0, 2.0), (4.0, 1.0)), ((16.0, 4.0), (8.0, 2.0))))
+    table = Table((100, 400), (1, 4), (3, 12), (((8.0, 2.0), (4.0, 1.0)), ((16.0, 4.0), (8.0, 2.0))), 0)
     assert table.at(100, 1, 3) == pytest.approx(8)
     assert table.at(400, 4, 12) == pytest.approx(2)
     assert table.at(200, 1, 3) == pytest.approx(math.sqrt(8 * 16))
@@ -132,3 +133,26 @@ def test_a_table_is_exact_at_its_nodes_and_between_them_elsewhere():
 def test_another_number_of_threads_has_a_file_of_its_own():
     one, two = (constants._path(constants.fitted_path("cpu").parent, "cpu", threads) for threads in (1, 2))
     assert one != two
+
+
+def test_few_taps_are_priced_by_channels_in_whole_blocks():
+    table = Table((100,), (8, 16), (3, 20), (((40.0, 5.0), (10.0, 5.0)),), 0, padded=2)
+    assert [table.at(100, width, 3) for width in (8, 16)] == pytest.approx([40, 10])
+    assert table.at(100, 12, 3) == pytest.approx(10 * (16 / 12) ** 2)  # 10 for each of 16 x 16
+    assert table.at(100, 12, 20) == pytest.approx(5)
+
+
+def test_a_short_single_line_has_a_table_of_its_own():
+    known = constants.constants("cpu")
+    flat = {kind: Table((9,), (9,), (9,), (((1.0,),),), 1e9 * number) for number, kind in enumerate(known.direct)}
+    kinds, flat = list(flat), replace(known, direct=flat)
+
+    def kind(batch, inputs, outputs, groups, length):
+        seconds = seconds_direct((batch, inputs, length), (outputs, inputs // groups, 3), 1, flat)
+        return kinds[round(seconds)]
+
+    assert kind(1, 2, 2, 1, 2048) == "dense_single"
+    assert kind(1, 22, 22, 1, 2048) == kind(2, 2, 2, 1, 2048) == kind(1, 4, 4, 2, 2048) == "dense"
+    assert kind(1, 1, 8, 1, 8446) == "first_single"
+    assert kind(1, 1, 8, 1, 30000) == kind(2, 1, 8, 1, 8446) == "first"
+    assert kind(1, 8, 8, 8, 2048) == "depthwise"
