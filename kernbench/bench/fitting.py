@@ -45,4 +45,4 @@ def chosen_otherwise(found: Fit, in_use: Constants) -> tuple[int, int]:
 
 def _off(found: Fit, cases: Iterable[Case], known: Constants) -> list[Value]:
     errors = [100 * abs(predicted(case, known) / found.seconds[case] - 1) for case in cases]
-    return [statistics.median(errors), max(errors)]
+    return [round(statistics.median(errors), 1), round(max(errors), 1)]

@@ -168,8 +168,11 @@ def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) ->
 def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, Table]:
     tables = {}
     for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, _DILATION)):
-        lengths, call = _LENGTHS[kind], taken[_smallest(kind, dilation)]
+        lengths = _LENGTHS[kind]
         cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in lengths]
+        # no layer takes less than its call: where one did, the smallest was disturbed (one tap has a method of its own)
+        several = [case for plane in cases for row in plane for case in row if case.taps > 1]
+        call = min(taken[case] for case in (_smallest(kind, dilation), *several))
         rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
         padded = _PADDED.get(kind, 0) if dilation == 1 and on_cpu else 0
         tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(lengths, widths, _TAPS, rates, 1e9 * call, padded)
