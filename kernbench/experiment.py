@@ -105,12 +105,15 @@ def make_network(study: Study, params: Params) -> Network:
     return network
 
 
-def preflight(study: Study, device: str = "cpu") -> None:
+def preflight(study: Study, device: str = "cpu") -> int:
     """Build the network of every point of the axes, before anything is written.
 
     Args:
         study: the study.
         device: that its cells will run on.
+
+    Returns:
+        Trainable numbers of the largest network.
 
     Raises:
         KernbenchError: a kernel size that the network or the line cannot take; a way to compute that the device lacks.
@@ -123,17 +126,19 @@ def preflight(study: Study, device: str = "cpu") -> None:
     for params in points:
         plan = resolved(study.definition, params, "network")
         check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
+    largest = 0
     with torch.random.fork_rng(devices=[]):
         for params in points:
             torch.manual_seed(0)
             try:
-                make_network(study, params)
+                largest = max(largest, measure.parameter_count(make_network(study, params)))
             except Exception as error:
                 if not is_out_of_memory(error):  # that ends its cell, not the study
                     raise
             except SystemExit as error:  # a plugin must not end the program, let alone with exit code 0
                 size = resolved(study.definition, params, "network")["kernel_size"]
                 raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
+    return largest
 
 
 def check_places(url: str, out: Path | None) -> None:
@@ -322,6 +327,7 @@ def _hooks(
         on_epoch=on_epoch,
         stop=context.stop,
         save=save,
+        save_seconds=float(context.study.runtime.get("checkpoint_seconds", Hooks.save_seconds)),
     )
     return hooks, state
 

@@ -110,6 +110,9 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             options=("off", "default", "reduce-overhead"),
             runtime=True,
         ),
+        "checkpoint_seconds": Setting(
+            float, "seconds between two checkpoints, kept at the end of an epoch", 0, 86400, runtime=True
+        ),
     },
     "evaluation": {
         "tolerance": Setting(int, "headline tolerance [samples]", 0, 9),

@@ -60,8 +60,8 @@ def test_a_switch_is_true_or_false(value):
 
 
 def test_how_a_cell_is_computed_is_no_axis():
-    assert runtime_settings() == {"recompute", "compile"}
-    assert [axis_home(name) for name in sorted(runtime_settings())] == [None, None]
+    assert runtime_settings() == {"recompute", "compile", "checkpoint_seconds"}
+    assert [axis_home(name) for name in sorted(runtime_settings())] == [None, None, None]
 
 
 def test_axis_numbers_have_finite_ranges():

@@ -63,6 +63,7 @@ def run_command(
     from kernbench.engine import runner
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
     from kernbench.registry import find
+    from kernbench.room import check_room
     from kernbench.seeds import run_seeds, stack_size
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
@@ -78,12 +79,14 @@ def run_command(
     )
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
-    experiment.preflight(study, options.device)
+    parameters = experiment.preflight(study, options.device)
     options = dataclasses.replace(options, stack=stack_size(stack_seeds, study, options.device))
+    plan = runner.plan(study, options)
     if dry_run:
-        console.print_plan(study, runner.plan(study, options))
+        console.print_plan(study, plan)
         return 0
     experiment.check_places(options.url, out)
+    check_room(study, options.url, out, cells=len(plan.queue) + plan.waiting, parameters=parameters)
     with console.observer(study) as observer:
         result = runner.run(
             study,

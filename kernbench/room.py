@@ -1,0 +1,110 @@
+"""Room on the disks before a run: what it will write, about, against what is free there."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernbench.engine.storage import side_folder, sqlite_path
+from kernbench.engine.study import Study
+from kernbench.errors import StorageError
+from kernbench.experiment import SPLITS, recipe_of
+from kernbench.folders import cache_folder
+from kernbench.ulm.protocol import TOLERANCES
+from kernbench.ulm.simulate import SAMPLES
+
+# Bytes, measured on finished cells and rounded up.
+PICTURES = 1_000_000  # pictures, curve, kernels and spectra of a cell
+SCORE_ROW = 250  # a line at a tolerance in the database, its index and the write-ahead log included
+RUN_ROWS = 200_000  # everything else that the database holds of a cell
+WEIGHT = 8  # of a parameter in an artifact, the file's own frame included
+STATE = 24  # of a parameter in a checkpoint: parameter, best parameter, two moments, before and after an epoch
+SAMPLE = 5  # of a line in the cache: float32 and uint8
+CHECKPOINTS = 2  # the old one stays until the new one is whole
+REPORT = 20_000_000
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One file system and what a run writes there.
+
+    Attributes:
+        folder: one of the run's folders on it.
+        free: bytes.
+        needs: what -> bytes.
+    """
+
+    folder: Path
+    free: int
+    needs: Mapping[str, int]
+
+
+def check_room(study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1) -> None:
+    """Refuse a run that will not fit on its disks.
+
+    Args:
+        study: the study.
+        url: storage URL; what a database server writes is the server's affair.
+        out: folder of the report.
+        cells: how many will run.
+        parameters: trainable numbers of the largest network.
+        workers: cells that run at once.
+
+    Raises:
+        StorageError: a disk has less free than the run will write there.
+    """
+    for disk in disks(needs(study, url, out, cells=cells, parameters=parameters, workers=workers)):
+        total = sum(disk.needs.values())
+        if total > disk.free:
+            parts = ", ".join(f"{what} {shown(size)}" for what, size in disk.needs.items())
+            raise StorageError(
+                f"the disk of {disk.folder} has {shown(disk.free)} free and the run needs about {shown(total)} there "
+                f"({parts}); free space, or move a folder with --storage, --out or KERNBENCH_CACHE"
+            )
+
+
+def needs(
+    study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
+) -> dict[tuple[str, Path], int]:
+    """What a run will write: (what, folder) -> bytes; arguments as for `check_room`."""
+    data = study.definition["data"]
+    rows = (data["validation"] + data["test"]) * len(TOLERANCES)
+    found = {
+        ("lines", cache_folder()): _lines(study) if cells else 0,
+        ("artifacts", side_folder(url, "artifacts")): cells * (PICTURES + WEIGHT * parameters),
+        ("checkpoints", side_folder(url, "checkpoints")): min(cells, workers) * CHECKPOINTS * STATE * parameters,
+        ("report", out or Path("kernbench-report")): REPORT,
+    }
+    if (database := sqlite_path(url)) is not None:
+        found["database", database.absolute().parent] = cells * (RUN_ROWS + SCORE_ROW * rows)
+    return found
+
+
+def disks(needed: Mapping[tuple[str, Path], int]) -> list[Disk]:
+    """The same by file system.
+
+    Args:
+        needed: (what, folder) -> bytes; a folder need not exist yet.
+    """
+    found: dict[int, Disk] = {}
+    for (what, folder), size in needed.items():
+        place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        device = place.stat().st_dev
+        known = found.get(device) or Disk(folder, shutil.disk_usage(place).free, {})
+        found[device] = Disk(known.folder, known.free, {**known.needs, what: size})
+    return list(found.values())
+
+
+def shown(size: int) -> str:
+    """Bytes for a reader, in MB or GB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _lines(study: Study) -> int:
+    """Bytes of the lines that are not in the cache yet."""
+    total = 0
+    for split in SPLITS:
+        recipe = recipe_of(study.definition, split)
+        if not (cache_folder() / "lines" / recipe.digest() / split).is_dir():
+            total += recipe.lines[split] * (recipe.window or SAMPLES) * SAMPLE
+    return total

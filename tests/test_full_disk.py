@@ -1,0 +1,105 @@
+"""A disk that fills up while cells run: one line, the database intact, and the run goes on once there is room."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from typing import NamedTuple
+
+import fakes
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STUDY = fakes.SMALL + "epochs = 4\nrate = 0.005\ncheckpoint_seconds = 0\n"
+SIZE_KB = 49152  # the whole run fits
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    words: tuple
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own, with a function that leaves so many kilobytes free on it."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k", "kernbench-test", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"no small disk can be made here: {error}")
+    ballast = place / "ballast"
+
+    def leave(kilobytes):
+        ballast.unlink(missing_ok=True)
+        if kilobytes is not None:
+            free = os.statvfs(place)
+            size = free.f_bavail * free.f_frsize - 1024 * kilobytes
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+
+    yield place, leave
+    subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
+
+
+def scores(database):
+    """Everything that is a result: counts of all lines, and what the trials were told."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT * FROM kernbench_score ORDER BY 1, 2, 3, 4, 5").fetchall()
+        told = connection.execute(
+            "SELECT value FROM trial_values JOIN trials USING (trial_id) WHERE state = 'COMPLETE' ORDER BY value"
+        ).fetchall()
+    return rows, told
+
+
+@pytest.fixture(scope="module")
+def on_a_large_disk():
+    """Scores of the same study where there is room, by the first test that needs them."""
+    return {}
+
+
+def run_regardless(folder, *words):
+    """A command in a process of its own, which ends with it, that does not look whether there is room."""
+    code = "from kernbench import cli, room; room.check_room = lambda *_args, **_options: None; cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    return Ended(words, done.returncode, done.stdout, done.stderr)
+
+
+# What is free decides what fails first: the database's tables, a checkpoint, an artifact, its entry, the scores.
+@pytest.mark.parametrize("kilobytes", [0, 340, 460, 600, 850, 1000])
+def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, disk, on_a_large_disk, kilobytes):
+    bench, (place, leave) = smoke_bench, disk
+    (bench.folder / "mine.toml").write_text(STUDY)
+    words = ("run", "--study", "mine.toml", "--plugin", "siren", "--no-baselines")
+    if not on_a_large_disk:
+        assert bench.run(*words).code == 0
+        on_a_large_disk["scores"] = scores(bench.folder / "kernbench.db")
+    database = place / "kernbench.db"
+    words += ("--storage", f"sqlite:///{database}", "--out", str(place / "report"))
+    leave(kilobytes)
+    ended = run_regardless(bench.folder, *words)
+    # 2: refused or stopped; 3: the database itself could not be written
+    assert ended.code in (0, 2, 3), ended
+    if ended.code != 0:
+        assert ended.err.count("\n") == 1, ended
+        assert ended.err.startswith("kernbench: "), ended
+        assert any(said in ended.err for said in ("full", "space", "disk")), ended
+    assert "Traceback" not in ended.err, ended
+    leave(None)
+    if database.exists() and database.stat().st_size:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    again = bench.run(*words)
+    assert again.code == 0, again
+    assert scores(database) == on_a_large_disk["scores"]
+    assert list((place / "kernbench.checkpoints").iterdir()) == []
+    assert not list(place.rglob("*.part*")), list(place.rglob("*.part*"))
