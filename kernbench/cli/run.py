@@ -86,7 +86,9 @@ def run_command(
         console.print_plan(study, plan)
         return 0
     experiment.check_places(options.url, out)
-    check_room(study, options.url, out, cells=len(plan.queue) + plan.waiting, parameters=parameters)
+    check_room(
+        study, options.url, out, cells=len(plan.queue) + plan.waiting, parameters=parameters, workers=max(1, workers)
+    )
     with console.observer(study) as observer:
         result = runner.run(
             study,
