@@ -17,6 +17,7 @@ from kernbench.architecture import (
     padding,
     receptive_field,
 )
+from kernbench.conv.spectral import spectra_made_again
 from kernbench.errors import KernbenchError, close_match
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.gain import calibrate
@@ -43,8 +44,8 @@ class Network(nn.Module):
         head: Conv1d(channels -> 1, one tap, bias).
         padding: samples of reflection on each side.
         receptive_field: input samples that can reach one output sample.
-        recompute: in training, keep the activations between a few segments only and compute the others again in the
-            backward pass: the same result, bit for bit, in less memory and more time.
+        recompute: in training, keep the activations between a few segments only and compute the others, and all
+            spectra, again in the backward pass: the same result, bit for bit, in less memory and more time.
     """
 
     recompute: bool = False
@@ -52,7 +53,7 @@ class Network(nn.Module):
     def __init__(self, layers: list[KernelConv], pad: int, field: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            nn.Sequential(layer, nn.BatchNorm1d(layer.spec.out_channels), nn.ReLU()) for layer in layers
+            nn.Sequential(layer, nn.BatchNorm1d(layer.spec.out_channels), nn.ReLU(inplace=True)) for layer in layers
         )
         self.head = nn.Conv1d(layers[-1].spec.out_channels, 1, 1)
         self.padding = pad
@@ -96,28 +97,31 @@ class Network(nn.Module):
 
 def _recomputed(segment: nn.Sequential, hidden: Tensor) -> Tensor:
     """Output of a segment of which autograd keeps the input only."""
-    contexts = contextlib.nullcontext(), _FrozenStatistics(segment)
+    contexts = spectra_made_again(), _Again(segment)
     return torch.as_tensor(checkpoint(segment, hidden, use_reentrant=False, context_fn=lambda: contexts))
 
 
-class _FrozenStatistics:
-    """While entered, BatchNorm normalizes by its batch as in training, but its running statistics do not move.
+class _Again:
+    """Entered for each further forward pass of a batch that has been counted: as in training, but nothing moves.
 
-    A second forward pass of the same batch would move them, and the count of batches, a second time. Copies take
-    their place meanwhile: without any, autograd would save other tensors than in the first pass.
+    BatchNorm normalizes by its batch; its running statistics and the count of batches would move a second time.
+    Copies take their place meanwhile: without any, autograd would save other tensors than in the first pass.
     """
 
     def __init__(self, segment: nn.Module) -> None:
         norms = [module for module in segment.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         self._kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+        self._spectra = contextlib.ExitStack()
 
     def __enter__(self) -> None:
+        self._spectra.enter_context(spectra_made_again())
         for norm, name, buffer in self._kept:
             setattr(norm, name, buffer.clone())
 
     def __exit__(self, *_error: object) -> None:
         for norm, name, buffer in self._kept:
             setattr(norm, name, buffer)
+        self._spectra.close()
 
 
 def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -> int:

@@ -55,7 +55,7 @@ class Stack(nn.Module):
         for place, layer in enumerate(self._layers):
             hidden = self._convolved(layer, hidden, _below(numbers, f"blocks.{place}.0."))
             hidden = _normalized(self._norms[place], hidden, _below(numbers, f"blocks.{place}.1."))
-            hidden = functional.relu(hidden)
+            hidden = functional.relu(hidden, inplace=True)
         weight, bias = numbers["head.weight"], numbers["head.bias"]
         return functional.conv1d(hidden, weight.flatten(0, 1), bias.flatten(), groups=len(self.networks))
 

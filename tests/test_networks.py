@@ -1,17 +1,21 @@
 """The two networks: published counts, padding, the baseline as kernels, refusals. Oracles 1 and 22."""
 
 import copy
+import itertools
+import json
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
 from kernbench.architecture import NETWORKS, check_kernel_size, dilations, largest_kernel_size, receptive_field
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 from kernbench.measure import retained_bytes
 from kernbench.networks import build, lines_at_once
+from kernbench.ulm.loss import dual_loss
 
 
 def count(network):
@@ -201,6 +205,20 @@ def test_recomputing_activations_changes_no_bit_and_counts_each_batch_once(name,
     assert again[2]["blocks.0.1.num_batches_tracked"] == 2
 
 
+@pytest.mark.parametrize("backend", ["fft", "overlap_save"])
+@pytest.mark.parametrize("part_bytes", [None, 2**12])
+@pytest.mark.parametrize("family", ["discrete", "siren"])
+def test_spectra_that_are_made_again_change_no_bit(family, backend, part_bytes, monkeypatch):
+    if part_bytes:  # kernel and lines in many parts
+        monkeypatch.setattr("kernbench.conv.spectral.KERNEL_PART_BYTES", part_bytes)
+        monkeypatch.setattr("kernbench.conv.spectral.LINES_PART_BYTES", part_bytes)
+    torch.manual_seed(2)
+    network = build("shallow", family, 17, channels=6, backend=backend)
+    plain, again = (trained_twice(network, recompute) for recompute in (False, True))
+    assert torch.equal(plain[0], again[0])
+    assert all(torch.equal(one, other) for one, other in zip(plain[1], again[1], strict=True))
+
+
 def test_a_graph_of_recomputed_activations_can_be_walked_twice():
     torch.manual_seed(2)
     network = build("shallow", "siren", 5, channels=3)
@@ -219,6 +237,46 @@ def test_recomputing_keeps_less_than_half(name, kernel_size, channels):
     plain = retained_bytes(lambda: network(signal))
     network.recompute = True
     assert retained_bytes(lambda: network(signal)) < plain / 2
+
+
+def peak_of_update(network, voltage, counts, trace):
+    """Bytes that the second update of a network adds at its peak: every allocation of torch, temporaries included."""
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+
+    def update():
+        dual_loss(network(voltage), counts).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    update()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        update()
+    profiler.export_chrome_trace(str(trace))
+    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["name"] == "[memory]"]
+    changes = [event["args"]["Bytes"] for event in sorted(events, key=lambda event: event["ts"])]
+    return max(itertools.accumulate(changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "kernel_size", "channels", "batch"),
+    [
+        ("dilated", "discrete", 3, 16, 2),
+        ("dilated", "siren", 3, 16, 2),
+        ("shallow", "siren", 65, 22, 8),
+        ("shallow", "discrete", 527, 22, 4),
+        ("shallow", "siren", 2111, 22, 2),
+    ],
+)
+def test_recomputing_halves_the_peak_memory_of_an_update(name, family, kernel_size, channels, batch, tmp_path):
+    torch.manual_seed(0)
+    network = build(name, family, kernel_size, channels=channels)
+    voltage, counts = torch.randn(batch, 1, 8446), (torch.rand(batch, 1, 8446) < 0.05).float()
+    plain = peak_of_update(network, voltage, counts, tmp_path / "plain.json")
+    network.recompute = True
+    again = peak_of_update(network, voltage, counts, tmp_path / "again.json")
+    # no empty trace: autograd keeps an input and an output of BatchNorm in each layer
+    assert plain > 2 * (len(network.blocks) - 1) * voltage.nbytes * channels
+    assert again <= plain / 2
 
 
 @pytest.mark.parametrize(

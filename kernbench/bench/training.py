@@ -13,6 +13,9 @@ MEMORY = (
     ("shallow", "siren", 65, 22, 64),
     ("shallow", "siren", 2111, 22, 64),
     ("shallow", "siren", 2111, 64, 8),
+    ("shallow", "siren", 2111, 64, 2),
+    ("shallow", "siren", 527, 64, 4),
+    ("shallow", "siren", 527, 22, 8),
 )
 
 

@@ -6,7 +6,9 @@ enough to run near the speed of a plain matrix product. Gradients use the same b
 the kernel's as one inverse FFT of products already summed over all blocks.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -26,6 +28,8 @@ LINES_PART_BYTES = 2 * 2**20
 # Up to this size per layer the spectra of signal and kernel are kept for the backward pass, which saves a fifth of the
 # time; above it only signal and kernel are.
 KEPT_BYTES = 128 * 2**20
+# Of a thread: where the device is not the CPU, autograd recomputes in another one.
+_KEEPING = ContextVar("_KEEPING", default=True)
 
 
 def convolve_spectral(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> Tensor:
@@ -35,11 +39,24 @@ def convolve_spectral(signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -
     return result
 
 
+@contextlib.contextmanager
+def spectra_made_again() -> Iterator[None]:
+    """While entered, convolutions keep signal and kernel only: less memory, more time, the same values.
+
+    What is convolved meanwhile remembers it, so that its backward pass may come later.
+    """
+    before = _KEEPING.set(False)
+    try:
+        yield
+    finally:
+        _KEEPING.reset(before)
+
+
 class _SpectralConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, kernel: Tensor, groups: int, plan: Plan) -> Tensor:
         outputs, xs, ws = _forward(signal, kernel, groups, plan, ctx.needs_input_grad[:2])
-        ctx.groups, ctx.plan, ctx.lines_kept = groups, plan, len(xs)
+        ctx.groups, ctx.plan, ctx.lines_kept, ctx.keeping = groups, plan, len(xs), _KEEPING.get()
         ctx.save_for_backward(signal, kernel, *xs, *ws)
         return outputs
 
@@ -50,7 +67,25 @@ class _SpectralConvolution(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative is asked for: the saved spectra carry no graph
             return *_direct_gradients(gradient, signal, kernel, plan.phases, groups), None, None
         xs, ws = spectra[: ctx.lines_kept], spectra[ctx.lines_kept :]
-        return *_backward(gradient, signal, kernel, groups, plan, xs, ws, ctx.needs_input_grad[:2]), None, None
+        to_signal, to_kernel = None, None
+        for wanted in _rounds_of_gradients(ctx.needs_input_grad[:2], ctx.keeping, signal, kernel):
+            made = _backward(gradient, signal, kernel, groups, plan, xs, ws, wanted)
+            to_signal, to_kernel = made[0] if wanted[0] else to_signal, made[1] if wanted[1] else to_kernel
+        return to_signal, to_kernel, None, None
+
+
+def _rounds_of_gradients(
+    wanted: tuple[bool, bool], keeping: bool, signal: Tensor, kernel: Tensor
+) -> list[tuple[bool, bool]]:
+    """Gradients (of the signal, of the kernel) that are made together; with nothing kept one by one, the smaller first.
+
+    So spectra of lines and spectra of their gradients are never in memory together, at the price of those of the
+    output's gradient, which are made twice.
+    """
+    if keeping or not all(wanted):
+        return [wanted]
+    rounds = [(True, False), (False, True)]
+    return rounds if signal.numel() < kernel.numel() else rounds[::-1]
 
 
 def _forward(
@@ -59,19 +94,24 @@ def _forward(
     """Output, and what the wanted gradients need of the spectra of signal and kernel if these are small enough."""
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
-    keep = _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
+    keep = _KEEPING.get() and _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
     xs: list[Tensor] = []
     kernels = _KernelSpectra(product, kernel, parts, plan, hold=keep)
     outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
     for some in _rounds(batches, parts):
-        held = [_of_signal(product, signal[batch], plan) for batch in some]
-        for number, part in enumerate(parts):
-            w = kernels[number]
-            for x, batch in zip(held, some, strict=True):
-                _store(product, product.output(w, x), plan, view[part, batch])
-            del w
+        made = [_of_signal(product, signal[batch], plan) for batch in some]
         if keep and wanted[1]:
-            xs += held
+            xs += made
+        held: list[Tensor | None] = [*made]
+        del made
+        for number, part in enumerate(parts):
+            w, last = kernels[number], number == len(parts) - 1
+            for place, batch in enumerate(some):
+                # no name may hold a spectrum longer than it is needed: the peak of memory is here
+                rows = product.inverse(product.output(w, _taken(held, place, leave=not last)), plan.size)
+                _store(rows, plan, view[part, batch])
+                del rows
+            del w
     ws = [kernels[number] for number in range(len(parts))] if keep and wanted[0] else []
     return trimmed(outputs, _output_length(signal, plan)), xs, ws
 
@@ -92,7 +132,14 @@ def _backward(
     kernels = _KernelSpectra(product, kernel, parts, plan, made=ws)
     lines = by_phase(gradient, plan.phases)
     to_signal, view = _empty_signal(signal, plan) if wanted[0] else (None, None)
+    to_kernel = torch.empty_like(kernel) if wanted[1] else None
     totals: list[Tensor | None] = [None] * len(parts)
+
+    def finish(number: int) -> None:
+        if to_kernel is not None:
+            rows = _gradient_rows(product, totals, number, plan)
+            to_kernel[parts[number]] = rows[:, : plan.taps].flip(-1).view_as(kernel[parts[number]])
+
     for some in _rounds(batches, parts):
         held = _held(product, signal, some, plan, xs) if wanted[1] else []
         for_signal: list[Tensor | None] = [None] * len(some)
@@ -106,13 +153,14 @@ def _backward(
                     for_signal[place] = product.to_signal(h, w, for_signal[place])
                 del h
             del w
+            if len(parts) > 1:  # there is one round only
+                finish(number)
+        del held
         if view is not None:
             _store_gradients(product, for_signal, plan, [view[:, batch] for batch in some])
-    to_kernel = torch.empty_like(kernel) if wanted[1] else None
-    if to_kernel is not None:
-        for number, part in enumerate(parts):
-            to_kernel[part] = _kernel_gradient(product, totals[number], kernel[part], plan)
-            totals[number] = None
+    del kernels
+    if len(parts) == 1:
+        finish(0)
     return None if to_signal is None else trimmed(to_signal, signal.shape[2]), to_kernel
 
 
@@ -171,7 +219,7 @@ def apply_spectrum(signal: Tensor, spectrum: list[Tensor], kernel: Tensor, group
     for batch in _batches(signal, kernel, plan):
         x = _of_signal(product, signal[batch], plan)
         for w, part in zip(spectrum, parts, strict=True):
-            _store(product, product.output(w, x), plan, view[part, batch])
+            _store(product.inverse(product.output(w, x), plan.size), plan, view[part, batch])
     return trimmed(outputs, _output_length(signal, plan))
 
 
@@ -182,32 +230,34 @@ def _of_signal(product: Product, signal: Tensor, plan: Plan) -> Tensor:
 
 def _of_kernel(product: Product, kernel: Tensor, plan: Plan) -> Tensor:
     """Spectrum of the kernel reversed in time, with which a correlation is a plain product."""
-    padded = kernel.new_zeros(*kernel.shape[:2], plan.size)
-    padded[..., : plan.taps] = kernel.flip(-1)
-    return product.transform(padded)
+    return product.transform(functional.pad(kernel.flip(-1), (0, plan.size - plan.taps)))
 
 
-def _store(product: Product, spectra: Tensor, plan: Plan, view: Tensor) -> None:
+def _store(rows: Tensor, plan: Plan, view: Tensor) -> None:
     """Outputs of all blocks into lines: the first K - 1 samples of a block are those that wrapped around."""
-    blocks = product.inverse(spectra, plan.size).view(*view.shape[:3], plan.blocks, plan.size)
+    blocks = rows.view(*view.shape[:3], plan.blocks, plan.size)
     join(blocks[..., plan.taps - 1 :], plan, view)
-
-
-def _kernel_gradient(product: Product, spectra: Tensor | None, kernel: Tensor, plan: Plan) -> Tensor:
-    assert spectra is not None
-    rows = product.inverse(torch.conj_physical_(spectra), plan.size)
-    return rows[:, : plan.taps].flip(-1).view_as(kernel)
 
 
 def _store_gradients(product: Product, spectra: list[Tensor | None], plan: Plan, views: list[Tensor]) -> None:
     """Gradients of some lines from their spectra, each of which is let go when it is used."""
     for number, view in enumerate(views):
-        spectrum = spectra[number]
-        assert spectrum is not None
-        spectra[number] = None
-        rows = product.inverse(torch.conj_physical_(spectrum), plan.size)
-        del spectrum
+        rows = _gradient_rows(product, spectra, number, plan)
         overlap_add(rows.view(*view.shape[:3], plan.blocks, plan.size), plan, view)
+
+
+def _gradient_rows(product: Product, spectra: list[Tensor | None], number: int, plan: Plan) -> Tensor:
+    """Real rows of one of the conjugate spectra, which is taken out of the list: no name here may hold it longer."""
+    return product.inverse(torch.conj_physical_(_taken(spectra, number)), plan.size)
+
+
+def _taken(spectra: list[Tensor | None], number: int, *, leave: bool = False) -> Tensor:
+    """One of the spectra, which the list forgets unless it is to be left there."""
+    found = spectra[number]
+    assert found is not None
+    if not leave:
+        spectra[number] = None
+    return found
 
 
 def _empty_signal(signal: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
