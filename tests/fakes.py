@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from sqlalchemy import MetaData, create_engine
 
 from kernbench.engine.cell import LineCounts, Outcome, Silent
 from kernbench.engine.record import Job, StopFlag
@@ -117,13 +118,13 @@ def raises(error):
 
 
 class World:
-    """A database in a folder, and studies that run on it with a given compute."""
+    """A database in a folder or on a server, and studies that run on it with a given compute."""
 
-    def __init__(self, folder, empty=None):
+    def __init__(self, folder, empty=None, url=None):
         self.folder = folder
         self._empty = empty  # a database with tables only: making them takes longer than a cell
         self.database = folder / "kernbench.db"
-        self.url = f"sqlite:///{self.database}"
+        self.url = url or f"sqlite:///{self.database}"
         self.found = find("discrete")
         self.observer = Notes()
         self.executed = []
@@ -161,6 +162,17 @@ class World:
         """The open storage."""
         self._opened.append(open_storage(self.url, **timing))
         return self._opened[-1]
+
+    def content(self):
+        """Every row of every table, and the file where there is one, to see that nothing changed."""
+        engine = create_engine(self.url)
+        tables = MetaData()
+        with engine.connect() as connection:
+            tables.reflect(connection)
+            found = {name: connection.execute(table.select()) for name, table in tables.tables.items()}
+            rows = {name: sorted(map(repr, result)) for name, result in found.items()}
+        engine.dispose()
+        return rows, self.database.read_bytes() if self.database.exists() else b""
 
     def close(self):
         """Close what was opened to look at."""

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 
@@ -185,16 +186,14 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
     path = sqlite_path(url)
     if path is not None and not path.is_file():
         raise StorageError(f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage")
-    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {}
+    # no pool: whoever reads has nothing to close
+    options: dict[str, Any] = {"poolclass": NullPool} | ({"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {})
     try:
-        engine = create_engine(url, **options)
-        ready = _is_ready(engine)
-        engine.dispose()
+        ready = _is_ready(create_engine(url, **options))
         if not ready:
             return None
         storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
         event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
-        storage.engine.dispose()  # drop connections opened before the listener
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     return storage

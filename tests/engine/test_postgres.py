@@ -1,15 +1,8 @@
-"""The same engine on a real PostgreSQL server, started for these tests on a free loopback port."""
+"""What only a server can do: refuse to write, restart, stay away, live in another time zone, start empty."""
 
 import collections
-import gc
-import hashlib
-import os
-import pwd
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +12,6 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import text
 
-from kernbench.engine.reading import load_runs
 from kernbench.engine.storage import read_storage
 from kernbench.errors import StorageLostError
 
@@ -31,88 +23,10 @@ pytestmark = [
 NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
 
 
-class Server:
-    """A PostgreSQL server in a folder, that can go down and come back."""
-
-    def __init__(self, folder, binaries, user):
-        self._folder, self._binaries, self._user = folder, binaries, user
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._call("initdb", "-D", folder / "data", "-A", "trust", "-U", "kernbench")
-
-    def _call(self, program, *words):
-        command = [str(self._binaries / program), *map(str, words)]
-        # the server's own output would keep a pipe open
-        subprocess.run(command, check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
-
-    def start(self):
-        """Start, and wait until it takes connections."""
-        options = f"-p {self._port} -k {self._folder} -c listen_addresses=127.0.0.1"
-        log = self._folder / "log"
-        self._call("pg_ctl", "-D", self._folder / "data", "-o", options, "-l", log, "-w", "start")
-
-    def stop(self):
-        """Stop without asking anybody, as a crash does."""
-        self._call("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
-
-    def database(self, name):
-        """URL of a new, empty database."""
-        self._call("createdb", "-h", "127.0.0.1", "-p", self._port, "-U", "kernbench", name)
-        return f"postgresql+psycopg://kernbench@127.0.0.1:{self._port}/{name}"
-
-
-def binaries():
-    """Folder of PostgreSQL's programs, or None."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = (installed and installed[-1]) or shutil.which("initdb")
-    return Path(found).parent if found else None
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A running server; PostgreSQL refuses to run as root, so its own user does."""
-    pytest.importorskip("psycopg")
-    programs, root = binaries(), os.getuid() == 0
-    if programs is None:
-        pytest.skip("no PostgreSQL server is installed")
-    if root and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-    user = "postgres" if root else None
-    # not in tmp_path, whose parents are closed to other users
-    with tempfile.TemporaryDirectory(prefix="kernbench-postgres-") as folder:
-        if user:
-            shutil.chown(folder, user)
-        server = Server(Path(folder), programs, user)
-        server.start()
-        yield server
-        server.stop()
-
-
 @pytest.fixture
-def world(server, tmp_path, request, monkeypatch):
-    """A database on the server; artifacts go to the working folder."""
-    monkeypatch.chdir(tmp_path)
-    world = fakes.World(tmp_path)
-    world.url = server.database(f"db_{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}")
-    yield world
-    world.close()
-    gc.collect()  # what a crashed server left open is noticed here, not at the end of the session
-
-
-def test_a_study_runs_fails_resumes_and_is_read(world):
-    def fail_at_nine(context):
-        if context.params["kernel_size"] == 9:
-            raise ValueError("x")
-        return fakes.outcome()
-
-    assert world.states(world.run(compute=fail_at_nine)) == {NINE: "failed", THIRTY_THREE: "done"}
-    assert list(world.run().plan.queue) == []
-    assert set(world.states(world.run(retry_failed=True)).values()) == {"done"}
-    more = world.run(world.study([9, 33, 65]), lambda _context: fakes.diverged(), extend=True)
-    assert world.states(more)["kernel_size=65,seed=0"] == "diverged"
-    assert sorted(run.status for run in load_runs(world.url)) == ["diverged", "ok", "ok"]
-    assert world.executed == [NINE, THIRTY_THREE, NINE, "kernel_size=65,seed=0"]
+def world(postgres_world):
+    """A database on the server."""
+    return postgres_world
 
 
 def test_reading_cannot_write(world):
@@ -157,7 +71,8 @@ def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, se
     assert left.user_attrs["cell"] == NINE
 
 
-def test_coordinators_that_start_at_once_make_the_tables_and_share_the_cells(world, tmp_path):
+def test_coordinators_that_start_at_once_make_the_tables_and_share_the_cells(world, tmp_path, new_database):
+    world.url = new_database(tables=False)
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import fakes, time\n"
         "world = fakes.World(Path(sys.argv[2])); world.url = sys.argv[3]\n"

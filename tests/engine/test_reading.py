@@ -137,10 +137,10 @@ def test_studies_are_chosen_by_name_base_or_key(world):
         stored_studies(world.url, ["mien"])
 
 
-def test_a_database_that_is_not_there_is_refused_and_not_made(world):
+def test_a_database_that_is_not_there_is_refused_and_not_made(sqlite_world):
     with pytest.raises(StorageError, match="no database there yet"):
-        load_runs(world.url)
-    assert not world.database.exists()
+        load_runs(sqlite_world.url)
+    assert not sqlite_world.database.exists()
 
 
 def test_tables_of_another_version_are_refused(world):
@@ -159,7 +159,7 @@ def test_stored_states_show_every_cell_ever_asked_for(world):
 
 def test_reading_changes_nothing(world):
     world.run()
-    content = world.database.read_bytes()
+    content = world.content()
     load_runs(world.url)
     stored_states(stored_studies(world.url)[0])
-    assert world.database.read_bytes() == content
+    assert world.content() == content

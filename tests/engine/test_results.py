@@ -79,11 +79,11 @@ def test_another_schema_version_is_refused_before_anything_is_written(world):
     world.run()
     with Session(world.storage().engine) as session, session.begin():
         session.get(Meta, "schema").value = "999"
-    content = world.database.read_bytes()
+    content = world.content()
     for act in (lambda: world.run(world.study([9])), lambda: plan(world.study(), Options(world.url))):
         with pytest.raises(StorageError, match="version 999"):
             act()
-    assert world.database.read_bytes() == content
+    assert world.content() == content
 
 
 def test_making_the_tables_twice_changes_nothing(world):

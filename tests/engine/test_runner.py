@@ -52,9 +52,9 @@ def test_a_dry_plan_writes_nothing(world):
     assert plan(study, Options(world.url)).queue == [NINE, THIRTY_THREE]
     assert not world.database.exists()
     world.run(study)
-    content = world.database.read_bytes()
+    content = world.content()
     assert plan(study, Options(world.url)).queue == []
-    assert world.database.read_bytes() == content
+    assert world.content() == content
 
 
 def test_only_missing_cells_run(world):
@@ -140,14 +140,14 @@ def test_a_silent_trial_of_another_host_is_taken_over_after_the_grace_period(wor
 
 def test_a_changed_definition_is_refused_with_old_and_new_and_nothing_is_written(world):
     world.run(world.study(more="[training]\nrate = 0.001"))
-    content = world.database.read_bytes()
+    content = world.content()
     changed = world.study(more="[training]\nrate = 0.01")
     for attempt in ({}, {"extend": True}, {"retry_failed": True}):
         with pytest.raises(StudyError) as error:
             world.run(changed, **attempt)
         for said in ("2 finished cells", "training.rate", "0.001 (stored)", "0.01 (now)", "version", "mine.toml"):
             assert said in str(error.value)
-    assert world.database.read_bytes() == content
+    assert world.content() == content
     assert len(world.executed) == 2
 
 

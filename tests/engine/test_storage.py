@@ -126,25 +126,25 @@ def test_a_file_without_tables_holds_nothing_to_read(tmp_path):
         read_storage(f"sqlite:///{tmp_path}/missing.db")
 
 
-def test_reading_never_waits_for_a_writer_and_cannot_write(world):
-    world.run()
-    writer = sqlite3.connect(world.database, isolation_level=None)
+def test_reading_never_waits_for_a_writer_and_cannot_write(sqlite_world):
+    sqlite_world.run()
+    writer = sqlite3.connect(sqlite_world.database, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
-    reader = read_storage(world.url)
-    study = world.optuna_study(storage=reader)
+    reader = read_storage(sqlite_world.url)
+    study = sqlite_world.optuna_study(storage=reader)
     assert len(study.trials) == 2  # while the writer holds the lock
     writer.execute("ROLLBACK")
     with pytest.raises(optuna.exceptions.StorageInternalError):
         study.set_user_attr("mine", 1)
-    assert "mine" not in world.optuna_study().user_attrs
+    assert "mine" not in sqlite_world.optuna_study().user_attrs
 
 
-def test_every_connection_begins_with_the_write_lock(world):
-    opened = world.storage()
+def test_every_connection_begins_with_the_write_lock(sqlite_world):
+    opened = sqlite_world.storage()
     with opened.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-        other = sqlite3.connect(world.database, timeout=0, isolation_level=None)
+        other = sqlite3.connect(sqlite_world.database, timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
@@ -166,8 +166,8 @@ def test_a_look_at_the_file_does_not_drop_the_locks_of_what_is_open(world):
 
 
 def heartbeats(world):
-    with sqlite3.connect(world.database) as connection:
-        return connection.execute("SELECT trial_id, heartbeat FROM trial_heartbeats").fetchall()
+    with world.storage().engine.connect() as connection:
+        return connection.execute(text("SELECT trial_id, heartbeat FROM trial_heartbeats")).fetchall()
 
 
 def test_the_first_heartbeat_belongs_to_the_claim(world):
@@ -238,25 +238,25 @@ def test_an_outage_is_one_line_with_exit_code_3_and_other_errors_pass(tmp_path):
         raise StudyError("ours")
 
 
-def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(world, monkeypatch):
-    fakes.prepared(world, [9])
+def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(sqlite_world, monkeypatch):
+    fakes.prepared(sqlite_world, [9])
     monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.2)
-    foreign = sqlite3.connect(world.database, isolation_level=None, check_same_thread=False)
+    foreign = sqlite3.connect(sqlite_world.database, isolation_level=None, check_same_thread=False)
 
     def compute(_context):
         foreign.execute("BEGIN IMMEDIATE")
         return fakes.outcome()
 
     with pytest.raises(StorageLostError, match=r"went away: .*locked"):
-        world.run(world.study([9]), compute)
+        sqlite_world.run(sqlite_world.study([9]), compute)
     foreign.execute("ROLLBACK")
     foreign.close()
     monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 60)
-    left = world.trials()[0]  # nobody could write its end: as after a kill, once its process is gone
+    left = sqlite_world.trials()[0]  # nobody could write its end: as after a kill, once its process is gone
     assert left.state == TrialState.RUNNING
-    world.storage().set_trial_user_attr(left._trial_id, "worker", dead_worker())
-    result = world.run(world.study([9]))
-    assert world.states(result) == {"kernel_size=9,seed=0": "done"}
+    sqlite_world.storage().set_trial_user_attr(left._trial_id, "worker", dead_worker())
+    result = sqlite_world.run(sqlite_world.study([9]))
+    assert sqlite_world.states(result) == {"kernel_size=9,seed=0": "done"}
 
 
 def dead_worker():
