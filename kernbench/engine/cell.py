@@ -53,7 +53,7 @@ class CellContext:
     @property
     def key(self) -> str:
         """File-name part of this cell: a hash, because cell ids hold what users wrote."""
-        return hashlib.sha256(f"{self.study.key}\n{self.cell}".encode()).hexdigest()[:16]
+        return file_key(self.study.key, self.cell)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +141,11 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Nothing."""
+
+
+def file_key(study: str, cell: str) -> str:
+    """File-name part of a cell: a hash, because names of studies and cells hold what users wrote."""
+    return hashlib.sha256(f"{study}\n{cell}".encode()).hexdigest()[:16]
 
 
 def derived_seed(purpose: str, seed: int) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from kernbench.engine.records import Curves, LineInfo, Run, Scores
 from kernbench.engine.recovery import silent_seconds
 from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
+from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
@@ -126,7 +126,7 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         started=row.started,
         scores=scores,
         lines=_lines(session, row.data_digest) if scores else None,
-        artifacts=_artifacts(study, trial, artifacts),
+        artifacts=_artifacts(trial, artifacts),
         matched=row.details.get("matched", {}),
         curve=_curve(row.details.get("curve")),
         note=str(study.user_attrs.get("note", "")),
@@ -182,11 +182,10 @@ def _lines(session: Session, data_digest: str) -> LineInfo | None:
     return LineInfo(np.asarray(bubbles), np.asarray(pressures), np.asarray(comb), np.asarray(random))
 
 
-def _artifacts(study: optuna.Study, trial: FrozenTrial, folder: Path) -> dict[str, Path]:
-    stored = get_all_artifact_meta(trial, storage=study._storage)
-    paths = {meta.filename: folder / meta.artifact_id for meta in stored}
+def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
+    paths = {entry.filename: folder / entry.id for entry in entries(trial.system_attrs)}
     # The entry precedes the file: a kill may leave an entry without one.
-    return {name: path for name, path in paths.items() if path.is_file() and not path.is_symlink()}
+    return {name: path for name, path in paths.items() if is_plain(path)}
 
 
 def _failed(study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:

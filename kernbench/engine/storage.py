@@ -128,6 +128,7 @@ def forbid_writing_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
 def forbid_writing_postgres(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
     """Make a new PostgreSQL connection one for reading."""
     dbapi.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
     dbapi.commit()
 
 

@@ -1,0 +1,26 @@
+"""`kernbench storage`: copy studies to another database, and verify one."""
+
+import click
+
+
+@click.group(name="storage")
+def storage_command() -> None:
+    """Copy studies from one database to another, and verify databases and their files."""
+
+
+@storage_command.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+def copy(source: str, target: str, names: tuple[str, ...]) -> None:
+    """Copy studies with all their records and files from the database FROM to TO, both URLs.
+
+    All of them are copied or, if anything fails, none. Workers on FROM must have ended; a cell whose worker has
+    vanished is queued again in TO. FROM stays as it is.
+    """
+    from kernbench.engine.copying import copy_studies
+    from kernbench.engine.storage import resolve_url, shown
+
+    copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
+    many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
+    click.echo(f"copied to {shown(resolve_url(target))}: {many}, {copied.trials} trials, {copied.files} files")

@@ -1,0 +1,55 @@
+"""RUNNING trials of a study, and whether a worker still stands behind each."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import optuna
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Table, func, select
+
+from kernbench.engine.states import worker_is_gone
+
+
+@dataclass(frozen=True)
+class Running:
+    """A RUNNING trial.
+
+    Attributes:
+        trial: as Optuna gives it.
+        silent_s: seconds since its last heartbeat, or since its start without one, by the database's clock.
+    """
+
+    trial: FrozenTrial
+    silent_s: float
+
+
+def running_trials(connection: Connection, study: optuna.Study) -> list[Running]:
+    """RUNNING trials of a study, as the connection sees them.
+
+    Args:
+        connection: to its database, in UTC.
+        study: opened for reading.
+    """
+    trials: Table = models.TrialModel.__table__
+    beats: Table = models.TrialHeartbeatModel.__table__
+    query = (
+        select(trials.c.number, func.coalesce(beats.c.heartbeat, trials.c.datetime_start))
+        .join(models.StudyModel, models.StudyModel.study_id == trials.c.study_id)
+        .outerjoin(beats, beats.c.trial_id == trials.c.trial_id)
+        .where(models.StudyModel.study_name == study.study_name, trials.c.state == TrialState.RUNNING)
+    )
+    now = utc_now(connection)
+    by_number = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    return [Running(by_number[number], (now - last).total_seconds()) for number, last in connection.execute(query)]
+
+
+def utc_now(connection: Connection) -> datetime:
+    """The database's clock, UTC without a zone, as Optuna writes it."""
+    now: datetime = connection.execute(select(func.now())).scalar_one()
+    return now.replace(tzinfo=None)
+
+
+def is_live(running: Running, grace_s: float) -> bool:
+    """Whether a worker may still be at it: not known to be gone, and heard of within the grace period."""
+    return not worker_is_gone(running.trial) and running.silent_s <= grace_s
