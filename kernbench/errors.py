@@ -84,6 +84,12 @@ def first_line(error: BaseException) -> str:
     return f"{said} ({place})" if place and place not in said else said
 
 
+def one_line(text: object, width: int = 120) -> str:
+    """What others have written as part of one line: nothing that a terminal acts on, cut at `width`."""
+    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text)[: width + 1])
+    return plain if len(plain) <= width else f"{plain[:width]}..."
+
+
 def first_line_of(text: str | None) -> str:
     """First line of a docstring, empty without one."""
     return (text or "").strip().partition("\n")[0]

@@ -24,3 +24,24 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
     many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
     click.echo(f"copied to {shown(resolve_url(target))}: {many}, {copied.trials} trials, {copied.files} files")
+
+
+@storage_command.command()
+@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+def check(names: tuple[str, ...], storage: str | None) -> int:
+    """Verify a database and its files: one line for each problem, exit code 1 if there is any. Changes nothing.
+
+    Looks for damage, missing or surplus records, artifacts and checkpoints that are missing, left over, damaged or of
+    another type. Files that no study names are looked for without --study.
+    """
+    from kernbench.engine.checking import check_storage
+    from kernbench.engine.storage import resolve_url, shown
+
+    url = resolve_url(storage)
+    checked = check_storage(url, names)
+    for problem in checked.problems:
+        click.echo(problem)
+    found = f"{len(checked.problems)} problems" if checked.problems else "no problem found"
+    click.echo(f"{shown(url)}: {checked.studies} studies, {checked.cells} cells, {checked.files} files: {found}")
+    return 1 if checked.problems else 0

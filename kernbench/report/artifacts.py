@@ -69,7 +69,8 @@ def load_arrays(path: Path) -> CellArrays:
         DataError: the file is missing, damaged, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # numpy leaves a damaged file open that it has opened itself
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             content = {name: np.asarray(stored[name], np.float64) for name in stored.files}
         starts = _by_layer(content, "kernel_start")
         kernels = _by_layer(content, "kernel")
