@@ -48,7 +48,11 @@ def load_newest(folder: Path, key: str, digest: str) -> State | None:
     Returns:
         The state, or None when there is none to go on from. A damaged file is reported by a KernbenchWarning.
     """
-    for path in sorted(_files(folder, key), key=_trial, reverse=True):
+    for path in sorted(folder.glob(f"{key}.*.pt"), key=_trial, reverse=True):
+        if path.is_symlink() or not path.is_file():
+            text = f"checkpoint {path} is no plain file and skipped; remove it"
+            warnings.warn(text, KernbenchWarning, stacklevel=2)
+            continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file raises, the cell starts again

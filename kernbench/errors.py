@@ -80,6 +80,7 @@ def first_line(error: BaseException) -> str:
     """Type and first line of an exception's message, and the line of the user's plugin file that raised it."""
     text = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    said = one_line(said, 1000)  # whatever a plugin puts into its message
     place = _place_in_plugin_file(error)
     return f"{said} ({place})" if place and place not in said else said
 

@@ -170,7 +170,7 @@ def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None
     try:
         with scratch_folder(job.checkpoints) as scratch:
             file = Path(scratch) / "traceback.txt"
-            file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            file.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
             store = FileSystemArtifactStore(str(job.artifacts))
             upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
     except OSError as full:  # the class and the first line are stored already

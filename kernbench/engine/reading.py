@@ -1,8 +1,10 @@
 """Runs as the report and the command line read them: Optuna's trials joined with our tables; writes nothing."""
 
 import json
+import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
-from kernbench.errors import StudyError, close_match
+from kernbench.errors import KernbenchWarning, StudyError, close_match, one_line
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -84,30 +86,61 @@ def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Ru
         complete = {
             t.user_attrs["cell"]: t for t in trials if t.state == TrialState.COMPLETE and "cell" in t.user_attrs
         }
+        shared = _shared(session, study, rows.values(), artifacts)
         runs = []
         for state in stored_states(study):
             trial, row = complete.get(state.cell), rows.get(state.cell)
             if trial is not None and row is not None and row.trial == trial.number:
-                runs.append(_finished(session, study, trial, row, artifacts))
+                runs.append(_finished(session, shared, trial, row))
             elif state.state in ("failed", "lost"):
                 runs.append(_failed(study, state, trials))
     return runs
 
 
-def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: RunRow, artifacts: Path) -> Run:
-    machine = session.get(EnvironmentRow, row.environment)
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all cells of a study share, read once.
+
+    Attributes:
+        facts: fields of `Run`.
+        machines: digest -> environment.
+        lines: data digest -> its test lines.
+        artifacts: folder of the artifacts.
+    """
+
+    facts: dict[str, Any]  # values of several types
+    machines: dict[str, dict[str, Any]]
+    lines: dict[str, LineInfo | None]
+    artifacts: Path
+
+
+def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artifacts: Path) -> _Shared:
+    known = study.user_attrs  # a query each time
+    definition = json.loads(known.get("definition", "{}"))
+    facts = {
+        "study": study.study_name,
+        "base": str(known.get("base", study.study_name.partition("/")[0])),
+        # of what all families of a comparison share: the definition without the kernel
+        "settings_digest": digest({key: value for key, value in definition.items() if key != "kernel"}),
+        "definition": definition,
+        "note": str(known.get("note", "")),
+        "references": tuple(from_json(row) for row in json.loads(known.get("references", "[]"))),
+    }
+    machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
+    lines = {data: _lines(session, data) for data in {row.data_digest for row in rows}}
+    return _Shared(facts, machines, lines, artifacts)
+
+
+def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow) -> Run:
     scores = _scores(session, row)
     headline = scores["test"].thresholds[row.tolerance] if "test" in scores else None
     return Run(
-        study=study.study_name,
-        base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
+        **shared.facts,
         family=row.family,
         cell=row.cell,
         params=row.params,
         status=row.status,
         digest=row.digest,
-        settings_digest=_settings_digest(study),
-        definition=_definition(study),
         data_digest=row.data_digest,
         message=row.message,
         tolerance=row.tolerance,
@@ -122,15 +155,13 @@ def _finished(session: Session, study: optuna.Study, trial: FrozenTrial, row: Ru
         plugin=row.plugin,
         kernbench_version=row.kernbench_version,
         device=row.device,
-        environment={} if machine is None else machine.content,
+        environment=shared.machines.get(row.environment, {}),
         started=row.started,
         scores=scores,
-        lines=_lines(session, row.data_digest) if scores else None,
-        artifacts=_artifacts(trial, artifacts),
+        lines=shared.lines[row.data_digest] if scores else None,
+        artifacts=_artifacts(trial, shared.artifacts),
         matched=row.details.get("matched", {}),
         curve=_curve(row.details.get("curve")),
-        note=str(study.user_attrs.get("note", "")),
-        references=tuple(from_json(row) for row in json.loads(study.user_attrs.get("references", "[]"))),
     )
 
 
@@ -142,31 +173,25 @@ def _curve(stored: Mapping[str, Any] | None) -> Curves | None:
     return Curves(**{name: np.asarray(stored[name], np.float64) for name in names})
 
 
-def _settings_digest(study: optuna.Study) -> str:
-    """Digest of what all families of a comparison share: the definition without the kernel."""
-    return digest({key: value for key, value in _definition(study).items() if key != "kernel"})
-
-
-def _definition(study: optuna.Study) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(study.user_attrs.get("definition", "{}"))
-    return content
-
-
 def _scores(session: Session, row: RunRow) -> dict[str, Scores]:
-    query = select(ScoreRow.split, ScoreRow.tolerance, ScoreRow.signal, ScoreRow.tp, ScoreRow.fp, ScoreRow.fn)
-    query = query.where(ScoreRow.study == row.study, ScoreRow.cell == row.cell)
-    by_split: dict[str, list[Any]] = {}
-    for split, *numbers in session.execute(query):
-        by_split.setdefault(split, []).append(numbers)
-    return {split: _table(numbers, row.thresholds[split]) for split, numbers in by_split.items()}
+    tables = {split: _table(session, row, split) for split in sorted(row.thresholds)}
+    return {split: table for split, table in tables.items() if table is not None}
 
 
-def _table(numbers: Iterable[Sequence[int]], thresholds: Sequence[float]) -> Scores:
-    rows = np.asarray(list(numbers), np.int64)
+def _table(session: Session, row: RunRow, split: str) -> Scores | None:
+    of_split = (ScoreRow.study == row.study, ScoreRow.cell == row.cell, ScoreRow.split == split)
+    query = select(ScoreRow.tolerance, ScoreRow.signal, ScoreRow.tp, ScoreRow.fp, ScoreRow.fn).where(*of_split)
+    # millions of rows in all: as the driver gives them, without an object for each
+    found = session.connection().execute(query).cursor
+    assert found is not None  # a SELECT has one
+    rows = np.asarray(found.fetchall(), np.int64)
+    if not len(rows):
+        return None
     tolerances, signals = rows[:, 0].max() + 1, rows[:, 1].max() + 1
     counts = np.zeros((3, tolerances, signals), np.int64)
     counts[:, rows[:, 0], rows[:, 1]] = rows[:, 2:].T
-    return Scores(np.arange(tolerances), counts[0], counts[1], counts[2], np.asarray(thresholds, np.float64))
+    thresholds = np.asarray(row.thresholds[split], np.float64)
+    return Scores(np.arange(tolerances), counts[0], counts[1], counts[2], thresholds)
 
 
 def _lines(session: Session, data_digest: str) -> LineInfo | None:
@@ -185,6 +210,10 @@ def _lines(session: Session, data_digest: str) -> LineInfo | None:
 def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
     paths = {entry.filename: folder / entry.id for entry in entries(trial.system_attrs)}
     # The entry precedes the file: a kill may leave an entry without one.
+    for name, path in paths.items():
+        if os.path.lexists(path) and not is_plain(path):
+            text = f"artifact {one_line(name)}, {path}, is no plain file and left out; see kernbench storage check"
+            warnings.warn(text, KernbenchWarning, stacklevel=2)
     return {name: path for name, path in paths.items() if is_plain(path)}
 
 

@@ -16,7 +16,7 @@ from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.storage import SteadyStorage, side_folder
 from kernbench.engine.study import Params, Study
-from kernbench.errors import StorageError
+from kernbench.errors import StorageError, one_line
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
@@ -118,10 +118,10 @@ def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outco
         cell=context.cell,
         trial=trial.number,
         status=outcome.status,
-        message=outcome.message,
+        message=one_line(outcome.message, 1000),
         family=job.found.family.name,
         params=dict(context.params),
-        plugin=job.found.label,
+        plugin=one_line(job.found.label, 250),
         kernbench_version=environment.environment(job.device)["packages"]["kernbench"] or "unknown",
         digest=job.study.digest,
         data_digest=outcome.data_digest,

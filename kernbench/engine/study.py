@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 import re
 import tomllib
 import warnings
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kernbench.engine.reference import Reference, read_references
-from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match
+from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
 from kernbench.registry import installed
@@ -24,6 +25,7 @@ from kernbench.settings import SETTINGS, Setting, Value, axis_home, check_table,
 STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
 MAX_NAME = 100
+MAX_ID = 512  # of the columns that hold names of studies and cells
 _TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", *SETTINGS)
 _IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
 
@@ -77,6 +79,27 @@ class Study:
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical definition."""
         return digest(self.definition)
+
+    def __post_init__(self) -> None:
+        """Refuse names that a database cannot hold, a terminal cannot show, or that stand for two cells.
+
+        Raises:
+            StudyError: see above.
+        """
+        if not re.fullmatch(rf"[\w-]{{1,{MAX_NAME}}}", self.profile):
+            got = self.profile[: MAX_NAME + 1]
+            raise StudyError(
+                f"{self.source}: profile {got!r}: expected at most {MAX_NAME} letters, digits, _ and -; rename it"
+            )
+        cells = self.cells()
+        for name in (self.key, *cells):
+            if len(name) > MAX_ID or not name.isprintable():
+                raise StudyError(
+                    f"{self.source}: {name[:MAX_NAME]!r} cannot name a cell: expected at most {MAX_ID} printable "
+                    f"characters, got {len(name)}; take shorter values"
+                )
+        if len(cells) != len(self.seeds) * math.prod(map(len, self.axes.values())):
+            raise StudyError(f"{self.source}: two cells have the same name; take axis values without commas")
 
     def axis_space(self, name: str) -> Setting | Parameter:
         """Declared space of an axis: of a setting, or of a hyper-parameter of the family."""
@@ -197,9 +220,9 @@ def _name(given: str) -> str:
 def _read(name: str) -> tuple[str, Table]:
     studies = available_studies()
     path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
-    if path is None or not path.is_file():
+    if path is None or not _is_file(path):
         hint = close_match(name, studies) or f"; installed: {', '.join(studies)}"
-        raise StudyError(f"no study {name!r}{hint}, or give the path of a .toml file")
+        raise StudyError(f"no study '{one_line(name, 300)}'{hint}, or give the path of a .toml file")
     source = name if name.endswith(".toml") else f"studies/{name}.toml"
     try:
         return source, tomllib.loads(path.read_text(encoding="utf-8"))
@@ -207,6 +230,13 @@ def _read(name: str) -> tuple[str, Table]:
         raise StudyError(f"{source}: not valid TOML: {error}") from error
     except OSError as error:
         raise StudyError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def _is_file(path: Traversable | Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _layers(table: Table, profile: str, source: str) -> list[Table]:

@@ -14,6 +14,8 @@ from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 if TYPE_CHECKING:
     from kernbench.kernels.base import KernelModule, KernelSpec
 
+MAX_NAME = 100
+
 
 @dataclass(frozen=True)
 class KernelFamily:
@@ -38,11 +40,18 @@ class KernelFamily:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where the plugin author can see it."""
-        if not self.name or not all(c.isalnum() or c in "_-" for c in self.name):
-            raise PluginError(f"a family name needs letters, digits, _ or -, got {self.name!r}")
+        if not 0 < len(self.name) <= MAX_NAME or not all(c.isalnum() or c in "_-" for c in self.name):
+            raise PluginError(
+                f"a family name needs letters, digits, _ or -, {MAX_NAME} at most, got {self.name[: MAX_NAME + 1]!r}"
+            )
         if isinstance(self.module, str) and ":" not in self.module:
             raise PluginError(f"family {self.name!r}: expected a class or 'package.module:Class', got {self.module!r}")
         for name, parameter in self.parameters.items():
+            if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
+                raise PluginError(
+                    f"family {self.name!r}: names in the space are keyword arguments, {MAX_NAME} letters at most, "
+                    f"got {str(name)[: MAX_NAME + 1]!r}"
+                )
             if not isinstance(parameter, Float | Int | Choice):
                 raise PluginError(
                     f"family {self.name!r}: space[{name!r}] must be kernbench.Float, Int or Choice, got {parameter!r}"

@@ -86,7 +86,9 @@ def load_arrays(path: Path) -> CellArrays:
             rate_hz=float(content["rate_hz"]),
         )
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} cannot be read: {error}") from error
+        # numpy would advise to unpickle
+        reason = "it holds Python objects, nothing was run" if "pickle" in str(error) else str(error)
+        raise DataError(f"{path.name} cannot be read: {reason}") from error
     except KeyError as error:
         raise DataError(f"{path.name} lacks the array {error}") from error
 

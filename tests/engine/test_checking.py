@@ -221,12 +221,13 @@ def test_what_nothing_names_is_told(sound):
 def test_entries_that_lead_out_of_the_folder_are_told_and_not_followed(sound):
     secret = sound.folder / "secret"
     secret.write_text("not yours")
+    trial = sound.trials()[0]._trial_id
     with sound.storage().engine.begin() as connection:
         for path in ("../secret", str(secret), "..", "a/../../secret"):
             entry = {"artifact_id": path, "filename": "example.png", "mimetype": "", "encoding": None}
             connection.execute(
                 text("INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :key, :value)"),
-                {"trial": sound.trials()[0]._trial_id, "key": f"artifacts:{path}", "value": json.dumps(entry)},
+                {"trial": trial, "key": f"artifacts:{path}", "value": json.dumps(entry)},
             )
     (problem,) = check_storage(sound.url).problems
     assert "4 artifact entries that are none of kernbench" in problem
