@@ -22,7 +22,7 @@ from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
-from kernbench.errors import KernbenchWarning, StudyError, close_match, one_line
+from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, one_line
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -180,18 +180,22 @@ def _scores(session: Session, row: RunRow) -> dict[str, Scores]:
 
 def _table(session: Session, row: RunRow, split: str) -> Scores | None:
     of_split = (ScoreRow.study == row.study, ScoreRow.cell == row.cell, ScoreRow.split == split)
-    query = select(ScoreRow.tolerance, ScoreRow.signal, ScoreRow.tp, ScoreRow.fp, ScoreRow.fn).where(*of_split)
+    query = select(ScoreRow.tp, ScoreRow.fp, ScoreRow.fn).where(*of_split)
+    query = query.order_by(ScoreRow.signal, ScoreRow.tolerance)
     # millions of rows in all: as the driver gives them, without an object for each
     found = session.connection().execute(query).cursor
     assert found is not None  # a SELECT has one
-    rows = np.asarray(found.fetchall(), np.int64)
-    if not len(rows):
-        return None
-    tolerances, signals = rows[:, 0].max() + 1, rows[:, 1].max() + 1
-    counts = np.zeros((3, tolerances, signals), np.int64)
-    counts[:, rows[:, 0], rows[:, 1]] = rows[:, 2:].T
+    rows = found.fetchall()
     thresholds = np.asarray(row.thresholds[split], np.float64)
-    return Scores(np.arange(tolerances), counts[0], counts[1], counts[2], thresholds)
+    if not rows:
+        return None
+    if len(rows) % len(thresholds):
+        raise StorageError(
+            f"cell {row.cell} of {row.study} has {len(rows)} scores on the {split} lines, expected a multiple of "
+            f"{len(thresholds)}, the tolerances; see kernbench storage check"
+        )
+    counts = np.asarray(rows, np.int64).reshape(-1, len(thresholds), 3).transpose(2, 1, 0).copy()
+    return Scores(np.arange(len(thresholds)), counts[0], counts[1], counts[2], thresholds)
 
 
 def _lines(session: Session, data_digest: str) -> LineInfo | None:

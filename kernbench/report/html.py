@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from kernbench.report.tables import write_tables
 
 PAGE = "report.html"
 FIGURES = "figures"
+MOST_CURVES = 200  # learning curves in one figure
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
 
 CAPTIONS = {
@@ -259,6 +261,10 @@ def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, floa
     if curves:
         drawn["learning"] = learning_figure(comparison, curves)
     captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
+    if len(curves) < (known := sum(CURVE in run.artifacts for run in comparison.runs)):
+        captions["learning"] = captions.get("learning", "").replace(
+            "of every cell", f"of {len(curves)} of {known} cells"
+        )
     return [
         _picture(figure, folder.stem(comparison.base, name), captions[name], folder, png=True)
         for name, figure in drawn.items()
@@ -296,13 +302,18 @@ def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: _Folder) -
 
 def _curves(comparison: Comparison, folder: _Folder) -> dict[str, Mapping[str, ArrayLike]]:
     curves: dict[str, Mapping[str, ArrayLike]] = {}
-    for run in comparison.runs:
-        if CURVE in run.artifacts:
-            try:
-                curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
-            except DataError as error:
-                folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
+    for run in _with_shown_curve(comparison):
+        try:
+            curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
+        except DataError as error:
+            folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
     return curves
+
+
+def _with_shown_curve(comparison: Comparison) -> list[Run]:
+    """Cells whose learning curve is drawn: all, or of very many every n-th."""
+    runs = [run for run in comparison.runs if CURVE in run.artifacts]
+    return runs[:: math.ceil(len(runs) / MOST_CURVES)] if runs else []
 
 
 def _picture(figure: Figure, stem: str, caption: str, folder: _Folder, png: bool = False) -> Picture:
