@@ -151,18 +151,18 @@ def test_every_connection_begins_with_the_write_lock(sqlite_world):
     opened.engine.dispose()
 
 
-def test_a_look_at_the_file_does_not_drop_the_locks_of_what_is_open(world):
-    fakes.prepared(world, [9])
-    opened = world.storage()
+def test_a_look_at_the_file_does_not_drop_the_locks_of_what_is_open(sqlite_world):
+    fakes.prepared(sqlite_world, [9])
+    opened = sqlite_world.storage()
     opened.get_all_studies()
-    check_place(world.url)  # reading the file by hand here would drop this process's locks on it
+    check_place(sqlite_world.url)  # reading the file by hand here would drop this process's locks on it
     other = "import sys; from kernbench.engine.storage import open_storage; s = open_storage(sys.argv[1])\n"
     other += "s.set_study_user_attr(1, 'other', 1); s.remove_session(); s.engine.dispose()"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", other, world.url], check=True, timeout=300)
-    assert world.database.with_name("kernbench.db-wal").exists()  # ours: the other one is not the last to leave
+    subprocess.run([sys.executable, "-W", "ignore", "-c", other, sqlite_world.url], check=True, timeout=300)
+    assert sqlite_world.database.with_name("kernbench.db-wal").exists()  # ours: the other one is not the last to leave
     opened.set_study_user_attr(1, "mine", 2)
     assert {"other": 1, "mine": 2}.items() <= opened.get_study_user_attrs(1).items()
-    assert {"other": 1, "mine": 2}.items() <= world.storage().get_study_user_attrs(1).items()
+    assert {"other": 1, "mine": 2}.items() <= sqlite_world.storage().get_study_user_attrs(1).items()
 
 
 def heartbeats(world):
