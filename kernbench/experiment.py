@@ -27,7 +27,7 @@ from kernbench.engine.study import Params, Study, load_study, study_of
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
-from kernbench.memory import is_out_of_memory
+from kernbench.memory import is_out_of_memory, return_freed_tensors
 from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.training import Epoch, Hooks, Settings, fits, train
@@ -242,6 +242,8 @@ def begin(context: CellContext) -> Begun:
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
     torch.manual_seed(seeds["initialization"])
     network = make_network(context.study, context.params)
+    if network.recompute:
+        return_freed_tensors()
     before = artifacts.kernels_of(network)
     network.to(context.device)
     splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}

@@ -18,6 +18,7 @@ from torch.nn import functional
 from kernbench.bench.metrics import DENSITY
 from kernbench.bench.timing import fresh_peak, interleaved
 from kernbench.evaluation import Workbench
+from kernbench.memory import return_freed_tensors
 from kernbench.networks import Network, build
 from kernbench.stacking import Stack
 from kernbench.training import Hooks, Settings, TrainingData, train
@@ -237,6 +238,8 @@ def one_update(
     torch.manual_seed(0)
     module = build(network, family, kernel_size, channels=channels, backend=backend).train()
     module.recompute = recompute
+    if recompute:
+        return_freed_tensors()
     update = _update_of(module, *lines(batch, samples))
     _give_back()
     return update
