@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks import Network
 from kernbench.training import Epoch
 from kernbench.ulm.scores import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN_KERNELS = 16
 
@@ -65,7 +68,34 @@ def write_all(
     arrays = _arrays(before, after, example)
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
-    return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
+    # pictures first: the dashboard shows artifacts in this order
+    return [*_pictures(folder, arrays, example, curve), *write_curve(folder, curve), path]
+
+
+def write_diverged(
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
+) -> list[Path]:
+    """What there is to see of a cell that met NaN: its curve, and its kernels as far as they are numbers.
+
+    Args:
+        folder: where to.
+        before: kernels of each layer at the start of training.
+        after: the same at its end; drawn only if all are finite.
+        curve: learning curve up to there.
+
+    Returns:
+        The files.
+    """
+    finite = all(np.isfinite(layer).all() for layer in after)
+    shown = after if finite else before
+    if not all(np.isfinite(layer).all() for layer in shown):
+        return [*write_curve(folder, curve), *_draw(folder, {"curve.png": _curve_picture(curve)} if curve else {})]
+    arrays = _kernel_arrays(before, shown)
+    title = "when training diverged" if finite else "before training; at its end they were not finite"
+    figures = {"kernel.png": _kernel_picture(arrays, f"Kernels {title}")}
+    if curve:
+        figures["curve.png"] = _curve_picture(curve)
+    return [*write_curve(folder, curve), *_draw(folder, figures)]
 
 
 def write_curve(folder: Path, curve: Sequence[Any]) -> list[Path]:
@@ -88,6 +118,11 @@ def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example)
         "threshold": np.asarray(example.threshold),
         "rate_hz": np.asarray(SAMPLE_RATE_HZ),
     }
+    return arrays | _kernel_arrays(before, after)
+
+
+def _kernel_arrays(before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
     for layer, (start, end) in enumerate(zip(before, after, strict=True)):
         # The strongest kernels of the trained layer, and the same pairs before training.
         strongest = np.argsort(-np.square(end).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
@@ -104,25 +139,33 @@ def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example)
 
 def _pictures(folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]) -> list[Path]:
     # matplotlib takes a second to import, which a worker that finds nothing to do should not wait for
-    from kernbench.report.figures import curve_figure, example_figure, kernel_figure  # noqa: PLC0415
+    from kernbench.report.figures import example_figure  # noqa: PLC0415
+
+    line = example_figure(example.voltage, example.counts, example.prediction, example.threshold, example.start)
+    figures = {"kernel.png": _kernel_picture(arrays), "example.png": line, "curve.png": _curve_picture(curve)}
+    return _draw(folder, figures)
+
+
+def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure":
+    from kernbench.report.figures import kernel_figure  # noqa: PLC0415  # see _pictures
 
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
+    named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
+    kernels, spectra, starts = named
+    return kernel_figure(kernels, spectra, arrays["frequency"], starts, title=title)
+
+
+def _curve_picture(curve: Sequence[Epoch]) -> "Figure":
+    from kernbench.report.figures import curve_figure  # noqa: PLC0415  # see _pictures
+
     columns = {
         field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]
         for field in dataclasses.fields(Epoch)
     }
-    figures = {
-        "kernel.png": kernel_figure(
-            [arrays[f"kernel_{layer}"] for layer in layers],
-            [arrays[f"spectrum_{layer}"] for layer in layers],
-            arrays["frequency"],
-            [arrays[f"kernel_start_{layer}"] for layer in layers],
-        ),
-        "example.png": example_figure(
-            example.voltage, example.counts, example.prediction, example.threshold, example.start
-        ),
-        "curve.png": curve_figure(columns),
-    }
+    return curve_figure(columns)
+
+
+def _draw(folder: Path, figures: "dict[str, Figure]") -> list[Path]:
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=120)
     return [folder / name for name in figures]

@@ -30,6 +30,7 @@ from kernbench.kernels.family import KernelFamily
 from kernbench.memory import is_out_of_memory, return_freed_tensors
 from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
+from kernbench.shown import scores_in_words, sortable
 from kernbench.training import Epoch, Hooks, Settings, fits, train
 from kernbench.ulm.dataset import Recipe, cache_folder, load_split
 from kernbench.ulm.decoders import Decoder
@@ -275,7 +276,7 @@ def end(cell: Begun, trained: list[Epoch] | DivergedError) -> Outcome:
             value=-math.inf,
             data_digest=data_digest(definition),
             message=str(error),
-            artifacts=artifacts.write_curve(context.scratch, curve),
+            artifacts=artifacts.write_diverged(context.scratch, cell.before, artifacts.kernels_of(network), curve),
         )
     else:
         matched = bench.matched(network, definition["evaluation"]["threshold_split"])
@@ -288,12 +289,13 @@ def end(cell: Begun, trained: list[Epoch] | DivergedError) -> Outcome:
     resumed_from = None if cell.state is None else int(cell.state["epoch"])
     measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance}
     measures |= _costs(context, network, bench)
+    place = {"kernel_size": resolved(definition, context.params, "network")["kernel_size"]} | context.params
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
         seeds=cell.seeds | {"data": bench.seed},
         measures=measures,
-        attributes=dict(outcome.attributes) | _dashboard_scalars(context.params, measures),
+        attributes=dict(outcome.attributes) | sortable(place, measures),
         details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},
     )
 
@@ -345,12 +347,13 @@ def _scored_outcome(
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
     pairs = {name: value for name, value in headline.items() if value is not None}
+    facts = {split: _facts(bench, split) for split in scored.splits}
     return Outcome(
         status="ok",
         value=f1["validation"],
         data_digest=data_digest(context.study.definition),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
-        facts={split: _facts(bench, split) for split in scored.splits},
+        facts=facts,
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
         details=details
         | {
@@ -358,6 +361,7 @@ def _scored_outcome(
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },
+        note=scores_in_words(scored, facts["test"], tolerance, pairs),
     )
 
 
@@ -428,10 +432,3 @@ def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str
         "latency_ms": 1e3 * measure.latency(network, line),
         "peak_memory_mb": measure.peak_memory(context.device) / 2**20,
     }
-
-
-def _dashboard_scalars(params: Params, measures: dict[str, Any]) -> dict[str, Any]:
-    """Numbers that sort in the dashboard's table."""
-    shown = {"n_params": "params_total", "params_kernel": "params_kernel", "flops": "flops_fwd", "epochs": "epochs"}
-    shown |= {"latency_ms": "latency_ms", "peak_memory_mb": "peak_mem_mb", "resumed_from": "resumed"}
-    return dict(params) | {name: measures[key] for key, name in shown.items() if measures[key] is not None}

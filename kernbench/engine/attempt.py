@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from kernbench import checkpoint
 from kernbench.engine.cell import CellContext, Outcome
 from kernbench.engine.limits import CellTimeoutError
-from kernbench.engine.record import Job, store
+from kernbench.engine.record import Job, store, store_failure
 from kernbench.engine.scratch import scratch_folder
 from kernbench.engine.states import process_start, this_worker
 from kernbench.engine.study import Params, Study
@@ -163,8 +163,7 @@ def is_the_disk(error: BaseException) -> bool:
 
 
 def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:
-    trial.set_user_attr("status", classify(error))
-    trial.set_user_attr("error", said(job, error))
+    store_failure(job, trial, classify(error), said(job, error), error)
     if isinstance(error, KeyboardInterrupt | CellTimeoutError):
         return
     try:

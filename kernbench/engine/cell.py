@@ -90,6 +90,7 @@ class Outcome:
         attributes: scalars for the dashboard.
         details: further JSON for the run table.
         artifacts: files to attach, in the scratch folder.
+        note: what the trial's note says of the task: name and value in words.
     """
 
     status: str
@@ -103,6 +104,7 @@ class Outcome:
     attributes: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
+    note: Sequence[tuple[str, str]] = ()
 
 
 class Observer(Protocol):

@@ -1,17 +1,19 @@
 """What a worker works with, and how a finished cell is stored: artifacts, tables, attributes, in this order."""
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
-from kernbench.engine import environment, results
+from kernbench.engine import environment, notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.storage import SteadyStorage, side_folder
@@ -20,6 +22,9 @@ from kernbench.errors import StorageError, one_line
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
+
+# Attributes that the engine reads: an axis or a score of one of these names is not stored under it.
+OWN = ("cell", "worker", "worker_start", "checkpoint_epoch", "status", "family", "digest", "message", "error", "wall_s")
 
 ComputeTogether = Callable[[Sequence[CellContext]], Iterator[tuple[int, Outcome | BaseException]]]
 
@@ -99,15 +104,44 @@ def store(
     run = _run_row(job, trial, context, outcome, environment.digest(machine))
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + float(outcome.details.get("earlier_seconds", 0))  # training before an interruption counts
+    own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
+    note = notes.of_finished(job.study, run, outcome, machine)
     if not results.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
-    # ours last: an axis named "status" must not pass for the cell's status
-    attributes = {name: value for name, value in outcome.attributes.items() if name not in ("cell", "worker")}
-    attributes |= {"status": outcome.status, "family": job.found.family.name, "digest": job.study.digest}
-    if outcome.message:
-        attributes["message"] = outcome.message
-    for name, value in attributes.items():
+    _set_attributes(job, trial, outcome.attributes, own)
+    notes.save(trial, note)
+    notes.save_study(trial.study, job.study, engine)
+
+
+def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: BaseException) -> None:
+    """Attributes and note of a trial that fails; the caller ends it.
+
+    Args:
+        job: what the worker works with.
+        trial: the claimed one.
+        status: class of the failure.
+        said: what happened, one line.
+        error: what ended it.
+    """
+    cell, started = str(trial.user_attrs["cell"]), trial.datetime_start
+    params = job.cells.get(cell, {})
+    own: dict[str, Any] = {"status": status, "error": said}
+    if started is not None:
+        own["wall_s"] = (datetime.now() - started).total_seconds()  # Optuna writes local time without a zone
+    _set_attributes(job, trial, params, own)
+    machine = environment.environment(job.device)
+    notes.save(trial, notes.of_failed(job.study, cell, params, status, error, machine, job.found.label))
+
+
+def _set_attributes(job: Job, trial: optuna.Trial, task: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Scalars for the dashboard; a column of its table sorts where every value is a number, so others are left out."""
+    told = {name: value for name, value in task.items() if name not in OWN and _is_shown(value)}
+    for name, value in {**own, "family": job.found.family.name, "digest": job.study.digest, **told}.items():
         trial.set_user_attr(name, value)
+
+
+def _is_shown(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str) -> results.RunRow:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import optuna
 from optuna.trial import TrialState
 
-from kernbench.engine import results
+from kernbench.engine import notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
@@ -236,6 +236,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
         if json.dumps(value) != known.get(name):
             opened.set_user_attr(name, json.dumps(value))
     opened.set_metric_names(["f1_val"])
+    notes.save_study(opened, study, storage.engine)
     return opened
 
 

@@ -1,0 +1,216 @@
+"""Notes that optuna-dashboard shows with a study and with each of its trials: what it was, how it ended, where it ran.
+
+They are written by optuna-dashboard's own `save_note`, because how it stores them is not documented: without the extra
+`dashboard` there are none. A note that cannot be written is a warning and never fails a cell.
+"""
+
+import importlib.util
+import logging
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from kernbench.engine.cell import Outcome
+from kernbench.engine.markdown import block, code, plain, table
+from kernbench.engine.results import FloorRow, RunRow
+from kernbench.engine.study import Params, Study
+from kernbench.errors import first_line
+
+log = logging.getLogger("kernbench")
+
+SIGNATURE = "*Written by kernbench, and again when a cell ends.*"  # a study's note without it is somebody else's
+READING = """\
+**How to read.** A trial is one attempt at a cell: one point of the axes with one seed. Its value, `f1_val`, is the mean
+F1 on the validation lines; a trial that diverged has minus infinity. `f1_test` is the mean F1 on the test lines at the
+tolerance above, with thresholds frozen before; below the blind floors it is worse than not looking at the signal.
+
+A trial that failed says why in its note, and keeps the whole traceback as an artifact. Families of one study are
+compared, with intervals, by `kernbench report`."""
+WORDS = {
+    "diverged": "Training met NaN or infinity: a result of this family, counted, ranked last and never repeated.",
+    "oom": "It ran out of memory. `kernbench run --retry-failed` tries again.",
+    "error": "The family or the task raised an error. `kernbench run --retry-failed` tries again.",
+    "interrupted": "Stopped by a signal; the next `kernbench run` takes it up from its checkpoint.",
+    "killed": "Its worker vanished without a word: killed, crashed, out of memory or out of power. The next "
+    "`kernbench run` takes the cell up, as a new trial.",
+}
+
+
+def of_finished(study: Study, run: RunRow, outcome: Outcome, machine: Mapping[str, Any]) -> str:
+    """Note of a trial that was scored or has diverged.
+
+    Args:
+        study: the study.
+        run: its row, not yet written: a written one belongs to its session.
+        outcome: of the task.
+        machine: environment.
+    """
+    why = f"{WORDS[outcome.status]}\n\n{code(outcome.message)}" if outcome.status in WORDS else ""
+    costs = [
+        ("parameters", _number(run.n_params)),
+        ("of them make kernels", _number(run.params_kernel)),
+        ("FLOPs, forward pass, one line", _number(run.flops)),
+        ("latency of that pass", _number(run.latency_ms, 2, " ms")),
+        ("peak memory", _number(run.peak_memory_mb, 0, " MB")),
+        ("seconds", _number(run.seconds, 1)),
+        ("epochs", _number(run.epochs)),
+        ("went on from epoch", _number(run.resumed_from)),
+        ("attempts at the cell", _number(run.attempts)),
+    ]
+    rows = [*_place(study, run.params), *outcome.note, *costs]
+    digests = f"Definition {run.digest}, data {run.data_digest}, environment {run.environment}."
+    return _joined(
+        _head(study, run.cell, run.status),
+        why,
+        table((name, value) for name, value in rows if value),
+        _where(machine, run.plugin, run.started),
+        plain(digests),
+    )
+
+
+def of_failed(
+    study: Study, cell: str, params: Params, status: str, error: BaseException, machine: Mapping[str, Any], plugin: str
+) -> str:
+    """Note of a trial that ended with an error: what failed, and why.
+
+    Args:
+        study: the study.
+        cell: its id.
+        params: its values.
+        status: class of the failure.
+        error: what ended it.
+        machine: environment.
+        plugin: distribution and version.
+    """
+    lines = "" if isinstance(error, KeyboardInterrupt) else "".join(traceback.format_exception(error))
+    return _joined(
+        _head(study, cell, status),
+        WORDS.get(status, ""),
+        code(first_line(error)),
+        table(_place(study, params)),
+        _where(machine, plugin, ""),
+        block(lines) if lines else "",
+    )
+
+
+def of_study(study: Study, floors: Iterable[tuple[str, float, float]]) -> str:
+    """Note of an Optuna study: its question and how to read it.
+
+    Args:
+        study: the study.
+        floors: digest of the data, mean F1 of comb and random noise on its test lines at the headline tolerance.
+    """
+    tolerance = study.definition["evaluation"]["tolerance"]
+    axes = [(name, ", ".join(map(str, values))) for name, values in study.axes.items()]
+    blind = [
+        ("blind floors (F1 on test lines)", f"comb {comb:.3f}, random noise {random:.3f} (data {digest})")
+        for digest, comb, random in floors
+    ]
+    rows = [
+        ("study", study.base),
+        ("kernel family", study.family.name),
+        ("profile", study.profile),
+        ("tolerance", f"{tolerance} samples"),
+        *axes,
+        ("seeds", ", ".join(map(str, study.seeds))),
+        *blind,
+        ("definition", study.digest),
+    ]
+    return _joined(f"**{plain(study.question, 2000)}**", table(rows), READING, plain(study.note, 4000), SIGNATURE)
+
+
+def save(target: optuna.Study | optuna.Trial, text: str) -> None:
+    """Save a note with optuna-dashboard; without the extra nothing is done."""
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        return
+    try:
+        from optuna_dashboard import save_note  # noqa: PLC0415  # an extra
+
+        save_note(target, text)
+    except Exception as error:  # a note is a comfort: whatever is wrong with it, the cell goes on
+        log.warning("a note for the dashboard was not written: %s", first_line(error))
+
+
+def save_study(optuna_study: optuna.Study, study: Study, engine: Engine) -> None:
+    """Write the note of a study if it says something new; one that somebody else wrote is left alone."""
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        return
+    try:
+        from optuna_dashboard import get_note  # noqa: PLC0415  # an extra
+
+        old, new = get_note(optuna_study), of_study(study, _floors(engine, study))
+    except Exception as error:
+        log.warning("the note of study %s was not written: %s", study.key, first_line(error))
+        return
+    if old != new and (not old or old.endswith(SIGNATURE)):
+        save(optuna_study, new)
+
+
+def save_killed(optuna_study: optuna.Study, trial_id: int) -> None:
+    """Write the note of a trial whose worker is gone, so that nobody was left to write it.
+
+    Args:
+        optuna_study: of the trial.
+        trial_id: Optuna's.
+    """
+    frozen = optuna_study._storage.get_trial(trial_id)
+    if frozen.state != TrialState.FAIL or "status" in frozen.user_attrs:
+        return
+    worker, cell = frozen.user_attrs.get("worker", "unknown"), frozen.user_attrs.get("cell", "unknown")
+    head = f"**killed**: {code(optuna_study.study_name)}, cell {code(cell)}"
+    save(optuna.Trial(optuna_study, trial_id), _joined(head, WORDS["killed"], f"Worker: {code(worker)}"))
+
+
+def _floors(engine: Engine, study: Study) -> list[tuple[str, float, float]]:
+    """Floors of the test lines of every data set that cells of a study ran on."""
+    tolerance = study.definition["evaluation"]["tolerance"]
+    used = select(RunRow.data_digest).where(RunRow.study == study.key)
+    query = select(FloorRow.data_digest, FloorRow.comb, FloorRow.random).order_by(FloorRow.data_digest)
+    query = query.where(FloorRow.split == "test", FloorRow.tolerance == tolerance, FloorRow.data_digest.in_(used))
+    with Session(engine) as session:
+        return [(str(digest), float(comb), float(random)) for digest, comb, random in session.execute(query)]
+
+
+def _head(study: Study, cell: str, status: str) -> str:
+    return f"**{plain(status)}**: {code(study.key)}, cell {code(cell)}"
+
+
+def _place(study: Study, params: Params) -> list[tuple[str, str]]:
+    """Family, kernel size (where it is no axis, the study's), the other axes, seed."""
+    fixed = study.definition.get("network", {}).get("kernel_size")
+    size = {} if fixed is None else {"kernel_size": fixed}
+    values = {name: value for name, value in (size | params).items() if name != "seed"}
+    rows = [("family", study.family.name), *values.items(), ("seed", params.get("seed", ""))]
+    return [("kernel size" if name == "kernel_size" else name, str(value)) for name, value in rows]
+
+
+def _where(machine: Mapping[str, Any], plugin: str, started: str) -> str:
+    packages = machine.get("packages", {})
+    versions: Sequence[tuple[str, Any]] = [
+        ("kernbench", packages.get("kernbench")),
+        ("git", machine.get("git")),
+        ("torch", packages.get("torch")),
+        ("Python", machine.get("python")),
+    ]
+    threads = machine.get("threads")
+    parts = [
+        f"{machine.get('device')} ({machine.get('gpu') or machine.get('cpu')})",
+        f"{threads} thread{'' if threads == 1 else 's'}",
+        *(f"{name} {version}" for name, version in versions if version),
+        f"plugin {plugin}",
+        *([f"started {started}"] if started else []),
+    ]
+    return f"Ran on {plain(', '.join(parts), 1000)}."
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _number(value: float | None, digits: int = 0, unit: str = "") -> str:
+    return "" if value is None else f"{value:,.{digits}f}{unit}"
