@@ -68,8 +68,7 @@ def write_all(
     arrays = _arrays(before, after, example)
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
-    # pictures first: the dashboard shows artifacts in this order
-    return [*_pictures(folder, arrays, example, curve), *write_curve(folder, curve), path]
+    return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
 
 
 def write_diverged(

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import torch
 
-from kernbench.artifacts import SHOWN_KERNELS, Example, kernels_of, write_all, write_curve
+from kernbench.artifacts import SHOWN_KERNELS, Example, kernels_of, write_all, write_curve, write_diverged
 from kernbench.networks import build
 from kernbench.training import Epoch
 
@@ -33,3 +33,19 @@ def test_a_curve_leaves_what_was_not_measured_empty(tmp_path):
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["val_f1"] for row in rows] == ["", "0.25"]
     assert float(rows[1]["train_loss"]) == 1.5
+
+
+def test_a_diverged_cell_leaves_its_curve_and_the_kernels_that_are_numbers(tmp_path):
+    torch.manual_seed(0)
+    before = kernels_of(build("shallow", "discrete", 9, channels=5, depth=2))
+    after = [kernel * np.nan for kernel in before]
+    for name, end, curve, left in (
+        ("late", before, CURVE, {"curve.csv", "curve.png", "kernel.png"}),
+        ("broken", after, CURVE, {"curve.csv", "curve.png", "kernel.png"}),
+        ("at once", after, [], {"curve.csv", "kernel.png"}),
+    ):
+        (tmp_path / name).mkdir()
+        files = write_diverged(tmp_path / name, before, end, curve)
+        assert {file.name for file in files} == left
+        assert all(file.stat().st_size for file in files)
+    assert (tmp_path / "late" / "kernel.png").read_bytes() != (tmp_path / "broken" / "kernel.png").read_bytes()

@@ -34,18 +34,19 @@ def code(text: object, longest: int = LONGEST) -> str:
 
 
 def block(text: object, longest: int = LONGEST_BLOCK) -> str:
-    """A fenced block of lines that are kept as they are; of a longer text the end.
+    """A fenced block: lines as they are, long ones cut; of a longer text the last lines.
 
     Args:
         text: anything; its `str`.
         longest: characters that are kept.
     """
-    content = str(text)
-    if len(content) > longest:
-        content = f"… ({len(content):,} characters)\n{content[-longest:]}"
-    lines = [_printable(line) for line in content.splitlines()]
-    fence = "`" * max(3, _longest_run("`", content) + 1)
-    return "\n".join([f"{fence}text", *lines, fence])
+    lines = [_cut(_printable(line), LONGEST) for line in str(text).splitlines()]
+    kept: list[str] = []
+    while lines and sum(map(len, kept)) + len(lines[-1]) <= longest:
+        kept.insert(0, lines.pop())
+    body = [f"… ({len(lines):,} lines left out)", *kept] if lines else kept
+    fence = "`" * max(3, _longest_run("`", "\n".join(body)) + 1)
+    return "\n".join([f"{fence}text", *body, fence])
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
@@ -55,12 +56,12 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _one_line(text: str, longest: int) -> str:
-    # cut first: nobody waits for a name of a gigabyte
-    cut = text[: 4 * longest]
-    line = " ".join(_printable(cut.replace("\t", " ").replace("\n", " ").replace("\r", " ")).split())
-    if len(line) <= longest and len(cut) == len(text):
-        return line
-    return f"{line[:longest]}… ({len(text):,} characters)"
+    # cut before, too: nobody waits for a name of a gigabyte
+    return _cut(" ".join(_printable(re.sub(r"\s", " ", text[: 100 * longest])).split()), longest)
+
+
+def _cut(line: str, longest: int) -> str:
+    return line if len(line) <= longest else f"{line[:longest]}… ({len(line):,} characters)"
 
 
 def _printable(text: str) -> str:

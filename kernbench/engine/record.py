@@ -23,6 +23,7 @@ from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
 
+LONGEST = 1000  # characters of an error: the traceback has it whole
 # Attributes that the engine reads: an axis or a score of one of these names is not stored under it.
 OWN = ("cell", "worker", "worker_start", "checkpoint_epoch", "status", "family", "digest", "message", "error", "wall_s")
 
@@ -125,7 +126,7 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
     """
     cell, started = str(trial.user_attrs["cell"]), trial.datetime_start
     params = job.cells.get(cell, {})
-    own: dict[str, Any] = {"status": status, "error": said}
+    own: dict[str, Any] = {"status": status, "error": said if len(said) <= LONGEST else f"{said[:LONGEST]}…"}
     if started is not None:
         own["wall_s"] = (datetime.now() - started).total_seconds()  # Optuna writes local time without a zone
     _set_attributes(job, trial, params, own)

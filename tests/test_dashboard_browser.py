@@ -1,0 +1,192 @@
+"""The dashboard as a person sees it: a process of its own in a real browser, which reaches nothing but that process."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import fakes
+import numpy as np
+import pytest
+
+from kernbench import artifacts
+from kernbench.engine.cell import Outcome
+from kernbench.training import Epoch
+
+pytest.importorskip("optuna_dashboard")
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.chrome.service import Service  # noqa: E402  # selenium may be absent
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None, reason="needs Debian's packages chromium and chromium-driver"
+    ),
+]
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1300,2000",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+HOSTILE = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'> ``` ` | $x$\n\n# head\n" + "y" * 10_000
+SCORES = {9: 0.11, 65: 0.9, 129: 0.2}  # in the order of the cells they are not sorted
+CURVE = [Epoch(each, 2 / (each + 1), 0.3, 1.0, 1.6, each / 40, 5e-3, float(each)) for each in range(20)]
+TRIALS, TABLE, NOTE = (f"dashboard/studies/1/{each}" for each in ("trials?numbers={}", "smartSelection", "note"))
+PAGES = {  # and a text that shows that it is there
+    "": "mine.v1.quick/discrete",
+    "dashboard/studies/1": "Study User Attributes",
+    "dashboard/studies/1/analytics": "Empirical Distribution",
+    NOTE: "How to read.",
+    TRIALS.format(0): "kernel.png",
+    TABLE: "UserAttribute f1_test",
+}
+
+
+def compute(context):
+    """A cell with pictures, one that fails and one that diverges."""
+    size = context.params["kernel_size"]
+    if size == 17:
+        raise ValueError(HOSTILE)
+    rng = np.random.default_rng(size)
+    kernels = [rng.normal(size=(4, size)).astype(np.float32) for _ in range(2)]
+    if size == 33:
+        files = artifacts.write_diverged(context.scratch, kernels, [each * np.nan for each in kernels], CURVE)
+        return Outcome("diverged", -math.inf, fakes.DATA, HOSTILE, measures={"tolerance": 4}, artifacts=files)
+    line = rng.normal(size=512).astype(np.float32)
+    example = artifacts.Example(line, (rng.random(512) < 0.05).astype(np.float32), line, 0, 0.5, 0)
+    files = artifacts.write_all(context.scratch, kernels, kernels, example, CURVE)
+    attributes = {"f1_val": 1 / size, "f1_test": SCORES[size], "kernel_size": size}
+    outcome = fakes.outcome(1 / size, artifacts=files)
+    return dataclasses.replace(outcome, attributes=attributes, note=[("F1 on test lines", f"{SCORES[size]} [0, 1]")])
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where `kernbench dashboard` serves a study with hostile texts."""
+    world = fakes.World(tmp_path_factory.mktemp("dashboard"))
+    world.run(dataclasses.replace(world.study((9, 17, 33, 65, 129)), question=HOSTILE), compute)
+    command = [sys.executable, "-m", "kernbench", "dashboard", "--port", "0", "--storage", world.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+        finally:
+            process.terminate()
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a profile, to which every host but this one is unknown."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(120)
+    yield driver
+    driver.quit()
+
+
+def shown(browser, text):
+    """Wait until the page shows a text; the page's whole text."""
+    body = WebDriverWait(browser, 120).until(
+        lambda it: (found := it.find_element(By.TAG_NAME, "body").text) and text in found and found,
+        f"{text!r} is not shown",
+    )
+    assert browser.execute_script("return window.hurt") is None
+    return body
+
+
+def requested(browser):
+    """Addresses that the pages asked for since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return {each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")}
+
+
+def column(browser, header):
+    """Numbers of a column of the table, from top to bottom, empty cells left out."""
+    heads = [head.text.partition("\n")[0] for head in browser.find_elements(By.CSS_SELECTOR, "thead th")]
+    rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+    texts = [row.find_elements(By.TAG_NAME, "td")[heads.index(header)].text for row in rows]
+    return [float(text) for text in texts if text]
+
+
+def test_the_list_leads_to_the_study_and_its_note(browser, address):
+    browser.get(address)
+    shown(browser, "mine.v1.quick/discrete")
+    browser.find_element(By.CSS_SELECTOR, "a[href$='/dashboard/studies/1']").click()
+    shown(browser, "Study User Attributes")
+    browser.get(address + NOTE)
+    page = shown(browser, "How to read.")
+    assert "tolerance 4 samples" in page
+    assert "comb 0.200, random noise 0.100" in page
+    assert "<script>window.hurt = 1</script>" in page
+
+
+def test_a_trial_shows_its_pictures_and_its_note(browser, address):
+    browser.get(address + TRIALS.format(0))
+    page = shown(browser, "kernel.png")
+    assert "F1 on test lines 0.11 [0, 1]" in page
+    assert "Ran on cpu" in page
+    pictures = browser.find_elements(By.CSS_SELECTOR, "img[src*='/artifacts/']")
+    assert len(pictures) == 3
+    for picture in pictures:
+        WebDriverWait(browser, 60).until(lambda _, it=picture: it.get_property("naturalWidth") > 0)
+        assert picture.is_displayed()
+
+
+def test_a_failed_trial_says_what_failed(browser, address):
+    browser.get(address + TRIALS.format(1))
+    page = shown(browser, "traceback.txt")
+    assert "ValueError: <script>window.hurt = 1</script><img src=x" in page
+    assert "in compute" in page  # the frames of the traceback, whatever its message holds
+    assert not browser.find_elements(By.CSS_SELECTOR, "img[src='x']")
+    assert "head" not in [head.text for head in browser.find_elements(By.TAG_NAME, "h1")]
+    assert len(page) < 6000
+
+
+def test_a_diverged_trial_shows_its_curve_and_first_kernels(browser, address):
+    browser.get(address + TRIALS.format(2))
+    page = shown(browser, "curve.png")
+    assert "Training met NaN or infinity" in page
+    assert "kernel.png" in page
+
+
+def test_the_table_is_sorted_by_a_click_on_its_head(browser, address):
+    browser.get(address + TABLE)
+    shown(browser, "UserAttribute f1_test")
+    assert column(browser, "UserAttribute f1_test") == list(SCORES.values())
+    orders = []
+    for _ in range(2):
+        head = browser.find_element(By.XPATH, "//thead//*[@role='button'][starts-with(., 'UserAttribute f1_test')]")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", head)
+        head.click()
+        orders.append(column(browser, "UserAttribute f1_test"))
+    assert sorted(orders) == [sorted(SCORES.values()), sorted(SCORES.values(), reverse=True)]
+
+
+def test_no_page_asks_for_anything_beyond_the_dashboard(browser, address):
+    requested(browser)
+    for page, text in PAGES.items():
+        browser.get(address + page)
+        shown(browser, text)
+    asked = [urlsplit(url) for url in requested(browser)]
+    assert any(url.path.startswith("/artifacts/") for url in asked)
+    assert {url.netloc for url in asked if url.scheme not in ("data", "blob")} == {urlsplit(address).netloc}
