@@ -266,13 +266,14 @@ def poisoned(monkeypatch):
 def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
     # 2 layers x 2 batches make 4 calls an epoch, making the network at most 4: the third epoch is bad at the latest
     outcome, files, _ = cell(poisoned(10))
-    assert "weights.pt" not in files
+    assert set(files) == {"curve.csv", "curve.png", "kernel.png"}
     assert (outcome.status, outcome.value, outcome.scores) == ("diverged", -math.inf, {})
     epochs = outcome.measures["epochs"]
     assert epochs in (1, 2)
     assert f"epoch {epochs}" in outcome.message
     assert [row["epoch"] for row in curve(files["curve.csv"])] == ["0", "1"][:epochs]
     assert outcome.measures["n_params"] > 0
+    assert outcome.attributes["kernel_size"] == 9
 
 
 def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_whole_curve(cell, monkeypatch):

@@ -57,7 +57,7 @@ def _lower_bounds():
 
 
 def _version(text):
-    parts = [int(part) for part in text.split(".")]
+    parts = [int(part) for part in text.split(".") if part.isdigit()]  # without "post0"
     return tuple(parts + [0] * (3 - len(parts)))
 
 

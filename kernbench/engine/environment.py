@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 import kernbench
 from kernbench.conv.constants import origin
 from kernbench.device import processor
+from kernbench.errors import PLUGIN_FILE_MODULE
+from kernbench.kernels.family import KernelFamily
 
 _PACKAGES = ("kernbench", "torch", "numpy", "scipy", "optuna", "sqlalchemy", "fft-conv-pytorch")
 
@@ -38,6 +41,7 @@ def environment(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": device,
         "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        **({"driver": _driver()} if device.startswith("cuda") else {}),
         "cuda": torch.version.cuda,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
         "convolution": origin(device.partition(":")[0]),
@@ -50,6 +54,39 @@ def digest(content: dict[str, Any]) -> str:
     """First 12 hex digits of the SHA-256 of the canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def source_digest(family: KernelFamily) -> str:
+    """First 12 hex digits of the SHA-256 of the Python files that make a family: its package, or its one file.
+
+    A version says what was released; an edited checkout has the same one.
+    """
+    name = family.module.partition(":")[0] if isinstance(family.module, str) else family.module.__module__
+    if not name.startswith(PLUGIN_FILE_MODULE):
+        name = name.partition(".")[0]
+    try:
+        spec = find_spec(name)
+        return "" if spec is None or spec.origin is None else _files_digest(Path(spec.origin))
+    except (ImportError, ValueError, OSError):  # no module of that name, made by hand, or not made of files
+        return ""
+
+
+@cache  # what was imported at the start is what runs
+def _files_digest(first: Path) -> str:
+    folder = first.parent
+    files = sorted(folder.rglob("*.py")) if first.name == "__init__.py" else [first]
+    content = hashlib.sha256()
+    for file in files:
+        content.update(f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes() + b"\n")
+    return content.hexdigest()[:12]
+
+
+def _driver() -> str | None:
+    """First line about NVIDIA's driver; None where the system does not say."""
+    try:
+        return Path("/proc/driver/nvidia/version").read_text().partition("\n")[0].strip()
+    except OSError:
+        return None
 
 
 def _version(name: str) -> str | None:

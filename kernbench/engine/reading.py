@@ -93,7 +93,7 @@ def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Ru
             if trial is not None and row is not None and row.trial == trial.number:
                 runs.append(_finished(session, shared, trial, row))
             elif state.state in ("failed", "lost"):
-                runs.append(_failed(study, state, trials))
+                runs.append(_failed(session, study, state, trials))
     return runs
 
 
@@ -153,6 +153,7 @@ def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow
         seconds=row.seconds,
         epochs=row.epochs,
         plugin=row.plugin,
+        plugin_source=str(row.details.get("plugin_source", "")),
         kernbench_version=row.kernbench_version,
         device=row.device,
         environment=shared.machines.get(row.environment, {}),
@@ -221,10 +222,12 @@ def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if is_plain(path)}
 
 
-def _failed(study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
+def _failed(session: Session, study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
     ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
     last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
     fixed = last.system_attrs.get("fixed_params", {})
+    machine = session.get(EnvironmentRow, str(last.user_attrs.get("environment", "")))
+    environment = {} if machine is None else machine.content
     return Run(
         study=study.study_name,
         base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
@@ -244,9 +247,10 @@ def _failed(study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]
         peak_memory_mb=None,
         seconds=None,
         epochs=None,
-        plugin="",
-        kernbench_version="",
-        device="",
-        environment={},
+        plugin=str(last.user_attrs.get("plugin", "")),
+        plugin_source=str(last.user_attrs.get("plugin_source", "")),
+        kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
+        device=str(environment.get("device", "")),
+        environment=environment,
         started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
     )

@@ -129,8 +129,11 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
     own: dict[str, Any] = {"status": status, "error": said if len(said) <= LONGEST else f"{said[:LONGEST]}…"}
     if started is not None:
         own["wall_s"] = (datetime.now() - started).total_seconds()  # Optuna writes local time without a zone
-    _set_attributes(job, trial, params, own)
     machine = environment.environment(job.device)
+    own |= {"environment": environment.digest(machine), "plugin": job.found.label}
+    own |= {"plugin_source": environment.source_digest(job.found.family)}
+    _set_attributes(job, trial, params, own)
+    results.write_environment(job.storage.engine, environment.digest(machine), machine)
     notes.save(trial, notes.of_failed(job.study, cell, params, status, error, machine, job.found.label))
 
 
@@ -166,7 +169,7 @@ def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outco
         threads=torch.get_num_threads(),
         thresholds=thresholds,
         attempts=len(tried),
-        details=dict(outcome.details),
+        details=dict(outcome.details) | {"plugin_source": environment.source_digest(job.found.family)},
         **outcome.measures,
     )
 

@@ -104,6 +104,7 @@ class Run:
         settings_digest: of the definition without its kernel family, so that it is equal for all families of one
             comparison; empty where unknown.
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
+        plugin_source: digest of the plugin's source code; empty where it was not stored.
     """
 
     study: str
@@ -138,3 +139,4 @@ class Run:
     note: str = ""
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON
+    plugin_source: str = ""

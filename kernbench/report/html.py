@@ -23,9 +23,10 @@ from kernbench.report.curves import best_with_curves, with_curves
 from kernbench.report.figures import example_figure, kernel_figure
 from kernbench.report.gather import Comparison, comparisons
 from kernbench.report.literature import Table, note_of, shown, tables
-from kernbench.report.narrative import cautions, flatten, headline
+from kernbench.report.narrative import cautions, headline
 from kernbench.report.noise import noise_figure, noise_table, varies_noise
 from kernbench.report.page_rows import curve_rows, line_rows, same_text, summary_rows
+from kernbench.report.provenance import Provenance, provenance
 from kernbench.report.spreads import density_figure, learning_figure, violin_figure
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
@@ -92,8 +93,7 @@ class Section:
         same: what all its points share.
         pictures: figures of the comparison.
         details: title -> figures of single cells.
-        environments: name -> value in each environment.
-        environment_cells: cells that ran in each environment.
+        provenance: where its cells ran.
         curves: cells of the table of precision-recall curves, formatted.
         lines: cells of the table of F1 over lines, formatted.
         noise: cells of the table of noise levels, formatted.
@@ -110,8 +110,7 @@ class Section:
     same: str
     pictures: list[Picture]
     details: dict[str, list[Picture]]
-    environments: dict[str, list[str]]
-    environment_cells: list[int]
+    provenance: Provenance
     curves: list[dict[str, str]]
     lines: list[dict[str, str]]
     noise: list[dict[str, str]]
@@ -206,12 +205,6 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
 
 
 def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
-    environments: dict[str, list[Run]] = {}
-    for run in comparison.runs:
-        if run.environment:
-            environments.setdefault(repr(sorted(flatten(run.environment).items())), []).append(run)
-    machines = [flatten(members[0].environment) for members in environments.values()]
-    names = sorted({name for machine in machines for name in machine})
     baselines = _baselines(comparison, folder)
     return Section(
         comparison=comparison,
@@ -222,8 +215,7 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         same=same_text(comparison),
         pictures=_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
         details=_details(comparison, folder),
-        environments={name: [machine.get(name, "–") for machine in machines] for name in names},
-        environment_cells=[len(members) for members in environments.values()],
+        provenance=provenance(comparison.runs),
         curves=curve_rows(comparison),
         lines=line_rows(comparison),
         noise=noise_table(comparison),

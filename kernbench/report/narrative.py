@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from kernbench.engine.records import OK, Run
 from kernbench.report.gather import Comparison, Point, Series
+from kernbench.report.provenance import provenance
 from kernbench.report.stats import Interval, bootstrap_difference
 from kernbench.ulm.scores import tolerance_ns, tolerance_um
 
@@ -44,7 +44,7 @@ def cautions(comparison: Comparison) -> list[str]:
         Sentences in plain text; empty if nothing was found.
     """
     runs = comparison.runs
-    found = [*_mixed_settings(runs), *_mixed_versions(runs), *_mixed_environments(runs)]
+    found = [*_mixed_settings(runs), *_mixed_environments(runs)]
     scored = comparison.scored
     if scored and max(len(point.scored) for point in scored) == 1:
         found.append(
@@ -164,42 +164,9 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
     return found
 
 
-def _mixed_versions(runs: Sequence[Run]) -> list[str]:
-    found = []
-    for family in sorted({run.family for run in runs}):
-        versions = sorted({run.plugin for run in runs if run.family == family and run.plugin})
-        if len(versions) > 1:
-            found.append(f"{family} was run with several versions of its plugin: {', '.join(versions)}.")
-    versions = sorted({run.kernbench_version for run in runs if run.kernbench_version})
-    if len(versions) > 1:
-        found.append(f"Cells were run with several versions of kernbench: {', '.join(versions)}.")
-    return found
-
-
 def _mixed_environments(runs: Sequence[Run]) -> list[str]:
-    # A cell that failed before it started has no environment.
-    known = [{**run.environment, "device": run.device} for run in runs if run.environment]
-    differing = environment_differences(known)
-    if not differing:
+    found = provenance(runs)
+    if not found.differing:
         return []
-    parts = "; ".join(f"{name}: {', '.join(values)}" for name, values in differing.items())
-    return [f"Cells ran in different environments ({parts}): times do not compare, scores may differ slightly."]
-
-
-def environment_differences(environments: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Entries that are not the same everywhere: dotted name -> the values met, sorted."""
-    flat = [flatten(each) for each in environments]
-    names = sorted({name for each in flat for name in each})
-    met = {name: sorted({each.get(name, "missing") for each in flat}) for name in names}
-    return {name: values for name, values in met.items() if len(values) > 1}
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested JSON as dotted names and texts: {"packages": {"torch": "2.13"}} -> {"packages.torch": "2.13"}."""
-    flat: dict[str, str] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = str(value)
-    return flat
+    where = f"{len(found.cells)} environments, which differ in {', '.join(found.differing)}"
+    return [f"Cells ran in {where} (see Environments below): times do not compare, scores may differ slightly."]

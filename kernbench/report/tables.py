@@ -13,6 +13,7 @@ from kernbench.report.curves import point_scores, with_curves
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
 from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
 from kernbench.report.literature import beside
+from kernbench.report.provenance import provenance
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
@@ -39,8 +40,18 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         "bins": [row for each in comparisons for row in bin_rows(each)],
         "differences": [row for each in comparisons for row in difference_rows(each)],
         "published": [row for each in comparisons for row in published_rows(each)],
+        "environments": [row for each in comparisons for row in environment_rows(each)],
     }
     return [_write(rows, folder / f"{name}.csv") for name, rows in tables.items() if rows]
+
+
+def environment_rows(comparison: Comparison) -> list[Row]:
+    """One row for each environment that cells ran in, with the number of its cells."""
+    found = provenance(comparison.runs)
+    return [
+        {"comparison": comparison.base, "cells": cells, **entries}
+        for entries, cells in zip(found.environments, found.cells, strict=True)
+    ]
 
 
 def published_rows(comparison: Comparison) -> list[Row]:
@@ -108,6 +119,7 @@ def cell_rows(comparison: Comparison) -> list[Row]:
                 "seconds": run.seconds,
                 "device": run.device,
                 "plugin": run.plugin,
+                "plugin_source": run.plugin_source,
                 "kernbench": run.kernbench_version,
                 "digest": run.digest,
                 "data_digest": run.data_digest,
