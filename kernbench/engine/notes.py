@@ -35,6 +35,7 @@ WORDS = {
     "diverged": "Training met NaN or infinity: a result of this family, counted, ranked last and never repeated.",
     "oom": "It ran out of memory. `kernbench run --retry-failed` tries again.",
     "error": "The family or the task raised an error. `kernbench run --retry-failed` tries again.",
+    "timeout": "It took longer than a cell may. `kernbench run --retry-failed` tries again.",
     "interrupted": "Stopped by a signal; the next `kernbench run` takes it up from its checkpoint.",
     "killed": "Its worker vanished without a word: killed, crashed, out of memory or out of power. The next "
     "`kernbench run` takes the cell up, as a new trial.",
@@ -151,19 +152,21 @@ def save_study(optuna_study: optuna.Study, study: Study, engine: Engine) -> None
         save(optuna_study, new)
 
 
-def save_killed(optuna_study: optuna.Study, trial_id: int) -> None:
-    """Write the note of a trial whose worker is gone, so that nobody was left to write it.
+def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
+    """Write the note of a failed trial whose worker is gone, so that somebody else has ended it.
 
     Args:
         optuna_study: of the trial.
         trial_id: Optuna's.
     """
     frozen = optuna_study._storage.get_trial(trial_id)
-    if frozen.state != TrialState.FAIL or "status" in frozen.user_attrs:
+    if frozen.state != TrialState.FAIL or "family" in frozen.user_attrs:  # its own worker has written it
         return
-    worker, cell = frozen.user_attrs.get("worker", "unknown"), frozen.user_attrs.get("cell", "unknown")
-    head = f"**killed**: {code(optuna_study.study_name)}, cell {code(cell)}"
-    save(optuna.Trial(optuna_study, trial_id), _joined(head, WORDS["killed"], f"Worker: {code(worker)}"))
+    known = {name: frozen.user_attrs.get(name, "unknown") for name in ("worker", "cell")}
+    status, error = frozen.user_attrs.get("status", "killed"), frozen.user_attrs.get("error", "")
+    head = f"**{plain(status)}**: {code(optuna_study.study_name)}, cell {code(known['cell'])}"
+    why = _joined(WORDS.get(status, ""), code(error), f"Worker: {code(known['worker'])}")
+    save(optuna.Trial(optuna_study, trial_id), _joined(head, why))
 
 
 def _floors(engine: Engine, study: Study) -> list[tuple[str, float, float]]:

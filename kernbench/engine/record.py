@@ -139,13 +139,15 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
 
 def _set_attributes(job: Job, trial: optuna.Trial, task: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Scalars for the dashboard; a column of its table sorts where every value is a number, so others are left out."""
-    told = {name: value for name, value in task.items() if name not in OWN and _is_shown(value)}
+    told = {name: value for name, value in task.items() if name not in OWN}
     for name, value in {**own, "family": job.found.family.name, "digest": job.study.digest, **told}.items():
-        trial.set_user_attr(name, value)
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+            trial.set_user_attr(name, _readable(value) if isinstance(value, float) else value)
 
 
-def _is_shown(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+def _readable(value: float) -> int | float:
+    """A number for people, six digits of it where it is broken; the result tables keep it whole."""
+    return int(value) if value.is_integer() else float(f"{value:.6g}")
 
 
 def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str) -> results.RunRow:

@@ -37,7 +37,7 @@ def recover(
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         elif storage.get_trial(trial._trial_id).state != TrialState.FAIL:
             continue
-        notes.save_killed(study, trial._trial_id)
+        notes.save_lost(study, trial._trial_id)
         cell = trial.user_attrs.get("cell", "?")
         observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
 
@@ -55,7 +55,7 @@ def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attribut
             for name, value in attributes.items():
                 study._storage.set_trial_user_attr(trial._trial_id, name, value)
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        notes.save_killed(study, trial._trial_id)
+        notes.save_lost(study, trial._trial_id)
 
 
 def silent_seconds(engine: Engine) -> dict[int, float]:

@@ -27,7 +27,7 @@ from kernbench.engine.storage import (
     sqlite_path,
 )
 from kernbench.engine.stored import CELLS, what_workers_need
-from kernbench.engine.study import Study, canonical, differences, digest
+from kernbench.engine.study import Study, differences, digest
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError
 from kernbench.registry import Found
@@ -216,7 +216,8 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     _check_digest(study, opened)  # another coordinator may have been faster
     known = opened.user_attrs
     facts = {
-        "definition": canonical(study.definition),
+        # with blanks, unlike the digest's form, so that a page that shows it can break the line
+        "definition": json.dumps(study.definition, sort_keys=True, allow_nan=False),
         "digest": study.digest,
         "base": study.base,
         "family": study.family.name,

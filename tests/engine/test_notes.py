@@ -121,13 +121,15 @@ def test_without_the_extra_there_are_no_notes_and_no_warnings(world, monkeypatch
 def test_attributes_sort_and_belong_to_failed_trials_too(world):
     def compute(context):
         outcome = ends(context)
-        odd = {"threshold": float("nan"), "gap": float("inf"), "worker_start": "mine", "status": "mine", "f1_test": 0.5}
+        odd = {"threshold": float("nan"), "gap": float("inf"), "worker_start": "mine", "status": "mine"}
+        odd |= {"f1_test": 1 / 3, "flops_fwd": 12_031_744.0}
         return dataclasses.replace(outcome, attributes={**outcome.attributes, **odd})
 
     world.run(world.study((9, 17, 33)), compute)
     scored, diverged, failed = (trial.user_attrs for trial in world.trials())
     assert {"threshold", "gap", "nothing"}.isdisjoint(scored)
-    assert (scored["f1_test"], scored["status"], scored["worker_start"] != "mine") == (0.5, "ok", True)
+    assert (scored["f1_test"], scored["flops_fwd"]) == (0.333333, 12_031_744)
+    assert (scored["status"], scored["worker_start"] != "mine") == ("ok", True)
     for attributes in (scored, diverged, failed):
         assert attributes["wall_s"] >= 0
         assert attributes["family"] == "discrete"
