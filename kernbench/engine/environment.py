@@ -50,6 +50,16 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
+def remember(family: KernelFamily) -> None:
+    """Read, before the first cell, what may change on the disk while cells run: source tree and plugin.
+
+    Args:
+        family: that will make the kernels.
+    """
+    _git()
+    source_digest(family)
+
+
 def digest(content: dict[str, Any]) -> str:
     """First 12 hex digits of the SHA-256 of the canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -66,13 +76,13 @@ def source_digest(family: KernelFamily) -> str:
         name = name.partition(".")[0]
     try:
         spec = find_spec(name)
-        return "" if spec is None or spec.origin is None else _files_digest(Path(spec.origin))
+        return "" if spec is None or spec.origin is None else _files_digest(name, Path(spec.origin))
     except (ImportError, ValueError, OSError):  # no module of that name, made by hand, or not made of files
         return ""
 
 
 @cache  # what was imported at the start is what runs
-def _files_digest(first: Path) -> str:
+def _files_digest(_module: str, first: Path) -> str:  # an edited plugin file is another module
     folder = first.parent
     files = sorted(folder.rglob("*.py")) if first.name == "__init__.py" else [first]
     content = hashlib.sha256()

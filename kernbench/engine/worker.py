@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from kernbench.engine import environment
 from kernbench.engine.attempt import (
     CellFailedError,
     WrongCellError,
@@ -75,6 +76,7 @@ def work(study: optuna.Study, job: Job) -> None:
         StorageError: a folder or disk failed; the cell in hand is taken up by the next run.
     """
     claimed: list[int] = []
+    environment.remember(job.found.family)
 
     def objective(trial: optuna.Trial) -> float:
         claimed.append(trial.number)

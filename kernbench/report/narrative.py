@@ -166,7 +166,8 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
 
 def _mixed_environments(runs: Sequence[Run]) -> list[str]:
     found = provenance(runs)
-    if not found.differing:
-        return []
-    where = f"{len(found.cells)} environments, which differ in {', '.join(found.differing)}"
-    return [f"Cells ran in {where} (see Environments below): times do not compare, scores may differ slightly."]
+    sentences = [f"There are several {plugins}: other kernels under one name." for plugins in found.mixed_plugins]
+    if found.differing:
+        where = f"{len(found.cells)} environments, which differ in {', '.join(found.differing)}"
+        sentences.append(f"Cells ran in {where} (table below): times do not compare, scores may differ slightly.")
+    return sentences

@@ -1,6 +1,7 @@
 """What ran where: the environments of a comparison's cells, in what they differ, and what that means for its scores."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ GRAVE = {
     "packages.kernbench": "kernbench versions",
     "git": "git states",
 }
-PLUGIN = "plugin of "  # and the family
 NONE = "–"
 
 
@@ -27,54 +27,49 @@ class Provenance:
         environments: entry -> value, of each environment, the most frequent first.
         cells: cells that ran in each.
         differing: entries that are not the same in all -> value in each environment.
-        unknown: cells without one: they failed before anything was stored, or were killed.
-        plugins: plugins of each family, "siren: kernbench 0.1.0, source 0123456789ab".
+        unknown: cells without one: killed, or stored before it was kept.
+        plugins: family -> plugin, "kernbench 0.1.0, source 0123456789ab" -> cells that it made.
     """
 
     environments: list[dict[str, str]]
     cells: list[int]
     differing: dict[str, list[str]]
     unknown: int
-    plugins: list[str]
+    plugins: dict[str, dict[str, int]]
 
     @property
     def summary(self) -> str:
         """One line: where the cells ran, as far as it is the same for all."""
         if not self.cells:
             return "No cell says where it ran."
-        known = sum(self.cells)
-        places = "one environment" if len(self.cells) == 1 else f"{len(self.cells)} environments"
-        share = "" if len(self.cells) == 1 else "; they share"
-        facts = [text for text in self._facts() if text]
+        places = "one environment" if len(self.cells) == 1 else f"{len(self.cells)} environments, which share"
+        made = "; ".join(f"{family}: {_counted(each, len(each) > 1)}" for family, each in sorted(self.plugins.items()))
         more = f" {self.unknown} more say{'s' if self.unknown == 1 else ''} nothing." if self.unknown else ""
-        return f"{_cells(known)} ran in {places}{share}: {', '.join(facts)}. Plugins: {'; '.join(self.plugins)}.{more}"
+        return f"{_cells(sum(self.cells))} ran in {places}: {', '.join(self._shared())}. Plugins: {made}.{more}"
 
     @property
     def warnings(self) -> list[str]:
         """What is mixed that moves scores or times: "processors: A (3 cells), B (1 cell)"."""
         found = []
         for name, values in self.differing.items():
-            words = f"versions of the {name}" if name.startswith(PLUGIN) else GRAVE.get(name)
-            if words is not None:
-                found.append(f"{words}: {', '.join(self._counted(values))}")
-        return found
+            if name in GRAVE:
+                met = dict.fromkeys(values, 0)
+                for value, cells in zip(values, self.cells, strict=True):
+                    met[value] += cells
+                found.append(f"{GRAVE[name]}: {_counted({('none' if v == NONE else v): n for v, n in met.items()})}")
+        return found + self.mixed_plugins
 
-    def _counted(self, values: Sequence[str]) -> list[str]:
-        met = {value: 0 for value in values if value != NONE}
-        for value, cells in zip(values, self.cells, strict=True):
-            if value in met:
-                met[value] += cells
-        return [f"{value} ({_cells(cells)})" for value, cells in met.items()]
+    @property
+    def mixed_plugins(self) -> list[str]:
+        """Families that several versions of a plugin have made."""
+        several = {family: made for family, made in sorted(self.plugins.items()) if len(made) > 1}
+        return [f"versions of the plugin of {family}: {_counted(made)}" for family, made in several.items()]
 
-    def _facts(self) -> list[str]:
+    def _shared(self) -> list[str]:
         shared = {name: value for name, value in self.environments[0].items() if name not in self.differing}
-        names = {"packages.torch": "torch", "packages.kernbench": "kernbench", "python": "Python", "git": "git"}
-        threads = shared.get("threads")
-        return [
-            *(shared.get(name, "") for name in ("cpu", "gpu", "device")),
-            "" if threads is None else f"{threads} thread{'' if threads == '1' else 's'}",
-            *(f"{word} {shared[name]}" for name, word in names.items() if name in shared),
-        ]
+        words = {"cpu": "{}", "gpu": "{}", "device": "device {}", "threads": "threads {}", "packages.torch": "torch {}"}
+        words |= {"packages.kernbench": "kernbench {}", "python": "Python {}", "git": "git {}"}
+        return [text.format(shared[name]) for name, text in words.items() if name in shared]
 
 
 def provenance(runs: Iterable[Run]) -> Provenance:
@@ -84,35 +79,22 @@ def provenance(runs: Iterable[Run]) -> Provenance:
         runs: its cells, finished or not.
     """
     runs = list(runs)
-    made = plugins(runs)
-    groups: dict[tuple[tuple[str, str], ...], int] = {}
-    unknown = 0
-    for run in runs:
-        if run.environment:
-            key = tuple(sorted(_entries(run, made).items()))
-            groups[key] = groups.get(key, 0) + 1
-        else:
-            unknown += 1
+    groups = Counter(tuple(sorted(_entries(run).items())) for run in runs if run.environment)
     ordered = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
     environments = [dict(key) for key, _ in ordered]
     names = sorted({name for each in environments for name in each}, key=lambda name: (name not in GRAVE, name))
     values = {name: [each.get(name, NONE) for each in environments] for name in names}
+    plugins: dict[str, Counter[str]] = {}
+    for run in runs:
+        if run.plugin:
+            plugins.setdefault(run.family, Counter())[_plugin(run)] += 1
     return Provenance(
         environments,
         [count for _, count in ordered],
         {name: met for name, met in values.items() if len(set(met)) > 1},
-        unknown,
-        [f"{family}: {' and '.join(each)}" for family, each in sorted(made.items())],
+        sum(not run.environment for run in runs),
+        {family: dict(sorted(made.items())) for family, made in plugins.items()},
     )
-
-
-def plugins(runs: Iterable[Run]) -> dict[str, list[str]]:
-    """Distribution, version and digest of the source of the plugins that made each family's cells, sorted."""
-    made: dict[str, set[str]] = {}
-    for run in runs:
-        if run.plugin:
-            made.setdefault(run.family, set()).add(_plugin(run))
-    return {family: sorted(each) for family, each in made.items()}
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -126,14 +108,9 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _entries(run: Run, made: dict[str, list[str]]) -> dict[str, str]:
-    """Environment of a run; its plugin only where the family has several, or every family would be one of its own."""
+def _entries(run: Run) -> dict[str, str]:
     entries = flatten(run.environment) | {"device": run.device}
-    if run.kernbench_version:
-        entries["packages.kernbench"] = run.kernbench_version
-    if len(made.get(run.family, [])) > 1:
-        entries[f"{PLUGIN}{run.family}"] = _plugin(run)
-    return entries
+    return entries | ({"packages.kernbench": run.kernbench_version} if run.kernbench_version else {})
 
 
 def _plugin(run: Run) -> str:
@@ -142,3 +119,7 @@ def _plugin(run: Run) -> str:
 
 def _cells(count: int) -> str:
     return f"{count} cell{'' if count == 1 else 's'}"
+
+
+def _counted(met: Mapping[str, int], counted: bool = True) -> str:
+    return ", ".join(f"{value} ({_cells(cells)})" if counted else value for value, cells in met.items())

@@ -241,7 +241,8 @@ def test_mixed_conditions_are_said(tmp_path, make_run):
         "devices: cpu (3 cells), cuda:0 (1 cell)",
     ):
         assert words in text[: text.index("Summary")]
-    assert "Cells ran in 4 environments, which differ in cpu, device, packages.kernbench," in text
+    assert "Cells ran in 3 environments, which differ in cpu, device, packages.kernbench," in text
+    assert "There are several versions of the plugin of siren" in text
     assert "different data sets (ba9876543210, otherdata)" in text
     assert "different settings (siren: a; gaussian: b)" in text
     assert "One seed per cell" in text

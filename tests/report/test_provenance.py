@@ -16,8 +16,8 @@ def test_one_environment_is_one_line(make_run, tmp_path):
     found = provenance(runs)
     assert (found.cells, found.differing, found.warnings, found.unknown) == ([4], {}, [], 0)
     assert found.summary == (
-        "4 cells ran in one environment: A, cpu, 1 thread, torch 2.13.0, kernbench 0.1.0, Python 3.11.9, git abc. "
-        "Plugins: discrete: kernbench 0.1.0; siren: kernbench 0.1.0."
+        "4 cells ran in one environment: A, device cpu, threads 1, torch 2.13.0, kernbench 0.1.0, Python 3.11.9, "
+        "git abc. Plugins: discrete: kernbench 0.1.0; siren: kernbench 0.1.0."
     )
     text = Page(write_report(runs, tmp_path).read_text()).text
     assert found.summary in text
@@ -30,6 +30,7 @@ def test_every_grave_difference_is_counted_in_cells(make_run):
     for change, warning in (
         ({"environment": HERE | {"cpu": "B"}}, "processors: A (2 cells), B (1 cell)"),
         ({"environment": HERE | {"git": "abc+"}}, "git states: abc (2 cells), abc+ (1 cell)"),
+        ({"environment": HERE | {"git": None}}, "git states: abc (2 cells), none (1 cell)"),
         (
             {"environment": HERE | {"packages": {"torch": "2.14.0", "scipy": "1.17"}}},
             "torch versions: 2.13.0 (2 cells), 2.14.0 (1 cell)",
@@ -53,7 +54,15 @@ def test_other_differences_are_in_the_table_and_raise_no_warning(make_run):
     found = provenance([make_run(environment=HERE), make_run(environment=HERE), make_run(environment=other)])
     assert found.differing == {"packages.scipy": ["1.17", NONE], "threads": ["1", "2"]}
     assert (found.cells, found.warnings) == ([2, 1], [])
-    assert "they share: A, cpu, torch" in found.summary
+    assert "ran in 2 environments, which share: A, device cpu, torch 2.13.0" in found.summary
+
+
+def test_versions_of_one_plugin_make_no_environments_of_their_own(make_run):
+    runs = [make_run(family, environment=HERE) for family in ("siren", "discrete")]
+    found = provenance([*runs, make_run(seed=1, environment=HERE, plugin="mine 2")])
+    assert (found.cells, found.differing) == ([3], {})
+    assert "siren: kernbench 0.1.0 (1 cell), mine 2 (1 cell)." in found.summary
+    assert len(found.warnings) == 1
 
 
 def test_cells_that_left_no_environment_are_counted(make_run):
