@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -88,7 +89,7 @@ def of_failed(
         machine: environment.
         plugin: distribution and version.
     """
-    lines = "" if isinstance(error, KeyboardInterrupt) else "".join(traceback.format_exception(error))
+    lines = "" if status in ("interrupted", "timeout") else "".join(traceback.format_exception(error))
     return _joined(
         _head(study, cell, status),
         WORDS.get(status, ""),
@@ -122,7 +123,8 @@ def of_study(study: Study, floors: Iterable[tuple[str, float, float]]) -> str:
         *blind,
         ("definition", study.digest),
     ]
-    return _joined(f"**{plain(study.question, 2000)}**", table(rows), READING, plain(study.note, 4000), SIGNATURE)
+    question = f"**{plain(study.question, 2000)}**" if study.question else ""
+    return _joined(question, table(rows), READING, plain(study.note, 4000), SIGNATURE)
 
 
 def save(target: optuna.Study | optuna.Trial, text: str) -> None:
@@ -144,7 +146,10 @@ def save_study(optuna_study: optuna.Study, study: Study, engine: Engine) -> None
     try:
         from optuna_dashboard import get_note  # noqa: PLC0415  # an extra
 
-        old, new = get_note(optuna_study), of_study(study, _floors(engine, study))
+        known = optuna_study.user_attrs  # a worker without a study file has neither question nor note
+        question, note = (getattr(study, name) or known.get(name, "") for name in ("question", "note"))
+        old = get_note(optuna_study)
+        new = of_study(replace(study, question=question, note=note), _floors(engine, study))
     except Exception as error:
         log.warning("the note of study %s was not written: %s", study.key, first_line(error))
         return

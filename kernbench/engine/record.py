@@ -25,7 +25,10 @@ log = logging.getLogger("kernbench")
 
 LONGEST = 1000  # characters of an error: the traceback has it whole
 # Attributes that the engine reads: an axis or a score of one of these names is not stored under it.
-OWN = ("cell", "worker", "worker_start", "checkpoint_epoch", "status", "family", "digest", "message", "error", "wall_s")
+OWN = (
+    *("cell", "worker", "worker_start", "cell_limit_s", "checkpoint_epoch", "status", "message", "error", "wall_s"),
+    *("family", "plugin", "plugin_source", "digest", "environment"),
+)
 
 ComputeTogether = Callable[[Sequence[CellContext]], Iterator[tuple[int, Outcome | BaseException]]]
 

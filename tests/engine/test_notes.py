@@ -84,6 +84,16 @@ def test_the_study_has_a_note_with_its_question_and_its_floors(world):
     assert "| kernel\\_size | 9\\, 33 |" in note
 
 
+def test_a_worker_without_the_study_file_keeps_the_question(world):
+    study = dataclasses.replace(world.study(), question="Why?", note="Because.")
+    world.run(study, queue_only=True)
+    opened = world.optuna_study()
+    notes.save_study(opened, dataclasses.replace(study, question="", note=""), world.storage().engine)
+    kept = optuna_dashboard.get_note(opened)
+    assert r"**Why\?**" in kept
+    assert r"Because\." in kept
+
+
 def test_a_note_of_somebody_else_is_left_alone(world):
     study = world.study()
     world.run(study, queue_only=True)
