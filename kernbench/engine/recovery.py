@@ -80,7 +80,7 @@ def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:
         "SELECT t.trial_id FROM trials t LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id "
         "WHERE t.state = 'RUNNING' AND h.trial_id IS NULL AND t.datetime_start < :before"
     ).bindparams(bindparam("before", type_=DateTime))
-    # Optuna writes local time without a zone
-    before = datetime.now() - timedelta(seconds=grace_s)
+    # Optuna writes UTC without a zone
+    before = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=grace_s)
     with storage.engine.connect() as connection:
         return {row[0] for row in connection.execute(query, {"before": before})}

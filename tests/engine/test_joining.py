@@ -34,6 +34,7 @@ def join(world, compute=None, studies=None, **terms):
         world.executed.append(context.cell)
         return (compute or (lambda _: fakes.outcome()))(context)
 
+    world.prepared = []
     joined = [
         Joined(
             study,
@@ -43,7 +44,6 @@ def join(world, compute=None, studies=None, **terms):
         )
         for study in studies or [world.study()]
     ]
-    world.prepared = []
     return serve(joined, Terms(world.url, **terms), noted, world.observer)
 
 

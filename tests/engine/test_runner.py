@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 
 import fakes
@@ -105,25 +106,31 @@ def test_status_tells_the_truth_about_a_killed_cell_before_the_next_run(world):
     assert plan(study, Options(world.url)).queue == [NINE]
 
 
-def test_a_trial_that_died_before_its_first_heartbeat_is_found_after_the_grace_period(world):
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_trial_that_died_before_its_first_heartbeat_is_found_after_the_grace_period(world, zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
     study = world.study([9])
     world.run(study, queue_only=True)
     opened = world.optuna_study(study)
     trial_id = opened._pop_waiting_trial_id()
 
-    def age(seconds):
+    def older(seconds):
         with opened._storage._backend.engine.begin() as connection:
-            started = datetime.now() - timedelta(seconds=seconds)
+            (stored,) = connection.execute(text("SELECT datetime_start FROM trials")).one()
+            began = datetime.fromisoformat(str(stored)) - timedelta(seconds=seconds)
             connection.execute(text("DELETE FROM trial_heartbeats"))
             connection.execute(
                 text("UPDATE trials SET datetime_start = :when WHERE trial_id = :id"),
-                {"when": str(started), "id": trial_id},
+                {"when": str(began), "id": trial_id},
             )
 
-    age(100)
+    older(100)
     assert world.states(world.run(study, grace_s=200)) == {NINE: "running"}
-    age(300)
+    older(200)
     assert world.states(world.run(study, grace_s=200)) == {NINE: "done"}
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_silent_trial_of_another_host_is_taken_over_after_the_grace_period(world):

@@ -51,7 +51,7 @@ def test_axes_of_every_kind_and_the_runtime_come_back(world):
     stored, again = stored_again(world, study, "siren")
     assert again.cells() == study.cells()
     assert again.digest == study.digest
-    assert again.runtime == study.runtime == {"recompute": True, "compile": "off"}
+    assert again.runtime == study.runtime == {"recompute": True, "compile": "off", "checkpoint_seconds": 20.0}
     check_same(stored, again)
 
 
