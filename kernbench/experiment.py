@@ -21,9 +21,11 @@ from kernbench.architecture import check_kernel_size
 from kernbench.compiling import OFF, check_compile, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
+from kernbench.engine.states import PRUNED
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.stored import Stored
 from kernbench.engine.study import Params, Study, load_study, study_of
+from kernbench.engine.tuning import DRAW
 from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
@@ -98,8 +100,8 @@ def make_network(study: Study, params: Params) -> Network:
         KernbenchError, PluginError: see `kernbench.networks.build`.
     """
     plan = resolved(study.definition, params, "network")
-    axes = {name: params[name] for name in study.axes if axis_home(name) is None}
-    hyper = study.definition["kernel"]["hyper"] | axes
+    own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
+    hyper = study.definition["kernel"]["hyper"] | {name: params[name] for name in own}
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
     network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
     network.recompute = bool(study.runtime.get("recompute", False))
@@ -124,6 +126,8 @@ def preflight(study: Study, device: str = "cpu") -> int:
     length = study.definition["data"]["window"] or SAMPLES
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
     points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
+    if study.tuning is not None:
+        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
     for params in points:
         plan = resolved(study.definition, params, "network")
         check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
@@ -211,6 +215,10 @@ class Begun:
     state: checkpoint.State | None
 
 
+class _EnoughError(Exception):
+    """Training was ended early: there is nothing to score."""
+
+
 def run_cell(context: CellContext) -> Outcome:
     """Train and evaluate one cell.
 
@@ -218,7 +226,7 @@ def run_cell(context: CellContext) -> Outcome:
         context: the cell and where it runs.
 
     Returns:
-        Its outcome; a diverged cell keeps its curve and has no scores.
+        Its outcome; a diverged cell keeps its curve and has no scores, and so does one that was ended early.
 
     Raises:
         Interrupted: the worker was asked to leave; a checkpoint is saved.
@@ -267,12 +275,14 @@ def end(cell: Begun, trained: list[Epoch] | DivergedError) -> Outcome:
     definition = context.study.definition
     curve = list(trained.curve) if isinstance(trained, DivergedError) else trained
     try:
+        if not isinstance(trained, DivergedError) and len(curve) < cell.settings.epochs:
+            raise _EnoughError(f"below the median of its search after {len(curve)} of {cell.settings.epochs} epochs")
         if isinstance(trained, DivergedError):
             raise trained
         scored = bench.scored(network, definition["evaluation"]["threshold_split"])
-    except DivergedError as error:
+    except (DivergedError, _EnoughError) as error:
         outcome = Outcome(
-            status="diverged",
+            status="diverged" if isinstance(error, DivergedError) else PRUNED,
             value=-math.inf,
             data_digest=data_digest(definition),
             message=str(error),
@@ -304,7 +314,8 @@ def _hooks(
     context: CellContext, network: Network, bench: Workbench, settings: Settings
 ) -> tuple[Hooks, checkpoint.State | None]:
     """What training tells and asks, and the newest checkpoint that fits."""
-    digest = f"{context.study.digest} {context.plugin}"  # an edited plugin starts again
+    drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
+    digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
     state = checkpoint.load_newest(context.checkpoints, context.key, digest)
     if state is not None and not fits(network, state):
         text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
@@ -330,6 +341,7 @@ def _hooks(
         validate=lambda net: bench.look(net, settings, context.tolerance),
         on_epoch=on_epoch,
         stop=context.stop,
+        enough=context.enough,
         save=save,
         save_seconds=float(context.study.runtime.get("checkpoint_seconds", Hooks.save_seconds)),
     )

@@ -25,10 +25,12 @@ def stack_size(asked: str, study: Study, device: str) -> int:
         device: "cpu" or "cuda:0".
 
     Raises:
-        KernbenchError: neither of these, or together with recomputed activations or a compiled network.
+        KernbenchError: neither of these, or together with recomputed activations, a compiled network or tuning.
     """
     if asked not in (AUTO, NONE) and not (asked.isascii() and asked.isdigit() and int(asked) > 0):
         raise KernbenchError(f"--stack-seeds: expected auto, off or a number of seeds, got {asked!r}")
+    if asked.isdigit() and int(asked) > 1 and study.tuning is not None:
+        raise KernbenchError(f"--stack-seeds {asked} is for grids: here each seed draws settings of its own")
     plain = not study.runtime.get("recompute") and study.runtime.get("compile", OFF) == OFF
     if asked.isdigit() and int(asked) > 1 and not plain:
         raise KernbenchError(
@@ -36,7 +38,7 @@ def stack_size(asked: str, study: Study, device: str) -> int:
         )
     if asked.isdigit():
         return int(asked)
-    able = asked == AUTO and plain and torch.device(device).type != "cpu"
+    able = asked == AUTO and plain and study.tuning is None and torch.device(device).type != "cpu"
     return len(study.seeds) if able else 1
 
 

@@ -87,6 +87,7 @@ class Hooks:
         validate: network in evaluation mode -> (loss, F1) on the validation lines.
         on_epoch: called with each finished row of the curve.
         stop: asked between batches; true saves a checkpoint and raises Interrupted.
+        enough: asked after each epoch but the last; true ends training there.
         save: keeps a checkpoint state; called at most every `save_seconds`.
         save_seconds: seconds between two checkpoints.
     """
@@ -94,6 +95,7 @@ class Hooks:
     validate: Callable[[nn.Module], tuple[float, float]]
     on_epoch: Callable[[Epoch], None] = lambda _row: None
     stop: Callable[[], bool] = lambda: False
+    enough: Callable[[], bool] = lambda: False
     save: Callable[[dict[str, Any]], None] | None = None
     save_seconds: float = 20.0
 
@@ -198,7 +200,7 @@ def train(
         forward: what computes the training step in the network's place, see `kernbench.compiling`.
 
     Returns:
-        The learning curve, one row per epoch.
+        The learning curve, one row for each epoch trained.
 
     Raises:
         DivergedError: a loss was NaN or infinite; its `curve` attribute keeps the curve up to there.
@@ -217,6 +219,8 @@ def train(
             row = _epoch(run, source, hooks)
             run.curve.append(row)
             hooks.on_epoch(row)
+            if run.epoch < settings.epochs and hooks.enough():
+                break
             if hooks.save is not None and time.monotonic() - last_save >= hooks.save_seconds:
                 hooks.save(run.state())
                 last_save = time.monotonic()

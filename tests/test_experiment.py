@@ -57,7 +57,16 @@ def lines(smoke_lines, monkeypatch):
 def cell(tmp_path, lines):
     """Runs a cell of the smoke study in folders of its own, attempt by attempt."""
 
-    def run(family="siren", attempt=0, stop=lambda: False, place="one", plugin="kernbench 1", runtime=None, **settings):
+    def run(
+        family="siren",
+        attempt=0,
+        stop=lambda: False,
+        place="one",
+        plugin="kernbench 1",
+        runtime=None,
+        enough=lambda: False,
+        **settings,
+    ):
         family = find_family(family) if isinstance(family, str) else family
         study = experiment.load("smoke", family, "quick")
         definition = copy.deepcopy(study.definition)
@@ -80,6 +89,7 @@ def cell(tmp_path, lines):
             observer=Silent(),
             saved=lambda _epoch: None,
             plugin=plugin,
+            enough=enough,
         )
         outcome = experiment.run_cell(context)
         return outcome, {path.name: path for path in outcome.artifacts}, seen
@@ -304,3 +314,40 @@ def test_settings_of_an_axis_reach_training(cell):
     assert experiment.resolved(study.definition, {"rate": 7.0, "seed": 3}, "training")["rate"] == 7.0
     # the data's seed is not the cell's
     assert experiment.resolved(study.definition, {"seed": 3}, "data")["seed"] == study.definition["data"]["seed"]
+
+
+def test_a_cell_that_is_ended_early_keeps_its_curve_and_never_sees_the_test_lines(cell, monkeypatch):
+    monkeypatch.setattr(Workbench, "scored", lambda *_: pytest.fail("scored a cell that was ended early"))
+    outcome, files, seen = cell(enough=StopAt(2))
+    assert (outcome.status, outcome.scores, outcome.measures["epochs"]) == ("pruned", {}, 2)
+    assert outcome.message == "below the median of its search after 2 of 3 epochs"
+    assert list(files) == ["curve.csv"]
+    assert [epoch for epoch, _ in seen] == [0, 1]
+
+
+def test_a_cell_that_could_be_ended_early_and_is_not_is_the_same(cell):
+    equal(cell(place="one"), cell(place="two", enough=lambda: False))
+
+
+def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
+    found = find("siren")
+    study = experiment.load("tuned_k", found.family, "smoke")
+    named = "draw=1,kernel_size=9,seed=0"
+    drawn = {"omega_0": 7.5, "hidden": 5, "init": "siren-intended", "omega_bias": False}
+
+    def context(attempt, stop=lambda: False, **changed):
+        scratch = tmp_path / f"scratch{attempt}"
+        scratch.mkdir()
+        params = study.cells()[named] | drawn | changed
+        folders = {"checkpoints": tmp_path / "checkpoints", "scratch": scratch}
+        told = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
+        return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **told)
+
+    network = experiment.make_network(study, context(0).params)
+    assert network.kernel_layers()[0].kernel_module.hyper == drawn
+    with pytest.raises(Interrupted):
+        experiment.run_cell(context(1, StopAt(3)))
+    other = experiment.begin(context(2, omega_0=8.0))
+    assert other.state is None  # weights of other settings fit in shape and mean something else
+    same = experiment.begin(context(3))
+    assert same.state["epoch"] == 1

@@ -358,3 +358,21 @@ def test_a_checkpoint_of_another_network_does_not_fit():
     assert not fits(nn.Conv1d(1, 1, 3), state)
     assert not fits(nn.Sequential(nn.Conv1d(1, 4, 7), *list(network())[1:]), state)
     assert not fits(network(), {"digest": "d"})
+
+
+def test_training_that_has_enough_ends_after_that_epoch_and_is_the_beginning_of_the_whole():
+    whole = train(network(), data(), SETTINGS, hooks(), order_seed=0)
+    asked = []
+
+    def enough():
+        asked.append(len(asked))
+        return len(asked) == 3
+
+    part = train(network(), data(), SETTINGS, hooks(enough=enough), order_seed=0)
+    assert without_seconds(part) == without_seconds(whole)[:3]
+
+
+def test_nobody_is_asked_for_more_after_the_last_epoch():
+    asked = []
+    train(network(), data(), SETTINGS, hooks(enough=lambda: asked.append(1)), order_seed=0)
+    assert len(asked) == SETTINGS.epochs - 1

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from kernbench import checkpoint
 from kernbench.engine.cell import CellContext, Outcome
 from kernbench.engine.limits import CellTimeoutError
 from kernbench.engine.record import Job, store, store_failure
+from kernbench.engine.sampling import PUT_BACK, early_end, suggest_value, unknown_names
 from kernbench.engine.scratch import scratch_folder
-from kernbench.engine.states import process_start, this_worker
+from kernbench.engine.states import is_done, process_start, this_worker
 from kernbench.engine.study import Params, Study
+from kernbench.engine.tuning import DRAW, MAX_TRIALS
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.kernels.space import Choice
 from kernbench.memory import advice, is_out_of_memory
@@ -36,9 +38,13 @@ class WrongCellError(KernbenchError):
 
 def first_open(study: optuna.Study, cell: str) -> int:
     """Number of the one trial that may run this cell, though two coordinators may have queued it."""
-    open_or_done = (TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING)
-    trials = study.get_trials(deepcopy=False, states=open_or_done)
-    return min(trial.number for trial in trials if trial.user_attrs.get("cell") == cell)
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == cell]
+    return min(trial.number for trial in trials if _is_open_or_done(trial))
+
+
+def _is_open_or_done(trial: FrozenTrial) -> bool:
+    open_ones = (TrialState.WAITING, TrialState.RUNNING)
+    return is_done(trial) or (trial.state in open_ones and PUT_BACK not in trial.user_attrs)
 
 
 def sign(job: Job, trial: optuna.Trial) -> None:
@@ -53,11 +59,20 @@ def checked_params(job: Job, trial: optuna.Trial, cell: str) -> Params:
     """Values of a queued trial.
 
     Raises:
-        WrongCellError: they are not those of its cell.
+        WrongCellError: they are not those of its cell, or a drawn one lies outside what is declared.
     """
-    params = suggest(job.study, trial)
-    if params != job.cells[cell]:
-        raise WrongCellError(f"cell {cell}: expected {job.cells[cell]}, the queue holds {params}")
+    study, wanted = job.study, job.cells[cell]
+    if study.tuning is not None and (unknown := unknown_names(study, trial)):
+        raise WrongCellError(f"cell {cell}: the queue holds {', '.join(unknown)}, which the study does not know")
+    params = suggest(study, trial)
+    fixed = {name: value for name, value in params.items() if name not in study.tuned}
+    if fixed != wanted:
+        raise WrongCellError(f"cell {cell}: expected {wanted}, the queue holds {fixed}")
+    for name, parameter in study.tuned.items():
+        try:
+            parameter.check(params[name])
+        except KernbenchError as error:
+            raise WrongCellError(f"cell {cell}: {name}: {error}") from None
     return params
 
 
@@ -74,6 +89,9 @@ def suggest(study: Study, trial: optuna.Trial) -> Params:
             values[name] = trial.suggest_int(name, int(space.low), int(space.high))
         else:
             values[name] = trial.suggest_float(name, space.low, space.high)
+    if study.tuning is not None:
+        values[DRAW] = trial.suggest_int(DRAW, 0, MAX_TRIALS - 1)
+        values |= {name: suggest_value(trial, name, parameter) for name, parameter in study.tuned.items()}
     values["seed"] = trial.suggest_int("seed", 0, 2**32 - 1)
     return values
 
@@ -95,6 +113,7 @@ def context_of(
         observer=job.observer,
         saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
         plugin=job.found.label,
+        enough=early_end(job.study, trial, params),
     )
 
 

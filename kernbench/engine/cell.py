@@ -20,7 +20,7 @@ class CellContext:
     Attributes:
         study: the study.
         cell: cell id.
-        params: axis values and seed.
+        params: axis values, draw and drawn hyper-parameters where the study is tuned, and seed.
         device: "cpu" or "cuda:0".
         trial: number of this attempt; checkpoints carry it.
         checkpoints: folder of checkpoints.
@@ -30,6 +30,7 @@ class CellContext:
         observer: who shows progress.
         saved: called with the epoch of each checkpoint written.
         plugin: distribution and version that make the kernels.
+        enough: asked after each epoch; true ends the cell early, as `pruned`.
     """
 
     study: Study
@@ -44,6 +45,7 @@ class CellContext:
     observer: "Observer"
     saved: Callable[[int], None]
     plugin: str = ""
+    enough: Callable[[], bool] = lambda: False
 
     @property
     def tolerance(self) -> int:
@@ -78,8 +80,8 @@ class Outcome:
     """A finished cell.
 
     Attributes:
-        status: "ok" or "diverged".
-        value: score to maximize, -inf when diverged.
+        status: "ok", "diverged", or "pruned" when the context had enough.
+        value: score to maximize, -inf when diverged; of no meaning when pruned.
         message: why it diverged, else empty.
         data_digest: data set it ran on.
         scores: split -> counts.

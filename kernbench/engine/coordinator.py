@@ -30,7 +30,7 @@ RECOVER_S = 15.0
 LEAVE_S = 60.0  # for a batch, a checkpoint and the way back into the queue
 OUTAGE_S = 60.0  # that the database may be away before this process gives up
 STARTS = 3  # workers in a row that end before they take up a cell
-ENDED = ("done", "diverged", "failed")
+ENDED = ("done", "diverged", "pruned", "failed")
 
 
 class Settings(Protocol):

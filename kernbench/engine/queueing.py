@@ -5,6 +5,7 @@ from collections.abc import Collection
 import optuna
 from optuna.trial import TrialState
 
+from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states
 from kernbench.engine.storage import SteadyStorage
 from kernbench.engine.study import Study
@@ -12,7 +13,8 @@ from kernbench.engine.study import Study
 
 def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
     """Queue one cell, tagged, so that nothing but the cell is ever run."""
-    optuna_study.enqueue_trial(dict(study.cells()[cell]), user_attrs={"cell": cell})
+    trials = optuna_study.get_trials(deepcopy=False) if study.tuning is not None else []
+    optuna_study.enqueue_trial(queued_values(study, trials, cell), user_attrs={"cell": cell})
 
 
 def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) -> list[str]:

@@ -19,7 +19,7 @@ from kernbench.engine.recovery import silent_seconds
 from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.sidefiles import entries, is_plain
-from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.states import CellState, cell_states, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, one_line
@@ -83,9 +83,7 @@ def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Ru
         return []
     with Session(engine) as session:
         rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
-        complete = {
-            t.user_attrs["cell"]: t for t in trials if t.state == TrialState.COMPLETE and "cell" in t.user_attrs
-        }
+        complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
         shared = _shared(session, study, rows.values(), artifacts)
         runs = []
         for state in stored_states(study):
@@ -233,7 +231,7 @@ def _failed(session: Session, study: optuna.Study, state: CellState, trials: Seq
         base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
         family=str(study.user_attrs.get("family", study.study_name.rpartition("/")[2])),
         cell=state.cell,
-        params=dict(last.params) or dict(fixed),
+        params={**fixed, **last.params},
         status=str(last.user_attrs.get("status", "killed")),
         digest=str(study.user_attrs.get("digest", "")),
         data_digest="",
@@ -246,11 +244,12 @@ def _failed(session: Session, study: optuna.Study, state: CellState, trials: Seq
         latency_ms=None,
         peak_memory_mb=None,
         seconds=None,
-        epochs=None,
+        epochs=1 + last.last_step if last.last_step is not None else None,
         plugin=str(last.user_attrs.get("plugin", "")),
         plugin_source=str(last.user_attrs.get("plugin_source", "")),
         kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
         device=str(environment.get("device", "")),
         environment=environment,
+        definition=_definition(study),
         started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
     )

@@ -16,6 +16,7 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from kernbench.engine import environment, notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
+from kernbench.engine.states import is_stray
 from kernbench.engine.storage import SteadyStorage, side_folder
 from kernbench.engine.study import Params, Study
 from kernbench.errors import StorageError, one_line
@@ -154,7 +155,8 @@ def _readable(value: float) -> int | float:
 
 
 def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str) -> results.RunRow:
-    tried = [t for t in trial.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == context.cell]
+    trials = trial.study.get_trials(deepcopy=False)
+    tried = [t for t in trials if t.user_attrs.get("cell") == context.cell and not is_stray(t)]
     thresholds = {split: counts.thresholds.tolist() for split, counts in outcome.scores.items()}
     return results.RunRow(
         study=job.study.key,

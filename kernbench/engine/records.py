@@ -11,6 +11,7 @@ from kernbench.engine.reference import Reference
 
 OK = "ok"
 DIVERGED = "diverged"
+PRUNED = "pruned"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +69,14 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One cell: finished (`ok`, `diverged`) or failed (`error`, `oom`, `timeout`, `killed`, `interrupted`).
+    """One cell: finished (`ok`, `diverged`, `pruned`) or failed (`error`, `oom`, `timeout`, `killed`, `interrupted`).
 
     Attributes:
         study: Optuna study, "k_sweep.v1.quick/siren".
         base: study file, version and profile, "k_sweep.v1.quick"; runs of one base compare.
         family: kernel family.
         cell: id of the cell, sorted `name=value` pairs.
-        params: the cell's axis values and its seed.
+        params: the cell's axis values and its seed; draw and drawn hyper-parameters where the study is tuned.
         status: `ok` or the class of failure.
         digest: of the definition of the study, 12 hex digits.
         data_digest: of the data recipe.

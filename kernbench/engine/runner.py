@@ -15,7 +15,7 @@ from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import drop_unasked, enqueue
 from kernbench.engine.record import ComputeTogether, Job, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover
-from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.states import ENDED, CellState, cell_states
 from kernbench.engine.storage import (
     GRACE_S,
     HEARTBEAT_S,
@@ -101,7 +101,7 @@ class Result:
     @property
     def ended(self) -> bool:
         """Whether there is a finished or failed cell to report."""
-        return any(state.state in ("done", "diverged", "failed") for state in self.states)
+        return any(state.state in (*ENDED, "failed") for state in self.states)
 
 
 def plan(study: Study, options: Options) -> Plan:

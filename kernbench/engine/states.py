@@ -9,7 +9,9 @@ from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
-DONE = ("ok", "diverged", "pruned")
+PRUNED = "pruned"
+DONE = ("ok", "diverged", PRUNED)
+ENDED = ("done", "diverged", PRUNED)  # states of a cell that is not run again
 RETRIED = ("interrupted", "killed")
 KILLED_LIMIT = 5
 
@@ -20,7 +22,8 @@ class CellState:
 
     Attributes:
         cell: cell id.
-        state: "done", "diverged", "running", "lost" (its worker is gone), "waiting", "failed" or "missing".
+        state: "done", "diverged", "pruned" (a draw that was ended early), "running", "lost" (its worker is gone),
+            "waiting", "failed" or "missing".
         detail: failure class and first line of the error, or the worker.
         retry: whether the next `run` takes it up by itself.
         score: validation score of a done cell.
@@ -75,12 +78,18 @@ def cell_states(
     of_cell: dict[str, list[FrozenTrial]] = {cell: [] for cell in cells}
     for trial in trials:
         cell = trial.user_attrs.get("cell")
-        if cell in of_cell and not _is_stray(trial):
+        if cell in of_cell and not is_stray(trial):
             of_cell[cell].append(trial)
     return [_state(cell, attempts, silent) for cell, attempts in of_cell.items()]
 
 
-def _is_stray(trial: FrozenTrial) -> bool:
+def is_done(trial: FrozenTrial) -> bool:
+    """Whether a trial is its cell's result: complete, or pruned as a draw that fell behind."""
+    return trial.state == TrialState.COMPLETE or (trial.state == TrialState.PRUNED and not is_stray(trial))
+
+
+def is_stray(trial: FrozenTrial) -> bool:
+    """Whether a trial is nobody's attempt: a duplicate, or one that was put back into the queue."""
     return trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
 
 
@@ -90,7 +99,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
     if done:
         status = str(done[0].user_attrs.get("status", "ok"))
         score = done[0].value if status == "ok" else None
-        name = "diverged" if status == "diverged" else "done"
+        name = status if status in ENDED else "done"
         return CellState(cell, name, str(done[0].user_attrs.get("message", "")), score=score)
     running = by_state[TrialState.RUNNING]
     if any(not worker_is_gone(trial) for trial in running):

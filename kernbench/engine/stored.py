@@ -7,7 +7,9 @@ from typing import Any
 
 from kernbench.engine.reading import stored_studies
 from kernbench.engine.storage import shown
-from kernbench.engine.study import Study, Table, differences
+from kernbench.engine.study import Study, differences
+from kernbench.engine.tables import Table
+from kernbench.engine.tuning import stored_space
 from kernbench.errors import StudyError
 from kernbench.settings import SETTINGS
 
@@ -129,6 +131,8 @@ def _table(definition: Table, attributes: Mapping[str, Any], version: int, profi
         if home is not None:  # a way to compute that this version does not know changes no cell
             tables[home][key] = value
     kernel = definition["kernel"]
+    if "tuning" in tables:
+        tables["tuning"]["space"] = {kernel["family"]: stored_space(kernel)}
     return tables | {
         "version": version,
         "axes": json.loads(attributes[AXES]),

@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.resources import files
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kernbench.engine.reference import Reference, read_references
+from kernbench.engine.tables import Table, only, table_of
+from kernbench.engine.tuning import DRAW, SEED, Tuning, read_tuning, spaces_named
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
@@ -26,11 +28,10 @@ STUDY_GROUP = "kernbench.studies"
 MAX_SEEDS = 1000
 MAX_NAME = 100
 MAX_ID = 512  # of the columns that hold names of studies and cells
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", *SETTINGS)
-_IN_PROFILE = ("axes", "seeds", "hyper", "description", *SETTINGS)
+_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", *SETTINGS)
+_IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", *SETTINGS)
 
 Params = dict[str, Value]
-Table = dict[str, Any]  # TOML
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Study:
         references: published numbers to stand beside the results; no part of the definition.
         note: what the report says of published results that have no number, text; no part of the definition.
         runtime: how cells are computed; no part of the definition, so a study goes on when they change.
+        tuning: hyper-parameters that are drawn, and how; None for a grid.
     """
 
     name: str
@@ -64,6 +66,12 @@ class Study:
     references: tuple[Reference, ...] = ()
     note: str = ""
     runtime: Params = field(default_factory=dict)
+    tuning: Tuning | None = None
+
+    @property
+    def tuned(self) -> Mapping[str, Parameter]:
+        """Hyper-parameters that are drawn, empty for a grid."""
+        return {} if self.tuning is None else self.tuning.space
 
     @property
     def base(self) -> str:
@@ -107,10 +115,12 @@ class Study:
         return SETTINGS[home][name] if home else self.family.parameters[name]
 
     def cells(self) -> dict[str, Params]:
-        """Cell id -> parameters, axes in file order, seeds innermost."""
-        names = [*self.axes, "seed"]
+        """Cell id -> parameters, axes in file order, seeds innermost; tuned, one draw of every point after another."""
+        names = [*self.axes, SEED]
         points = itertools.product(*self.axes.values(), self.seeds)
-        params = [dict(zip(names, point, strict=True)) for point in points]
+        params: list[Params] = [dict(zip(names, point, strict=True)) for point in points]
+        if self.tuning is not None:
+            params = [{**point, DRAW: draw} for draw in range(self.tuning.draws) for point in params]
         return {cell_id(point): point for point in params}
 
 
@@ -184,13 +194,18 @@ def study_of(table: Table, name: str, family: KernelFamily, profile: str, source
     Raises:
         StudyError: see `load_study`.
     """
-    _only(table, _TOP, source, "")
+    only(table, _TOP, source, "")
     version = table.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StudyError(f"{source}: version: expected a whole number >= 1, got {version!r}")
     layers = _layers(table, profile, source)
     axes = _axes(layers, family, source)
-    definition, runtime = _definition(layers, family, axes, source)
+    hyper = _given_hyper(layers, family, source)
+    tuning = read_tuning(layers, family, axes, hyper, source)
+    definition, runtime = _definition(layers, axes, source)
+    definition["kernel"] = _kernel(family, hyper, axes, tuning, source)
+    if tuning is not None:
+        definition["tuning"] = tuning.as_json()
     return Study(
         name=name,
         version=version,
@@ -204,6 +219,7 @@ def study_of(table: Table, name: str, family: KernelFamily, profile: str, source
         definition=definition | {"profile": profile},
         references=read_references(table.get("reference", []), axes, source),
         runtime=runtime,
+        tuning=tuning,
     )
 
 
@@ -242,9 +258,9 @@ def _is_file(path: Traversable | Path) -> bool:
 def _layers(table: Table, profile: str, source: str) -> list[Table]:
     """Tables that apply, weakest first: the profile's own, the study's, the study's for this profile."""
     general = profiles()
-    overrides = _table(table, "profiles", source)
+    overrides = table_of(table, "profiles", source)
     for name in overrides:
-        _only(_table(overrides, name, source), _IN_PROFILE, source, f"profiles.{name}.")
+        only(table_of(overrides, name, source), _IN_PROFILE, source, f"profiles.{name}.")
         if name not in general and close_match(name, general):
             raise StudyError(f"{source}: unknown profile profiles.{name}{close_match(name, general)}")
     if profile not in general and profile not in overrides:
@@ -258,7 +274,7 @@ def _layers(table: Table, profile: str, source: str) -> list[Table]:
 def _axes(layers: Sequence[Table], family: KernelFamily, source: str) -> dict[str, tuple[Value, ...]]:
     given: Table = {}
     for layer in layers:
-        given |= _table(layer, "axes", source)
+        given |= table_of(layer, "axes", source)
     if "kernel_size" not in given:
         raise StudyError(f"{source}: axes.kernel_size is missing; expected a list of odd numbers")
     return {name: _axis(name, values, family, source) for name, values in given.items()}
@@ -300,32 +316,40 @@ def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-def _definition(
-    layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], source: str
-) -> tuple[Table, Params]:
-    """What gives a cell its meaning, and apart from it how it is computed."""
+def _definition(layers: Sequence[Table], axes: Mapping[str, Any], source: str) -> tuple[Table, Params]:
+    """Settings that give a cell its meaning, and apart from them how it is computed."""
     definition: Table = {}
     runtime: Params = {}
     for table in SETTINGS:
         merged: Params = {}
         for layer in layers:
-            merged |= check_table(table, _table(layer, table, source), source)
+            merged |= check_table(table, table_of(layer, table, source), source)
         # a hyper-parameter of the family may have the name of a setting of another table
         runtime |= {key: v for key, v in merged.items() if SETTINGS[table][key].runtime}
         definition[table] = {
             key: v for key, v in merged.items() if key not in runtime and (key not in axes or axis_home(key) != table)
         }
+    return definition, runtime
+
+
+def _given_hyper(layers: Sequence[Table], family: KernelFamily, source: str) -> Table:
+    """Hyper-parameters that the study fixes for a family."""
     hyper: Table = {}
     for layer in layers:
-        tables = _table(layer, "hyper", source)
-        _warn_misspelt(tables, family, source)
-        hyper |= _table(tables, family.name, source)
+        tables = table_of(layer, "hyper", source)
+        _warn_misspelt(tables, family, f"{source}: hyper")
+        hyper |= table_of(tables, family.name, source)
+    _warn_misspelt(spaces_named(layers, source), family, f"{source}: tuning.space")
+    return hyper
+
+
+def _kernel(family: KernelFamily, hyper: Table, axes: Mapping[str, Any], tuning: Tuning | None, source: str) -> Table:
+    """The family and those of its hyper-parameters that all cells share; what is drawn, if anything is."""
     resolved = _hyper(hyper, family, f"{source}: hyper.{family.name}")
-    definition["kernel"] = {
-        "family": family.name,
-        "hyper": {key: v for key, v in resolved.items() if key not in axes or axis_home(key) is not None},
-    }
-    return definition, runtime
+    drawn = {} if tuning is None else tuning.space
+    shared = {k: v for k, v in resolved.items() if (k not in axes or axis_home(k) is not None) and k not in drawn}
+    kernel = {"family": family.name, "hyper": shared}
+    return kernel if tuning is None else kernel | {"tuned": tuning.space_json(), "draws": tuning.draws}
 
 
 def _hyper(given: Table, family: KernelFamily, where: str) -> Params:
@@ -335,23 +359,9 @@ def _hyper(given: Table, family: KernelFamily, where: str) -> Params:
         raise StudyError(f"{where}: {error}") from error
 
 
-def _warn_misspelt(tables: Table, family: KernelFamily, source: str) -> None:
+def _warn_misspelt(tables: Iterable[str], family: KernelFamily, where: str) -> None:
     # [hyper.siern] may also belong to a family in somebody's file, so it is no error
     for name in tables:
         if name not in installed().found and (hint := close_match(name, {family.name} - {name})):
-            text = f"{source}: hyper.{name} belongs to no installed family and is left aside{hint}"
+            text = f"{where}.{name} belongs to no installed family and is left aside{hint}"
             warnings.warn(text, KernbenchWarning, stacklevel=2)
-
-
-def _table(parent: Table, key: str, source: str) -> Table:
-    value = parent.get(key, {})
-    if not isinstance(value, dict):
-        raise StudyError(f"{source}: {key}: expected a table, got {value!r}")
-    return value
-
-
-def _only(table: Table, known: Sequence[str], source: str, prefix: str) -> None:
-    for key in table:
-        if key not in known:
-            hint = close_match(key, known) or f"; known: {', '.join(known)}"
-            raise StudyError(f"{source}: unknown key {prefix}{key}{hint}")

@@ -30,7 +30,9 @@ from kernbench.engine.attempt import (
 from kernbench.engine.limits import time_limit
 from kernbench.engine.queueing import give_back
 from kernbench.engine.record import Job, StopFlag
+from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
 from kernbench.engine.scratch import remove_abandoned, scratch_folder
+from kernbench.engine.states import PRUNED
 from kernbench.engine.together import work_together
 from kernbench.memory import release
 
@@ -77,6 +79,8 @@ def work(study: optuna.Study, job: Job) -> None:
     """
     claimed: list[int] = []
     environment.remember(job.found.family)
+    if job.study.tuning is not None:
+        study.sampler = DrawingSampler(job.study, RefusingSampler(seed=0))
 
     def objective(trial: optuna.Trial) -> float:
         claimed.append(trial.number)
@@ -133,8 +137,12 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
         raise optuna.TrialPruned("duplicate")
     if cell not in job.cells:  # queued when the study file had more cells; missing again should they come back
         raise optuna.TrialPruned("not asked for")
+    if job.study.tuning is not None and out_of_turn(job.study, study.get_trials(deepcopy=False), cell):
+        put_back(study, trial)
+        claimed.pop()  # it was not begun, and does not count
+        raise optuna.TrialPruned("a draw before it waits")
     sign(job, trial)
-    if job.stack > 1:
+    if job.stack > 1 and job.study.tuning is None:  # a draw has other settings with each seed
         return work_together(study, job, trial, claimed)
     job.observer.cell_started(cell, len(claimed), max(job.total, len(claimed)))
 
@@ -162,4 +170,6 @@ def _attempt(job: Job, trial: optuna.Trial, cell: str, over: Callable[[], bool])
         context = context_of(job, trial, cell, params, Path(scratch), over)
         outcome = job.compute(context)
         finish(job, trial, context, outcome, started, time.monotonic() - clock)
+    if outcome.status == PRUNED:
+        raise optuna.TrialPruned(outcome.message)
     return outcome.value

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Self
 
 from kernbench.errors import KernbenchError, close_match
 
@@ -49,6 +50,25 @@ class Float:
             raise KernbenchError(f"expected a number, got {value!r}")
         return float(_in_range(value, self.low, self.high))
 
+    @property
+    def count(self) -> float:
+        """Different values, infinitely many unless low is high."""
+        return 1 if self.low == self.high else math.inf
+
+    def narrowed(self, given: object) -> Self:
+        """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
+
+        Raises:
+            KernbenchError: no such pair, outside the range, or without the default.
+        """
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise KernbenchError(f"expected true or [low, high], got {given!r}")
+        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+
+    def as_json(self) -> dict[str, Any]:
+        """Range and scale, as a definition stores them."""
+        return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
+
     def describe(self) -> str:
         """Range, scale and unit in a few words, such as "1 .. 200 samples, log"."""
         return f"{self.low:g} .. {self.high:g}{_suffix(self.unit)}{', log' if self.log else ''}"
@@ -84,6 +104,25 @@ class Int:
         if isinstance(value, bool) or not whole:
             raise KernbenchError(f"expected a whole number, got {value!r}")
         return int(_in_range(int(value), self.low, self.high))  # type: ignore[call-overload]  # whole, see above
+
+    @property
+    def count(self) -> float:
+        """Different values, low and high among them."""
+        return self.high - self.low + 1
+
+    def narrowed(self, given: object) -> Self:
+        """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
+
+        Raises:
+            KernbenchError: no such pair, outside the range, or without the default.
+        """
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise KernbenchError(f"expected true or [low, high], got {given!r}")
+        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+
+    def as_json(self) -> dict[str, Any]:
+        """Range and scale, as a definition stores them."""
+        return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
 
     def describe(self) -> str:
         """Range, scale and unit in a few words."""
@@ -127,6 +166,30 @@ class Choice:
                 return option
         hint = close_match(str(value), [str(option) for option in self.options])
         raise KernbenchError(f"expected one of {', '.join(map(str, self.options))}, got {value!r}{hint}")
+
+    @property
+    def count(self) -> float:
+        """How many options there are."""
+        return len(self.options)
+
+    def narrowed(self, given: object) -> Self:
+        """The same hyper-parameter with some of its options, the default among them.
+
+        Raises:
+            KernbenchError: no list, not an option, one twice, or without the default.
+        """
+        if not isinstance(given, list | tuple) or not given:
+            raise KernbenchError(f"expected true or a list of {', '.join(map(str, self.options))}, got {given!r}")
+        options = tuple(self.check(each) for each in given)
+        if len(set(options)) != len(options):
+            raise KernbenchError(f"the same option stands twice in {given!r}")
+        if self.start not in options:
+            raise KernbenchError(f"default {self.start} is not among {given!r}")
+        return replace(self, options=options, default=self.start)
+
+    def as_json(self) -> dict[str, Any]:
+        """The options, as a definition stores them."""
+        return {"options": list(self.options), "default": self.start}
 
     def describe(self) -> str:
         """The options, separated by bars."""

@@ -62,7 +62,7 @@ def test_a_diverged_cell_is_done_has_no_score_and_never_runs_again():
 def test_pruned_trials_without_a_status_are_ignored():
     assert state(trial(TrialState.PRUNED)).state == "missing"
     assert state(trial(TrialState.FAIL, status="error"), trial(TrialState.PRUNED)).detail == "error"
-    assert state(trial(TrialState.PRUNED, status="pruned")).state == "done"
+    assert state(trial(TrialState.PRUNED, status="pruned")).state == "pruned"
 
 
 def test_trials_of_other_cells_and_trials_without_a_cell_are_ignored():

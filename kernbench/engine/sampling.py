@@ -1,0 +1,304 @@
+"""Draws of a tuned study. A search is one point of the axes and one seed; it learns from its own draws and no others.
+
+Sampler and pruner are made anew for every decision, over a study in memory that holds the search's draws: their
+parameters, validation scores and learning curves, and nothing else. So a decision is a function of the study file, the
+draw and the results so far, whoever makes it, and no sampler's state is kept in the database.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from kernbench.engine.states import CellState, cell_states, is_stray
+from kernbench.engine.study import Params, Study
+from kernbench.engine.tuning import CMAES, DRAW, MEDIAN, RANDOM, Tuning
+from kernbench.kernels.space import Choice, Int, Parameter
+from kernbench.settings import Value
+
+WORST = float("-inf")
+MOST_RANDOM = 10  # TPE begins with random draws: a quarter of the budget, this many at most
+SAME_AGAIN = 20  # a setting that was drawn before would give the same score: so often it is drawn anew
+MOST_LISTED = 10_000  # spaces up to this size are searched for what is left
+PRUNER_STARTUP = 5  # complete draws before any is ended early
+PRUNER_WARMUP = 0.25  # of the epochs, in which none is
+PUT_BACK = "put_back"
+
+
+class DrawingSampler(BaseSampler):
+    """Draws what a study tunes, all of it at once; whatever else a queued cell lacks is left to another sampler.
+
+    Args:
+        study: a tuned one.
+        otherwise: asked for every other parameter; it refuses.
+    """
+
+    def __init__(self, study: Study, otherwise: BaseSampler) -> None:
+        self._study, self._otherwise = study, otherwise
+        self._drawn: tuple[int, Params] = (-1, {})
+
+    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: values are drawn when they are asked for, within the attempt that may fail."""
+        return {}
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        """One of the drawn values."""
+        if param_name not in self._study.tuned:
+            return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
+        if self._drawn[0] != trial._trial_id:
+            trials = study.get_trials(deepcopy=False)
+            self._drawn = trial._trial_id, draw(self._study, trials, str(trial.user_attrs["cell"]))
+        return self._drawn[1][param_name]
+
+
+@dataclass(frozen=True)
+class Past:
+    """A draw of a search as far as it is known.
+
+    Attributes:
+        draw: its number.
+        values: of what is tuned.
+        state: COMPLETE, PRUNED, or RUNNING while its score is still to come.
+        score: on validation lines; the worst where it diverged or failed.
+        curve: epoch -> validation score.
+    """
+
+    draw: int
+    values: Params
+    state: TrialState
+    score: float | None
+    curve: dict[int, float]
+
+
+def draw(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Params:
+    """Values of what is tuned, for one cell.
+
+    Args:
+        study: a tuned one.
+        trials: all of its Optuna study.
+        cell: whose values; draw 0 has the family's defaults.
+    """
+    assert study.tuning is not None
+    number = int(study.cells()[cell][DRAW])
+    if number == 0:
+        return study.tuning.defaults
+    past = past_of(study, trials, cell)
+    memory = _memory(study, past, cell)
+    tried = [each.values for each in past]
+    for attempt in range(SAME_AGAIN):
+        memory.sampler = _sampler(study.tuning, _seed(study, cell, number, attempt))
+        values = dict(memory.ask(_space(study)).params)
+        if values not in tried:
+            return values
+    left = _left(study.tuning, tried)
+    return left[_seed(study, cell, number, SAME_AGAIN) % len(left)] if left else values
+
+
+def past_of(study: Study, trials: Sequence[FrozenTrial], cell: str) -> list[Past]:
+    """The other draws of the cell's search whose values are known, by number."""
+    cells = study.cells()
+    search = {c: int(cells[c][DRAW]) for c in _search(study, cell) if c != cell}
+    attempts: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if trial.user_attrs.get("cell") in search and not is_stray(trial):
+            attempts.setdefault(trial.user_attrs["cell"], []).append(trial)
+    found = [
+        _past(study, search[state.cell], state, attempts[state.cell])
+        for state in cell_states(search, trials)
+        if state.cell in attempts
+    ]
+    return sorted((each for each in found if each is not None), key=lambda each: each.draw)
+
+
+def _past(study: Study, number: int, state: CellState, attempts: Sequence[FrozenTrial]) -> Past | None:
+    ended = [t for t in attempts if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    known = [values for t in ended or reversed(attempts) if (values := values_of(study, t)) is not None]
+    if not known:
+        return None
+    if ended:
+        return Past(number, known[0], ended[0].state, ended[0].value, dict(ended[0].intermediate_values))
+    if state.state == "failed" and not state.retry:  # it counts, and nobody should look there again
+        return Past(number, known[0], TrialState.COMPLETE, WORST, {})
+    return Past(number, known[0], TrialState.RUNNING, None, {})
+
+
+def values_of(study: Study, trial: FrozenTrial) -> Params | None:
+    """What a trial has drawn, or was queued with; None unless all of it is there."""
+    given: Params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    return {name: given[name] for name in study.tuned} if set(study.tuned) <= set(given) else None
+
+
+def queued_values(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Params:
+    """What a cell is queued with: axes, draw and seed; the defaults for draw 0; values that an earlier attempt drew.
+
+    A draw that was cut off goes on with its own values, as its checkpoint needs.
+    """
+    fixed = study.cells()[cell]
+    if study.tuning is None:
+        return dict(fixed)
+    if fixed[DRAW] == 0:
+        return fixed | study.tuning.defaults
+    attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
+    known = [values for t in reversed(attempts) if (values := values_of(study, t)) is not None]
+    return fixed | (known[0] if known else {})
+
+
+def out_of_turn(study: Study, trials: Sequence[FrozenTrial], cell: str) -> bool:
+    """Whether a draw of a lower number waits in the same search: it was cut off, and this one is to learn from it."""
+    number, cells = study.cells()[cell][DRAW], study.cells()
+    waiting = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING}
+    return any(each in waiting and int(cells[each][DRAW]) < int(number) for each in _search(study, cell))
+
+
+def put_back(optuna_study: optuna.Study, trial: optuna.Trial) -> None:
+    """Queue a claimed cell again, behind those that wait; the caller prunes the trial."""
+    fixed = _frozen(trial).system_attrs.get("fixed_params", {})
+    trial.set_user_attr(PUT_BACK, True)  # until it is pruned it must not pass for the one that may run
+    optuna_study.enqueue_trial(fixed, user_attrs={"cell": trial.user_attrs["cell"]})
+
+
+def suggest_value(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+    """Value of a tuned hyper-parameter: the queued one, or drawn now."""
+    if isinstance(parameter, Choice):
+        value = trial.suggest_categorical(name, list(parameter.options))
+        assert value is not None  # no space has None among its options
+        return value
+    ask = trial.suggest_int if isinstance(parameter, Int) else trial.suggest_float
+    return ask(name, parameter.low, parameter.high, log=parameter.log)  # type: ignore[arg-type]
+
+
+def unknown_names(study: Study, trial: optuna.Trial) -> list[str]:
+    """Queued parameters that the study neither fixes nor tunes."""
+    known = {*study.axes, *study.tuned, DRAW, "seed"}
+    return sorted(set(_frozen(trial).system_attrs.get("fixed_params", {})) - known)
+
+
+def early_end(study: Study, trial: optuna.Trial, params: Params) -> Callable[[], bool]:
+    """A function, asked after each epoch, that says whether a draw has fallen behind the median of its search."""
+    if study.tuning is None or study.tuning.pruner != MEDIAN:
+        return lambda: False
+    epochs = int(params.get("epochs", study.definition["training"].get("epochs", 1)))
+    looked: set[int] = set()
+
+    def behind() -> bool:
+        now = _frozen(trial)
+        if now.last_step is None or now.last_step in looked:
+            return False
+        looked.add(now.last_step)
+        memory = _memory(study, past_of(study, trial.study.get_trials(deepcopy=False), now.user_attrs["cell"]))
+        pruner = optuna.pruners.MedianPruner(
+            n_startup_trials=PRUNER_STARTUP, n_warmup_steps=math.ceil(PRUNER_WARMUP * epochs), interval_steps=1
+        )
+        return pruner.prune(memory, now)
+
+    return behind
+
+
+def _frozen(trial: optuna.Trial) -> FrozenTrial:
+    return trial.study._storage.get_trial(trial._trial_id)
+
+
+def _search(study: Study, cell: str) -> list[str]:
+    """Cells that differ from this one in their draw only, itself among them."""
+    cells = study.cells()
+    wanted = _point(cells[cell])
+    return [each for each, params in cells.items() if _point(params) == wanted]
+
+
+def _point(params: Params) -> Params:
+    return {name: value for name, value in params.items() if name != DRAW}
+
+
+def _space(study: Study) -> dict[str, BaseDistribution]:
+    return {name: _distribution(parameter) for name, parameter in study.tuned.items()}
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution(parameter.options)
+    if isinstance(parameter, Int):
+        return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+
+
+def _memory(study: Study, past: Sequence[Past], cell: str = "") -> optuna.Study:
+    """A study in memory that holds the draws so far."""
+    assert study.tuning is not None
+    memory = optuna.create_study(
+        storage=optuna.storages.InMemoryStorage(),
+        direction="maximize",
+        sampler=RandomSampler(seed=0),
+        pruner=optuna.pruners.NopPruner(),
+    )
+    if cell and study.tuning.sampler == CMAES:
+        _replay(study, memory, past, cell)
+        return memory
+    space = _space(study)
+    for each in past:
+        memory.add_trial(
+            create_trial(
+                state=each.state,
+                value=each.score if each.state == TrialState.COMPLETE else None,
+                params=each.values,
+                distributions=space,
+                intermediate_values=each.curve,
+            )
+        )
+    return memory
+
+
+def _replay(study: Study, memory: optuna.Study, past: Sequence[Past], cell: str) -> None:
+    """Ask and tell the draws so far one by one: CMA-ES notes its state in trials as it asks.
+
+    Kept in the database that state would be a pickle, which nobody should read from a file that others can write.
+    """
+    assert study.tuning is not None
+    for each in past:
+        memory.sampler = _sampler(study.tuning, _seed(study, cell, each.draw, 0))
+        memory.enqueue_trial(each.values)
+        trial = memory.ask(_space(study))
+        if each.state != TrialState.RUNNING:
+            memory.tell(trial, each.score if each.state == TrialState.COMPLETE else None, state=each.state)
+
+
+def _sampler(tuning: Tuning, seed: int) -> BaseSampler:
+    if tuning.sampler == RANDOM:
+        return RandomSampler(seed=seed)
+    if tuning.sampler == CMAES:
+        return CmaEsSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
+    startup = max(1, min(MOST_RANDOM, tuning.trials // 4))
+    return TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)
+
+
+def _seed(study: Study, cell: str, number: int, attempt: int) -> int:
+    """Seed of one draw: another one for each family, search, draw and attempt at it, the same on every machine."""
+    assert study.tuning is not None
+    what = [study.tuning.seed, study.family.name, sorted(_point(study.cells()[cell]).items()), number, attempt]
+    text = hashlib.blake2b(json.dumps(what).encode(), key=b"kernbench draw", digest_size=4)
+    return int.from_bytes(text.digest(), "big")
+
+
+def _left(tuning: Tuning, tried: Sequence[Params]) -> list[Params]:
+    """Settings of a small space that were not drawn yet."""
+    if tuning.settings > MOST_LISTED:
+        return []
+    values = [p.options if isinstance(p, Choice) else range(int(p.low), int(p.high) + 1) for p in tuning.space.values()]
+    every = (dict(zip(tuning.space, each, strict=True)) for each in itertools.product(*values))
+    return [each for each in every if each not in tried]

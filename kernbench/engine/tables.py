@@ -1,0 +1,24 @@
+"""Tables of a study file: sub-tables and their keys, with clear refusals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kernbench.errors import StudyError, close_match
+
+Table = dict[str, Any]  # TOML
+
+
+def table_of(parent: Table, key: str, source: str) -> Table:
+    """A sub-table, empty where it is left out; StudyError where something else stands there."""
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise StudyError(f"{source}: {key}: expected a table, got {value!r}")
+    return value
+
+
+def only(table: Table, known: Sequence[str], source: str, prefix: str) -> None:
+    """Refuse a key that nobody knows, with a close match."""
+    for key in table:
+        if key not in known:
+            hint = close_match(key, known) or f"; known: {', '.join(known)}"
+            raise StudyError(f"{source}: unknown key {prefix}{key}{hint}")

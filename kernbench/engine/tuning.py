@@ -1,0 +1,187 @@
+"""What a study tunes: sampler, budget and the hyper-parameters that are drawn instead of fixed (no Optuna here)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from kernbench.engine.tables import Table, only, table_of
+from kernbench.errors import KernbenchError, StudyError, close_match
+from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.space import Choice, Parameter
+from kernbench.settings import Setting, Value, axis_home
+
+DRAW, SEED = "draw", "seed"  # what a cell of a tuned study has beside its axes
+NONE, MEDIAN = "none", "median"
+TPE, CMAES, RANDOM = "tpe", "cmaes", "random"
+MAX_TRIALS = 1000
+
+TUNING: dict[str, Setting] = {
+    "sampler": Setting(str, "how draws are chosen", options=(TPE, CMAES, RANDOM)),
+    "seed": Setting(int, "seed of the sampler", 0, 2**32 - 1),
+    "trials": Setting(int, "draws per family, point of the axes and seed", 1, MAX_TRIALS),
+    "pruner": Setting(str, "whether draws that fall behind end early", options=(NONE, MEDIAN)),
+}
+DEFAULTS: dict[str, Value] = {"sampler": TPE, "seed": 0, "trials": 40, "pruner": NONE}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search of a study for one kernel family; one and the same at every point of the axes.
+
+    Attributes:
+        sampler: "tpe", "cmaes" or "random".
+        seed: of the sampler.
+        trials: draws allowed at each point and seed.
+        pruner: "none" or "median".
+        space: tuned hyper-parameter -> what it may be.
+        left: choices that stay at their default, because CMA-ES moves numbers only.
+    """
+
+    sampler: str
+    seed: int
+    trials: int
+    pruner: str
+    space: Mapping[str, Parameter]
+    left: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> float:
+        """Different settings that the space holds; 1 where nothing is tuned, infinity with a real number in it."""
+        return math.prod(parameter.count for parameter in self.space.values())
+
+    @property
+    def draws(self) -> int:
+        """Draws made at each point and seed: the budget, or every setting once where there are fewer."""
+        return int(min(self.trials, self.settings))
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The family's own setting, always draw 0."""
+        return {name: parameter.start for name, parameter in self.space.items()}
+
+    def as_json(self) -> Table:
+        """What all families of a study share, for its definition."""
+        return {name: getattr(self, name) for name in TUNING}
+
+    def space_json(self) -> Table:
+        """What is tuned for this family, for the definition of its cells."""
+        return {name: parameter.as_json() for name, parameter in self.space.items()}
+
+    def lines(self) -> list[str]:
+        """What is tuned and how, for the terminal."""
+        settings = "one setting" if self.settings == 1 else f"{self.draws} draws"
+        pruned = "none is ended early" if self.pruner == NONE else "those below the median end early"
+        found = [f"tuned by {self.sampler}, seed {self.seed}: {settings} at each point and seed, {pruned}"]
+        if self.draws < self.trials:
+            found.append(f"  the study allows {self.trials} draws; this family has {self.settings:.0f} to try")
+        found += [
+            f"  {name}: {parameter.describe()}; draw 0 has {parameter.start}" for name, parameter in self.space.items()
+        ]
+        return found + [f"  {name} stays at its default: cmaes moves numbers only" for name in self.left]
+
+
+def read_tuning(
+    layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], source: str
+) -> Tuning | None:
+    """The [tuning] table of a study, for one family; None without one.
+
+    Args:
+        layers: tables of profile and study, weakest first.
+        family: whose hyper-parameters are tuned.
+        axes: of the study; what is an axis is not tuned.
+        fixed: hyper-parameters given under [hyper.FAMILY]; they are not tuned.
+        source: file, for messages.
+
+    Raises:
+        StudyError: unknown key, wrong value, a name that cannot be tuned; each with file, key and what to do.
+    """
+    tables = [table_of(layer, "tuning", source) for layer in layers if "tuning" in layer]
+    if not tables:
+        return None
+    values, asked = dict(DEFAULTS), None
+    for table in tables:
+        only(table, (*TUNING, "space"), source, "tuning.")
+        values |= {k: TUNING[k].checked(v, f"{source}: tuning.{k}") for k, v in table.items() if k in TUNING}
+        space = table_of(table, "space", source)
+        asked = table_of(space, family.name, source) if family.name in space else asked
+    where = f"{source}: tuning.space.{family.name}"
+    tuned = _open(family, axes, fixed, source) if asked is None else _chosen(asked, family, axes, fixed, where)
+    left: list[str] = []
+    if values["sampler"] == CMAES:
+        left = [name for name, parameter in tuned.items() if isinstance(parameter, Choice)]
+        if asked is not None and left:
+            raise StudyError(f"{where}: sampler cmaes moves numbers only, {left[0]} is a choice; leave it out")
+        tuned = {name: parameter for name, parameter in tuned.items() if name not in left}
+        _check_cmaes(tuned, family, source)
+    # in one order, whoever reads it from where: random numbers are drawn name by name
+    tuned = {name: tuned[name] for name in sorted(tuned)}
+    return Tuning(space=tuned, left=tuple(left), **values)  # type: ignore[arg-type]  # checked by their Setting
+
+
+def stored_space(kernel: Table) -> Table:
+    """What [tuning.space.FAMILY] has to say for the space that a definition holds.
+
+    Args:
+        kernel: of a definition of a tuned study.
+    """
+    return {name: each.get("options", [each.get("low"), each.get("high")]) for name, each in kernel["tuned"].items()}
+
+
+def spaces_named(layers: Sequence[Table], source: str) -> list[str]:
+    """Families that have a table under [tuning.space]."""
+    return [name for layer in layers for name in table_of(table_of(layer, "tuning", source), "space", source)]
+
+
+def _open(family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], source: str) -> dict[str, Parameter]:
+    """Everything that the family declares and nothing fixes."""
+    free = {name: p for name, p in family.parameters.items() if name not in axes and name not in fixed}
+    for name in free:
+        _check_name(name, family, f"{source}: tuning")
+    return {name: parameter for name, parameter in free.items() if parameter.count > 1}
+
+
+def _chosen(
+    asked: Table, family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], where: str
+) -> dict[str, Parameter]:
+    """What [tuning.space.FAMILY] lists, and nothing else."""
+    found = {}
+    for name, given in asked.items():
+        if name not in family.parameters:
+            known = ", ".join(family.parameters) or "none"
+            hint = close_match(name, family.parameters) or f"; it has {known}"
+            raise StudyError(f"{where}: family {family.name!r} has no hyper-parameter {name!r}{hint}")
+        for kind, names in (("axes", axes), (f"hyper.{family.name}", fixed)):
+            if name in names:
+                raise StudyError(f"{where}.{name}: fixed by {kind}.{name}; leave one of the two out")
+        _check_name(name, family, where)
+        try:
+            found[name] = family.parameters[name] if given is True else family.parameters[name].narrowed(given)
+        except KernbenchError as error:
+            raise StudyError(f"{where}.{name}: {error}") from None
+        if found[name].count == 1:
+            raise StudyError(f"{where}.{name}: one value is no choice; fix it under [hyper.{family.name}]")
+    return found
+
+
+def _check_name(name: str, family: KernelFamily, where: str) -> None:
+    """A drawn value stands beside axes, draw and seed, so it needs a name of its own."""
+    if name in (DRAW, SEED) or axis_home(name) is not None:
+        raise StudyError(
+            f"{where}: hyper-parameter {name!r} of family {family.name!r} has the name of something else that a cell "
+            f"holds and cannot be tuned; fix it under [hyper.{family.name}]"
+        )
+
+
+def _check_cmaes(tuned: Mapping[str, Parameter], family: KernelFamily, source: str) -> None:
+    if len(tuned) == 1:
+        raise StudyError(
+            f"{source}: tuning.sampler: cmaes needs two numbers to move, family {family.name!r} has "
+            f"{', '.join(tuned)} alone; use tpe, or fix it under [hyper.{family.name}]"
+        )
+    if tuned and find_spec("cmaes") is None:
+        raise StudyError(
+            f"{source}: tuning.sampler: cmaes needs the package cmaes, which is not installed; "
+            "install kernbench[tuning], or use tpe"
+        )

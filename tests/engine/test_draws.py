@@ -1,0 +1,421 @@
+"""Draws of a tuned study: cells like any other, learning within their own search, the same again from the same seed."""
+
+import dataclasses
+import os
+import signal
+
+import fakes
+import optuna
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kernbench.engine.cell import LineCounts
+from kernbench.engine.reading import load_runs
+from kernbench.engine.results import RunRow
+from kernbench.engine.sampling import DrawingSampler, draw, past_of, suggest_value, values_of
+from kernbench.engine.worker import RefusingSampler, work
+from kernbench.report.searches import searches_of
+from kernbench.training import Interrupted
+
+NAMES = {"omega_0", "hidden", "init", "omega_bias"}
+
+
+@pytest.fixture
+def tuned(world):
+    """A world whose family has something to tune."""
+    world.found = fakes.find("siren")
+    return world
+
+
+def study_of(world, trials=5, sizes=(9,), more="", **options):
+    return world.study(sizes, more=f"[tuning]\ntrials = {trials}\n{more}", **options)
+
+
+def score(params):
+    """A score with a maximum inside the space."""
+    return 1 / (1 + abs(params["omega_0"] - 12) + abs(params["hidden"] - 20) / 10)
+
+
+def scored(context):
+    return fakes.outcome(score(context.params))
+
+
+def drawn(world, study):
+    """Cell -> what it has drawn, its score, of the attempts that count."""
+    found = {}
+    for trial in world.optuna_study(study).get_trials(deepcopy=False):
+        if trial.state == TrialState.COMPLETE or trial.user_attrs.get("status"):
+            found[trial.user_attrs["cell"]] = (values_of(study, trial), trial.value)
+    return found
+
+
+def test_every_draw_is_a_cell_and_its_values_are_stored_with_it(tuned):
+    study = study_of(tuned, 4, (9, 33))
+    seen = {}
+    result = tuned.run(study, lambda context: seen.update({context.cell: context.params}) or scored(context))
+    assert set(tuned.states(result).values()) == {"done"}
+    assert tuned.executed == list(study.cells())
+    for trial in tuned.optuna_study(study).get_trials(states=(TrialState.COMPLETE,)):
+        assert trial.params == seen[trial.user_attrs["cell"]]
+    with Session(tuned.storage().engine) as session:
+        rows = {row.cell: row.params for row in session.scalars(select(RunRow))}
+    assert rows == seen
+    for cell, params in seen.items():
+        assert set(params) == {"kernel_size", "draw", "seed"} | NAMES
+        assert {k: v for k, v in params.items() if k not in NAMES} == study.cells()[cell]
+        assert {n: study.tuned[n].check(params[n]) for n in NAMES} == {n: params[n] for n in NAMES}
+
+
+def test_draw_0_is_the_default_setting_and_is_queued_whole(tuned):
+    study = study_of(tuned)
+    tuned.run(study, queue_only=True)
+    first = tuned.optuna_study(study).get_trials()[0].system_attrs["fixed_params"]
+    assert first == {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve()
+    second = tuned.optuna_study(study).get_trials()[1].system_attrs["fixed_params"]
+    assert second == {"kernel_size": 9, "draw": 1, "seed": 0}  # the sampler is to see the scores first
+
+
+def test_a_run_after_the_last_draw_queues_nothing(tuned):
+    study = study_of(tuned)
+    tuned.run(study, scored)
+    assert list(tuned.run(study, scored).plan.queue) == []
+    assert len(tuned.executed) == 5
+
+
+def test_a_family_without_hyper_parameters_runs_once_at_each_point(world):
+    study = study_of(world, 9, (9, 33), seeds=2)
+    result = world.run(study)
+    assert world.executed == [f"draw=0,kernel_size={k},seed={s}" for k in (9, 33) for s in (0, 1)]
+    assert set(world.states(result).values()) == {"done"}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tmp_path, sampler):
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    found = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        (tmp_path / name).mkdir()
+        here = fakes.World(tmp_path / name)
+        here.found = fakes.find("siren")
+        study = study_of(here, 9, more=f"sampler = '{sampler}'\nseed = {seed}")
+        here.run(study, scored)
+        found.append(drawn(here, study))
+        here.close()
+    assert len(found[0]) == 9
+    assert found[0] == found[1]
+    same = [cell for cell in found[0] if found[0][cell] == found[2][cell]]
+    assert same == ["draw=0,kernel_size=9,seed=0"]
+
+
+def test_a_search_does_not_learn_from_another(tmp_path):
+    found = []
+    for name, sizes, factor in (("alone", (9,), 1), ("beside", (9, 33), 1), ("other", (9, 33), -3)):
+        (tmp_path / name).mkdir()
+        here = fakes.World(tmp_path / name)
+        here.found = fakes.find("siren")
+        study = study_of(here, 8, sizes)
+
+        def compute(context, factor=factor):
+            return fakes.outcome(score(context.params) * (factor if context.params["kernel_size"] == 33 else 1))
+
+        here.run(study, compute)
+        every = drawn(here, study)
+        found.append({cell: each for cell, each in every.items() if "kernel_size=9" in cell})
+        if len(sizes) > 1:
+            others = {cell.replace("=33", "=9"): values for cell, (values, _) in every.items() if "=33" in cell}
+            own = {cell: values for cell, (values, _) in found[0].items()}
+            assert [cell for cell in own if own[cell] == others[cell]] == ["draw=0,kernel_size=9,seed=0"]
+        here.close()
+    assert found[0] == found[1] == found[2]
+
+
+def test_seeds_are_searches_of_their_own(tuned):
+    study = study_of(tuned, 4, seeds=2)
+    tuned.run(study, scored)
+    found = drawn(tuned, study)
+    assert found["draw=1,kernel_size=9,seed=0"] != found["draw=1,kernel_size=9,seed=1"]
+
+
+def test_the_sampler_learns_from_scores(tmp_path):
+    found = []
+    for name, sign in (("up", 1), ("down", -1)):
+        (tmp_path / name).mkdir()
+        here = fakes.World(tmp_path / name)
+        here.found = fakes.find("siren")
+        study = study_of(here, 12)
+        here.run(study, lambda context, sign=sign: fakes.outcome(sign * score(context.params)))
+        found.append([values for values, _ in drawn(here, study).values()])
+        here.close()
+    assert found[0][:3] == found[1][:3]  # random at first
+    assert found[0][3:] != found[1][3:]
+
+
+def test_test_scores_change_neither_draws_nor_choice(tmp_path):
+    found = []
+    for name, best in (("a", 0), ("b", 3), ("c", 5)):
+        (tmp_path / name).mkdir()
+        here = fakes.World(tmp_path / name)
+        here.found = fakes.find("siren")
+        study = study_of(here, 6)
+
+        def compute(context, best=best):
+            # a perfect test score for one draw, another one in each world; validation is the same in all
+            number = context.params["draw"]
+            plain, perfect = fakes.counts(100 + number), fakes.counts(number)
+            perfect = LineCounts(perfect.thresholds, perfect.tp + 9, 0 * perfect.fn, 0 * perfect.fp)
+            outcome = fakes.outcome(score(context.params), number)
+            scores = {"validation": plain, "test": perfect if number == best else fakes.counts(number)}
+            f1_test = 1.0 if number == best else 0.0
+            return dataclasses.replace(outcome, scores=scores, attributes={"f1_test": f1_test})
+
+        here.run(study, compute)
+        (search,) = searches_of(load_runs(here.url))
+        found.append((drawn(here, study), search.chosen.params, search.validation))
+        here.close()
+    assert found[0] == found[1] == found[2]
+
+
+def interrupted_at(cell, how=Interrupted):
+    """A compute that is cut off once, in one cell."""
+    over = []
+
+    def compute(context):
+        if context.cell == cell and not over:
+            over.append(context.params)
+            if how is Interrupted:
+                os.kill(os.getpid(), signal.SIGINT)
+            raise how("cut off")
+        return scored(context)
+
+    return compute, over
+
+
+def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tmp_path):
+    study, cell = study_of(tuned, 8), "draw=4,kernel_size=9,seed=0"
+    compute, before = interrupted_at(cell)
+    assert tuned.run(study, compute).exit_code == 130
+    waiting = tuned.optuna_study(study).get_trials(states=(TrialState.WAITING,))[-1]
+    assert waiting.system_attrs["fixed_params"] == before[0]
+    result = tuned.run(study, scored)
+    assert set(tuned.states(result).values()) == {"done"}
+    assert tuned.executed == [
+        *list(study.cells())[:5],
+        *list(study.cells())[4:],
+    ]  # before those that learn
+    (tmp_path / "whole").mkdir()
+    whole = fakes.World(tmp_path / "whole")
+    whole.found = tuned.found
+    whole.run(study, scored)
+    assert drawn(tuned, study) == drawn(whole, study)
+    whole.close()
+    with Session(tuned.storage().engine) as session:
+        attempts = dict(session.execute(select(RunRow.cell, RunRow.attempts)).all())
+    assert attempts == dict.fromkeys(study.cells(), 1) | {cell: 2}
+
+
+def test_a_killed_draw_is_queued_with_the_values_that_it_had_drawn(tuned):
+    study, cell = study_of(tuned, 4), "draw=1,kernel_size=9,seed=0"
+    tuned.run(study, queue_only=True)
+    storage = tuned.storage()
+    opened = tuned.optuna_study(study, storage)
+    trial = optuna.Trial(opened, opened._pop_waiting_trial_id())
+    opened.tell(trial.number, 0.5)
+    opened.sampler = DrawingSampler(study, RefusingSampler(seed=0))
+    trial = optuna.Trial(opened, opened._pop_waiting_trial_id())
+    values = {name: suggest_value(trial, name, parameter) for name, parameter in study.tuned.items()}
+    opened.tell(trial.number, state=TrialState.FAIL)  # its worker vanished
+    assert trial.user_attrs["cell"] == cell
+    tuned.run(study, queue_only=True)
+    queued = tuned.optuna_study(study).get_trials(states=(TrialState.WAITING,))[-1]
+    assert queued.user_attrs["cell"] == cell
+    assert {name: queued.system_attrs["fixed_params"][name] for name in NAMES} == values
+
+
+def test_a_failed_draw_counts_and_is_only_tried_again_with_its_own_values(tuned):
+    study, cell = study_of(tuned, 6), "draw=2,kernel_size=9,seed=0"
+    compute, before = interrupted_at(cell, ValueError)
+    result = tuned.run(study, compute)
+    assert tuned.states(result) == dict.fromkeys(study.cells(), "done") | {cell: "failed"}
+    assert list(tuned.run(study, scored).plan.queue) == []
+    assert len(tuned.executed) == 6
+    seen = []
+    tuned.run(study, lambda context: seen.append(context.params) or scored(context), retry_failed=True)
+    assert seen == before
+
+
+def test_failed_and_diverged_draws_are_the_worst_that_a_sampler_can_see(tuned):
+    study = study_of(tuned, 6)
+
+    def compute(context):
+        if context.params["draw"] == 2:
+            raise ValueError("x")
+        return fakes.diverged() if context.params["draw"] == 3 else scored(context)
+
+    tuned.run(study, compute)
+    trials = tuned.optuna_study(study).get_trials(deepcopy=False)
+    past = past_of(study, trials, "draw=5,kernel_size=9,seed=0")
+    assert [(each.draw, each.state) for each in past] == [(d, TrialState.COMPLETE) for d in range(5)]
+    assert [each.draw for each in past if each.score == -float("inf")] == [2, 3]
+
+
+def test_what_a_sampler_sees_are_values_scores_and_curves(tuned):
+    study = study_of(tuned, 3)
+    tuned.run(study, lambda context: context.report(0, 0.25) or scored(context))
+    past = past_of(study, tuned.optuna_study(study).get_trials(deepcopy=False), "draw=2,kernel_size=9,seed=0")
+    assert [each.curve for each in past] == [{0: 0.25}, {0: 0.25}]
+    assert [each.score for each in past] == [score(each.values) for each in past]
+    assert {field.name for field in dataclasses.fields(past[0])} == {"draw", "values", "state", "score", "curve"}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_small_space_is_drawn_whole_and_nothing_twice(world, sampler):
+    world.found = fakes.find("stencil")
+    more = f"sampler = '{sampler}'\n[tuning.space.stencil]\nscales = [6, 9]\nset = ['compact', 'smooth']"
+    study = study_of(world, 20, more=more)
+    assert study.tuning.draws == 8
+    world.run(study, lambda context: fakes.outcome(context.params["scales"] / 10))
+    found = [(values["set"], values["scales"]) for values, _ in drawn(world, study).values()]
+    assert sorted(found) == [(stencils, scales) for stencils in ("compact", "smooth") for scales in (6, 7, 8, 9)]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["tpe", "random", "cmaes"]), st.integers(0, 2**32 - 1), st.integers(2, 12))
+def test_workers_that_draw_at_the_same_time_draw_different_points(tmp_path, sampler, seed, number):
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    here = fakes.World(tmp_path)
+    here.found = fakes.find("siren")
+    study = study_of(here, 12, more=f"sampler = '{sampler}'\nseed = {seed}")
+    values = [draw(study, [], f"draw={n},kernel_size=9,seed=0") for n in range(number)]
+    assert len({tuple(each.values()) for each in values}) == number
+    for each in values:
+        assert {name: study.tuned[name].check(value) for name, value in each.items()} == each
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"bogus": 3}, "the queue holds bogus"),
+        ({"kernel_size": 11}, "expected"),
+        ({"draw": 2}, "expected"),
+    ],
+)
+def test_a_queued_draw_with_other_parameters_is_refused(tuned, extra, said):
+    study, cell = study_of(tuned, 1), "draw=0,kernel_size=9,seed=0"
+    tuned.run(study, queue_only=True)
+    opened = tuned.optuna_study(study)
+    opened._pop_waiting_trial_id()
+    opened.tell(0, state=TrialState.FAIL)
+    values = {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve() | extra
+    opened.enqueue_trial(values, user_attrs={"cell": cell})
+    (state,) = tuned.run(study, scored).states
+    assert tuned.executed == []
+    assert state.state == "failed"
+    assert "WrongCellError" in state.detail
+    assert said in state.detail
+
+
+def test_a_queued_value_outside_its_range_is_refused(tuned):
+    study, cell = study_of(tuned, 1), "draw=0,kernel_size=9,seed=0"
+    tuned.run(study, queue_only=True)
+    opened = tuned.optuna_study(study)
+    opened._pop_waiting_trial_id()
+    opened.tell(0, state=TrialState.FAIL)
+    values = {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve() | {"hidden": 1000}
+    opened.enqueue_trial(values, user_attrs={"cell": cell})
+    with pytest.warns(UserWarning, match="out of range"):
+        result = tuned.run(study, scored)
+    assert tuned.executed == []
+    assert "WrongCellError" in result.states[0].detail
+
+
+def falling(context):
+    """Draws 0 to 4 run through; of the others every second falls behind from its first epoch on."""
+    bad = context.params["draw"] >= 5 and context.params["draw"] % 2
+    for epoch in range(10):
+        context.report(epoch, (0.1 if bad else 0.5) + epoch / 100)
+        if epoch < 9 and context.enough():
+            return dataclasses.replace(
+                fakes.outcome(), status="pruned", scores={}, facts={}, measures={"tolerance": 4, "epochs": epoch + 1}
+            )
+    return dataclasses.replace(fakes.outcome(0.6), measures={"tolerance": 4, "epochs": 10})
+
+
+def test_pruned_draws_are_results_that_count_what_they_spent(tuned):
+    study = study_of(tuned, 9, more="pruner = 'median'\n[training]\nepochs = 10")
+    result = tuned.run(study, falling)
+    pruned = {"draw=5,kernel_size=9,seed=0", "draw=7,kernel_size=9,seed=0"}
+    assert {cell for cell, state in tuned.states(result).items() if state == "pruned"} == pruned
+    assert result.exit_code == 0
+    trials = tuned.optuna_study(study).get_trials(states=(TrialState.PRUNED,))
+    assert {t.user_attrs["cell"]: t.user_attrs["status"] for t in trials} == dict.fromkeys(pruned, "pruned")
+    assert list(tuned.run(study, falling).plan.queue) == []
+    (search,) = searches_of(load_runs(tuned.url))
+    epochs = {run.params["draw"]: run.epochs for run in search.draws}
+    assert epochs == {d: 4 if d in (5, 7) else 10 for d in range(9)}  # a quarter of the epochs is never cut
+    assert (search.epochs, search.whole_epochs, search.saved_epochs) == (78, 90, 12)
+    assert (len(search.draws), search.count("pruned"), search.count("ok")) == (9, 2, 7)
+    assert search.chosen.status == "ok"
+
+
+def test_without_a_pruner_nothing_ends_early(tuned):
+    study = study_of(tuned, 9, more="[training]\nepochs = 10")
+    assert set(tuned.states(tuned.run(study, falling)).values()) == {"done"}
+
+
+def test_the_median_of_another_search_ends_nothing(tuned):
+    study = study_of(tuned, 6, (9, 33), more="pruner = 'median'\n[training]\nepochs = 10")
+
+    def compute(context):
+        level = 0.9 if context.params["kernel_size"] == 9 else 0.1
+        for epoch in range(10):
+            context.report(epoch, level)
+            assert not context.enough()
+        return fakes.outcome(level)
+
+    assert set(tuned.states(tuned.run(study, compute)).values()) == {"done"}
+
+
+def test_a_grid_still_refuses_to_sample(world):
+    study = world.study([9])
+    world.run(study, queue_only=True)
+    opened = world.optuna_study(study)
+    opened._pop_waiting_trial_id()
+    opened.tell(0, state=TrialState.FAIL)
+    opened.enqueue_trial({"kernel_size": 9}, user_attrs={"cell": fakes.NINE})
+    assert "was not queued whole" in world.run(study).states[0].detail
+
+
+def test_an_axis_that_a_tuned_cell_lacks_is_not_drawn(tuned):
+    study = study_of(tuned, 1)
+    tuned.run(study, queue_only=True)
+    opened = tuned.optuna_study(study)
+    opened._pop_waiting_trial_id()
+    opened.tell(0, state=TrialState.FAIL)
+    opened.enqueue_trial({"draw": 0, "seed": 0}, user_attrs={"cell": "draw=0,kernel_size=9,seed=0"})
+    assert "was not queued whole" in tuned.run(study, scored).states[0].detail
+
+
+def test_two_workers_on_one_queue_share_the_draws(tuned):
+    study = study_of(tuned, 6)
+    tuned.run(study, queue_only=True)
+    other = tuned.storage()
+    second = tuned.optuna_study(study, tuned.storage())
+    started = []
+
+    def compute(context):
+        if not started:  # the second worker begins while the first cell runs
+            started.append(context.cell)
+            work(second, tuned.job(study, other, lambda inner: tuned.executed.append(inner.cell) or scored(inner)))
+        return scored(context)
+
+    result = tuned.run(study, compute)
+    assert set(tuned.states(result).values()) == {"done"}
+    assert sorted(tuned.executed) == sorted(study.cells())
+    values = [tuple(each.values()) for each, _ in drawn(tuned, study).values()]
+    assert len(set(values)) == 6
