@@ -1,5 +1,7 @@
 """`kernbench list`: what can be named on the command line."""
 
+from typing import Any
+
 import click
 
 KINDS = ("plugins", "studies", "profiles", "networks", "backends")
@@ -39,7 +41,16 @@ def _studies() -> list[tuple[str, str]]:
 
     studies = available_studies()
     tables = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in studies.items()}
-    return [(name, str(table.get("question", ""))) for name, table in sorted(tables.items())]
+    return [(name, f"{table.get('question', '')}{_tuned(table)}") for name, table in sorted(tables.items())]
+
+
+def _tuned(table: dict[str, Any]) -> str:
+    from kernbench.engine.tuning import DEFAULTS
+
+    if not isinstance(table.get("tuning"), dict):
+        return ""
+    tuning = DEFAULTS | table["tuning"]
+    return f" (tuned: {tuning['trials']} draws by {tuning['sampler']})"
 
 
 def _profiles() -> list[tuple[str, str]]:

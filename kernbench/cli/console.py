@@ -12,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kernbench.cli.progress import LiveObserver, PlainObserver, TerminalObserver
+from kernbench.cli.searches import is_tuned, print_chosen, print_searches
 
 if TYPE_CHECKING:
+    import optuna
+
     from kernbench.engine.records import Run
     from kernbench.engine.runner import Plan, Result
     from kernbench.engine.states import CellState
@@ -39,6 +42,8 @@ def print_plan(study: "Study", plan: "Plan") -> None:
     """What `run` would do, for --dry-run."""
     counts = _counts(plan.states)
     click.echo(f"{study.key}: {len(plan.states)} cells ({counts}); would run {len(plan.queue) + plan.waiting}")
+    for line in [] if study.tuning is None else study.tuning.lines():
+        click.echo(f"  {line}")
     for state in plan.states[:SHOWN_CELLS]:
         would = state.cell in plan.queue or state.state == "waiting"
         click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")
@@ -48,9 +53,11 @@ def print_plan(study: "Study", plan: "Plan") -> None:
 
 def print_outcome(study: "Study", result: "Result", url: str) -> None:
     """How a run ended."""
+    from kernbench.engine.states import ENDED
+
     _print_differences(result.plan)
     counts = _counts(result.states)
-    if all(state.state in ("done", "diverged") for state in result.states):
+    if all(state.state in ENDED for state in result.states):
         word = "all cells were complete already" if not (result.plan.queue or result.plan.waiting) else "all complete"
         click.echo(f"{study.key}: {word} ({counts})")
         return
@@ -70,9 +77,12 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
         click.echo(f"stopped; the same command goes on from here (storage {shown(url)})")
 
 
-def print_states(name: str, states: Sequence["CellState"]) -> None:
+def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
     """One study for `status`."""
-    stdout().print(Text(f"{name}: {len(states)} cells ({_counts(states)})", style="bold"))
+    stdout().print(Text(f"{study.study_name}: {len(states)} cells ({_counts(states)})", style="bold"))
+    if is_tuned(study):
+        print_searches(study, states)
+        return
     table = Table(box=None, pad_edge=False, show_header=False)
     for state in states[:SHOWN_CELLS]:
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
@@ -86,8 +96,11 @@ def print_results(study: "Study", url: str) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time."""
     from kernbench.engine.reading import load_runs
     from kernbench.engine.records import OK
+    from kernbench.report.searches import searches_of, shown_runs
 
-    runs = [run for run in load_runs(url, [study.key]) if run.scores and run.status == OK]
+    every = load_runs(url, [study.key])
+    chosen = shown_runs(every, searches_of(every))
+    runs = [run for run in chosen if run.scores and run.status == OK]
     if not runs:
         return
     axes = [name for name in runs[0].params if name != "seed"]
@@ -100,6 +113,7 @@ def print_results(study: "Study", url: str) -> None:
     for point, cells in sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0])):
         table.add_row(*map(str, point), *_row(cells))
     stdout().print(table)
+    print_chosen(every)
 
 
 def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> None:

@@ -62,6 +62,10 @@ def describe_command(
         f"parameters in all: {total:,}; one line of {length} samples forward: "
         f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP"
     )
+    if family.parameters:
+        click.echo("hyper-parameters; a study with [tuning] draws those that it does not fix:")
+    else:
+        click.echo("no hyper-parameters: a study with [tuning] runs it once at each point")
     for name, parameter in family.parameters.items():
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
 

@@ -17,4 +17,4 @@ def status_command(names: tuple[str, ...], storage: str | None) -> None:
     if not studies:
         click.echo(f"no studies in {shown(url)} yet; try: kernbench run --plugin siren --study k_sweep")
     for study in studies:
-        console.print_states(study.study_name, stored_states(study))
+        console.print_states(study, stored_states(study))

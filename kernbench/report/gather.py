@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.engine.records import OK, LineInfo, Run, Scores
+from kernbench.engine.records import OK, PRUNED, LineInfo, Run, Scores
 from kernbench.errors import KernbenchError
+from kernbench.report.searches import Search, searches_of, shown_runs
 from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.ulm.scores import f1_scores, skill
 
@@ -175,7 +176,8 @@ class Comparison:
         axis: what varies, "kernel_size" unless something else varies more.
         tolerance: headline tolerance [samples].
         runs: all of them.
-        series: families in alphabetical order.
+        series: families in alphabetical order; of a tuned study they hold the chosen draws.
+        searches: of a tuned study.
     """
 
     base: str
@@ -183,6 +185,7 @@ class Comparison:
     tolerance: int
     runs: tuple[Run, ...]
     series: tuple[Series, ...]
+    searches: tuple[Search, ...] = ()
 
     @property
     def points(self) -> list[Point]:
@@ -202,7 +205,7 @@ class Comparison:
     @property
     def not_ok(self) -> list[Run]:
         """Cells that diverged or failed."""
-        return [run for run in self.runs if run.status != OK]
+        return [run for run in self.runs if run.status not in (OK, PRUNED)]
 
     @property
     def best_on_validation(self) -> bool:
@@ -266,14 +269,16 @@ def tolerance_place(scores: Scores, tolerance: int) -> int:
 
 
 def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
-    axis, others = _axes(runs)
+    searches = searches_of(runs)
+    shown = shown_runs(runs, searches)
+    axis, others = _axes(shown)
     tolerance = next((run.tolerance for run in runs if run.status == OK), runs[0].tolerance)
     mixed_data = len({run.data_digest for run in runs if run.status == OK}) > 1
     keys: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in shown:
         keys.setdefault(_series_name(run, others, mixed_data), []).append(run)
     series = tuple(_series(name, members, axis, tolerance) for name, members in sorted(keys.items()))
-    return Comparison(base, axis, tolerance, tuple(runs), series)
+    return Comparison(base, axis, tolerance, tuple(runs), series, tuple(searches))
 
 
 def _axes(runs: Sequence[Run]) -> tuple[str, list[str]]:

@@ -31,6 +31,7 @@ from kernbench.report.spreads import density_figure, learning_figure, violin_fig
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
+from kernbench.report.tuning import search_figure, tuning_rows, tuning_text
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -53,6 +54,9 @@ CAPTIONS = {
         detected count 0.001 for both, which bends the curves down at high thresholds.""",
     "curve_tolerances": """The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022,
         Fig. 7a).""",
+    "search": """Highest mean F1 on the validation lines so far, by draw; dots are single draws, draw 0 is the family's
+        default setting. A family with nothing to tune is a line across. Several seeds: thin lines, one a search, and
+        their mean.""",
     "density": """F1 of the test lines against bubble number and drive pressure, for the best point of each family.
         Dots, for up to three families: lines; markers: means with 95 % intervals in the published bins (Blanken et al.
         2022, Fig. 8), of three lines and more; black squares, if any: published means.""",
@@ -100,6 +104,8 @@ class Section:
         published: numbers from the literature beside ours.
         notes: what the study says of published results without a number.
         baselines: cells of the table of classical detectors, formatted.
+        tuning: cells of the table of searches, formatted.
+        tuning_text: what a tuned study draws, and what that means for its scores.
     """
 
     comparison: Comparison
@@ -117,6 +123,8 @@ class Section:
     published: list[Table]
     notes: list[str]
     baselines: list[dict[str, str]]
+    tuning: list[dict[str, str]]
+    tuning_text: list[str]
 
 
 @dataclass
@@ -222,6 +230,8 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         published=tables(comparison),
         notes=note_of(comparison),
         baselines=baseline_table(baselines, comparison.tolerance),
+        tuning=tuning_rows(comparison),
+        tuning_text=tuning_text(comparison),
     )
 
 
@@ -241,6 +251,8 @@ def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, floa
         "tolerance": tolerance_figure(comparison),
         "lines": violin_figure(comparison),
     }
+    if comparison.searches:
+        drawn["search"] = search_figure(comparison)
     if varies_noise(comparison):
         drawn["noise"] = noise_figure(comparison)
     if with_curves(comparison.scored):

@@ -65,7 +65,7 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
         Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=name)
         for name, (colour, marker, dash) in looks.items()
     ]
-    if comparison.not_ok:
+    if any(point.failed for point in comparison.points):
         handles.append(Line2D([], [], color=RULE, marker="x", linestyle="", label="diverged or failed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks))
     return figure

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from kernbench.engine.records import DIVERGED, OK, PRUNED
 from kernbench.report.curves import point_scores, with_curves
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
 from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
 from kernbench.report.literature import beside
 from kernbench.report.provenance import provenance
+from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
+from kernbench.report.stats import bootstrap_mean
+from kernbench.report.tuning import gain_of, lines_f1
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
@@ -39,6 +43,8 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
         "line_statistics": [row for each in comparisons for row in line_statistic_rows(each)],
         "bins": [row for each in comparisons for row in bin_rows(each)],
         "differences": [row for each in comparisons for row in difference_rows(each)],
+        "searches": [row for each in comparisons for row in search_rows(each)],
+        "draws": [row for each in comparisons for row in draw_rows(each)],
         "published": [row for each in comparisons for row in published_rows(each)],
         "environments": [row for each in comparisons for row in environment_rows(each)],
     }
@@ -58,6 +64,65 @@ def published_rows(comparison: Comparison) -> list[Row]:
     """One row for each published number that the study carries, with what was measured."""
     return [
         {"comparison": comparison.base} | asdict(row) | {"difference": row.difference} for row in beside(comparison)
+    ]
+
+
+def search_rows(comparison: Comparison) -> list[Row]:
+    """One row for each search of a tuned study: what it spent, and the chosen draw beside the default setting."""
+    return [_search_row(comparison, search) for search in comparison.searches]
+
+
+def _search_row(comparison: Comparison, search: Search) -> Row:
+    chosen, default = search.chosen, search.default
+    gain = gain_of(search)
+    test = None if chosen is None else bootstrap_mean(lines_f1(chosen))
+    return {
+        "comparison": comparison.base,
+        "family": search.family,
+        "point": ", ".join(f"{name}={value}" for name, value in sorted(search.point.items())),
+        "draws": len(search.draws),
+        "draws_of_family": search.budget,
+        "draws_allowed": search.allowed,
+        "pruned": search.count(PRUNED),
+        "diverged": search.count(DIVERGED),
+        "failed": len(search.draws) - sum(map(search.count, (OK, PRUNED, DIVERGED))),
+        "epochs": search.epochs,
+        "epochs_unpruned": search.whole_epochs,
+        "seconds": search.seconds,
+        "chosen_draw": None if chosen is None else chosen.params[DRAW],
+        "chosen_setting": "" if chosen is None else setting_text(search.setting(chosen)),
+        "f1_validation": None if chosen is None else validation_f1(chosen),
+        "f1_validation_default": None if default is None else validation_f1(default),
+        "f1_test": test.mean if test else None,
+        "f1_test_low": test.low if test else None,
+        "f1_test_high": test.high if test else None,
+        "f1_test_default": None if default is None else float(lines_f1(default).mean()),
+        "gain": gain.mean if gain else None,
+        "gain_low": gain.low if gain else None,
+        "gain_high": gain.high if gain else None,
+    }
+
+
+def draw_rows(comparison: Comparison) -> list[Row]:
+    """One row for each draw of a tuned study, in order; test scores stay out of it."""
+    return [
+        {
+            "comparison": comparison.base,
+            "study": run.study,
+            "cell": run.cell,
+            "family": run.family,
+            "point": ", ".join(f"{name}={value}" for name, value in sorted(search.point.items())),
+            "draw": int(number),
+            "status": run.status,
+            "setting": setting_text(search.setting(run)),
+            "f1_validation": validation_f1(run),
+            "best_so_far": float(best) if math.isfinite(best) else None,
+            "chosen": int(run is search.chosen),
+            "epochs": run.epochs,
+            "seconds": run.seconds,
+        }
+        for search in comparison.searches
+        for run, number, best in zip(search.draws, *search.best_so_far(), strict=True)
     ]
 
 

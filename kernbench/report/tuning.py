@@ -1,0 +1,172 @@
+"""What the report says of a tuned study: searches as rows, sentences and a figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from kernbench.engine.records import OK, PRUNED, Run
+from kernbench.report.gather import SEED, TEST, Comparison, line_f1
+from kernbench.report.layout import legend_columns, panel_grid
+from kernbench.report.layout import setting_text as axis_text
+from kernbench.report.narrative import interval_text
+from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
+from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
+from kernbench.report.style import Look, letter, series_look, styled
+
+Floats = NDArray[np.float64]
+Row = dict[str, str]
+
+
+def tuning_rows(comparison: Comparison) -> list[Row]:
+    """Every search: what it spent, the chosen draw, and what it gained over the family's default setting."""
+    several = len({search.point.get(SEED) for search in comparison.searches}) > 1
+    return [_row(comparison, search, several) for search in _in_order(comparison)]
+
+
+def _row(comparison: Comparison, search: Search, several: bool) -> Row:
+    chosen, default = search.chosen, search.default
+    gain = gain_of(search)
+    others = {k: v for k, v in search.point.items() if k != comparison.axis and (k != SEED or several)}
+    same = {k for k in others if k != SEED and len({each.point.get(k) for each in comparison.searches}) == 1}
+    return {
+        "family": search.family,
+        "x": str(search.point.get(comparison.axis, "–")),
+        "others": ", ".join(f"{name} = {value}" for name, value in sorted(others.items()) if name not in same),
+        "draws": _draws(search),
+        "epochs": f"{search.epochs:,} of {search.whole_epochs:,}",
+        "seconds": f"{search.seconds:,.0f}",
+        "chosen": "–" if chosen is None else str(chosen.params[DRAW]),
+        "setting": "–" if chosen is None else setting_text(search.setting(chosen)) or "nothing to tune",
+        "validation": _mean(chosen),
+        "validation_default": _mean(default),
+        "test": "–" if chosen is None else interval_text(bootstrap_mean(lines_f1(chosen))),
+        "test_default": "–" if default is None else f"{lines_f1(default).mean():.3f}",
+        "gain": "–" if gain is None else f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+    }
+
+
+def tuning_text(comparison: Comparison) -> list[str]:
+    """How the points of a tuned study were chosen and what their searches have spent; empty for a grid."""
+    if not comparison.searches:
+        return []
+    search = comparison.searches[0]
+    tuning = search.draws[0].definition["tuning"]
+    sentences = [
+        (
+            f"Each point is the draw with the highest mean F1 on the validation lines, out of {tuning['trials']} draws "
+            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines had no part in it."
+        ),
+        "The best of many validation scores flatters: compare test scores.",
+    ]
+    for family in comparison.families:
+        sentences += _of_family(family, [each for each in comparison.searches if each.family == family])
+    return sentences
+
+
+def _of_family(family: str, searches: Sequence[Search]) -> list[str]:
+    if not searches:
+        return []
+    first = searches[0]
+    draws, due = sum(len(each.draws) for each in searches), sum(each.budget for each in searches)
+    spent, whole = (sum(getattr(each, name) for each in searches) for name in ("epochs", "whole_epochs"))
+    text = f"{family}: {draws} of {due} draws, {spent:,} of {whole:,} epochs"
+    pruned = sum(each.count(PRUNED) for each in searches)
+    if pruned:
+        saved = sum(each.saved_epochs for each in searches)
+        text += f"; {pruned} draw{'' if pruned == 1 else 's'} ended early and saved {saved:,} epochs"
+    if not first.tuned:
+        text += "; it has nothing to tune, and the same setting again would give the same score"
+    elif first.budget < first.allowed:
+        text += f"; it has {first.budget} different settings, and each was to be drawn once"
+    if draws < due:
+        text += "; its searches are not finished"
+    return [text + "."]
+
+
+def gain_of(search: Search) -> Interval | None:
+    """Test F1 of the chosen draw minus that of the default setting, paired by line; None where one has no score."""
+    if search.chosen is None or search.default is None or not search.tuned:
+        return None
+    return bootstrap_difference(lines_f1(search.chosen), lines_f1(search.default))
+
+
+def lines_f1(run: Run) -> Floats:
+    """F1 of each test line at the headline tolerance, (N,)."""
+    return line_f1(run.scores[TEST], run.tolerance)
+
+
+def _draws(search: Search) -> str:
+    text = f"{len(search.draws)} of {search.budget}"
+    kinds = sorted({run.status for run in search.draws} - {OK})
+    return ", ".join([text, *(f"{search.count(kind)} {kind}" for kind in kinds)])
+
+
+def _mean(run: Run | None) -> str:
+    found = None if run is None else validation_f1(run)
+    return "–" if found is None else f"{found:.3f}"
+
+
+def _in_order(comparison: Comparison) -> list[Search]:
+    """By family, then along the axis, then by what else there is."""
+
+    def place(search: Search) -> tuple[str, float, str]:
+        x = search.point.get(comparison.axis)
+        number = float(x) if isinstance(x, int | float) else float("inf")
+        return search.family, number, repr(sorted(search.point.items()))
+
+    return sorted(comparison.searches, key=place)
+
+
+@styled
+def search_figure(comparison: Comparison) -> Figure:
+    """Best validation F1 so far against the number of the draw, one panel for each point of the axes."""
+    panels: dict[str, list[Search]] = {}
+    for search in _in_order(comparison):
+        point = {k: v for k, v in search.point.items() if k != SEED}
+        head = axis_text(comparison.axis, str(point.pop(comparison.axis, "all")))
+        vary = {k: v for k, v in point.items() if len({each.point.get(k) for each in comparison.searches}) > 1}
+        panels.setdefault(", ".join([head, *(f"{k} = {v}" for k, v in sorted(vary.items()))]), []).append(search)
+    looks = series_look(comparison.families)
+    figure, axes = panel_grid(len(panels), height=2.6 if len(panels) > 1 else 3.2)
+    for index, (panel, (title, searches)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for family in comparison.families:
+            _draw_family(panel, [each for each in searches if each.family == family], looks[family])
+        panel.set_xlabel("draw")
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        letter(panel, index, title)
+    best = [
+        float(np.nanmax(scores)) for each in comparison.searches if np.isfinite(scores := each.best_so_far()[1]).any()
+    ]
+    axes[0].set_ylim(0, min(1.0, 1.08 * max(best, default=1.0)))  # the panels share it
+    axes[0].set_ylabel("best mean F1 so far, validation")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4, label=name)
+        for name, (colour, marker, dash) in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks, len(panels)))
+    return figure
+
+
+def _draw_family(panel: Axes, searches: Sequence[Search], look: Look) -> None:
+    colour, marker, dash = look
+    curves = [search.best_so_far() for search in searches]
+    if not curves:
+        return
+    if not searches[0].tuned:
+        panel.axhline(np.nanmean([best[-1] for _, best in curves]), color=colour, linestyle=dash)
+        return
+    for search, (numbers, best) in zip(searches, curves, strict=True):
+        panel.plot(
+            list(search.validation), list(search.validation.values()), ".", color=colour, markersize=3, alpha=0.5
+        )
+        if len(curves) > 1:
+            panel.step(numbers, best, where="post", color=colour, linewidth=0.5, alpha=0.6)
+    length = min(len(numbers) for numbers, _ in curves)
+    numbers, mean = curves[0][0][:length], np.mean([best[:length] for _, best in curves], axis=0)
+    panel.step(numbers, mean, where="post", color=colour, linestyle=dash)
+    panel.plot(numbers[-1:], mean[-1:], marker=marker, color=colour, markersize=4)
