@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernbench.engine.study import profiles
+from kernbench.engine.tuning import TUNING
 from kernbench.errors import StudyError
 from kernbench.settings import SETTINGS, axis_home, check_table, runtime_settings
 
@@ -75,4 +76,5 @@ def test_axis_numbers_have_finite_ranges():
 def test_the_studies_page_lists_every_setting():
     page = (Path(__file__).resolve().parent.parent / "docs" / "studies.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \|", page, flags=re.MULTILINE))
-    assert rows == {f"{t}.{n}": s.doc for t, settings in SETTINGS.items() for n, s in settings.items()}
+    tables = SETTINGS | {"tuning": TUNING}
+    assert rows == {f"{t}.{n}": s.doc for t, settings in tables.items() for n, s in settings.items()}
