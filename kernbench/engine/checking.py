@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from kernbench.engine.checking_files import Files
 from kernbench.engine.reading import stored_studies
 from kernbench.engine.results import EnvironmentRow, LineRow, RunRow, ScoreRow, has_tables
+from kernbench.engine.states import is_done
 from kernbench.engine.storage import check_place, read_storage, shown, sqlite_path
 from kernbench.errors import StorageError, one_line
 
@@ -101,11 +102,11 @@ def _of_trials(trials: Sequence[FrozenTrial]) -> Iterator[str]:
         cell = trial.user_attrs.get("cell")
         if cell is None and trial.state != TrialState.PRUNED:  # an empty queue leaves pruned ones
             yield f"trial {trial.number} ({trial.state.name}) names no cell; it is ignored, nothing needs to be done"
-        if cell is not None and trial.state == TrialState.COMPLETE:
+        if cell is not None and is_done(trial):
             complete[str(cell)] += 1
     for cell, count in complete.items():
         if count > 1:
-            yield f"cell {one_line(cell)} has {count} COMPLETE trials, expected one; {RERUN}"
+            yield f"cell {one_line(cell)} has {count} finished trials, expected one; {RERUN}"
 
 
 def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Iterator[str]:
@@ -117,12 +118,12 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
     scores = {tuple(key): count for *key, count in session.execute(_scores(study.study_name))}
     numbers = {trial.number: trial for trial in trials}
     for trial in trials:
-        if trial.state == TrialState.COMPLETE and (cell := trial.user_attrs.get("cell")) not in (None, *rows):
+        if is_done(trial) and (cell := trial.user_attrs.get("cell")) not in (None, *rows):
             status = trial.user_attrs.get("status", "ok")
             yield f"cell {one_line(cell)} is {status} (trial {trial.number}) and has no rows; {RERUN}"
     for cell, row in rows.items():
         name, owner = one_line(cell), numbers.get(row.trial)
-        if owner is None or owner.state not in (TrialState.COMPLETE, TrialState.RUNNING):
+        if owner is None or not (is_done(owner) or owner.state == TrialState.RUNNING):
             state = "is not there" if owner is None else f"is {owner.state.name}"
             yield f"cell {name} has rows of trial {row.trial}, which {state}; they are not read, a run replaces them"
             continue
@@ -138,7 +139,7 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
                 )
     for (cell, split), count in scores.items():
         owner = numbers.get(rows[cell].trial) if cell in rows else None
-        if cell not in rows or (owner and owner.state == TrialState.COMPLETE):  # else named above, or at work
+        if cell not in rows or (owner and is_done(owner)):  # else named above, or at work
             where = f"{count} scores on the {one_line(split)} lines"
             yield f"cell {one_line(cell)}: {where} belong to no run; they are not read, nothing needs to be done"
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 
 from kernbench.engine.cell import file_key
 from kernbench.engine.sidefiles import PREFIX, entries, is_plain, listed
-from kernbench.engine.states import process_start, worker_is_gone
+from kernbench.engine.states import is_done, process_start, worker_is_gone
 from kernbench.engine.storage import side_folder
 from kernbench.errors import DataError, one_line
 
@@ -44,7 +44,7 @@ class Files:
         yield from self._of_entries(study._storage.get_study_system_attrs(study._study_id), "the study", True)
         for trial in trials:
             # the entry precedes the file: who was killed between the two left one without
-            lasting = trial.state == TrialState.COMPLETE or "status" in trial.user_attrs
+            lasting = is_done(trial) or "status" in trial.user_attrs
             yield from self._of_entries(trial.system_attrs, f"trial {trial.number}", lasting)
         yield from self._of_checkpoints(study.study_name, trials)
 
@@ -68,7 +68,7 @@ class Files:
             for t in trials
             if "cell" in t.user_attrs
         }
-        done = {str(t.user_attrs.get("cell")) for t in trials if t.state == TrialState.COMPLETE}
+        done = {str(t.user_attrs.get("cell")) for t in trials if is_done(t)}
         running = {str(t.user_attrs.get("cell")) for t in trials if _at_work(t)}
         for file in self._states:
             cell = cells.get(file.name.partition(".")[0])

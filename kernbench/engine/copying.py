@@ -1,6 +1,7 @@
 """Studies from one database to another: all records and files, or nothing."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from kernbench.engine.copying_files import FileCopies
 from kernbench.engine.liveness import is_live, running_trials, utc_now
 from kernbench.engine.reading import stored_studies
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, create_tables, has_tables
-from kernbench.engine.states import KILLED_LIMIT, killed_in_a_row
+from kernbench.engine.states import KILLED_LIMIT, is_done, killed_in_a_row
 from kernbench.engine.storage import GRACE_S, check_place, open_storage, read_storage, shown, sqlite_path
 from kernbench.errors import KernbenchError, StorageError
 
 CHUNK = 5000
+NOTE_OF_TRIAL = re.compile(r"(dashboard:)(\d+)(:note_.*)")  # key of a study's attribute, by the id of the trial
 # Optuna's tables that hang on a study and on a trial; a copied trial is not running, so heartbeats stay behind.
 STUDY_TABLES = (models.StudyDirectionModel, models.StudyUserAttributeModel, models.StudySystemAttributeModel)
 TRIAL_TABLES = (
@@ -159,11 +161,12 @@ def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: N
     old = select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)
     old_id = origin.execute(old).scalar_one()
     new_id = _insert_one(to, _table(models.StudyModel), {"study_name": name})
+    ids = _copy_trials(origin, to, old_id, new_id)
     for model in STUDY_TABLES:
         table = _table(model)
         rows = origin.execute(select(table).where(table.c.study_id == old_id))
-        _insert(to, table, [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows])
-    ids = _copy_trials(origin, to, old_id, new_id)
+        kept = [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows]
+        _insert(to, table, [_of_same_trial(row, ids) for row in kept])
     for model in TRIAL_TABLES:
         _copy_of_trials(origin, to, _table(model), old_id, ids)
     _copy_results(origin, to, name)
@@ -173,17 +176,28 @@ def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: N
     return len(ids), queued
 
 
+def _of_same_trial(row: Row, ids: Mapping[int, int]) -> Row:
+    """A row of a study whose key names a trial by its id, as the dashboard's notes do, with the id it has there."""
+    found = NOTE_OF_TRIAL.fullmatch(str(row.get("key", "")))
+    return row if found is None else row | {"key": f"{found[1]}{ids.get(int(found[2]), -1)}{found[3]}"}
+
+
 def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -> dict[int, int]:
     """Insert the trials in their order; old id -> new id."""
     table = _table(models.TrialModel)
     query = select(table).where(table.c.study_id == old_id).order_by(table.c.number)
     ids: dict[int, int] = {}
     # whoever ran it is gone, as `run` would find
-    ended = {"state": TrialState.FAIL, "datetime_complete": utc_now(origin)}
+    now = utc_now(origin)  # in whole seconds on SQLite
     for rows in origin.execute(query).partitions(CHUNK):
         found = [dict(row._mapping) for row in rows]
         new = [_without_key(table, row) | {"study_id": new_id} for row in found]
-        new = [row | ended if row["state"] == TrialState.RUNNING else row for row in new]
+        new = [
+            row | {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
+            if row["state"] == TrialState.RUNNING
+            else row
+            for row in new
+        ]
         added = to.execute(insert(table).returning(table.c.trial_id, sort_by_parameter_order=True), new)
         ids |= dict(zip((row["trial_id"] for row in found), added.scalars(), strict=True))
     return ids
@@ -225,7 +239,7 @@ def _copy_shared(origin: Connection, to: Connection, table: Table, column: str, 
 
 def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead: set[int], number: int) -> int:
     """Queue the cells of dead trials unless they wait, are done, or were killed too often; how many."""
-    open_or_done = {t.user_attrs.get("cell") for t in trials if t.state in (TrialState.WAITING, TrialState.COMPLETE)}
+    open_or_done = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING or is_done(t)}
     lost = {t.user_attrs["cell"]: t for t in trials if t.number in dead and "cell" in t.user_attrs}
     queued = 0
     for cell, trial in lost.items():
@@ -236,7 +250,7 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
         row = {"number": number + queued, "study_id": study, "state": TrialState.WAITING}
         new = _insert_one(to, _table(models.TrialModel), row)
         _insert(to, _table(models.TrialUserAttributeModel), [_attribute(new, "cell", cell)])
-        fixed = trial.system_attrs.get("fixed_params", trial.params)
+        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
         _insert(to, _table(models.TrialSystemAttributeModel), [_attribute(new, "fixed_params", fixed)])
         queued += 1
     return queued

@@ -250,6 +250,6 @@ def _failed(session: Session, study: optuna.Study, state: CellState, trials: Seq
         kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
         device=str(environment.get("device", "")),
         environment=environment,
-        definition=_definition(study),
+        definition=json.loads(study.user_attrs.get("definition", "{}")),
         started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
     )

@@ -106,7 +106,8 @@ class Study:
                     f"{self.source}: {name[:MAX_NAME]!r} cannot name a cell: expected at most {MAX_ID} printable "
                     f"characters, got {len(name)}; take shorter values"
                 )
-        if len(cells) != len(self.seeds) * math.prod(map(len, self.axes.values())):
+        draws = 1 if self.tuning is None else self.tuning.draws
+        if len(cells) != draws * len(self.seeds) * math.prod(map(len, self.axes.values())):
             raise StudyError(f"{self.source}: two cells have the same name; take axis values without commas")
 
     def axis_space(self, name: str) -> Setting | Parameter:

@@ -11,7 +11,7 @@ import fakes
 import optuna
 import pytest
 from fakes import NINE, THIRTY_THREE
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
@@ -127,6 +127,30 @@ def test_to_the_server_and_back(tmp_path, sqlite_world, new_database, monkeypatc
     back = f"sqlite:///{tmp_path}/back/back.db"
     copy_studies(server, back, [], lambda _line: None)
     assert facts(back) == facts(sqlite_world.url)
+
+
+def test_notes_of_the_dashboard_stay_with_their_trials(world, target):
+    notes = pytest.importorskip("optuna_dashboard")
+    world.run(world.study([9, 33]))
+    world.run(world.study([9, 33, 65]), extend=True)
+    # ids begin anew over there, and elsewhere they do not begin at 1
+    storage = open_storage(target)
+    optuna.create_study(study_name="other", storage=storage).add_trials(
+        [create_trial(state=TrialState.COMPLETE, value=0.5) for _ in range(4)]
+    )
+    storage.remove_session()
+    storage.engine.dispose()
+    copy(world, target)
+    before, after = (
+        [
+            (trial.user_attrs["cell"], notes._note.get_note_from_system_attrs(attributes, trial._trial_id)["body"])
+            for trial in study.get_trials(deepcopy=False)
+        ]
+        for study in (stored_studies(world.url)[0], stored_studies(target, [KEY])[0])
+        for attributes in [study._storage.get_study_system_attrs(study._study_id)]
+    )
+    assert before == after
+    assert all(cell.split(",")[0].partition("=")[2] in note for cell, note in after), after
 
 
 def test_only_the_named_studies_are_copied_and_another_one_joins_them_later(world, target):
