@@ -102,9 +102,14 @@ def script(request: Request) -> str:
     return "\n".join(["#!/bin/bash", *_comment(request), *_options(request), "", *_body(request), ""])
 
 
-def fill_command(request: Request) -> str:
-    """The command that makes study and queue, run once before the script is submitted."""
-    words = ["kernbench", "run", "--study", request.study, "--profile", request.profile]
+def fill_command(request: Request, study: str) -> str:
+    """The command that makes study and queue, run once before the script is submitted.
+
+    Args:
+        request: see Request.
+        study: as the user named it: an installed study or a file.
+    """
+    words = ["kernbench", "run", "--study", study, "--profile", request.profile]
     words += ["--plugin", request.plugin or "FAMILY", "--storage", request.storage, "--workers", "0"]
     return shlex.join(words)
 

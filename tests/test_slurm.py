@@ -94,10 +94,10 @@ def test_the_folder_may_have_any_name(executed, tmp_path):
 
 
 def test_what_is_said_to_run_first_is_the_same_study():
-    words = shlex.split(slurm.fill_command(replace(REQUEST, plugin="siren")))
+    words = shlex.split(slurm.fill_command(replace(REQUEST, plugin="siren"), "./my sweep.toml"))
     assert words[:2] == ["kernbench", "run"]
     assert words[2:] == [
-        *("--study", "k_sweep", "--profile", "thesis", "--plugin", "siren", "--storage", URL, "--workers", "0")
+        *("--study", "./my sweep.toml", "--profile", "thesis", "--plugin", "siren", "--storage", URL, "--workers", "0")
     ]
 
 

@@ -82,7 +82,7 @@ def slurm_command(
     path = out or Path(f"kernbench-{study.name}.sbatch")
     _write_new(path, text)
     click.echo(f"written: {path}")
-    click.echo(f"fill the queue:  {slurm.fill_command(request)}")
+    click.echo(f"fill the queue:  {slurm.fill_command(request, study_name)}")
     click.echo(f"then submit:     sbatch {path}")
 
 
