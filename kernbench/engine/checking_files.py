@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 
 from kernbench.engine.cell import file_key
 from kernbench.engine.sidefiles import PREFIX, entries, is_plain, listed
-from kernbench.engine.states import is_done, process_start, worker_is_gone
+from kernbench.engine.states import failure_class, is_done, process_start, worker_is_gone
 from kernbench.engine.storage import side_folder
 from kernbench.errors import DataError, one_line
 
@@ -44,7 +44,7 @@ class Files:
         yield from self._of_entries(study._storage.get_study_system_attrs(study._study_id), "the study", True)
         for trial in trials:
             # the entry precedes the file: who was killed between the two left one without
-            lasting = is_done(trial) or "status" in trial.user_attrs
+            lasting = is_done(trial) or failure_class(trial) != "killed"
             yield from self._of_entries(trial.system_attrs, f"trial {trial.number}", lasting)
         yield from self._of_checkpoints(study.study_name, trials)
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from kernbench.engine.cell import Outcome
 from kernbench.engine.markdown import block, code, plain, table
 from kernbench.engine.results import FloorRow, RunRow
+from kernbench.engine.states import failure_class
 from kernbench.engine.study import Params, Study
 from kernbench.errors import first_line
 
@@ -168,7 +169,7 @@ def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
     if frozen.state != TrialState.FAIL or "family" in frozen.user_attrs:  # its own worker has written it
         return
     known = {name: frozen.user_attrs.get(name, "unknown") for name in ("worker", "cell")}
-    status, error = frozen.user_attrs.get("status", "killed"), frozen.user_attrs.get("error", "")
+    status, error = failure_class(frozen), frozen.user_attrs.get("error", "")
     head = f"**{plain(status)}**: {code(optuna_study.study_name)}, cell {code(known['cell'])}"
     why = _joined(WORDS.get(status, ""), code(error), f"Worker: {code(known['worker'])}")
     save(optuna.Trial(optuna_study, trial_id), _joined(head, why))

@@ -19,7 +19,7 @@ from kernbench.engine.recovery import silent_seconds
 from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.sidefiles import entries, is_plain
-from kernbench.engine.states import CellState, cell_states, is_done
+from kernbench.engine.states import CellState, cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, one_line
@@ -232,7 +232,7 @@ def _failed(session: Session, study: optuna.Study, state: CellState, trials: Seq
         family=str(study.user_attrs.get("family", study.study_name.rpartition("/")[2])),
         cell=state.cell,
         params={**fixed, **last.params},
-        status=str(last.user_attrs.get("status", "killed")),
+        status=failure_class(last),
         digest=str(study.user_attrs.get("digest", "")),
         data_digest="",
         message=state.detail,

@@ -119,7 +119,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
 
 def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:
     last = failures[-1]
-    status = str(last.user_attrs.get("status", "killed"))
+    status = failure_class(last)
     detail = ": ".join(filter(None, [status, str(last.user_attrs.get("error", ""))]))
     if status == "killed":
         in_a_row = killed_in_a_row(failures)
@@ -128,11 +128,20 @@ def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:
     return CellState(cell, "failed", detail, retry=status in RETRIED)
 
 
+def failure_class(trial: FrozenTrial) -> str:
+    """Class of a failed attempt: what it wrote of itself, or killed.
+
+    Who was killed between its result and the end of its trial has written a result's status; nothing of it is read.
+    """
+    status = str(trial.user_attrs.get("status", "killed"))
+    return "killed" if status in DONE else status
+
+
 def killed_in_a_row(failures: Sequence[FrozenTrial]) -> int:
     """Attempts at the end that vanished without a word and without getting further than those before."""
     count = 0
     for index in reversed(range(len(failures))):
-        if "status" in failures[index].user_attrs:
+        if failure_class(failures[index]) != "killed":
             break
         count += 1
         reached = _checkpoint_epoch(failures[index])

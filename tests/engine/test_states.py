@@ -122,6 +122,14 @@ def test_the_last_failure_decides():
     assert not state(trial(TrialState.FAIL, status="interrupted"), trial(TrialState.FAIL, status="error")).retry
 
 
+@pytest.mark.parametrize("status", ["ok", "diverged", "pruned"])
+def test_who_is_killed_between_its_result_and_the_end_of_its_trial_is_killed(status):
+    found = state(trial(TrialState.FAIL, status=status))
+    assert (found.state, found.retry) == ("failed", True)
+    assert found.detail.startswith("killed 1 times in a row")
+    assert killed_in_a_row([trial(TrialState.FAIL, status=status)] * 3) == 3
+
+
 def test_a_cell_killed_too_often_is_held():
     killed = [trial(TrialState.FAIL) for _ in range(KILLED_LIMIT)]
     assert state(*killed[:-1]).retry
