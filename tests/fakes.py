@@ -4,8 +4,10 @@ As a script: `python fakes.py URL STUDY.toml LOG KIND` waits until LOG.go exists
 "cell" to LOG for each execution. KIND is "steady" or "plain" (Optuna's own storage, to see that ours is needed).
 """
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -209,6 +211,16 @@ class World:
             total=len(study.cells()),
             cells=study.cells(),
         )
+
+
+def stored_scores(database):
+    """Everything in a SQLite file that is a result: counts of all lines, and what the trials were told."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT * FROM kernbench_score ORDER BY 1, 2, 3, 4, 5").fetchall()
+        told = connection.execute(
+            "SELECT value FROM trial_values JOIN trials USING (trial_id) WHERE state = 'COMPLETE' ORDER BY value"
+        ).fetchall()
+    return rows, told
 
 
 def _log(path, word):

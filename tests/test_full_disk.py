@@ -49,16 +49,6 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
 
 
-def scores(database):
-    """Everything that is a result: counts of all lines, and what the trials were told."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute("SELECT * FROM kernbench_score ORDER BY 1, 2, 3, 4, 5").fetchall()
-        told = connection.execute(
-            "SELECT value FROM trial_values JOIN trials USING (trial_id) WHERE state = 'COMPLETE' ORDER BY value"
-        ).fetchall()
-    return rows, told
-
-
 @pytest.fixture(scope="module")
 def on_a_large_disk():
     """Scores of the same study where there is room, by the first test that needs them."""
@@ -82,7 +72,7 @@ def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, di
     words = ("run", "--study", "mine.toml", "--plugin", "siren", "--no-baselines")
     if not on_a_large_disk:
         assert bench.run(*words).code == 0
-        on_a_large_disk["scores"] = scores(bench.folder / "kernbench.db")
+        on_a_large_disk["scores"] = fakes.stored_scores(bench.folder / "kernbench.db")
     database = place / "kernbench.db"
     words += ("--storage", f"sqlite:///{database}", "--out", str(place / "report"))
     leave(kilobytes)
@@ -100,6 +90,6 @@ def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, di
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     again = bench.run(*words)
     assert again.code == 0, again
-    assert scores(database) == on_a_large_disk["scores"]
+    assert fakes.stored_scores(database) == on_a_large_disk["scores"]
     assert list((place / "kernbench.checkpoints").iterdir()) == []
     assert not list(place.rglob("*.part*")), list(place.rglob("*.part*"))
