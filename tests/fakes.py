@@ -229,10 +229,11 @@ def _log(path, word):
     os.close(descriptor)
 
 
-def main(url, toml, log, kind):
-    """Work on the queue until it is empty."""
-    world = World(Path(toml).parent)
-    study = load_study(toml, world.found.family, "quick")
+def main(url, tomls, log, kind):
+    """Work on the queues of the studies, one after the other, until each is empty."""
+    paths = tomls.split(os.pathsep)
+    world = World(Path(paths[0]).parent)
+    studies = [load_study(path, world.found.family, "quick") for path in paths]
     if kind == "steady":
         storage = open_storage(url)
     else:
@@ -247,7 +248,21 @@ def main(url, toml, log, kind):
 
     while not Path(f"{log}.go").exists():
         time.sleep(0.01)
-    work(world.optuna_study(study, storage), world.job(study, storage, compute))
+    for study in studies:
+        work(world.optuna_study(study, storage), world.job(study, storage, compute))
+
+
+def prepared_rounds(world, sizes, rounds):
+    """Files and studies with full queues, that differ in their version only."""
+    found = []
+    for number in range(1, rounds + 1):
+        folder = world.folder / f"round{number}"
+        folder.mkdir()
+        path = folder / "mine.toml"
+        path.write_text(TEXT.format(sizes=list(sizes), seeds=1, more="").replace("version = 1", f"version = {number}"))
+        found.append((path, load_study(str(path), world.found.family, "quick")))
+        world.run(found[-1][1], queue_only=True)
+    return found
 
 
 def prepared(world, sizes, kind="steady"):
