@@ -1,7 +1,9 @@
 """A worker process whose cells are not trained: `python fake_worker.py URL STUDY.toml LOG DEEDS [LIMIT MARGIN]`.
 
 It appends "cell" to LOG for each execution. DEEDS is JSON, kernel size -> what its cell does instead of ending well:
-segv, exit, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave), first-segv.
+segv, exit, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave), first-segv,
+nap (half a second), report (thirty epochs, each told to the database). In the environment FAKE_TIMES is JSON with other
+times than usual: outage, heartbeat, grace, lock; FAKE_ALONE means that no coordinator watches it.
 """
 
 import json
@@ -14,26 +16,30 @@ from pathlib import Path
 
 import fakes
 
+from kernbench.engine import outage, storage
 from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.runner import Options, run
+from kernbench.errors import KernbenchError
 from kernbench.training import Interrupted
 
 
-def crew(world, count, deeds=None, limit=None):
+def crew(world, count, deeds=None, limit=None, environment=None):
     """Worker processes for a study of `world`, which must have been made."""
     words = [sys.executable, __file__, world.url, str(world.folder / "mine.toml"), str(world.folder / "executed")]
     words.append(json.dumps({str(size): deed for size, deed in (deeds or {}).items()}))
     if limit is not None:
         words += [str(limit.seconds), str(limit.margin)]
-    return Crew(count, lambda _place: words)
+    return Crew(count, lambda _place: words, environment or {})
 
 
-def coordinate(world, study, count=2, deeds=None, limit=None, command=None, prepare=lambda: None, **options):
+def coordinate(
+    world, study, count=2, deeds=None, limit=None, command=None, prepare=lambda: None, environment=None, **options
+):
     """Run a study with worker processes."""
     settings = Options(world.url, limit=limit, **options)
-    chosen = crew(world, count, deeds, limit) if command is None else Crew(count, lambda _place: command)
+    chosen = crew(world, count, deeds, limit, environment) if command is None else Crew(count, lambda _place: command)
 
     def compute(_context):
         raise AssertionError("a cell was run by the coordinator")
@@ -63,10 +69,22 @@ def _compute(log, deeds):
             time.sleep(0.02)
             if context.stop():
                 raise Interrupted("asked to leave")
-        time.sleep(0.05)
+        for epoch in range(30 if deed == "report" else 0):
+            time.sleep(0.2)
+            context.report(epoch, 0.1)
+            context.saved(epoch)
+        time.sleep(0.5 if deed == "nap" else 0.05)
         return fakes.outcome()
 
     return compute
+
+
+class Said(fakes.Notes):
+    """An observer whose notes stand in the log."""
+
+    def note(self, text):
+        """One line."""
+        print(text, flush=True)
 
 
 def main(url, toml, log, deeds, *limit):
@@ -75,9 +93,16 @@ def main(url, toml, log, deeds, *limit):
     study = fakes.load_study(toml, world.found.family, "quick")
     joined = Joined(study, world.found, list(study.cells()), lambda: None)
     bound = Limit(float(limit[0]), float(limit[1])) if limit else None
-    sys.exit(
-        serve([joined], Terms(url, limit=bound, coordinated=True), _compute(log, json.loads(deeds)), fakes.Notes())
-    )
+    times = {"heartbeat": 60, "grace": 240} | json.loads(os.environ.get("FAKE_TIMES", "{}"))
+    outage.OUTAGE_S = times.get("outage", outage.OUTAGE_S)
+    storage.LOCK_TIMEOUT_S = times.get("lock", storage.LOCK_TIMEOUT_S)
+    coordinated = "FAKE_ALONE" not in os.environ
+    terms = Terms(url, "cpu", bound, coordinated=coordinated, heartbeat_s=times["heartbeat"], grace_s=times["grace"])
+    try:
+        sys.exit(serve([joined], terms, _compute(log, json.loads(deeds)), Said()))
+    except KernbenchError as error:  # as the command line does
+        print(f"kernbench: {error}", flush=True)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

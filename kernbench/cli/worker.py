@@ -51,7 +51,7 @@ def worker_command(
         from kernbench.device import choose_device
         from kernbench.durations import seconds_of
         from kernbench.engine.joining import Terms, serve
-        from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
+        from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
         from kernbench.engine.stored import find_stored
         from kernbench.experiment import run_cell
         from kernbench.registry import find
@@ -69,8 +69,9 @@ def worker_command(
             grace_s=grace,
         )
         family = None if plugin is None else find(plugin).family.name
-        stored = find_stored(url, study_name, profile, family)
-        with console.observer(stored[0].key.partition("/")[0]) as observer:
+        with _no_refusal_by_outage(coordinated), outage_explained(url):
+            stored = find_stored(url, study_name, profile, family)
+        with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
             joined = _joined(stored, plugin, terms, stack_seeds, observer)
             return serve(joined, terms, run_cell, observer, run_seeds)
 
@@ -117,6 +118,20 @@ def _joined(
     for each_lacking in lacking:
         observer.note(f"warning: {each_lacking}; its cells are left to other workers")
     return joined
+
+
+@contextmanager
+def _no_refusal_by_outage(coordinated: bool) -> Iterator[None]:
+    """Code 3 where a database that the coordinator works with cannot be opened: the next worker may find it."""
+    from kernbench.engine.outage import is_outage
+    from kernbench.errors import StorageError, StorageLostError
+
+    try:
+        yield
+    except StorageError as error:
+        if coordinated and is_outage(error.__cause__):
+            raise StorageLostError(str(error)) from error
+        raise
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Child:
         log: file of its output, after that of those who had its place before.
         begins: where in the file its own output begins.
         claimed: whether it ever took up a cell.
-        since: trial number -> `time.monotonic()` when it was first seen running.
+        since: trial number -> time of the clock of outages when it was first seen running.
         late: numbers of the trials that took too long, for which it was ended.
     """
 

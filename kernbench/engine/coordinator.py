@@ -10,7 +10,6 @@ from typing import Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.engine.cell import Observer
 from kernbench.engine.children import Child, Crew, start, wait_for_all
@@ -20,7 +19,8 @@ from kernbench.engine.record import made_folder
 from kernbench.engine.recovery import fail_attempts, recover
 from kernbench.engine.scratch import remove_abandoned
 from kernbench.engine.states import CellState, cell_states
-from kernbench.engine.storage import SteadyStorage, read_storage
+from kernbench.engine.steady import SteadyStorage
+from kernbench.engine.storage import read_storage
 from kernbench.engine.study import Study
 from kernbench.engine.worker import stop_on_signals
 from kernbench.errors import StorageLostError, WorkersError
@@ -28,7 +28,6 @@ from kernbench.errors import StorageLostError, WorkersError
 POLL_S = 0.5
 RECOVER_S = 15.0
 LEAVE_S = 60.0  # for a batch, a checkpoint and the way back into the queue
-OUTAGE_S = 60.0  # that the database may be away before this process gives up
 STARTS = 3  # workers in a row that end before they take up a cell
 ENDED = ("done", "diverged", "pruned", "failed")
 
@@ -127,12 +126,13 @@ class _Watch:
         self._optuna_study, self._study, self._storage, self._options = optuna_study, study, storage, options
         self._crew, self._observer, self._signals = crew, observer, signals
         self._logs = made_folder(options.url, "logs")
-        self._reader = read_storage(options.url)  # looking every half second must hold no lock
+        storage.outages.leaving = lambda: bool(signals)
+        # looking every half second must hold no lock
+        self._reader = read_storage(options.url, storage.outages)
         assert self._reader is not None  # the queue is in it
         self._seen = optuna.load_study(
             study_name=study.key, storage=self._reader, sampler=optuna_study.sampler, pruner=optuna_study.pruner
         )
-        self._away_since: float | None = None
         self._now: list[FrozenTrial] = []
         self._pause_s = POLL_S
         self._look()
@@ -164,29 +164,14 @@ class _Watch:
 
     def _step(self) -> bool:
         """Look at everything once; whether all is done."""
-        try:
-            self._look()
-            self._reap()
-            self._end_late_ones()
-            self._recover_now_and_then()
-            states = self._states()
-            self._tell(states)
-            self._staff(states)
-            done = not self._children and not self._unsigned()
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-            self._bear(error)
-            return False
-        self._away_since = None
-        return done
-
-    def _bear(self, error: Exception) -> None:
-        """An outage of the database: the workers notice for themselves, this process waits for it for a while."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            self._observer.note(f"the database does not answer; waiting for it for {OUTAGE_S:.0f} s")
-        elif now - self._away_since > OUTAGE_S:
-            raise error
+        self._look()
+        self._reap()
+        self._end_late_ones()
+        self._recover_now_and_then()
+        states = self._states()
+        self._tell(states)
+        self._staff(states)
+        return not self._children and not self._unsigned()
 
     def _look(self) -> None:
         """Read all trials: once in a step, because it takes long where thousands of cells wait."""
@@ -244,7 +229,8 @@ class _Watch:
             assert self._options.limit is not None
             fail_attempts(self._optuna_study, late, status="timeout", error=self._options.limit.said)
         others = [each for each in left if each.number not in child.late]
-        fail_attempts(self._optuna_study, others, error=f"its worker {child.end_words()}")
+        lost = {"status": "interrupted"} if code == StorageLostError.exit_code else {}  # not the cell's doing
+        fail_attempts(self._optuna_study, others, error=f"its worker {child.end_words()}", **lost)
         if code not in (0, TIMED_OUT) and not child.late:
             self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
             for line in child.last_lines():
@@ -278,7 +264,7 @@ class _Watch:
         limit = self._options.limit
         if limit is None or limit.margin is None:
             return
-        now = time.monotonic()
+        now = self._storage.outages.clock()
         for child in self._children:
             running = [each.number for each in self._running(child)]
             child.since = {number: child.since.get(number, now) for number in running}

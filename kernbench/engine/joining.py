@@ -19,7 +19,8 @@ from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import requeue
 from kernbench.engine.record import ComputeTogether, Job, StopFlag, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
-from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, SteadyStorage, open_storage, outage_explained
+from kernbench.engine.steady import SteadyStorage
+from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.engine.study import Params, Study
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.registry import Found
@@ -103,6 +104,7 @@ def serve(
     storage = open_storage(terms.url, terms.heartbeat_s, terms.grace_s)
     try:
         with outage_explained(terms.url), stop_on_signals() as stop:
+            storage.outages.leaving, storage.outages.say = stop, observer.note
             if terms.coordinated:
                 _leave_with_coordinator(stop)
             results.create_tables(storage.engine)

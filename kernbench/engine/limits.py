@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.durations import in_words
-from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.steady import SteadyStorage
 
 TIMED_OUT = 124  # exit code of a worker that ended itself, as of timeout(1)
 SHORTEST_MARGIN_S = 60.0
@@ -66,12 +65,14 @@ def time_limit(
     if limit is None:
         yield lambda: False
         return
-    deadline = time.monotonic() + limit.seconds
+    clock = storage.outages.clock  # waiting for the database is no time of the cell
+    deadline = clock() + limit.seconds
     over, ended = threading.Lock(), threading.Event()
 
     def enforce() -> None:
-        if ended.wait(limit.seconds + (limit.margin or 0)):
-            return
+        while (left := deadline + (limit.margin or 0) - clock()) > 0:
+            if ended.wait(left):
+                return
         with over:
             if not ended.is_set():
                 for trial in trials:
@@ -83,7 +84,7 @@ def time_limit(
     if limit.margin is not None:
         threading.Thread(target=enforce, name="kernbench-cell-limit", daemon=True).start()
     try:
-        yield lambda: time.monotonic() > deadline
+        yield lambda: clock() > deadline
     finally:
         with over:  # a process that is being ended does not tell its trial meanwhile
             ended.set()

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from kernbench.engine.cell import Outcome
 from kernbench.engine.markdown import block, code, plain, table
+from kernbench.engine.outage import outlasting
 from kernbench.engine.results import FloorRow, RunRow
 from kernbench.engine.states import failure_class
 from kernbench.engine.study import Params, Study
@@ -175,6 +176,7 @@ def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
     save(optuna.Trial(optuna_study, trial_id), _joined(head, why))
 
 
+@outlasting
 def _floors(engine: Engine, study: Study) -> list[tuple[str, float, float]]:
     """Floors of the test lines of every data set that cells of a study ran on."""
     tolerance = study.definition["evaluation"]["tolerance"]

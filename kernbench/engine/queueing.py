@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states
-from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.study import Study
 
 

@@ -17,7 +17,8 @@ from kernbench.engine import environment, notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.states import is_stray
-from kernbench.engine.storage import SteadyStorage, side_folder
+from kernbench.engine.steady import SteadyStorage
+from kernbench.engine.storage import side_folder
 from kernbench.engine.study import Params, Study
 from kernbench.errors import StorageError, one_line
 from kernbench.registry import Found

@@ -11,8 +11,9 @@ from sqlalchemy import DateTime, Engine, bindparam, text
 
 from kernbench.engine import notes
 from kernbench.engine.cell import Observer
+from kernbench.engine.outage import outlasting
 from kernbench.engine.states import worker_is_gone
-from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.steady import SteadyStorage
 
 
 def recover(
@@ -29,7 +30,7 @@ def recover(
     """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     optuna.storages.fail_stale_trials(study)
-    silent = _without_heartbeat(storage, grace_s)
+    silent = set() if storage.just_back() else _without_heartbeat(storage.engine, grace_s)
     for trial in running:
         ours = trial.user_attrs.get("worker") in but
         if (worker_is_gone(trial) and not ours) or trial._trial_id in silent:
@@ -58,6 +59,7 @@ def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attribut
         notes.save_lost(study, trial._trial_id)
 
 
+@outlasting
 def silent_seconds(engine: Engine) -> dict[int, float]:
     """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
     query = text(
@@ -74,7 +76,8 @@ def _naive(moment: Any) -> datetime:  # Any: SQLite gives text, PostgreSQL a dat
     return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
 
 
-def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:
+@outlasting
+def _without_heartbeat(engine: Engine, grace_s: int) -> set[int]:
     # fail_stale_trials skips these: the worker was killed between the claim and its first beat
     query = text(
         "SELECT t.trial_id FROM trials t LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id "
@@ -82,5 +85,5 @@ def _without_heartbeat(storage: SteadyStorage, grace_s: int) -> set[int]:
     ).bindparams(bindparam("before", type_=DateTime))
     # Optuna writes UTC without a zone
     before = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=grace_s)
-    with storage.engine.connect() as connection:
+    with engine.connect() as connection:
         return {row[0] for row in connection.execute(query, {"before": before})}

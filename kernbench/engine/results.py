@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from kernbench.engine.outage import outlasting
 from kernbench.engine.storage import making_tables
 from kernbench.errors import StorageError
 
@@ -122,6 +123,7 @@ class SplitFacts:
     random: Sequence[float]
 
 
+@outlasting
 def create_tables(engine: Engine) -> None:
     """Make the tables that are missing and check their version.
 
@@ -158,6 +160,7 @@ def has_tables(engine: Engine) -> bool:
     return True
 
 
+@outlasting
 def plugins_of(engine: Engine, study: str) -> dict[str, int]:
     """Distribution and version of the plugins that made the stored cells of a study -> number of cells."""
     query = select(RunRow.plugin, func.count()).where(RunRow.study == study).group_by(RunRow.plugin)
@@ -176,6 +179,11 @@ def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
     Returns:
         False when a newer attempt has written already, so this one is late and nothing was changed.
     """
+    return _write_run(engine, run, [_columns(score) for score in scores])
+
+
+@outlasting
+def _write_run(engine: Engine, run: RunRow, rows: Sequence[Mapping[str, Any]]) -> bool:
     with Session(engine) as session, session.begin():
         query = select(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell).with_for_update()
         old = session.scalar(query)
@@ -186,17 +194,18 @@ def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
         session.execute(delete(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell))
         session.add(run)
         session.flush()
-        rows = [_columns(score) for score in scores]
         if rows:
             session.execute(insert(ScoreRow), rows)
     return True
 
 
+@outlasting
 def write_environment(engine: Engine, digest: str, content: Mapping[str, Any]) -> None:
     """Store an environment once."""
     _add_once(engine, [EnvironmentRow(digest=digest, content=json.loads(json.dumps(content)))])
 
 
+@outlasting
 def write_split(engine: Engine, data_digest: str, split: str, facts: SplitFacts) -> None:
     """Store the lines and floors of an evaluated split once."""
     with Session(engine) as session:

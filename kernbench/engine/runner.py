@@ -16,10 +16,10 @@ from kernbench.engine.queueing import drop_unasked, enqueue
 from kernbench.engine.record import ComputeTogether, Job, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import ENDED, CellState, cell_states
+from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import (
     GRACE_S,
     HEARTBEAT_S,
-    SteadyStorage,
     check_place,
     open_storage,
     outage_explained,
@@ -158,6 +158,7 @@ def run(
     storage = open_storage(options.url, options.heartbeat_s, options.grace_s)
     try:
         with outage_explained(options.url):
+            storage.outages.say = observer.note
             results.create_tables(storage.engine)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
@@ -172,6 +173,7 @@ def run(
                     code, stopped = coordinate(optuna_study, study, storage, options, crew, prepare, observer)
                 else:
                     with stop_on_signals() as stop:
+                        storage.outages.leaving = stop
                         job = Job(
                             study=study,
                             found=found,

@@ -1,6 +1,5 @@
 """Optuna's storage on SQLite or PostgreSQL, so that claims are exclusive and heartbeats outlive an outage."""
 
-import logging
 import os
 import re
 import sqlite3
@@ -10,15 +9,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
-from optuna.trial import TrialState
 from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from kernbench.engine import outage
+from kernbench.engine.outage import Outages, is_outage, reason_of
+from kernbench.engine.steady import SteadyStorage
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 
-log = logging.getLogger("kernbench")
 # a line per trial, a traceback per failed one: they would run through the progress display, and both are stored
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -26,6 +26,14 @@ DEFAULT_URL = "sqlite:///kernbench.db"
 LOCK_TIMEOUT_S = 60
 HEARTBEAT_S = 60
 SCHEMA_TRIES = 10  # tables being made by others at once: each try gets further
+# a host that vanishes sends nothing, not even a refusal; seconds, but for the last
+SERVER_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
 _NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -42,25 +50,6 @@ _NETWORK_FILE_SYSTEMS = {
 
 
 Made = TypeVar("Made")
-
-
-class SteadyStorage(optuna.storages.RDBStorage):
-    """RDBStorage whose heartbeat starts with the claim and outlives a short outage."""
-
-    def record_heartbeat(self, trial_id: int) -> None:
-        """Write a heartbeat; a storage error is logged, and the next beat tries again."""
-        try:
-            super().record_heartbeat(trial_id)
-        except optuna.exceptions.StorageInternalError:
-            log.warning("heartbeat of trial id %d not written, trying again", trial_id)
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
-        """Change a trial's state; a claim is followed by its first heartbeat at once."""
-        changed = super().set_trial_state_values(trial_id, state, values)
-        if changed and state == TrialState.RUNNING:
-            # fail_stale_trials skips RUNNING trials that never had a heartbeat
-            self.record_heartbeat(trial_id)
-        return changed
 
 
 def resolve_url(url: str | None) -> str:
@@ -145,10 +134,11 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     """
     check_place(url)
     path = sqlite_path(url)
-    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {"pool_pre_ping": True}
+    options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
+    outages = Outages(shown(url), seconds=0)  # who cannot begin is told at once
     try:
         storage = making_tables(
-            lambda: SteadyStorage(url, engine_kwargs=options, heartbeat_interval=interval, grace_period=grace)
+            lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
         )
         event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
         if path:
@@ -157,7 +147,15 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
         storage.engine.dispose()  # drop connections opened before the listeners
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
+    outages.seconds = outage.OUTAGE_S
     return storage
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    """What the driver is told beside the URL, which comes first."""
+    if sqlite_path(url):
+        return {"timeout": LOCK_TIMEOUT_S}
+    return {name: value for name, value in SERVER_PATIENCE.items() if name not in make_url(url).query}
 
 
 def making_tables(make: Callable[[], Made]) -> Made:
@@ -175,8 +173,12 @@ def making_tables(make: Callable[[], Made]) -> Made:
     return make()
 
 
-def read_storage(url: str) -> optuna.storages.RDBStorage | None:
+def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | None:
     """A storage for reading only: no write lock, no table made, blocks nobody.
+
+    Args:
+        url: from `resolve_url`.
+        outages: of a process that works on the database, too; by default nobody waits for it.
 
     Returns:
         The storage, or None when the database exists but holds no Optuna tables.
@@ -188,12 +190,13 @@ def read_storage(url: str) -> optuna.storages.RDBStorage | None:
     if path is not None and not path.is_file():
         raise StorageError(f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage")
     # no pool: whoever reads has nothing to close
-    options: dict[str, Any] = {"poolclass": NullPool} | ({"connect_args": {"timeout": LOCK_TIMEOUT_S}} if path else {})
+    options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
     try:
         ready = _is_ready(create_engine(url, **options))
         if not ready:
             return None
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=options, skip_table_creation=True)
+        known = outages or Outages(shown(url), seconds=0)
+        storage = SteadyStorage(url, known, options, skip_table_creation=True)
         event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
@@ -251,7 +254,8 @@ def outage_explained(url: str) -> Iterator[None]:
         cause = _outage(error)
         if cause is None:
             raise
-        reason = next(iter(str(cause.__cause__ or cause).strip().splitlines()), type(cause).__name__)
+        said = reason_of(cause) if is_outage(cause) else str(cause.__cause__ or cause).strip()
+        reason = next(iter(said.splitlines()), type(cause).__name__)
         raise StorageLostError(
             f"storage {shown(url)} went away: {reason}; what is finished is stored, the same command goes on from there"
         ) from error

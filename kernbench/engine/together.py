@@ -3,7 +3,6 @@
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -76,7 +75,8 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
     claimed[-1:-1] = [claim.trial.number for claim in claims[1:]]
     for place, claim in enumerate(claims):
         job.observer.cell_started(claim.cell, position + place, max(job.total, position + place))
-    started, clock = datetime.now(UTC), time.monotonic()
+    clock = job.storage.outages.clock
+    started, began = datetime.now(UTC), clock()
     with ExitStack() as stack:
         stack.enter_context(_beating(job, [claim.trial for claim in claims[1:]]))
         running = [claim.trial for claim in claims]
@@ -86,7 +86,7 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
             if ready:
                 assert job.compute_together is not None  # jobs that stack have it
                 for place, result in job.compute_together([claim.context for claim in ready if claim.context]):
-                    seconds = (time.monotonic() - clock) / len(ready)  # of the wall time that they shared
+                    seconds = (clock() - began) / len(ready)  # of the wall time that they shared
                     _end(study, job, ready[place], result, started, seconds)
         except (optuna.exceptions.OptunaError, SQLAlchemyError):  # storage down: not the cells' doing
             raise

@@ -3,7 +3,6 @@
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -164,12 +163,13 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
 
 
 def _attempt(job: Job, trial: optuna.Trial, cell: str, over: Callable[[], bool]) -> float:
-    started, clock = datetime.now(UTC), time.monotonic()
+    clock = job.storage.outages.clock
+    started, began = datetime.now(UTC), clock()
     params = checked_params(job, trial, cell)
     with scratch_folder(job.checkpoints) as scratch:
         context = context_of(job, trial, cell, params, Path(scratch), over)
         outcome = job.compute(context)
-        finish(job, trial, context, outcome, started, time.monotonic() - clock)
+        finish(job, trial, context, outcome, started, clock() - began)
     if outcome.status == PRUNED:
         raise optuna.TrialPruned(outcome.message)
     return outcome.value

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from kernbench.engine.reading import load_runs
 from kernbench.engine.runner import enqueue
-from kernbench.engine.storage import SteadyStorage
+from kernbench.engine.steady import SteadyStorage
 from kernbench.errors import StorageError
 from kernbench.training import Interrupted
 

@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import text
 
+from kernbench.engine import outage, steady
 from kernbench.engine.storage import read_storage
 from kernbench.errors import StorageLostError
 
@@ -52,7 +53,10 @@ def test_a_trial_is_not_lost_though_the_server_was_restarted_and_the_zone_differ
     assert world.executed == [NINE, THIRTY_THREE]
 
 
-def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, server):
+def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, server, monkeypatch):
+    monkeypatch.setattr(outage, "OUTAGE_S", 1.0)
+    monkeypatch.setattr(steady, "SETTLING_BEATS", 0)
+
     def crash(_context):
         server.stop()
         return fakes.outcome()

@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import text
 
-from kernbench.engine import storage
+from kernbench.engine import outage, storage
 from kernbench.engine.storage import (
     DEFAULT_URL,
     check_place,
@@ -242,6 +242,7 @@ def test_an_outage_is_one_line_with_exit_code_3_and_other_errors_pass(tmp_path):
 def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(sqlite_world, monkeypatch):
     fakes.prepared(sqlite_world, [9])
     monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(outage, "OUTAGE_S", 1.0)
     foreign = sqlite3.connect(sqlite_world.database, isolation_level=None, check_same_thread=False)
 
     def compute(_context):

@@ -1,0 +1,168 @@
+"""A database that is away for a while: whoever needs it waits, says so once, and gives up after a bounded time."""
+
+import functools
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+
+import optuna
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+log = logging.getLogger("kernbench")
+
+OUTAGE_S = 300.0  # that one call waits for the database
+LEAVING_S = 10.0  # the same once the process is to leave
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+
+Done = TypeVar("Done")
+P = ParamSpec("P")
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether a call failed for the database and not for what was asked: no server there, or a lock held too long."""
+    cause = _cause(error)
+    if not isinstance(cause, DBAPIError):
+        return False
+    if isinstance(cause.orig, sqlite3.Error):  # a full disk or a lost folder is no matter of waiting
+        return "locked" in str(cause.orig)
+    return isinstance(cause, OperationalError) or cause.connection_invalidated
+
+
+def reason_of(error: BaseException) -> str:
+    """First line of what the database's driver said."""
+    cause = _cause(error) or error
+    said = cause.orig if isinstance(cause, DBAPIError) and cause.orig is not None else cause
+    return next(iter(str(said).strip().splitlines()), type(said).__name__)
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    """The driver's error behind Optuna's, which may have asked a broken session once more and failed at that."""
+    while error is not None and not isinstance(error, DBAPIError):
+        if not isinstance(error, optuna.exceptions.StorageInternalError | SQLAlchemyError):
+            return None
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class Outages:
+    """What one process knows of its database being away.
+
+    Attributes:
+        name: of the database, as it is shown.
+        seconds: that one call waits; 0 never waits.
+        say: who is told, one line when the database goes and one when it is back.
+        leaving: whether the process is to leave, and waits for little more.
+        ended: `time.monotonic()` at the end of the last outage, None without one.
+    """
+
+    def __init__(self, name: str, seconds: float | None = None) -> None:
+        self.name = name
+        self.seconds = OUTAGE_S if seconds is None else seconds
+        self.say: Callable[[str], None] = log.warning
+        self.leaving: Callable[[], bool] = lambda: False
+        self.ended: float | None = None
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+        self._leaving_since: float | None = None
+        self._lost: BaseException | None = None
+        self._waiting, self._stopped_at, self._stood = 0, 0.0, 0.0  # threads that wait, and what the clock lacks
+
+    def clock(self) -> float:
+        """Seconds, as of `time.monotonic()`, but for those spent waiting: an outage is no cell's time."""
+        with self._lock:
+            return (self._stopped_at if self._waiting else time.monotonic()) - self._stood
+
+    def outlast(self, call: Callable[[], Done]) -> Done:
+        """What `call` returns, called again while the database is away; its repetition must be harmless.
+
+        Raises:
+            StorageInternalError: it is away for too long; from then on every call raises this at once.
+        """
+        if self._lost is not None:
+            raise optuna.exceptions.StorageInternalError("the database is away") from self._lost
+        started, pause = time.monotonic(), FIRST_PAUSE_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    done = call()
+                except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                    if not is_outage(error) or self.seconds <= 0 or self._lost is not None:
+                        raise
+                    failed = error
+                else:
+                    self.answers()
+                    return done
+                self.does_not_answer(failed)
+                if pause == FIRST_PAUSE_S:
+                    stack.enter_context(self._clock_stopped(started))
+                if not self._pause(pause, started):
+                    self._lost = _cause(failed)
+                    raise failed
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _pause(self, seconds: float, started: float) -> bool:
+        """Wait a little; false once it has been too long."""
+        again = time.monotonic() + seconds
+        while (now := time.monotonic()) < again:
+            if self._leaving_since is None and self.leaving():
+                self._leaving_since = now
+            leaving = float("inf") if self._leaving_since is None else max(self._leaving_since, started)
+            if now >= min(started + self.seconds, leaving + LEAVING_S):
+                return False
+            time.sleep(0.05)
+        return True
+
+    @contextmanager
+    def _clock_stopped(self, since: float) -> Iterator[None]:
+        with self._lock:
+            if not self._waiting:
+                self._stopped_at = since
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._stood += time.monotonic() - self._stopped_at
+
+    def does_not_answer(self, error: BaseException) -> None:
+        """Note the beginning of an outage, and say it."""
+        with self._lock:
+            if self._away_since is not None:
+                return
+            self._away_since = time.monotonic()
+        waits = f"waiting for it, up to {self.seconds:.0f} s" if self.seconds > 0 else "trying again"
+        self.say(f"storage {self.name} does not answer ({reason_of(error)}); {waits}")
+
+    def answers(self) -> None:
+        """Note the end of an outage, and say it."""
+        with self._lock:
+            since, self._away_since = self._away_since, None
+            if since is None:
+                return
+            self.ended = time.monotonic()
+        self.say(f"storage {self.name} answers again after {self.ended - since:.0f} s; going on")
+
+
+def outlasting(function: Callable[Concatenate[Engine, P], Done]) -> Callable[Concatenate[Engine, P], Done]:
+    """A function of an engine, whose repetition is harmless, called again while the database is away.
+
+    How long, stands in the engine's execution option "outages"; without one an outage is raised at once.
+    """
+
+    @functools.wraps(function)
+    def call(engine: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Done:
+        outages = engine.get_execution_options().get("outages")
+        if outages is None:
+            return function(engine, *args, **kwargs)
+        done: Done = outages.outlast(lambda: function(engine, *args, **kwargs))
+        return done
+
+    return call
