@@ -19,8 +19,11 @@ class Server:
     """A server that can go down and come back.
 
     Attributes:
-        port: on 127.0.0.1.
+        host: its address.
+        port: there.
     """
+
+    host = "127.0.0.1"
 
     def __init__(self, folder, binaries, user):
         self._folder, self._binaries, self._user = folder, binaries, user
@@ -37,7 +40,7 @@ class Server:
     def start(self):
         """Start, and wait until it takes connections."""
         settings = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 {settings}"
+        options = f"-p {self.port} -c listen_addresses={self.host} {settings}"
         log = self._folder / "log"
         self._call("pg_ctl", "-D", self._folder / "data", "-o", options, "-l", log, "-w", "start")
 
@@ -47,7 +50,13 @@ class Server:
 
     def url(self, name):
         """URL of a database."""
-        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql+psycopg://{USER}@{self.host}:{self.port}/{name}"
+
+    def admit(self, addresses):
+        """Take connections from these addresses, 10.0.0.0/24, and not only from its own."""
+        with (self._folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {addresses} trust\n")
+        self._call("pg_ctl", "-D", self._folder / "data", "reload")
 
     def create(self, name, template="template1"):
         """Make a database, a copy of another one; returns its URL."""
@@ -61,7 +70,7 @@ class Server:
     def _execute(self, statement):
         import psycopg
 
-        with psycopg.connect(f"host=127.0.0.1 port={self.port} user={USER} dbname=postgres", autocommit=True) as link:
+        with psycopg.connect(f"host={self.host} port={self.port} user={USER} dbname=postgres", autocommit=True) as link:
             link.execute(statement)
 
 
@@ -79,14 +88,14 @@ def why_not() -> str:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
+def running(kind: type[Server] = Server) -> Iterator[Server]:
     """A running server; PostgreSQL refuses to run as root, so its own user does."""
     user = "postgres" if os.getuid() == 0 else None
     # not in tmp_path, whose parents are closed to other users
     with tempfile.TemporaryDirectory(prefix="kernbench-postgres-") as folder:
         if user:
             shutil.chown(folder, user)
-        server = Server(Path(folder), _programs(), user)
+        server = kind(Path(folder), _programs(), user)
         server.start()
         try:
             yield server

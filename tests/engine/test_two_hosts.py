@@ -1,0 +1,155 @@
+"""Two hosts, each a network namespace with an address and a name of its own, share one study on a server in a third."""
+
+import collections
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import fake_worker
+import fakes
+import postgres_server
+import pytest
+from fake_worker import executed
+from optuna.trial import TrialState
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+NET = "10.213.77"
+SERVER, HOSTS = "kbserver", {"kbhosta": 11, "kbhostb": 12}
+AS_HOST = "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
+
+
+def ip(words):
+    """Run `ip`."""
+    subprocess.run(["ip", *words.split()], check=True, capture_output=True, timeout=30)
+
+
+def why_not():
+    """Why there can be no namespaces here; empty if there can."""
+    if os.getuid() != 0:
+        return "making network namespaces needs root"
+    missing = [name for name in ("ip", "unshare", "setpriv") if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else postgres_server.why_not()
+
+
+def attach(name, number):
+    """Give a namespace, or this one, a cable to the bridge in the server's."""
+    inside = f"-n {name}" if name else ""
+    card = f"kbeth{number}"
+    ip(f"-n {SERVER} link add kbport{number} type veth peer name {card} netns {name or os.getpid()}")
+    ip(f"-n {SERVER} link set kbport{number} master kbbridge up")
+    ip(f"{inside} addr add {NET}.{number}/24 dev {card}")
+    ip(f"{inside} link set {card} up")
+
+
+@pytest.fixture
+def network():
+    """A bridge with an address in a namespace of its own, and two hosts and this one attached to it."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as stack:
+        for name in (SERVER, *HOSTS):
+            try:
+                ip(f"netns add {name}")
+            except subprocess.CalledProcessError as error:
+                pytest.skip(f"no network namespace can be made here: {error.stderr.decode().strip()}")
+            stack.callback(ip, f"netns del {name}")  # cables go with it
+        ip(f"-n {SERVER} link add kbbridge type bridge")
+        ip(f"-n {SERVER} addr add {NET}.1/24 dev kbbridge")
+        ip(f"-n {SERVER} link set kbbridge up")
+        for name, number in HOSTS.items():
+            attach(name, number)
+        attach("", 10)
+        yield f"{NET}.1"
+
+
+class FarServer(postgres_server.Server):
+    """A server in the server's namespace, on the bridge's address alone."""
+
+    host = f"{NET}.1"
+
+    def _call(self, program, *words):
+        user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        command = ["ip", "netns", "exec", SERVER, *user, str(self._binaries / program), *map(str, words)]
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
+
+
+@pytest.fixture
+def world(network, tmp_path, monkeypatch):
+    """A study's database that both hosts reach over the network."""
+    monkeypatch.chdir(tmp_path)
+    with postgres_server.running(FarServer) as server:
+        server.admit(f"{NET}.0/24")
+        world = fakes.World(tmp_path, url=server.create("shared"))
+        yield world
+        world.close()
+
+
+@contextlib.contextmanager
+def working(world, deeds, *hosts):
+    """A worker on each host, found by its host's name; none is left in the end."""
+    environment = {**os.environ, "FAKE_ALONE": "1", "FAKE_TIMES": json.dumps({"heartbeat": 1, "grace": 6})}
+    words = [sys.executable, fake_worker.__file__, world.url, str(world.folder / "mine.toml")]
+    words += [str(world.folder / "executed"), json.dumps(deeds)]
+    processes = {}
+    try:
+        for host in hosts:
+            command = ["ip", "netns", "exec", host, "unshare", "--uts", sys.executable, "-c", AS_HOST, host, *words]
+            with (world.folder / f"{host}.log").open("w") as log:
+                processes[host] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        yield processes
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+def host_of(trial):
+    """Where a trial ran."""
+    return str(trial.user_attrs.get("worker", "")).partition(":")[0]
+
+
+def said(world):
+    """What the workers printed."""
+    return {host: (world.folder / f"{host}.log").read_text() for host in HOSTS}
+
+
+def test_two_hosts_finish_one_study_together(world):
+    study = world.study(range(3, 43, 2))
+    world.run(study, queue_only=True)
+    with working(world, {str(size): "nap" for size in range(3, 43, 2)}, *HOSTS) as processes:
+        assert [each.wait(timeout=200) for each in processes.values()] == [0, 0], said(world)
+    trials = world.optuna_study(study).get_trials(deepcopy=False)
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
+    assert len(trials) == 20
+    assert {host_of(trial) for trial in trials} == set(HOSTS)
+
+
+def test_a_cell_whose_host_dies_is_finished_by_the_other(world):
+    study = world.study([9, 33])
+    world.run(study, queue_only=True)
+
+    def trials(*states):
+        found = world.optuna_study(study).get_trials(deepcopy=False)
+        return [trial for trial in found if not states or trial.state in states]
+
+    with working(world, {"9": "report", "33": "report"}, *HOSTS) as processes:
+        deadline = time.monotonic() + 120
+        while sum(bool(trial.intermediate_values) for trial in trials(TrialState.RUNNING)) < 2:
+            assert time.monotonic() < deadline, said(world)
+            time.sleep(0.1)
+        dying, living = HOSTS
+        (lost,) = [trial for trial in trials(TrialState.RUNNING) if host_of(trial) == dying]
+        processes[dying].send_signal(signal.SIGKILL)
+        assert processes[living].wait(timeout=120) == 0, said(world)
+    done = {trial.user_attrs["cell"]: trial for trial in trials(TrialState.COMPLETE)}
+    assert set(done) == set(study.cells())
+    assert {host_of(trial) for trial in done.values()} == {living}
+    assert [trial.number for trial in trials(TrialState.FAIL)] == [lost.number]
+    assert "status" not in lost.user_attrs

@@ -1,0 +1,133 @@
+"""A plugin that leaks memory until it is refused more, or until its process is killed: its cell alone fails."""
+
+import contextlib
+import os
+import resource
+import signal
+import threading
+import time
+from pathlib import Path
+
+import fakes
+import pytest
+
+from kernbench.engine.reading import load_runs
+from kernbench.engine.states import KILLED_LIMIT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MIB = 1 << 20
+# 32 MiB at a time, written to; the end is for the machine, should nobody stop it
+PLUGIN = """
+import time, torch, kernbench
+LEAKED = []
+class Leak(kernbench.KernelModule):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.randn(*spec.shape))
+    def forward(self, grid):
+        while self.training and torch.is_grad_enabled() and len(grid.lags) == 9:
+            LEAKED.append(torch.ones(8 << 20))
+            assert len(LEAKED) < 90, "nobody stopped it"
+            time.sleep(0.01)
+        return self.weight
+@kernbench.hookimpl
+def kernbench_kernels(): return [kernbench.KernelFamily('leak', Leak)]
+"""
+STUDY = fakes.SMALL.replace("[9, 33]", "[9, 17, 33]") + "epochs = 2\nbatch_size = 4\n"
+LEAKING, OTHERS = "kernel_size=9,seed=0", {"kernel_size=17,seed=0", "kernel_size=33,seed=0"}
+RUN = ("run", "--study", "./leaking.toml", "--profile", "quick", "--no-baselines", "--workers", "2")
+
+
+@pytest.fixture
+def leaking(smoke_bench):
+    """A working folder with the plugin and its study."""
+    (smoke_bench.folder / "leak.py").write_text(PLUGIN)
+    (smoke_bench.folder / "leaking.toml").write_text(STUDY)
+    return smoke_bench
+
+
+def spawned(bench, *words):
+    """The run, started."""
+    return bench.spawn(*RUN, "--plugin", "./leak.py:leak", *words)
+
+
+def children(pid):
+    """Process numbers of a process's children."""
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # it has ended
+        return []
+
+
+def resident_mib(pid):
+    """Memory of a process that lies in RAM."""
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
+        return 0
+    return int(fields.get("VmRSS", "0 kB").split()[0]) // 1024
+
+
+@contextlib.contextmanager
+def memory_killer(process, limit_mib):
+    """Kill workers above a limit, as the kernel does where memory runs out; gives the list of those killed."""
+    killed, over = [], threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            for pid in children(process.pid):
+                if pid not in killed and resident_mib(pid) > limit_mib:
+                    killed.append(pid)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def status_of(bench):
+    """Cell -> status of all runs."""
+    return {run.cell: run.status for run in load_runs(bench.url)}
+
+
+def report_of(ended):
+    """The report that a run has written."""
+    (path,) = [line.partition("report: ")[2].split(" (")[0] for line in ended.out.splitlines() if "report: " in line]
+    return Path(path).read_text()
+
+
+def test_a_leak_until_the_process_is_killed_is_held_and_the_other_cells_finish(leaking):
+    process = spawned(leaking)
+    with memory_killer(process, 1536) as killed:
+        ended = leaking.ended(process, timeout=600)
+    assert ended.code == 1, ended
+    assert len(killed) == KILLED_LIMIT, ended
+    assert status_of(leaking) == {LEAKING: "killed"} | dict.fromkeys(OTHERS, "ok"), ended
+    assert f"killed {KILLED_LIMIT} times in a row" in ended.out, ended
+    assert "SIGKILL (by hand, or for want of memory)" in ended.out, ended
+    assert "killed" in report_of(ended)
+    assert LEAKING in report_of(ended)
+    again = leaking.run(*RUN, "--plugin", "./leak.py:leak")
+    assert again.code == 1  # held: nothing is begun again
+    assert status_of(leaking)[LEAKING] == "killed"
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "1", "--cell-limit", "1h")])  # the second is one process, watched
+def test_a_leak_until_memory_is_refused_is_oom_and_the_other_cells_finish(leaking, words):
+    process = spawned(leaking, *words)
+    resource.prlimit(process.pid, resource.RLIMIT_DATA, (2048 * MIB, 2048 * MIB))  # its workers inherit it
+    deadline = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < deadline:
+        assert all(resident_mib(pid) < 3072 for pid in children(process.pid))
+        time.sleep(0.2)
+    ended = leaking.ended(process)
+    assert ended.code == 1, ended
+    assert status_of(leaking) == {LEAKING: "oom"} | dict.fromkeys(OTHERS, "ok"), ended
+    assert "oom" in report_of(ended)
+    assert LEAKING in report_of(ended)
