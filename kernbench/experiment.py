@@ -99,17 +99,21 @@ def make_network(study: Study, params: Params) -> Network:
     Raises:
         KernbenchError, PluginError: see `kernbench.networks.build`.
     """
-    plan = resolved(study.definition, params, "network")
-    own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
-    hyper = study.definition["kernel"]["hyper"] | {name: params[name] for name in own}
+    plan, hyper = resolved(study.definition, params, "network"), _hyper(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
     network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
     network.recompute = bool(study.runtime.get("recompute", False))
     return network
 
 
+def _hyper(study: Study, params: Params) -> dict[str, Any]:
+    """Hyper-parameters of the family for one cell."""
+    own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
+    return dict(study.definition["kernel"]["hyper"]) | {name: params[name] for name in own}
+
+
 def preflight(study: Study, device: str = "cpu") -> int:
-    """Build the network of every point of the axes, before anything is written.
+    """Build every network of the axes, before anything is written: points that differ in its training share one.
 
     Args:
         study: the study.
@@ -125,9 +129,7 @@ def preflight(study: Study, device: str = "cpu") -> int:
     check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
     length = study.definition["data"]["window"] or SAMPLES
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
-    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
-    if study.tuning is not None:
-        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
+    points = _points_of_networks(study)
     for params in points:
         plan = resolved(study.definition, params, "network")
         check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
@@ -144,6 +146,17 @@ def preflight(study: Study, device: str = "cpu") -> int:
                 size = resolved(study.definition, params, "network")["kernel_size"]
                 raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
     return largest
+
+
+def _points_of_networks(study: Study) -> list[Params]:
+    """The first point of the axes for each network, in order; tuned, with the defaults of what is drawn."""
+    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
+    if study.tuning is not None:
+        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
+    first: dict[str, Params] = {}
+    for params in points:
+        first.setdefault(repr((resolved(study.definition, params, "network"), _hyper(study, params))), params)
+    return list(first.values())
 
 
 def check_places(url: str, out: Path | None) -> None:

@@ -1,20 +1,54 @@
 """The queue of a study: cells go in whole and tagged, come back when cut off, leave when not asked for."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 
 import optuna
-from optuna.trial import TrialState
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, func, insert, select
 
 from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states
 from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.study import Study
+from kernbench.engine.study import Params, Study
+from kernbench.engine.trials import engine_of, table_of
 
 
 def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
-    """Queue one cell, tagged, so that nothing but the cell is ever run."""
-    trials = optuna_study.get_trials(deepcopy=False) if study.tuning is not None else []
-    optuna_study.enqueue_trial(queued_values(study, trials, cell), user_attrs={"cell": cell})
+    """Queue one cell, see `enqueue_all`."""
+    enqueue_all(optuna_study, study, [cell])
+
+
+def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) -> None:
+    """Queue cells in this order, all or none, each tagged, so that nothing but the cell is ever run."""
+    if not cells:
+        return
+    attempts: dict[str, list[FrozenTrial]] = {}
+    for trial in optuna_study.get_trials(deepcopy=False) if study.tuning is not None else []:
+        attempts.setdefault(str(trial.user_attrs.get("cell")), []).append(trial)
+    values = [queued_values(study, attempts.get(cell, []), cell) for cell in cells]
+    with engine_of(optuna_study).begin() as connection:
+        _insert(connection, optuna_study._study_id, cells, values)
+
+
+def _insert(connection: Connection, study_id: int, cells: Sequence[str], values: Sequence[Params]) -> None:
+    """Waiting trials as `enqueue_trial` makes them; that takes three statements and a commit for each."""
+    trials, studies = table_of(models.TrialModel), table_of(models.StudyModel)
+    # as Optuna: whoever holds the study's row may number trials (SQLite has one writer at a time anyway)
+    connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update())
+    count = select(func.count()).select_from(trials).where(trials.c.study_id == study_id)
+    first = connection.execute(count).scalar_one()
+    rows = [{"number": first + k, "study_id": study_id, "state": TrialState.WAITING} for k in range(len(cells))]
+    made = connection.execute(insert(trials).returning(trials.c.trial_id, sort_by_parameter_order=True), rows)
+    ids = list(made.scalars())
+    for model, key, contents in (
+        (models.TrialUserAttributeModel, "cell", cells),
+        (models.TrialSystemAttributeModel, "fixed_params", values),
+    ):
+        pairs = zip(ids, contents, strict=True)
+        texts = [{"trial_id": trial, "key": key, "value_json": json.dumps(content)} for trial, content in pairs]
+        connection.execute(insert(table_of(model)), texts)
 
 
 def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) -> list[str]:
@@ -30,16 +64,15 @@ def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) ->
     """
     states = cell_states(cells, optuna_study.get_trials(deepcopy=False))
     queued = [state.cell for state in states if state.retry and state.state != "lost"]
-    for cell in queued:
-        enqueue(optuna_study, study, cell)
+    enqueue_all(optuna_study, study, queued)
     return queued
 
 
 def give_back(optuna_study: optuna.Study, study: Study, cells: Collection[str]) -> None:
     """Queue interrupted cells again, so that any worker can take them up."""
-    for state in cell_states(cells, optuna_study.get_trials(deepcopy=False)):
-        if state.state == "failed" and state.detail.startswith("interrupted"):
-            enqueue(optuna_study, study, state.cell)
+    states = cell_states(cells, optuna_study.get_trials(deepcopy=False))
+    interrupted = [s.cell for s in states if s.state == "failed" and s.detail.startswith("interrupted")]
+    enqueue_all(optuna_study, study, interrupted)
 
 
 def drop_unasked(optuna_study: optuna.Study, storage: SteadyStorage, cells: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
+from kernbench.engine.trials import engine_of, read_trials
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, one_line
 
 
@@ -52,9 +53,12 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
 
 def stored_states(study: optuna.Study) -> list[CellState]:
     """State of every cell ever asked for; of running ones, how long ago their worker was heard of."""
-    engine = study._storage._backend.engine  # type: ignore[attr-defined]  # the cached storage's database
+    return _states(study, read_trials(study))
+
+
+def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
     cells = json.loads(study.user_attrs.get("cells", "[]"))
-    return cell_states(cells, study.get_trials(deepcopy=False), silent_seconds(engine))
+    return cell_states(cells, trials, silent_seconds(engine_of(study)))
 
 
 def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:
@@ -66,7 +70,7 @@ def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:
     """
     runs: list[Run] = []
     for study in stored_studies(url, names):
-        engine = study._storage._backend.engine  # type: ignore[attr-defined]  # the cached storage's database
+        engine = engine_of(study)
         runs += _study_runs(study, engine, side_folder(url, "artifacts"))
         study._storage.remove_session()
         engine.dispose()
@@ -78,15 +82,15 @@ def _matches(stored: str, wanted: str) -> bool:
 
 
 def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Run]:
-    trials = study.get_trials(deepcopy=False)
     if not has_tables(engine):
         return []
+    trials = read_trials(study)
     with Session(engine) as session:
         rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
         shared = _shared(session, study, rows.values(), artifacts)
         runs = []
-        for state in stored_states(study):
+        for state in _states(study, trials):
             trial, row = complete.get(state.cell), rows.get(state.cell)
             if trial is not None and row is not None and row.trial == trial.number:
                 runs.append(_finished(session, shared, trial, row))

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from kernbench.engine import notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
 from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import drop_unasked, enqueue
+from kernbench.engine.queueing import drop_unasked, enqueue_all
 from kernbench.engine.record import ComputeTogether, Job, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import ENDED, CellState, cell_states
@@ -28,6 +28,7 @@ from kernbench.engine.storage import (
 )
 from kernbench.engine.stored import CELLS, what_workers_need
 from kernbench.engine.study import Study, differences, digest
+from kernbench.engine.trials import read_trials
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError
 from kernbench.registry import Found
@@ -121,7 +122,7 @@ def plan(study: Study, options: Options) -> Plan:
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
-        return _plan(study, stored, options)
+        return _plan(study, stored, options, read_trials(stored))
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -162,11 +163,12 @@ def run(
             results.create_tables(storage.engine)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
-            now = replace(_plan(study, optuna_study, options), added=first.added)
+            now = replace(
+                _plan(study, optuna_study, options, optuna_study.get_trials(deepcopy=False)), added=first.added
+            )
             note_other_plugins(storage, study, found, observer)
             drop_unasked(optuna_study, storage, study.cells())
-            for cell in now.queue:
-                enqueue(optuna_study, study, cell)
+            enqueue_all(optuna_study, study, now.queue)
             code, stopped = 0, False
             if (now.queue or now.waiting) and not options.queue_only:
                 if crew is not None:
@@ -233,8 +235,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
-    stored = json.loads(known.get("cells", "[]"))
-    cells = [*stored, *(cell for cell in study.cells() if cell not in stored)]
+    cells = list(dict.fromkeys([*json.loads(known.get("cells", "[]")), *study.cells()]))
     for name, value in ((CELLS, cells), *what_workers_need(study, known).items()):
         if json.dumps(value) != known.get(name):
             opened.set_user_attr(name, json.dumps(value))
@@ -243,17 +244,17 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     return opened
 
 
-def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
+def _plan(study: Study, stored: optuna.Study, options: Options, trials: Sequence[FrozenTrial]) -> Plan:
     _check_digest(study, stored)
     wanted = study.cells()
-    before = json.loads(stored.user_attrs.get("cells", "[]"))
+    before = dict.fromkeys(json.loads(stored.user_attrs.get("cells", "[]")))
     added = [cell for cell in wanted if before and cell not in before]
     if added and not options.extend:
         raise StudyError(
             f"{study.source} asks for {len(added)} cells that {study.key} does not have "
             f"({_axes_of(added)}); give --extend to add them"
         )
-    states = cell_states(wanted, stored.get_trials(deepcopy=False))
+    states = cell_states(wanted, trials)
     queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
     return Plan(states, queue, added, [cell for cell in before if cell not in wanted])
 

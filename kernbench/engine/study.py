@@ -9,6 +9,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -117,6 +118,11 @@ class Study:
 
     def cells(self) -> dict[str, Params]:
         """Cell id -> parameters, axes in file order, seeds innermost; tuned, one draw of every point after another."""
+        return dict(self._cells)
+
+    @cached_property
+    def _cells(self) -> dict[str, Params]:
+        # thousands of cells, and asked for again with every one of them
         names = [*self.axes, SEED]
         points = itertools.product(*self.axes.values(), self.seeds)
         params: list[Params] = [dict(zip(names, point, strict=True)) for point in points]

@@ -8,8 +8,8 @@ import fakes
 import pytest
 from optuna.trial import TrialState
 
+from kernbench.engine.queueing import enqueue
 from kernbench.engine.reading import load_runs
-from kernbench.engine.runner import enqueue
 from kernbench.engine.steady import SteadyStorage
 from kernbench.errors import StorageError
 from kernbench.training import Interrupted

@@ -9,9 +9,9 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.orm import Session
 
+from kernbench.engine.queueing import enqueue
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.results import Meta, RunRow
-from kernbench.engine.runner import enqueue
 from kernbench.errors import StorageError, StudyError
 
 NINE = "kernel_size=9,seed=0"

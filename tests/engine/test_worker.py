@@ -9,8 +9,9 @@ import torch
 from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 
+from kernbench.engine.queueing import enqueue
 from kernbench.engine.record import StopFlag
-from kernbench.engine.runner import Options, enqueue
+from kernbench.engine.runner import Options
 from kernbench.engine.worker import stop_on_signals, work
 from kernbench.errors import StorageError
 from kernbench.training import Interrupted
