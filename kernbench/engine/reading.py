@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.records import Curves, LineInfo, Run, Scores
@@ -181,12 +181,16 @@ def _scores(session: Session, row: RunRow) -> dict[str, Scores]:
     return {split: table for split, table in tables.items() if table is not None}
 
 
+_COUNTS = (  # asked twice for each cell, made once
+    select(ScoreRow.tp, ScoreRow.fp, ScoreRow.fn)
+    .where(*(column == bindparam(column.key) for column in (ScoreRow.study, ScoreRow.cell, ScoreRow.split)))
+    .order_by(ScoreRow.signal, ScoreRow.tolerance)
+)
+
+
 def _table(session: Session, row: RunRow, split: str) -> Scores | None:
-    of_split = (ScoreRow.study == row.study, ScoreRow.cell == row.cell, ScoreRow.split == split)
-    query = select(ScoreRow.tp, ScoreRow.fp, ScoreRow.fn).where(*of_split)
-    query = query.order_by(ScoreRow.signal, ScoreRow.tolerance)
     # millions of rows in all: as the driver gives them, without an object for each
-    found = session.connection().execute(query).cursor
+    found = session.connection().execute(_COUNTS, {"study": row.study, "cell": row.cell, "split": split}).cursor
     assert found is not None  # a SELECT has one
     rows = found.fetchall()
     thresholds = np.asarray(row.thresholds[split], np.float64)

@@ -1,6 +1,6 @@
 """Precision against recall over the threshold, in numbers: what the stored curves of a point say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -54,7 +54,14 @@ def curve_scores(curve: Curves, tolerance: int) -> CurveScores:
 
 def point_scores(point: Point, tolerance: int) -> CurveScores | None:
     """Means over the seeds of a point; None unless all of them have a curve."""
-    curves = _curves(point)
+    key = "curve_scores", tolerance
+    if key not in point.remembered:
+        point.remembered[key] = _mean_scores(_curves(point), tolerance)
+    found: CurveScores | None = point.remembered[key]
+    return found
+
+
+def _mean_scores(curves: Sequence[Curves], tolerance: int) -> CurveScores | None:
     if not curves:
         return None
     found = [curve_scores(curve, tolerance) for curve in curves]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +78,19 @@ class Point:
         return next((run.lines for run in self.scored if run.lines is not None), None)
 
     def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
-        """F1 of each seed and line, (S, N); the headline tolerance unless told."""
-        rows = [line_f1(run.scores[split], self._tolerance(tolerance)) for run in self.scored]
-        return np.array(rows)
+        """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
+        key = "f1", self._tolerance(tolerance), split
+        if key not in self.remembered:
+            rows = np.array([line_f1(run.scores[split], self._tolerance(tolerance)) for run in self.scored])
+            rows.setflags(write=False)
+            self.remembered[key] = rows
+        found: Floats = self.remembered[key]
+        return found
+
+    @cached_property
+    def remembered(self) -> dict[tuple[object, ...], Any]:
+        """What was computed from this point alone, by name and arguments: tables, page and figures ask alike."""
+        return {}
 
     @cached_property
     def interval(self) -> Interval | None:

@@ -31,11 +31,13 @@ from kernbench.report.spreads import density_figure, learning_figure, violin_fig
 from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
+from kernbench.report.thinning import fewer_series, fewer_values, left_out
 from kernbench.report.tuning import search_figure, tuning_rows, tuning_text
 
 PAGE = "report.html"
 FIGURES = "figures"
 MOST_CURVES = 200  # learning curves in one figure
+OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
 
 CAPTIONS = {
@@ -246,26 +248,28 @@ def _baselines(comparison: Comparison, folder: _Folder) -> Classical:
 def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, float]) -> list[Picture]:
     if not comparison.scored:
         return []
+    whole, wide = comparison, fewer_series(comparison)
+    narrow = fewer_values(wide)
     drawn = {
-        "sweep": sweep_figure(comparison, levels),
-        "tolerance": tolerance_figure(comparison),
-        "lines": violin_figure(comparison),
+        "sweep": sweep_figure(wide, levels),
+        "tolerance": tolerance_figure(narrow),
+        "lines": violin_figure(narrow),
     }
-    if comparison.searches:
-        drawn["search"] = search_figure(comparison)
-    if varies_noise(comparison):
-        drawn["noise"] = noise_figure(comparison)
-    if with_curves(comparison.scored):
-        drawn["curves"] = precision_recall_figure(comparison)
-    if best_with_curves(comparison):
-        drawn["curve_tolerances"] = tolerance_curves_figure(comparison)
-    if any(series.best is not None and series.best.lines is not None for series in comparison.series):
-        drawn["density"] = density_figure(comparison)
-    curves = _curves(comparison, folder)
+    if whole.searches:
+        drawn["search"] = search_figure(whole)
+    if varies_noise(whole):
+        drawn["noise"] = noise_figure(wide)
+    if with_curves(narrow.scored):
+        drawn["curves"] = precision_recall_figure(narrow)
+    if best_with_curves(wide):
+        drawn["curve_tolerances"] = tolerance_curves_figure(wide)
+    if any(series.best is not None and series.best.lines is not None for series in wide.series):
+        drawn["density"] = density_figure(wide)
+    curves = _curves(narrow, folder)
     if curves:
-        drawn["learning"] = learning_figure(comparison, curves)
-    captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
-    if len(curves) < (known := sum(CURVE in run.artifacts for run in comparison.runs)):
+        drawn["learning"] = learning_figure(narrow, curves)
+    captions = {name: _caption(name, whole, narrow if name in OF_VALUES else wide) for name in drawn}
+    if len(curves) < (known := sum(CURVE in run.artifacts for run in whole.runs)):
         captions["learning"] = captions.get("learning", "").replace(
             "of every cell", f"of {len(curves)} of {known} cells"
         )
@@ -275,10 +279,16 @@ def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, floa
     ]
 
 
+def _caption(name: str, whole: Comparison, drawn: Comparison) -> str:
+    """The caption of a figure, and what it leaves out."""
+    of_whole = name == "search"
+    return " ".join([*CAPTIONS[name].split(), *([] if of_whole else left_out(whole, drawn).split())])
+
+
 def _details(comparison: Comparison, folder: _Folder) -> dict[str, list[Picture]]:
-    """Kernels and example line of the best point of every series."""
+    """Kernels and example line of the best point of every series, or of the best series."""
     details = {}
-    for series in comparison.series:
+    for series in fewer_series(comparison).series:
         point = series.best
         run = next((run for run in point.scored if ARRAYS in run.artifacts), None) if point else None
         if point is None or run is None:
@@ -315,8 +325,9 @@ def _curves(comparison: Comparison, folder: _Folder) -> dict[str, Mapping[str, A
 
 
 def _with_shown_curve(comparison: Comparison) -> list[Run]:
-    """Cells whose learning curve is drawn: all, or of very many every n-th."""
-    runs = [run for run in comparison.runs if CURVE in run.artifacts]
+    """Cells whose learning curve is drawn: all of the points drawn, or of very many every n-th."""
+    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
+    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
     return runs[:: math.ceil(len(runs) / MOST_CURVES)] if runs else []
 
 

@@ -26,7 +26,7 @@ def headline(comparison: Comparison) -> list[str]:
     if not comparison.scored:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
     ranked = sorted(
-        (series for series in comparison.series if series.best is not None), key=_validation_rank, reverse=True
+        (series for series in comparison.series if series.best is not None), key=validation_rank, reverse=True
     )
     sentences = [_winner(comparison, ranked[0])]
     sentences += [_runner_up(ranked[0], other) for other in ranked[1 : 1 + MOST_NAMED]]
@@ -65,7 +65,8 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
     return f"{mean} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _validation_rank(series: Series) -> float:
+def validation_rank(series: Series) -> float:
+    """F1 of its best point on the validation lines, or on the test lines where they are missing; -inf without any."""
     point = series.best
     if point is None or point.interval is None:
         return float("-inf")

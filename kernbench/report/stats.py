@@ -1,5 +1,6 @@
 """Means with honest intervals: bootstrap over lines and, where there are several, over seeds."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +82,21 @@ def bootstrap_difference(
 
 def _resampled_means(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Means (resamples,) of tables whose lines and seeds were drawn with replacement."""
-    rng = np.random.default_rng(seed)
     seeds, lines = table.shape
+    by_line, by_seed = _shares(seeds, lines, resamples, seed)
+    return np.asarray(((by_line @ table.T) * by_seed).sum(axis=1))
+
+
+@functools.lru_cache(maxsize=4)  # the points of a study share seeds and lines, and drawing takes longer than the means
+def _shares(seeds: int, lines: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of each line (resamples, lines) and of each seed (resamples, seeds) in the resampled tables."""
+    rng = np.random.default_rng(seed)
     # How often each row occurs is all that a mean needs: counts replace an index array of resamples x lines.
     by_line = rng.multinomial(lines, np.full(lines, 1 / lines), size=resamples) / lines
     by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-    return np.asarray(((by_line @ table.T) * by_seed).sum(axis=1))
+    for shares in (by_line, by_seed):
+        shares.setflags(write=False)
+    return by_line, by_seed
 
 
 def _table(values: ArrayLike) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """The numbers behind the report as CSV: points, cells, lines, tolerances, curves, differences, published numbers."""
 
 import csv
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernbench.engine.records import DIVERGED, OK, PRUNED
+from kernbench.engine.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.report.curves import point_scores, with_curves
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
 from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
@@ -199,16 +200,18 @@ def line_rows(comparison: Comparison) -> list[Row]:
     rows: list[Row] = []
     for point in comparison.scored:
         for run in point.scored:
-            f1 = line_f1(run.scores[TEST], comparison.tolerance)
-            for line, value in enumerate(f1):
-                row: Row = {"study": run.study, "cell": run.cell, "line": line, "f1": float(value)}
-                if run.lines is not None:
-                    row |= {
-                        "bubbles": int(run.lines.bubbles[line]),
-                        "pressure_pa": float(run.lines.pressure_pa[line]),
-                    }
-                rows.append(row)
+            f1 = line_f1(run.scores[TEST], comparison.tolerance).tolist()
+            known = [{}] * len(f1) if run.lines is None else _known_of_lines(run.lines)
+            rows += [
+                {"study": run.study, "cell": run.cell, "line": line, "f1": value, **known[line]}
+                for line, value in enumerate(f1)
+            ]
     return rows
+
+
+def _known_of_lines(lines: LineInfo) -> list[Row]:
+    pairs = zip(np.asarray(lines.bubbles).tolist(), np.asarray(lines.pressure_pa).tolist(), strict=True)
+    return [{"bubbles": int(bubbles), "pressure_pa": float(pressure)} for bubbles, pressure in pairs]
 
 
 def tolerance_rows(comparison: Comparison) -> list[Row]:
@@ -289,19 +292,20 @@ def difference_rows(comparison: Comparison) -> list[Row]:
 
 
 def _write(rows: Sequence[Row], path: Path) -> Path:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    shapes = dict.fromkeys(map(tuple, rows))  # hundreds of thousands of rows, one or two shapes
+    columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
+    text = functools.cache(_text)  # the same names again and again
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([_text(name) for name in columns])
-        writer.writerows([[_text(row.get(name)) for name in columns] for row in rows])
+        writer.writerow([text(name) for name in columns])
+        # only texts and NaN, which is not equal to itself, need a look
+        writer.writerows(
+            [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
+            for row in rows
+        )
     return path
 
 
-def _text(value: Cell) -> str:
-    """A cell of a CSV file; NaN and None are empty."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, str):
-        # A spreadsheet would run a name that starts like a formula.
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return repr(value)
+def _text(value: str) -> str:
+    """A text as a cell of a CSV file: a spreadsheet would run a name that starts like a formula."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
