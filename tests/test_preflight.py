@@ -83,6 +83,32 @@ def test_a_plugin_that_breaks_the_contract_is_named_with_family_and_k(tmp_path, 
     assert "\n" not in str(error.value)
 
 
+def test_each_network_is_built_once_and_one_that_breaks_is_found_among_many(tmp_path):
+    built = []
+
+    def forward(module, _grid):
+        built.append((module.weight.shape[-1], module.scale))
+        return module.weight * (math.nan if module.scale == 3 else 1)
+
+    family = breaking("mine", forward)
+
+    class Scaled(family.module):
+        def __init__(self, spec, scale=1):
+            super().__init__(spec)
+            self.scale = scale
+
+    text = "[profiles.quick]\nseeds = 4\n[profiles.quick.axes]\nrate = [0.001, 0.002]\nnoise_percent = [0, 10]\n"
+    text += "kernel_size = [9, 33]\nscale = {}\n"
+    family = KernelFamily("mine", Scaled, {"scale": Int(1, 3)})
+    experiment.preflight(study_with(tmp_path, text.format([1, 2]), family))
+    assert set(built) == {(9, 1), (9, 2), (33, 1), (33, 2)}
+    once = len(built)
+    experiment.preflight(study_with(tmp_path, text.replace("rate = [0.001, 0.002]\n", "").format([1, 2]), family))
+    assert len(built) == 2 * once
+    with pytest.raises(PluginError, match="NaN"):
+        experiment.preflight(study_with(tmp_path, text.format([1, 2, 3]), family))
+
+
 def test_preflight_leaves_the_global_generator_alone(tmp_path):
     torch.manual_seed(5)
     wanted = torch.rand(3)

@@ -12,7 +12,7 @@ from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.study import Params, Study
-from kernbench.engine.trials import engine_of, table_of
+from kernbench.engine.trials import engine_of, read_trials, table_of
 
 
 def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
@@ -25,7 +25,7 @@ def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) 
     if not cells:
         return
     attempts: dict[str, list[FrozenTrial]] = {}
-    for trial in optuna_study.get_trials(deepcopy=False) if study.tuning is not None else []:
+    for trial in read_trials(optuna_study) if study.tuning is not None else []:
         attempts.setdefault(str(trial.user_attrs.get("cell")), []).append(trial)
     values = [queued_values(study, attempts.get(cell, []), cell) for cell in cells]
     with engine_of(optuna_study).begin() as connection:
@@ -62,7 +62,7 @@ def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) ->
     Returns:
         What was queued.
     """
-    states = cell_states(cells, optuna_study.get_trials(deepcopy=False))
+    states = cell_states(cells, read_trials(optuna_study))
     queued = [state.cell for state in states if state.retry and state.state != "lost"]
     enqueue_all(optuna_study, study, queued)
     return queued
@@ -70,15 +70,17 @@ def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) ->
 
 def give_back(optuna_study: optuna.Study, study: Study, cells: Collection[str]) -> None:
     """Queue interrupted cells again, so that any worker can take them up."""
-    states = cell_states(cells, optuna_study.get_trials(deepcopy=False))
+    states = cell_states(cells, read_trials(optuna_study))
     interrupted = [s.cell for s in states if s.state == "failed" and s.detail.startswith("interrupted")]
     enqueue_all(optuna_study, study, interrupted)
 
 
 def drop_unasked(optuna_study: optuna.Study, storage: SteadyStorage, cells: Collection[str]) -> None:
     """Take cells out of the queue that the study's file no longer asks for; they are missing again should it do so."""
-    for trial in optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    for trial in read_trials(optuna_study):
         cell = trial.user_attrs.get("cell")
+        if trial.state != TrialState.WAITING:
+            continue
         # only what we hold ourselves may be ended
         if cell is not None and cell not in cells and claim(storage, trial._trial_id):
             optuna_study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)

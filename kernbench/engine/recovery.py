@@ -14,6 +14,7 @@ from kernbench.engine.cell import Observer
 from kernbench.engine.outage import outlasting
 from kernbench.engine.states import worker_is_gone
 from kernbench.engine.steady import SteadyStorage
+from kernbench.engine.trials import read_trials
 
 
 def recover(
@@ -28,7 +29,7 @@ def recover(
         observer: is told of each.
         but: workers whose death the caller looks into by itself, and can say more about.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    running = [trial for trial in read_trials(study) if trial.state == TrialState.RUNNING]
     optuna.storages.fail_stale_trials(study)
     silent = set() if storage.just_back() else _without_heartbeat(storage.engine, grace_s)
     for trial in running:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from kernbench.engine import notes, results
 from kernbench.engine.cell import CellContext, Observer, Outcome
@@ -122,7 +122,7 @@ def plan(study: Study, options: Options) -> Plan:
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
-        return _plan(study, stored, options, read_trials(stored))
+        return _plan(study, stored, options)
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -163,9 +163,7 @@ def run(
             results.create_tables(storage.engine)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
-            now = replace(
-                _plan(study, optuna_study, options, optuna_study.get_trials(deepcopy=False)), added=first.added
-            )
+            now = replace(_plan(study, optuna_study, options), added=first.added)
             note_other_plugins(storage, study, found, observer)
             drop_unasked(optuna_study, storage, study.cells())
             enqueue_all(optuna_study, study, now.queue)
@@ -193,7 +191,7 @@ def run(
                             limit=None if options.limit is None else replace(options.limit, margin=None),
                         )
                         code, stopped = work_and_give_back(optuna_study, job, prepare), stop()
-            states = cell_states(study.cells(), optuna_study.get_trials(deepcopy=False))
+            states = cell_states(study.cells(), read_trials(optuna_study))
             if not stopped and any(state.state == "failed" for state in states):
                 code = 1
     finally:
@@ -244,7 +242,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     return opened
 
 
-def _plan(study: Study, stored: optuna.Study, options: Options, trials: Sequence[FrozenTrial]) -> Plan:
+def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
     _check_digest(study, stored)
     wanted = study.cells()
     before = dict.fromkeys(json.loads(stored.user_attrs.get("cells", "[]")))
@@ -254,7 +252,7 @@ def _plan(study: Study, stored: optuna.Study, options: Options, trials: Sequence
             f"{study.source} asks for {len(added)} cells that {study.key} does not have "
             f"({_axes_of(added)}); give --extend to add them"
         )
-    states = cell_states(wanted, trials)
+    states = cell_states(wanted, read_trials(stored))
     queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
     return Plan(states, queue, added, [cell for cell in before if cell not in wanted])
 
