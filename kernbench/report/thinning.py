@@ -7,7 +7,7 @@ from kernbench.report.layout import axis_places
 from kernbench.report.narrative import validation_rank
 
 # More can be told apart neither by colour nor in a legend, which would leave no room for the panels.
-MOST_VALUES = 24
+MOST_VALUES = 12
 MOST_SERIES = 24
 
 

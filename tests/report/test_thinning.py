@@ -47,7 +47,7 @@ def test_values_are_spread_over_the_axis_and_hold_the_best(long_axis):
     assert MOST_VALUES <= len(drawn) <= MOST_VALUES + 1
     assert (drawn[0], drawn[-1]) == (3, 121)
     assert 7 in drawn
-    assert max(b - a for a, b in itertools.pairwise(drawn)) <= 6
+    assert max(b - a for a, b in itertools.pairwise(drawn)) <= 12
     assert fewer_values(long_axis).series[0].best is long_axis.series[0].best
     assert left_out(long_axis, fewer_values(long_axis)).startswith(
         f"Drawn are {len(drawn)} of 60 values of kernel_size"
@@ -66,6 +66,6 @@ def test_every_family_keeps_its_best_series(many_series):
 
 def test_the_page_says_what_its_figures_leave_out_and_tables_have_all(tmp_path, long_axis):
     page = write_report(long_axis.runs, tmp_path).read_text(encoding="utf-8")
-    assert len(re.findall(r"Drawn are 2\d of 60 values of kernel_size", page)) >= 2
+    assert len(re.findall(r"Drawn are 1\d of 60 values of kernel_size", page)) >= 2
     assert len((tmp_path / "summary.csv").read_text().splitlines()) == 61
     assert page.count("<td>siren</td>") >= 60
