@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 import optuna
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
+from kernbench.engine.outage import outlasting
 from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states
 from kernbench.engine.steady import SteadyStorage
@@ -28,8 +29,13 @@ def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) 
     for trial in read_trials(optuna_study) if study.tuning is not None else []:
         attempts.setdefault(str(trial.user_attrs.get("cell")), []).append(trial)
     values = [queued_values(study, attempts.get(cell, []), cell) for cell in cells]
-    with engine_of(optuna_study).begin() as connection:
-        _insert(connection, optuna_study._study_id, cells, values)
+    _queue(engine_of(optuna_study), optuna_study._study_id, cells, values)
+
+
+@outlasting  # a cell that is queued twice is pruned at its claim
+def _queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[Params]) -> None:
+    with engine.begin() as connection:
+        _insert(connection, study_id, cells, values)
 
 
 def _insert(connection: Connection, study_id: int, cells: Sequence[str], values: Sequence[Params]) -> None:

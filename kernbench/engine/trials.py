@@ -11,6 +11,8 @@ from optuna.storages._rdb import models  # Optuna's tables, of the version that 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Table, select
 
+from kernbench.engine.outage import outlasting
+
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -22,8 +24,13 @@ def read_trials(study: optuna.Study) -> list[FrozenTrial]:
     Args:
         study: in a database.
     """
-    with engine_of(study).connect() as connection:
-        return _trials(connection, study._study_id)
+    return _read(engine_of(study), study._study_id)
+
+
+@outlasting
+def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
+    with engine.connect() as connection:
+        return _trials(connection, study_id)
 
 
 def engine_of(study: optuna.Study) -> Engine:
