@@ -246,6 +246,7 @@ def main(url, tomls, log, kind):
         time.sleep(0.05)  # the cell's work
         return outcome()
 
+    _log(f"{log}.ready", os.getpid())
     while not Path(f"{log}.go").exists():
         time.sleep(0.01)
     for study in studies:

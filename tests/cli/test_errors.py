@@ -188,7 +188,7 @@ def test_a_device_that_is_not_there_is_refused(refused, monkeypatch, device, sai
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "5"), ["--workers", "5", "0<=x<=1"]),
+        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "-1"), ["--workers", "-1", "x>=0"]),
         (("run", "--plugin", "siren", "--study", "smoke", "--workers", "two"), ["--workers", "two"]),
         (("run", "--plugn", "siren", "--study", "smoke"), ["--plugn", "--plugin"]),
         (("run", "--plugin", "siren"), ["--study"]),

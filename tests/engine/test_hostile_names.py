@@ -98,7 +98,8 @@ def test_an_axis_value_of_that_name_is_refused_or_kept_as_text(world, name):
     (run,) = load_runs(world.url)
     assert run.params["mode"] == value
     assert run.cell == f"kernel_size=9,mode={value},seed=0"
-    console.print_states(run.study, stored_states(stored_studies(world.url)[0]))
+    (stored,) = stored_studies(world.url)
+    console.print_states(stored, stored_states(stored))
     page = write_report([run], world.folder / "report")
     assert page.is_relative_to(world.folder)
     assert sorted(path for path in world.folder.parent.rglob("*") if world.folder not in path.parents) == before
@@ -117,11 +118,12 @@ def test_an_error_with_that_message_is_stored_shown_and_ends_no_worker(world, na
     message = (HOSTILE | {"surrogate": "a\udcffb"})[name]
     result = world.run(compute=fakes.raises(ValueError(message)))
     assert world.states(result) == {NINE: "failed", fakes.THIRTY_THREE: "done"}
-    (state, _) = stored_states(stored_studies(world.url)[0])
+    (stored,) = stored_studies(world.url)
+    (state, _) = stored_states(stored)
     assert state.detail.startswith("error: ValueError")
     assert state.detail.isprintable()
     assert len(state.detail) < 1100
-    console.print_states("mine", [state])
+    console.print_states(stored, [state])
     assert "\x1b[2J" not in capsys.readouterr().out
     assert next(run for run in load_runs(world.url) if run.cell == NINE).message == state.detail
     (kept,) = side_folder(world.url, "artifacts").iterdir()
@@ -223,5 +225,6 @@ def test_names_in_the_database_are_no_sql(world):
     assert run.study == hostile
     page = write_report([run], world.folder / "report")
     assert page.is_file()
-    console.print_states(hostile, stored_states(stored_studies(world.url)[0]))
+    (stored,) = stored_studies(world.url)
+    console.print_states(stored, stored_states(stored))
     assert len(load_runs(world.url)) == 1

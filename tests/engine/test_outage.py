@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, exc, text
 
-from kernbench.engine import outage, steady, storage
+from kernbench.engine import outage, queueing, steady, storage
 from kernbench.engine.limits import Limit
 from kernbench.engine.outage import Outages, is_outage
 from kernbench.engine.states import cell_states
@@ -121,7 +121,7 @@ def test_the_clock_stands_still_while_somebody_waits():
     assert outages.clock() - before < passed / 2
 
 
-WRITES = ["set_trial_user_attr", "_set_trial_param", "set_trial_intermediate_value", "_create_new_trial"]
+WRITES = ["set_trial_user_attr", "_set_trial_param", "set_trial_intermediate_value"]
 
 
 @pytest.mark.parametrize("method", [*WRITES, "set_trial_state_values", "_get_trials"])
@@ -149,6 +149,23 @@ def test_a_write_whose_answer_was_lost_is_done_once(world, monkeypatch, method):
     assert sorted(world.executed) == sorted([NINE, THIRTY_THREE])
     assert len(world.trials(TrialState.COMPLETE)) == 2
     assert [trial.intermediate_values for trial in world.trials(TrialState.COMPLETE)] == [{1: 0.5}] * 2
+
+
+def test_cells_that_were_queued_twice_because_the_answer_was_lost_run_once(world, monkeypatch):
+    usual, lost = queueing._insert, []
+
+    def queued_but_not_answered(connection, *arguments):
+        usual(connection, *arguments)
+        if not lost:
+            lost.append(connection)
+            connection.commit()
+            raise LOCKED
+
+    monkeypatch.setattr(queueing, "_insert", queued_but_not_answered)
+    assert world.states(world.run()) == {NINE: "done", THIRTY_THREE: "done"}
+    assert len(lost) == 1
+    assert sorted(world.executed) == sorted([NINE, THIRTY_THREE])
+    assert [len(world.trials(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED)] == [2, 2]
 
 
 def test_a_claim_whose_answer_was_lost_is_given_to_the_next_after_the_grace_period(world, monkeypatch):

@@ -275,6 +275,10 @@ def workers(world, kind, paths=None, count=8):
     command = [sys.executable, fakes.__file__, world.url, files, str(log), kind]
     with (world.folder / "errors").open("w") as errors:
         processes = [subprocess.Popen(command, stderr=errors, env=os.environ) for _ in range(count)]
+        ready = Path(f"{log}.ready")  # who is still importing would leave the cells to the others
+        while not ready.exists() or len(ready.read_text().split()) < count:
+            assert all(process.poll() is None for process in processes), Path(errors.name).read_text()
+            time.sleep(0.05)
         Path(f"{log}.go").touch()
         codes = [process.wait(timeout=300) for process in processes]
     return codes, collections.Counter(log.read_text().split()), (world.folder / "errors").read_text()

@@ -1,5 +1,6 @@
 """Studies: cells, ids and digests mean the same however the file is written, and misspelt files are refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -322,9 +323,8 @@ def test_a_cell_id_does_not_depend_on_order(params, random):
 
 @given(st.lists(st.integers(1, 500).map(lambda n: 2 * n + 1), min_size=1, max_size=5, unique=True), st.integers(1, 4))
 def test_cells_are_as_many_as_points_and_each_id_is_its_own(sizes, seeds):
-    study = load_study("smoke", find_family("siren"), "quick")
-    object.__setattr__(study, "axes", {"kernel_size": tuple(sizes)})
-    object.__setattr__(study, "seeds", tuple(range(seeds)))
+    loaded = load_study("smoke", find_family("siren"), "quick")
+    study = dataclasses.replace(loaded, axes={"kernel_size": tuple(sizes)}, seeds=tuple(range(seeds)))
     cells = study.cells()
     assert len(cells) == len(sizes) * seeds
     assert {(p["kernel_size"], p["seed"]) for p in cells.values()} == {(k, s) for k in sizes for s in range(seeds)}

@@ -100,9 +100,9 @@ def test_a_family_with_few_settings_has_each_once(study):
 
 @given(st.integers(1, 30), st.integers(1, 3), st.sampled_from(["siren", "gaussian", "stencil", "discrete"]))
 def test_every_point_and_seed_has_every_draw_once(trials, seeds, family):
-    loaded = load_study("tuned_k", find_family(family), "smoke")
-    object.__setattr__(loaded, "seeds", tuple(range(seeds)))
-    object.__setattr__(loaded.tuning, "trials", trials)
+    found = load_study("tuned_k", find_family(family), "smoke")
+    tuning = dataclasses.replace(found.tuning, trials=trials)
+    loaded = dataclasses.replace(found, seeds=tuple(range(seeds)), tuning=tuning)
     cells = loaded.cells()
     assert len(cells) == 2 * seeds * loaded.tuning.draws
     points = {(p["kernel_size"], p["seed"], p["draw"]) for p in cells.values()}
