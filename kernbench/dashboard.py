@@ -6,7 +6,9 @@ from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
 
+from kernbench.engine.sidefiles import is_plain
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.errors import KernbenchError, StorageError
 
@@ -15,6 +17,12 @@ HOST = "127.0.0.1"  # the dashboard has no login: it never listens beyond loopba
 
 class ReadOnlyArtifacts(FileSystemArtifactStore):
     """Artifacts that can be shown, not written or removed: "delete study" removes files before it asks the database."""
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """The file, unless it is a link or anything else that leads out of the folder."""
+        if not is_plain(self._get_filepath(artifact_id)):
+            raise ArtifactNotFound(f"artifact {artifact_id} is no plain file")
+        return super().open_reader(artifact_id)
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Refuse."""

@@ -102,6 +102,17 @@ def test_an_artifact_is_served_as_it_is(application, stored):
     assert (code, body) == (200, PICTURE)
 
 
+def test_an_artifact_that_became_a_link_is_not_served(application, stored, tmp_path):
+    trial_id, artifact_id = artifact(stored)
+    (tmp_path / "secret").write_bytes(b"secret")
+    path = stored.folder / "kernbench.artifacts" / artifact_id
+    path.unlink()
+    path.symlink_to(tmp_path / "secret")
+    code, body = application("GET", f"/artifacts/1/{trial_id}/{artifact_id}")
+    assert code in (404, 500), code
+    assert b"secret" not in body
+
+
 def test_the_page_itself_is_served(application):
     code, body = application("GET", "/dashboard")
     assert code == 200
