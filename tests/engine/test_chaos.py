@@ -7,7 +7,7 @@ from kernbench.engine import coordinator, states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-KILLS = 30  # docs/reliability.md has a run with 200
+KILLS = 20  # docs/reliability.md has a run with 200
 
 
 def test_whoever_is_killed_each_cell_is_complete_once_and_no_file_is_left(world, monkeypatch):

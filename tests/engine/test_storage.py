@@ -30,7 +30,7 @@ from kernbench.engine.storage import (
 from kernbench.errors import StorageError, StorageLostError, StudyError
 
 SIZES = [2 * n + 1 for n in range(40)]
-ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "3"))  # 20 were run for docs/reliability.md
+ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "2"))  # 20 were run for docs/reliability.md
 
 
 def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(monkeypatch):
@@ -281,7 +281,8 @@ def workers(world, kind, paths=None, count=8):
             time.sleep(0.05)
         Path(f"{log}.go").touch()
         codes = [process.wait(timeout=300) for process in processes]
-    return codes, collections.Counter(log.read_text().split()), (world.folder / "errors").read_text()
+    executed = log.read_text().split() if log.exists() else []  # all may have died at once
+    return codes, collections.Counter(executed), (world.folder / "errors").read_text()
 
 
 @pytest.mark.slow
