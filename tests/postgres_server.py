@@ -12,7 +12,7 @@ from pathlib import Path
 
 USER = "kernbench"
 # nothing here outlives the machine, but a commit outlives the server: synchronous_commit stays on
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "unix_socket_directories": "''"}
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "unix_socket_directories": "''", "max_connections": "300"}
 
 
 class Server:
