@@ -7,38 +7,32 @@ import dataclasses
 import functools
 import hashlib
 import math
-import tempfile
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from kernbench import artifacts, checkpoint, measure, weights
-from kernbench.architecture import check_kernel_size
-from kernbench.compiling import OFF, check_compile, compiled
+from kernbench.compiling import OFF, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.states import PRUNED
-from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.stored import Stored
 from kernbench.engine.study import Params, Study, load_study, study_of
-from kernbench.engine.tuning import DRAW
-from kernbench.errors import DataError, DivergedError, KernbenchError, KernbenchWarning, PluginError, StorageError
+from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.kernels.family import KernelFamily
-from kernbench.memory import is_out_of_memory, return_freed_tensors
+from kernbench.memory import return_freed_tensors
 from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.shown import scores_in_words, sortable
 from kernbench.training import Epoch, Hooks, Settings, fits, train
-from kernbench.ulm.dataset import Recipe, cache_folder, load_split
+from kernbench.ulm.dataset import Recipe, load_split
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.protocol import PROTOCOL_VERSION
-from kernbench.ulm.simulate import SAMPLES
 
 TASK = "ulm-1d.1"  # raised when the meaning of a score changes
 SPLITS = ("train", "validation", "test")
@@ -99,78 +93,17 @@ def make_network(study: Study, params: Params) -> Network:
     Raises:
         KernbenchError, PluginError: see `kernbench.networks.build`.
     """
-    plan, hyper = resolved(study.definition, params, "network"), _hyper(study, params)
+    plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
     network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
     network.recompute = bool(study.runtime.get("recompute", False))
     return network
 
 
-def _hyper(study: Study, params: Params) -> dict[str, Any]:
+def hyper_of(study: Study, params: Params) -> dict[str, Any]:
     """Hyper-parameters of the family for one cell."""
     own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
     return dict(study.definition["kernel"]["hyper"]) | {name: params[name] for name in own}
-
-
-def preflight(study: Study, device: str = "cpu") -> int:
-    """Build every network of the axes, before anything is written: points that differ in its training share one.
-
-    Args:
-        study: the study.
-        device: that its cells will run on.
-
-    Returns:
-        Trainable numbers of the largest network.
-
-    Raises:
-        KernbenchError: a kernel size that the network or the line cannot take; a way to compute that the device lacks.
-        PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K.
-    """
-    check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
-    length = study.definition["data"]["window"] or SAMPLES
-    where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
-    points = _points_of_networks(study)
-    for params in points:
-        plan = resolved(study.definition, params, "network")
-        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
-    largest = 0
-    with torch.random.fork_rng(devices=[]):
-        for params in points:
-            torch.manual_seed(0)
-            try:
-                largest = max(largest, measure.parameter_count(make_network(study, params)))
-            except Exception as error:
-                if not is_out_of_memory(error):  # that ends its cell, not the study
-                    raise
-            except SystemExit as error:  # a plugin must not end the program, let alone with exit code 0
-                size = resolved(study.definition, params, "network")["kernel_size"]
-                raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
-    return largest
-
-
-def _points_of_networks(study: Study) -> list[Params]:
-    """The first point of the axes for each network, in order; tuned, with the defaults of what is drawn."""
-    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
-    if study.tuning is not None:
-        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
-    first: dict[str, Params] = {}
-    for params in points:
-        first.setdefault(repr((resolved(study.definition, params, "network"), _hyper(study, params))), params)
-    return list(first.values())
-
-
-def check_places(url: str, out: Path | None) -> None:
-    """Check that every folder a run writes to can be written.
-
-    Raises:
-        DataError: the cache folder cannot be written.
-        StorageError: the artifact, checkpoint or report folder cannot be written.
-    """
-    database = sqlite_path(url)
-    folders = [side_folder(url, "artifacts"), side_folder(url, "checkpoints"), out or Path("kernbench-report")]
-    for folder in [*folders, *([database.absolute().parent] if database else [])]:
-        _check_writable(folder, StorageError)
-    _check_writable(cache_folder(), DataError)
 
 
 def prepare(study: Study, device: str, progress: Progress) -> None:
@@ -184,23 +117,6 @@ def prepare(study: Study, device: str, progress: Progress) -> None:
     for split in SPLITS:
         recipe = recipe_of(study.definition, split)
         load_split(recipe, split, device=device, progress=functools.partial(progress, split))
-
-
-def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
-    """Refuse a folder that neither exists as a writable folder nor can be made; leaves nothing behind."""
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    reason = None
-    if not nearest.is_dir():
-        reason = f"{nearest} is not a folder"
-    else:
-        try:
-            with tempfile.TemporaryFile(dir=nearest):
-                pass
-        except OSError as error:
-            reason = f"{nearest}: {error.strerror}"
-    if reason:
-        advice = "set KERNBENCH_CACHE" if kind is DataError else "give another --storage or --out"
-        raise kind(f"folder {folder} cannot be written ({reason}); {advice} to a folder that can")
 
 
 @dataclasses.dataclass(eq=False)

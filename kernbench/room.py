@@ -1,13 +1,14 @@
-"""Room on the disks before a run: what it will write, about, against what is free there."""
+"""Folders and disks before a run: whether they can be written, and have room for what it will write."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Study
-from kernbench.errors import StorageError
+from kernbench.errors import DataError, KernbenchError, StorageError
 from kernbench.experiment import SPLITS, recipe_of
 from kernbench.folders import cache_folder
 from kernbench.ulm.protocol import TOLERANCES
@@ -63,6 +64,20 @@ def check_room(study: Study, url: str, out: Path | None, *, cells: int, paramete
             )
 
 
+def check_places(url: str, out: Path | None) -> None:
+    """Check that every folder a run writes to can be written.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+        StorageError: the artifact, checkpoint or report folder cannot be written.
+    """
+    database = sqlite_path(url)
+    folders = [side_folder(url, "artifacts"), side_folder(url, "checkpoints"), out or Path("kernbench-report")]
+    for folder in [*folders, *([database.absolute().parent] if database else [])]:
+        _check_writable(folder, StorageError)
+    _check_writable(cache_folder(), DataError)
+
+
 def needs(
     study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
 ) -> dict[tuple[str, Path], int]:
@@ -108,3 +123,20 @@ def _lines(study: Study) -> int:
         if not (cache_folder() / "lines" / recipe.digest() / split).is_dir():
             total += recipe.lines[split] * (recipe.window or SAMPLES) * SAMPLE
     return total
+
+
+def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
+    """Refuse a folder that neither exists as a writable folder nor can be made; leaves nothing behind."""
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    reason = None
+    if not nearest.is_dir():
+        reason = f"{nearest} is not a folder"
+    else:
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            reason = f"{nearest}: {error.strerror}"
+    if reason:
+        advice = "set KERNBENCH_CACHE" if kind is DataError else "give another --storage or --out"
+        raise kind(f"folder {folder} cannot be written ({reason}); {advice} to a folder that can")

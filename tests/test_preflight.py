@@ -11,7 +11,9 @@ from kernbench.errors import DataError, KernbenchError, PluginError, StorageErro
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
+from kernbench.preflight import check_networks
 from kernbench.registry import find_family
+from kernbench.room import check_places
 
 
 def study_with(tmp_path, text, family="siren"):
@@ -32,7 +34,7 @@ def study_with(tmp_path, text, family="siren"):
 )
 def test_a_kernel_size_that_does_not_fit_is_refused_before_anything_runs(tmp_path, text, said):
     with pytest.raises(KernbenchError) as error:
-        experiment.preflight(study_with(tmp_path, text))
+        check_networks(study_with(tmp_path, text))
     assert all(each in str(error.value) for each in said), error.value
     assert "\n" not in str(error.value)
 
@@ -76,7 +78,7 @@ def test_an_axis_goes_to_the_network_or_to_the_family_never_to_both(tmp_path):
 )
 def test_a_plugin_that_breaks_the_contract_is_named_with_family_and_k(tmp_path, forward, said):
     with pytest.raises(PluginError) as error:
-        experiment.preflight(study_with(tmp_path, "", breaking("mine", forward)))
+        check_networks(study_with(tmp_path, "", breaking("mine", forward)))
     assert said in str(error.value)
     assert "mine" in str(error.value)
     assert "K = 9" in str(error.value)
@@ -100,20 +102,20 @@ def test_each_network_is_built_once_and_one_that_breaks_is_found_among_many(tmp_
     text = "[profiles.quick]\nseeds = 4\n[profiles.quick.axes]\nrate = [0.001, 0.002]\nnoise_percent = [0, 10]\n"
     text += "kernel_size = [9, 33]\nscale = {}\n"
     family = KernelFamily("mine", Scaled, {"scale": Int(1, 3)})
-    experiment.preflight(study_with(tmp_path, text.format([1, 2]), family))
+    check_networks(study_with(tmp_path, text.format([1, 2]), family))
     assert set(built) == {(9, 1), (9, 2), (33, 1), (33, 2)}
     once = len(built)
-    experiment.preflight(study_with(tmp_path, text.replace("rate = [0.001, 0.002]\n", "").format([1, 2]), family))
+    check_networks(study_with(tmp_path, text.replace("rate = [0.001, 0.002]\n", "").format([1, 2]), family))
     assert len(built) == 2 * once
     with pytest.raises(PluginError, match="NaN"):
-        experiment.preflight(study_with(tmp_path, text.format([1, 2, 3]), family))
+        check_networks(study_with(tmp_path, text.format([1, 2, 3]), family))
 
 
 def test_preflight_leaves_the_global_generator_alone(tmp_path):
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    experiment.preflight(study_with(tmp_path, ""))
+    check_networks(study_with(tmp_path, ""))
     assert torch.equal(torch.rand(3), wanted)
 
 
@@ -128,10 +130,10 @@ def test_places_that_cannot_be_written_are_refused_and_nothing_is_left(tmp_path,
         ("sqlite:////proc/a.db", None),
     ):
         with pytest.raises(StorageError, match="cannot be written"):
-            experiment.check_places(url, out)
+            check_places(url, out)
     monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="KERNBENCH_CACHE"):
-        experiment.check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
+        check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
     monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "deep" / "cache"))
-    experiment.check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
+    check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
     assert sorted(tmp_path.rglob("*")) == before

@@ -9,6 +9,7 @@ import pytest
 
 from kernbench import experiment, room
 from kernbench.errors import StorageError
+from kernbench.preflight import check_networks
 from kernbench.registry import find_family
 from kernbench.room import check_room, disks, needs
 
@@ -82,7 +83,7 @@ def test_what_a_run_leaves_is_less_than_what_it_asked_room_for(smoke_bench, fami
     ended = bench.run("run", "--study", "mine.toml", "--plugin", family, "--no-baselines")
     assert ended.code == 0, ended
     study = experiment.load("mine.toml", find_family(family), "quick")
-    parameters = experiment.preflight(study)
+    parameters = check_networks(study)
     asked = needs(study, "sqlite:///kernbench.db", None, cells=2, parameters=parameters)
     asked = {what: size for (what, _), size in asked.items()}
     left = {

@@ -49,6 +49,7 @@ def baselines_command(
     from kernbench.device import choose_device, default_profile
     from kernbench.engine.storage import resolve_url, side_folder
     from kernbench.registry import find
+    from kernbench.room import check_places
     from kernbench.ulm.baselines.catalogue import check_methods
     from kernbench.ulm.baselines.results import write_rows
 
@@ -56,7 +57,7 @@ def baselines_command(
     study = experiment.load(study_name, find(plugin).family, profile or default_profile(where))
     given = [name.strip() for name in methods.split(",") if name.strip()]
     check_methods(given, 1 << 30)  # a misspelt name before anything is simulated
-    experiment.check_places(url, out)
+    check_places(url, out)
     digest, splits = _lines(study, data, where)
     wanted = classical.domains(study, digest, noise)
     several = sum(map(len, wanted.values())) > 1

@@ -62,8 +62,9 @@ def run_command(
     from kernbench.device import choose_device, default_profile
     from kernbench.engine import runner
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
+    from kernbench.preflight import check_networks
     from kernbench.registry import find
-    from kernbench.room import check_room
+    from kernbench.room import check_places, check_room
     from kernbench.seeds import run_seeds, stack_size
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
@@ -79,13 +80,13 @@ def run_command(
     )
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
-    parameters = experiment.preflight(study, options.device)
+    parameters = check_networks(study, options.device)
     options = dataclasses.replace(options, stack=stack_size(stack_seeds, study, options.device))
     plan = runner.plan(study, options)
     if dry_run:
         console.print_plan(study, plan)
         return 0
-    experiment.check_places(options.url, out)
+    check_places(options.url, out)
     check_room(
         study, options.url, out, cells=len(plan.queue) + plan.waiting, parameters=parameters, workers=max(1, workers)
     )

@@ -89,6 +89,7 @@ def _joined(
     from kernbench.engine.joining import Joined
     from kernbench.engine.stored import check_same
     from kernbench.errors import PluginError
+    from kernbench.preflight import check_networks
     from kernbench.registry import find
     from kernbench.seeds import stack_size
 
@@ -103,7 +104,7 @@ def _joined(
         study = experiment.restored(each, found.family)
         check_same(each, study)
         if not terms.coordinated:  # else it has just been done
-            experiment.preflight(study, terms.device)
+            check_networks(study, terms.device)
         joined.append(
             Joined(
                 study=study,

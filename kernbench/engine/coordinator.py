@@ -1,7 +1,6 @@
 """Many workers on one host: started, watched, replaced when they die, told to leave when this process is."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from kernbench.engine.states import CellState, cell_states
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import read_storage
 from kernbench.engine.study import Study
-from kernbench.engine.worker import stop_on_signals
+from kernbench.engine.worker import handling, stop_on_signals
 from kernbench.errors import StorageLostError, WorkersError
 
 POLL_S = 0.5
@@ -99,15 +98,8 @@ def _signals_noted() -> Iterator[list[int]]:
     def note(number: int, _frame: FrameType | None) -> None:
         came.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with handling(note):
         yield came
-        return
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 class _Watch:

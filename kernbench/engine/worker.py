@@ -47,6 +47,20 @@ class RefusingSampler(optuna.samplers.RandomSampler):
 
 
 @contextmanager
+def handling(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call `note` for SIGINT and SIGTERM; only the main thread has signals, in others nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
     """Turn SIGINT and SIGTERM into a flag; a second signal of the same kind acts at once."""
     flag = StopFlag()
@@ -58,15 +72,8 @@ def stop_on_signals() -> Iterator[StopFlag]:
         if flag.at_once:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
+    with handling(note):
         yield flag
-        return
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def work(study: optuna.Study, job: Job) -> None:

@@ -61,9 +61,8 @@ class Float:
         Raises:
             KernbenchError: no such pair, outside the range, or without the default.
         """
-        if not isinstance(given, list | tuple) or len(given) != 2:
-            raise KernbenchError(f"expected true or [low, high], got {given!r}")
-        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+        low, high = _two(given)
+        return replace(self, low=self.check(low), high=self.check(high), default=self.start)
 
     def as_json(self) -> dict[str, Any]:
         """Range and scale, as a definition stores them."""
@@ -116,9 +115,8 @@ class Int:
         Raises:
             KernbenchError: no such pair, outside the range, or without the default.
         """
-        if not isinstance(given, list | tuple) or len(given) != 2:
-            raise KernbenchError(f"expected true or [low, high], got {given!r}")
-        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+        low, high = _two(given)
+        return replace(self, low=self.check(low), high=self.check(high), default=self.start)
 
     def as_json(self) -> dict[str, Any]:
         """Range and scale, as a definition stores them."""
@@ -198,6 +196,12 @@ class Choice:
 
 Parameter = Float | Int | Choice
 Space = Mapping[str, Parameter]
+
+
+def _two(given: object) -> tuple[object, object]:
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        raise KernbenchError(f"expected true or [low, high], got {given!r}")
+    return given[0], given[1]
 
 
 def _check_range(low: float, high: float, log: bool, default: float | None) -> None:

@@ -20,6 +20,7 @@ from kernbench.engine.study import (
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
+from kernbench.preflight import check_networks
 from kernbench.registry import find_family, installed
 
 BASIC = """
@@ -279,7 +280,7 @@ def test_every_bundled_study_loads_for_some_family_and_fits_its_lines(name, prof
     assert study.cells()
     assert study.question
     if profile == "quick":
-        experiment.preflight(study)
+        check_networks(study)
 
 
 def test_every_bundled_family_runs_the_studies_without_axes_of_its_own():

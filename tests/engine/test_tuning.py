@@ -16,6 +16,7 @@ from kernbench.engine.tuning import stored_space
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
+from kernbench.preflight import check_networks
 from kernbench.registry import find_family, installed
 
 BASIC = "version = 1\nseeds = 2\n[axes]\nkernel_size = [9, 33]\n"
@@ -205,7 +206,7 @@ def test_a_narrowed_space_holds_the_default_and_only_what_was_declared(family, d
 @pytest.mark.parametrize("family", sorted(installed().found))
 def test_the_bundled_study_suits_every_bundled_family(family):
     loaded = experiment.load("tuned_k", find_family(family), "smoke")
-    experiment.preflight(loaded)
+    check_networks(loaded)
     assert loaded.tuning.draws == (8 if loaded.family.parameters else 1)
 
 
