@@ -26,7 +26,8 @@ def save(path: Path, state: State) -> None:
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # a link that somebody left there is not written through
+        with part.open("xb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())

@@ -131,6 +131,7 @@ class World:
         self.observer = Notes()
         self.executed = []
         self._opened = []
+        self._seen_through = None
 
     def study(self, sizes=(9, 33), seeds=1, more="", profile="quick"):
         """A study with these kernel sizes."""
@@ -183,9 +184,10 @@ class World:
             opened.engine.dispose()
 
     def optuna_study(self, study=None, storage=None):
-        """The Optuna study, to look at or to meddle with."""
-        name = (study or self.study()).key
-        return optuna.load_study(study_name=name, storage=storage or self.storage(), sampler=RefusingSampler())
+        """The Optuna study, to look at or to meddle with; one storage is opened, however often a test looks."""
+        if storage is None:
+            storage = self._seen_through = self._seen_through or self.storage()
+        return optuna.load_study(study_name=(study or self.study()).key, storage=storage, sampler=RefusingSampler())
 
     def trials(self, *states):
         """All trials, or those of these states."""

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pickle
+import resource
 import zipfile
 
 import pytest
@@ -152,13 +153,26 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays_whole(tmp_path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.skipif(not checkpoint.Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_really_full_device_is_reported(tmp_path):
+def test_a_file_that_may_not_grow_is_reported(tmp_path):
     path = tmp_path / f"{KEY}.1.pt"
-    path.with_suffix(".part").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="cannot be written"):
-        checkpoint.save(path, state())
-    assert not path.exists()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot be written"):
+            checkpoint.save(path, state())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_in_place_of_the_half_written_file_is_not_written_through(tmp_path):
+    path, other = tmp_path / f"{KEY}.1.pt", tmp_path / "other"
+    other.write_text("mine")
+    path.with_suffix(".part").symlink_to(other)
+    checkpoint.save(path, state(4.0))
+    assert other.read_text() == "mine"
+    assert not path.is_symlink()
+    assert value(tmp_path) == 4.0
 
 
 @pytest.mark.parametrize("place", ["below a file", "proc"])

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import fakes
+import optuna
 import pytest
 
 from kernbench.engine.reading import load_runs
@@ -131,3 +132,9 @@ def test_a_leak_until_memory_is_refused_is_oom_and_the_other_cells_finish(leakin
     assert status_of(leaking) == {LEAKING: "oom"} | dict.fromkeys(OTHERS, "ok"), ended
     assert "oom" in report_of(ended)
     assert LEAKING in report_of(ended)
+    study = optuna.load_study(study_name=None, storage=leaking.url)  # the only one
+    workers = {trial.user_attrs["cell"]: trial.user_attrs["worker"] for trial in study.trials}
+    begun = {trial.user_attrs["cell"]: trial.datetime_start for trial in study.trials}
+    later = {cell for cell in OTHERS if begun[cell] > begun[LEAKING]}
+    assert later or not words  # one worker takes them in order
+    assert all(workers[cell] != workers[LEAKING] for cell in later)  # what leaked went with its process

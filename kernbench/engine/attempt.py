@@ -155,6 +155,8 @@ def fail(job: Job, trial: optuna.Trial, cell: str, error: BaseException) -> None
         trial.set_user_attr("error", first_line(error))
         raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
     _record_failure(job, trial, error)
+    if job.replaced and classify(error) == "oom":  # what the cell still holds must not starve the next one
+        job.stop.spent = True
     job.observer.cell_finished(cell, classify(error), said(job, error))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import stat
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -14,14 +13,14 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
 
+from kernbench.engine import scratch
 from kernbench.engine.cell import file_key
 from kernbench.engine.sidefiles import PREFIX, entries, is_plain, listed
-from kernbench.engine.states import failure_class, is_done, process_start, worker_is_gone
+from kernbench.engine.states import failure_class, is_done, worker_is_gone
 from kernbench.engine.storage import side_folder
 from kernbench.errors import DataError, one_line
 
 RESULTS = "baselines"  # folder of results of classical detectors
-SCRATCH = "scratch."  # start of the names of a worker's working folders: scratch.HOST.PID.START.RANDOM
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -95,8 +94,8 @@ class Files:
         ]
         keys = self._keys()
         for file in self._states:
-            if file.name.startswith(SCRATCH) and file.is_dir(follow_symlinks=False):
-                if _abandoned(file.name):
+            if file.name.startswith(scratch.PREFIX) and file.is_dir(follow_symlinks=False):
+                if scratch.is_abandoned(file.name):
                     problems.append(f"{one_line(file.path, 400)}: working folder of a worker that is gone; remove it")
             elif file.name.partition(".")[0] not in keys:
                 problems.append(
@@ -127,15 +126,6 @@ class Files:
 
 def _at_work(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and not worker_is_gone(trial)
-
-
-def _abandoned(name: str) -> bool:
-    """Whether the process that the name of a working folder tells is gone; one of another host cannot be told."""
-    host, pid, start, _ = [*name.removeprefix(SCRATCH).rsplit(".", 3), "", "", ""][:4]
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    now = process_start(int(pid))
-    return now is None or bool(now and start not in ("0", now))
 
 
 def _kind(path: Path) -> str:

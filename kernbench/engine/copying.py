@@ -19,6 +19,7 @@ from kernbench.engine.reading import stored_studies
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, create_tables, has_tables
 from kernbench.engine.states import KILLED_LIMIT, is_done, killed_in_a_row
 from kernbench.engine.storage import GRACE_S, check_place, open_storage, read_storage, shown, sqlite_path
+from kernbench.engine.trials import table_of
 from kernbench.errors import KernbenchError, StorageError
 
 CHUNK = 5000
@@ -160,15 +161,15 @@ def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: N
     name = study.study_name
     old = select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)
     old_id = origin.execute(old).scalar_one()
-    new_id = _insert_one(to, _table(models.StudyModel), {"study_name": name})
+    new_id = _insert_one(to, table_of(models.StudyModel), {"study_name": name})
     ids = _copy_trials(origin, to, old_id, new_id)
     for model in STUDY_TABLES:
-        table = _table(model)
+        table = table_of(model)
         rows = origin.execute(select(table).where(table.c.study_id == old_id))
         kept = [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows]
         _insert(to, table, [_of_same_trial(row, ids) for row in kept])
     for model in TRIAL_TABLES:
-        _copy_of_trials(origin, to, _table(model), old_id, ids)
+        _copy_of_trials(origin, to, table_of(model), old_id, ids)
     _copy_results(origin, to, name)
     dead = {each.trial.number for each in running_trials(origin, study)}
     queued = _queue_again(to, new_id, study.get_trials(deepcopy=False), dead, len(ids))
@@ -184,7 +185,7 @@ def _of_same_trial(row: Row, ids: Mapping[int, int]) -> Row:
 
 def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -> dict[int, int]:
     """Insert the trials in their order; old id -> new id."""
-    table = _table(models.TrialModel)
+    table = table_of(models.TrialModel)
     query = select(table).where(table.c.study_id == old_id).order_by(table.c.number)
     ids: dict[int, int] = {}
     # whoever ran it is gone, as `run` would find
@@ -204,7 +205,7 @@ def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -
 
 
 def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: int, ids: Mapping[int, int]) -> None:
-    trials = _table(models.TrialModel)
+    trials = table_of(models.TrialModel)
     query = select(table).join(trials, trials.c.trial_id == table.c.trial_id).where(trials.c.study_id == old_id)
     for rows in _streamed(origin, query.order_by(table.primary_key.columns[0])):
         _insert(to, table, [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
@@ -212,18 +213,18 @@ def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: in
 
 def _copy_results(origin: Connection, to: Connection, name: str) -> None:
     """Our tables: rows of the study, and the environments and lines that they name."""
-    runs = _table(RunRow)
+    runs = table_of(RunRow)
     used = select(runs.c.environment, runs.c.data_digest).where(runs.c.study == name).distinct()
     named = [tuple(row) for row in origin.execute(used)]
     shared = (
-        (_table(EnvironmentRow), "digest", {environment for environment, _ in named}),
-        (_table(LineRow), "data_digest", {data for _, data in named}),
-        (_table(FloorRow), "data_digest", {data for _, data in named}),
+        (table_of(EnvironmentRow), "digest", {environment for environment, _ in named}),
+        (table_of(LineRow), "data_digest", {data for _, data in named}),
+        (table_of(FloorRow), "data_digest", {data for _, data in named}),
     )
     for table, column, keys in shared:
         for key in sorted(keys):
             _copy_shared(origin, to, table, column, key)
-    for table in (runs, _table(ScoreRow)):
+    for table in (runs, table_of(ScoreRow)):
         to.execute(delete(table).where(table.c.study == name))  # left by a study that was deleted with Optuna
         for rows in _streamed(origin, select(table).where(table.c.study == name)):
             _insert(to, table, rows)
@@ -248,10 +249,10 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
         if cell in open_or_done or killed_in_a_row(failures) >= KILLED_LIMIT:
             continue
         row = {"number": number + queued, "study_id": study, "state": TrialState.WAITING}
-        new = _insert_one(to, _table(models.TrialModel), row)
-        _insert(to, _table(models.TrialUserAttributeModel), [_attribute(new, "cell", cell)])
+        new = _insert_one(to, table_of(models.TrialModel), row)
+        _insert(to, table_of(models.TrialUserAttributeModel), [_attribute(new, "cell", cell)])
         fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
-        _insert(to, _table(models.TrialSystemAttributeModel), [_attribute(new, "fixed_params", fixed)])
+        _insert(to, table_of(models.TrialSystemAttributeModel), [_attribute(new, "fixed_params", fixed)])
         queued += 1
     return queued
 
@@ -281,8 +282,3 @@ def _insert_one(to: Connection, table: Table, row: Row) -> int:
     key = to.execute(insert(table).values(row)).inserted_primary_key
     assert key is not None  # both databases tell it
     return int(key[0])
-
-
-def _table(model: Any) -> Table:
-    table: Table = model.__table__
-    return table

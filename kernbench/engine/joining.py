@@ -169,6 +169,7 @@ class _Worker:
             compute_together=compute_together,
             limit=self._terms.limit,
             until=until,
+            replaced=self._terms.coordinated,
         )
 
     def run(self) -> int:

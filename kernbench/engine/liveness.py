@@ -6,9 +6,10 @@ from datetime import datetime
 import optuna
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
 from kernbench.engine.states import worker_is_gone
+from kernbench.engine.trials import table_of
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ def running_trials(connection: Connection, study: optuna.Study) -> list[Running]
         connection: to its database, in UTC.
         study: opened for reading.
     """
-    trials: Table = models.TrialModel.__table__
-    beats: Table = models.TrialHeartbeatModel.__table__
+    trials, beats = table_of(models.TrialModel), table_of(models.TrialHeartbeatModel)
     query = (
         select(trials.c.number, func.coalesce(beats.c.heartbeat, trials.c.datetime_start))
         .join(models.StudyModel, models.StudyModel.study_id == trials.c.study_id)

@@ -42,10 +42,12 @@ class StopFlag:
     Attributes:
         signal: the signal's number, None while there was none.
         at_once: while true, a signal raises KeyboardInterrupt, too: no cell is in hand yet.
+        spent: whether the process is to end after the cell in hand, because another one takes its place.
     """
 
     signal: int | None = None
     at_once: bool = False
+    spent: bool = False
 
     def __call__(self) -> bool:
         """Whether to leave."""
@@ -72,6 +74,7 @@ class Job:
         compute_together: contexts of such cells -> place and outcome, or error, of each as it ends.
         limit: time of one attempt, None for as long as it takes.
         until: `time.monotonic()` after which no cell is begun.
+        replaced: whether another worker is started where this one leaves while cells wait.
     """
 
     study: Study
@@ -89,10 +92,11 @@ class Job:
     compute_together: ComputeTogether | None = None
     limit: Limit | None = None
     until: float | None = None
+    replaced: bool = False
 
     def leaving(self) -> bool:
         """Whether no further cell is to be begun."""
-        return self.stop() or (self.until is not None and time.monotonic() >= self.until)
+        return self.stop() or self.stop.spent or (self.until is not None and time.monotonic() >= self.until)
 
 
 def store(

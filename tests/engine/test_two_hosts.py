@@ -26,7 +26,11 @@ AS_HOST = "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execv(sys
 
 def ip(words):
     """Run `ip`."""
-    subprocess.run(["ip", *words.split()], check=True, capture_output=True, timeout=30)
+    try:
+        subprocess.run(["ip", *words.split()], check=True, capture_output=True, timeout=30)
+    except subprocess.CalledProcessError as error:
+        error.add_note(error.stderr.decode().strip())
+        raise
 
 
 def why_not():
@@ -41,6 +45,9 @@ def attach(name, number):
     """Give a namespace, or this one, a cable to the bridge in the server's."""
     inside = f"-n {name}" if name else ""
     card = f"kbeth{number}"
+    if not name:  # a namespace goes after a while, and this one's end of the cable with it
+        with contextlib.suppress(subprocess.CalledProcessError):
+            ip(f"link del {card}")
     ip(f"-n {SERVER} link add kbport{number} type veth peer name {card} netns {name or os.getpid()}")
     ip(f"-n {SERVER} link set kbport{number} master kbbridge up")
     ip(f"{inside} addr add {NET}.{number}/24 dev {card}")
