@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked import Forked, call_main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -74,13 +75,14 @@ class Bench:
 
     def spawn(self, *words, **environment):
         """Start a command as a process of its own, to be signalled or killed."""
-        process = subprocess.Popen(
+        process = Forked(
+            call_main,
+            words,
             [sys.executable, "-m", "kernbench", *words],
             cwd=self.folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         self._spawned.append(process)
         return process

@@ -10,19 +10,24 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import fakes
+from forked import Forked
 
-from kernbench.engine import outage, storage
+from kernbench.engine import children, outage, storage
 from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.runner import Options, run
 from kernbench.errors import KernbenchError
 from kernbench.training import Interrupted
+
+usual_popen = subprocess.Popen
 
 
 def crew(world, count, deeds=None, limit=None, environment=None):
@@ -44,7 +49,16 @@ def coordinate(
     def compute(_context):
         raise AssertionError("a cell was run by the coordinator")
 
-    return run(study, world.found, settings, compute, prepare, world.observer, crew=chosen)
+    with mock.patch.object(children.subprocess, "Popen", _started):
+        return run(study, world.found, settings, compute, prepare, world.observer, crew=chosen)
+
+
+def _started(command, **options):
+    """A fake worker, forked; any other process as it is."""
+    if __file__ not in command:
+        return usual_popen(command, **options)
+    options["session"] = options.pop("start_new_session", False)
+    return Forked(main, command[command.index(__file__) + 1 :], command, **options)
 
 
 def executed(world):

@@ -20,7 +20,7 @@ from kernbench.engine.cell import LineCounts, Outcome, Silent
 from kernbench.engine.record import Job, StopFlag
 from kernbench.engine.results import SplitFacts, create_tables
 from kernbench.engine.runner import Options, run
-from kernbench.engine.storage import open_storage
+from kernbench.engine.storage import open_storage, read_storage
 from kernbench.engine.study import load_study
 from kernbench.engine.worker import RefusingSampler, work
 from kernbench.registry import find
@@ -131,7 +131,6 @@ class World:
         self.observer = Notes()
         self.executed = []
         self._opened = []
-        self._seen_through = None
 
     def study(self, sizes=(9, 33), seeds=1, more="", profile="quick"):
         """A study with these kernel sizes."""
@@ -184,14 +183,15 @@ class World:
             opened.engine.dispose()
 
     def optuna_study(self, study=None, storage=None):
-        """The Optuna study, to look at or to meddle with; one storage is opened, however often a test looks."""
-        if storage is None:
-            storage = self._seen_through = self._seen_through or self.storage()
-        return optuna.load_study(study_name=(study or self.study()).key, storage=storage, sampler=RefusingSampler())
+        """The Optuna study, to look at or to meddle with."""
+        name = (study or self.study()).key
+        return optuna.load_study(study_name=name, storage=storage or self.storage(), sampler=RefusingSampler())
 
     def trials(self, *states):
-        """All trials, or those of these states."""
-        trials = self.optuna_study().get_trials(deepcopy=False)
+        """All trials, or those of these states; looking takes no lock, however often."""
+        reader = read_storage(self.url)
+        trials = self.optuna_study(storage=reader).get_trials(deepcopy=False)
+        reader.remove_session()
         return [trial for trial in trials if not states or trial.state in states]
 
     def states(self, result):

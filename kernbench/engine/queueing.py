@@ -22,7 +22,10 @@ def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
 
 
 def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) -> None:
-    """Queue cells in this order, all or none, each tagged, so that nothing but the cell is ever run."""
+    """Queue cells in this order, all or none, each tagged, so that nothing but the cell is ever run.
+
+    A cell that waits already stays where it is: two workers that leave at once both see what both have left.
+    """
     if not cells:
         return
     attempts: dict[str, list[FrozenTrial]] = {}
@@ -32,7 +35,7 @@ def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) 
     _queue(engine_of(optuna_study), optuna_study._study_id, cells, values)
 
 
-@outlasting  # a cell that is queued twice is pruned at its claim
+@outlasting  # what was queued, and only the answer was lost, waits already
 def _queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[Params]) -> None:
     with engine.begin() as connection:
         _insert(connection, study_id, cells, values)
@@ -43,18 +46,32 @@ def _insert(connection: Connection, study_id: int, cells: Sequence[str], values:
     trials, studies = table_of(models.TrialModel), table_of(models.StudyModel)
     # as Optuna: whoever holds the study's row may number trials (SQLite has one writer at a time anyway)
     connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update())
+    waiting = _waiting_cells(connection, study_id)
+    new = [(cell, value) for cell, value in zip(cells, values, strict=True) if cell not in waiting]
+    if not new:
+        return
     count = select(func.count()).select_from(trials).where(trials.c.study_id == study_id)
     first = connection.execute(count).scalar_one()
-    rows = [{"number": first + k, "study_id": study_id, "state": TrialState.WAITING} for k in range(len(cells))]
+    rows = [{"number": first + k, "study_id": study_id, "state": TrialState.WAITING} for k in range(len(new))]
     made = connection.execute(insert(trials).returning(trials.c.trial_id, sort_by_parameter_order=True), rows)
     ids = list(made.scalars())
     for model, key, contents in (
-        (models.TrialUserAttributeModel, "cell", cells),
-        (models.TrialSystemAttributeModel, "fixed_params", values),
+        (models.TrialUserAttributeModel, "cell", [cell for cell, _ in new]),
+        (models.TrialSystemAttributeModel, "fixed_params", [value for _, value in new]),
     ):
         pairs = zip(ids, contents, strict=True)
         texts = [{"trial_id": trial, "key": key, "value_json": json.dumps(content)} for trial, content in pairs]
         connection.execute(insert(table_of(model)), texts)
+
+
+def _waiting_cells(connection: Connection, study_id: int) -> set[str]:
+    trials, tags = table_of(models.TrialModel), table_of(models.TrialUserAttributeModel)
+    query = (
+        select(tags.c.value_json)
+        .join(trials, trials.c.trial_id == tags.c.trial_id)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.WAITING, tags.c.key == "cell")
+    )
+    return {json.loads(value) for value in connection.execute(query).scalars()}
 
 
 def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) -> list[str]:
