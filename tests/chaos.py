@@ -1,8 +1,7 @@
 """Workers that are killed all the time, and what must be true in the end.
 
-`python chaos.py KILLS [URL]` does it with 4 workers and 60 cells a round, and prints what happened; `--worker` is how
-the coordinator starts one. A cell is a chain of hashes, a step every few hundredths of a second with a checkpoint at
-each: a resumed cell that lost or repeated a step has another score.
+`python chaos.py KILLS [URL]` does it with 4 workers and 60 cells a round, and prints what happened. A cell is a
+chain of hashes, a step every few hundredths of a second with a checkpoint at each: a resumed cell that lost or repeated a step has another score.
 """
 
 import argparse
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import fakes
 import torch
+from forked import Forked, as_children
 from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,6 +31,7 @@ from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.runner import Options, run
+from kernbench.engine.states import process_start
 from kernbench.training import Interrupted
 
 CELLS, WORKERS = 60, 4
@@ -84,15 +85,17 @@ def compute(context):
 
 @dataclass(eq=False)
 class Killer:
-    """A thread that kills a random worker of this process every now and then.
+    """A thread that kills a random worker every now and then.
 
     Attributes:
+        begun: the workers, dead ones among them.
         random: of victims and pauses.
         limit: kills in all.
         pace: seconds between two kills, shortest and longest.
         kills: (seconds since the start, process) of each.
     """
 
+    begun: list[Forked]
     random: random.Random
     limit: int
     pace: tuple[float, float] = PACE_S
@@ -110,23 +113,10 @@ class Killer:
 
     def _rage(self):
         while len(self.kills) < self.limit and not self._over.wait(self.random.uniform(*self.pace)):
-            if victims := workers():
+            if victims := [each.pid for each in self.begun if process_start(each.pid) is not None]:
                 victim = self.random.choice(victims)
                 os.kill(victim, signal.SIGKILL)
                 self.kills.append((time.monotonic() - self._begun, victim))
-
-
-def workers():
-    """Processes of the workers that this process has started and that live."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (place / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid() and fields[0] != "Z" and b"--worker" in (place / "cmdline").read_bytes():
-                found.append(int(place.name))
-        except OSError:  # ended just now
-            continue
-    return sorted(found)
 
 
 def endure(world, kills, seed=0, pace=PACE_S, cells=CELLS, say=lambda _text: None):
@@ -135,15 +125,13 @@ def endure(world, kills, seed=0, pace=PACE_S, cells=CELLS, say=lambda _text: Non
     Returns:
         The kills, and the attempts of every cell.
     """
-    crew = Crew(
-        WORKERS, lambda _place: [sys.executable, __file__, "--worker", world.url, str(world.folder / "mine.toml")]
-    )
+    crew = Crew(WORKERS, lambda _place: [sys.executable, __file__, world.url, str(world.folder / "mine.toml")])
     rage, all_kills, sizes = random.Random(seed), [], []
     while not all_kills or len(all_kills) < kills:
         sizes += range(9 + 2 * len(sizes), 9 + 2 * (len(sizes) + cells), 2)
         study = world.study(sizes)
         options = Options(world.url, extend=True, heartbeat_s=1, grace_s=6)
-        with Killer(rage, kills - len(all_kills), pace) as killer:
+        with as_children(__file__, serve_chain) as begun, Killer(begun, rage, kills - len(all_kills), pace) as killer:
             result = run(study, world.found, options, compute, lambda: None, world.observer, crew=crew)
         all_kills += killer.kills
         assert result.exit_code == 0, result
@@ -204,8 +192,6 @@ def serve_chain(url, toml):
 
 def main():
     """The command line."""
-    if sys.argv[1] == "--worker":
-        serve_chain(*sys.argv[2:])
     parser = argparse.ArgumentParser()
     parser.add_argument("kills", type=int)
     parser.add_argument("url", nargs="?")

@@ -10,24 +10,20 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 import fakes
-from forked import Forked
+from forked import as_children
 
-from kernbench.engine import children, outage, storage
+from kernbench.engine import outage, storage
 from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.runner import Options, run
 from kernbench.errors import KernbenchError
 from kernbench.training import Interrupted
-
-usual_popen = subprocess.Popen
 
 
 def crew(world, count, deeds=None, limit=None, environment=None):
@@ -49,16 +45,8 @@ def coordinate(
     def compute(_context):
         raise AssertionError("a cell was run by the coordinator")
 
-    with mock.patch.object(children.subprocess, "Popen", _started):
+    with as_children(__file__, main):
         return run(study, world.found, settings, compute, prepare, world.observer, crew=chosen)
-
-
-def _started(command, **options):
-    """A fake worker, forked; any other process as it is."""
-    if __file__ not in command:
-        return usual_popen(command, **options)
-    options["session"] = options.pop("start_new_session", False)
-    return Forked(main, command[command.index(__file__) + 1 :], command, **options)
 
 
 def executed(world):
@@ -117,6 +105,13 @@ def main(url, toml, log, deeds, *limit):
     except KernbenchError as error:  # as the command line does
         print(f"kernbench: {error}", flush=True)
         sys.exit(error.exit_code)
+
+
+def coordinate_slow_cells(url, folder):
+    """Two workers whose cells last until they are told to leave, and their coordinator, to be killed."""
+    world = fakes.World(Path(folder), url=url)
+    study = fakes.load_study(str(world.folder / "mine.toml"), world.found.family, "quick")
+    coordinate(world, study, 2, {9: "slow", 33: "slow"})
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
-"""Cells without training: a study from text, outcomes from numbers, and a script that works in a process of its own.
+"""Cells without training: a study from text, outcomes from numbers, and what works on it in processes of its own."""
 
-As a script: `python fakes.py URL STUDY.toml LOG KIND` waits until LOG.go exists, then works on the queue and appends
-"cell" to LOG for each execution. KIND is "steady" or "plain" (Optuna's own storage, to see that ours is needed).
-"""
-
+import collections
 import contextlib
 import os
 import shutil
 import sqlite3
-import sys
+import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import optuna
+from forked import Forked
 from sqlalchemy import MetaData, create_engine
 
 from kernbench.engine.cell import LineCounts, Outcome, Silent
@@ -232,7 +230,11 @@ def _log(path, word):
 
 
 def main(url, tomls, log, kind):
-    """Work on the queues of the studies, one after the other, until each is empty."""
+    """Work on the queues of the studies, one after the other, until each is empty; begins when LOG.go exists.
+
+    It appends "cell" to LOG for each execution. KIND is "steady" or "plain" (Optuna's own storage, to see that ours is
+    needed).
+    """
     paths = tomls.split(os.pathsep)
     world = World(Path(paths[0]).parent)
     studies = [load_study(path, world.found.family, "quick") for path in paths]
@@ -253,6 +255,32 @@ def main(url, tomls, log, kind):
         time.sleep(0.01)
     for study in studies:
         work(world.optuna_study(study, storage), world.job(study, storage, compute))
+
+
+def _run_when_told(folder, url):
+    world = World(Path(folder), url=url)
+    study = load_study(str(world.folder / "mine.toml"), world.found.family, "quick")
+    (world.folder / f"ready{os.getpid()}").touch()
+    while not (world.folder / "go").exists():
+        time.sleep(0.01)
+
+    def compute(context):
+        _log(world.folder / "executed", context.cell)
+        time.sleep(0.05)
+        return outcome()
+
+    world.run(study, compute)
+
+
+def run_at_once(world, count):
+    """Let so many processes run the study of `world` from the same moment; how often each cell was begun."""
+    processes = [Forked(_run_when_told, [world.folder, world.url], stderr=subprocess.PIPE) for _ in range(count)]
+    while len(list(world.folder.glob("ready*"))) < count and all(each.poll() is None for each in processes):
+        time.sleep(0.05)
+    (world.folder / "go").touch()
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * count, errors
+    return collections.Counter((world.folder / "executed").read_text().split())
 
 
 def prepared_rounds(world, sizes, rounds):
@@ -276,7 +304,3 @@ def prepared(world, sizes, kind="steady"):
     create_tables(world.storage().engine)
     (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
     return study
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -12,6 +12,9 @@ import subprocess
 import sys
 import threading
 from multiprocessing.reduction import DupFd
+from unittest import mock
+
+from kernbench.engine import children
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
@@ -47,9 +50,9 @@ def _become(function, words, descriptors, folder, environment, session):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    sys.stdin = open(0, encoding="utf-8")  # noqa: PTH123, SIM115  # a descriptor
-    sys.stdout = io.TextIOWrapper(open(1, "wb", 0), "utf-8", write_through=True)  # noqa: PTH123, SIM115
-    sys.stderr = io.TextIOWrapper(open(2, "wb", 0), "utf-8", write_through=True)  # noqa: PTH123, SIM115
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115  # a descriptor
+    sys.stdout = io.TextIOWrapper(open(1, "wb", 0), "utf-8", write_through=True)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(open(2, "wb", 0), "utf-8", write_through=True)  # noqa: SIM115
     if "PYTHONFAULTHANDLER" in environment:
         faulthandler.enable()
     function(*words)
@@ -124,7 +127,9 @@ class Forked:
 
         def read(name):
             pipe = getattr(self, name)
-            said[name] = None if pipe is None or pipe.closed else pipe.read()
+            if pipe is not None and not pipe.closed:
+                with pipe:
+                    said[name] = pipe.read()
 
         threads = [threading.Thread(target=read, args=(name,), daemon=True) for name in ("stdout", "stderr")]
         for thread in threads:
@@ -135,9 +140,25 @@ class Forked:
         return said.get("stdout"), said.get("stderr")
 
 
+@contextlib.contextmanager
+def as_children(script, function):
+    """Have a coordinator fork its workers where it would run this script, `python SCRIPT WORDS`; gives those begun."""
+    usual, begun = subprocess.Popen, []
+
+    def start(command, **options):
+        if script not in command:
+            return usual(command, **options)
+        options["session"] = options.pop("start_new_session", False)
+        begun.append(Forked(function, command[command.index(script) + 1 :], command, **options))
+        return begun[-1]
+
+    with mock.patch.object(children.subprocess, "Popen", start):
+        yield begun
+
+
 def call_main(*words):
     """`kernbench WORDS`."""
-    from kernbench.cli import main  # noqa: PLC0415
+    from kernbench.cli import main
 
     sys.argv = ["kernbench", *words]
     main()

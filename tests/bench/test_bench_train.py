@@ -60,8 +60,8 @@ def test_every_table_names_its_ways(small):
 
 @pytest.mark.slow
 def test_peak_memory_of_a_step_with_and_without_recomputing():
-    plain, again = train.memory_rows("dilated", "discrete", 3, 16, 8)
+    plain, again = train.memory_rows("shallow", "siren", 33, 16, 8)
     assert (plain.recompute, again.recompute) == (False, True)
     assert again.mebibytes < plain.mebibytes
     with pytest.raises(KernbenchError, match="failed in its own process"):
-        train.memory_rows("dilated", "discrete", 4, 16, 8)
+        train.memory_rows("shallow", "siren", 4, 16, 8)

@@ -1,6 +1,10 @@
 """`kernbench bench`: small runs of each measurement, and input that cannot be used."""
 
+import functools
+
 import pytest
+
+from kernbench.bench import train, training
 
 
 def test_conv_prints_writes_and_draws(bench):
@@ -36,10 +40,35 @@ def test_metrics_and_simulate_enter_a_page(bench):
 
 
 @pytest.mark.slow
-def test_simulate_and_train_run(bench):
-    for words in (("simulate", "--lines", "1"), ("train",)):
-        done = bench.run("bench", *words)
-        assert done.code == 0, done
+def test_simulate_runs(bench):
+    done = bench.run("bench", "simulate", "--lines", "1")
+    assert done.code == 0, done
+
+
+@pytest.fixture
+def small_training(monkeypatch):
+    """The same measurements on next to nothing."""
+    usual_lines, usual_build, usual_plain = train.lines, train.build, train.plain_network
+    monkeypatch.setattr(train, "lines", lambda number, _samples=64, seed=0: usual_lines(number, 64, seed))
+    monkeypatch.setattr(
+        train, "build", lambda *given, **named: usual_build(*given, **named | {"channels": 2, "depth": 3})
+    )
+    monkeypatch.setattr(train, "plain_network", lambda: usual_plain(2, 3))
+    monkeypatch.setattr(train, "MATRIX", 32)
+    monkeypatch.setattr(train, "seed_rows", functools.partial(train.seed_rows, samples=64, turns=1))
+    monkeypatch.setattr(train, "backend_rows", functools.partial(train.backend_rows, 5, turns=1))
+    monkeypatch.setattr(training, "SEEDS", (("siren", 5),))
+    monkeypatch.setattr(training, "MEMORY", (("shallow", "siren", 5, 2, 1),))
+
+
+@pytest.mark.slow
+def test_train_prints_every_table(bench, small_training):
+    done = bench.run("bench", "train", "--out", "found")
+    assert done.code == 0, done
+    names = ("train_step", "train_epoch", "train_backend", "train_seeds", "train_memory")
+    assert {path.stem for path in (bench.folder / "found").glob("*.csv")} == set(names)
+    for said in ("matmul", "plain loop", "a pass per pair", "fft_conv", "one by one", "recomputed [MiB]"):
+        assert said in done.out, done
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Workers killed at random: every cell complete once, with the score of an uninterrupted one, and nothing left over."""
 
+import os
+
 import chaos
 import pytest
 
@@ -7,12 +9,12 @@ from kernbench.engine import coordinator, states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-KILLS = 20  # docs/reliability.md has a run with 200
+KILLS = int(os.environ.get("KERNBENCH_KILLS", "8"))  # docs/reliability.md has runs with 200
 
 
 def test_whoever_is_killed_each_cell_is_complete_once_and_no_file_is_left(world, monkeypatch):
     monkeypatch.setattr(states, "KILLED_LIMIT", chaos.PATIENCE)
     monkeypatch.setattr(coordinator, "STARTS", chaos.PATIENCE)
-    kills, attempts = chaos.endure(world, KILLS, cells=16)
+    kills, attempts = chaos.endure(world, KILLS, cells=10)
     assert len(kills) == KILLS
     assert sum(attempts.values()) >= len(attempts)

@@ -3,16 +3,15 @@
 import collections
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import fake_worker
 import pytest
 from fake_worker import coordinate, executed
 from fakes import NINE, THIRTY_THREE
+from forked import Forked
 from optuna.trial import TrialState
 
 from kernbench.engine.children import threads_each
@@ -159,14 +158,7 @@ def test_a_second_sigint_kills_deaf_workers_and_their_cells_wait_again(world):
 
 def test_workers_leave_when_their_coordinator_is_killed_and_give_their_cells_back(world):
     study = world.study()
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import fakes, fake_worker\n"
-        "world = fakes.World(Path(sys.argv[2])); world.url = sys.argv[3]\n"
-        "study = fakes.load_study(str(world.folder / 'mine.toml'), world.found.family, 'quick')\n"
-        "fake_worker.coordinate(world, study, 2, {9: 'slow', 33: 'slow'})\n"
-    )
-    folder = str(Path(fake_worker.__file__).parent)
-    process = subprocess.Popen([sys.executable, "-c", program, folder, str(world.folder), world.url])
+    process = Forked(fake_worker.coordinate_slow_cells, [world.url, world.folder])
     wait_until(lambda: len(executed(world)) == 2 or process.poll() is not None)
     process.kill()
     process.wait()

@@ -1,16 +1,16 @@
 """Copies of studies: everything or nothing, to and from a server; dead cells wait again, live ones refuse."""
 
 import dataclasses
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import fakes
 import optuna
 import pytest
 from fakes import NINE, THIRTY_THREE
+from forked import Forked
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
@@ -329,26 +329,24 @@ def test_a_server_that_goes_away_in_the_middle_has_nothing(server, tmp_path, sql
     assert facts(target) == facts(sqlite_world.url)
 
 
-KILLED = """
-import os, signal, sys
-from kernbench.engine import copying
-stage = sys.argv[3]
-owner = copying.FileCopies if stage == "copy_study" else copying
-usual = getattr(owner, stage)
-def dies(*arguments):
-    usual(*arguments)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, stage, dies)
-copying.copy_studies(sys.argv[1], sys.argv[2], [], print)
-"""
+def copy_and_die(source, target, stage):
+    """Copy until a stage is over, in a process of its own."""
+    owner = copying.FileCopies if stage == "copy_study" else copying
+    usual = getattr(owner, stage)
+
+    def dies(*arguments):
+        usual(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, stage, dies)
+    copying.copy_studies(source, target, [], print)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_copy_that_is_killed_leaves_no_study_and_the_next_one_is_whole(world, target, stage):
     filled(world)
-    ended = subprocess.run([sys.executable, "-c", KILLED, world.url, target, stage], check=False, timeout=120)
-    assert ended.returncode == -signal.SIGKILL
+    assert Forked(copy_and_die, [world.url, target, stage]).wait(120) == -signal.SIGKILL
     assert there(target) == []
     copy(world, target)
     assert facts(target) == facts(world.url)

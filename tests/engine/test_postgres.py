@@ -1,11 +1,5 @@
 """What only a server can do: refuse to write, restart, stay away, live in another time zone, start empty."""
 
-import collections
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import fakes
 import optuna
 import pytest
@@ -75,24 +69,7 @@ def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, se
     assert left.user_attrs["cell"] == NINE
 
 
-def test_coordinators_that_start_at_once_make_the_tables_and_share_the_cells(world, tmp_path, new_database):
+def test_coordinators_that_start_at_once_make_the_tables_and_share_the_cells(world, new_database):
     world.url = new_database(tables=False)
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import fakes, time\n"
-        "world = fakes.World(Path(sys.argv[2])); world.url = sys.argv[3]\n"
-        "study = fakes.load_study(str(world.folder / 'mine.toml'), world.found.family, 'quick')\n"
-        "(world.folder / f'ready{fakes.os.getpid()}').touch()\n"
-        "while not (world.folder / 'go').exists(): time.sleep(0.01)\n"
-        "def compute(context):\n"
-        "    fakes._log(world.folder / 'executed', context.cell); time.sleep(0.05); return fakes.outcome()\n"
-        "world.run(study, compute)\n"
-    )
     cells = world.study([3, 5, 7, 9, 11, 13]).cells()
-    command = [sys.executable, "-c", program, str(Path(fakes.__file__).parent), str(tmp_path), world.url]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    while len(list(tmp_path.glob("ready*"))) < len(processes) and all(p.poll() is None for p in processes):
-        time.sleep(0.05)
-    (tmp_path / "go").touch()
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
-    assert collections.Counter((tmp_path / "executed").read_text().split()) == dict.fromkeys(cells, 1)
+    assert fakes.run_at_once(world, 4) == dict.fromkeys(cells, 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import fakes
 import optuna
 import pytest
+from forked import Forked
 from optuna.trial import TrialState
 from sqlalchemy import text
 
@@ -30,7 +31,7 @@ from kernbench.engine.storage import (
 from kernbench.errors import StorageError, StorageLostError, StudyError
 
 SIZES = [2 * n + 1 for n in range(40)]
-ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "2"))  # 20 were run for docs/reliability.md
+ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "1"))  # 20 were run for docs/reliability.md
 
 
 def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(monkeypatch):
@@ -272,9 +273,9 @@ def workers(world, kind, paths=None, count=8):
     """Exit codes of spawned workers and the cells they executed, of these studies or of the one of `world`."""
     log = world.folder / "executed"
     files = os.pathsep.join(map(str, paths or [world.folder / "mine.toml"]))
-    command = [sys.executable, fakes.__file__, world.url, files, str(log), kind]
+    words = [world.url, files, str(log), kind]
     with (world.folder / "errors").open("w") as errors:
-        processes = [subprocess.Popen(command, stderr=errors, env=os.environ) for _ in range(count)]
+        processes = [Forked(fakes.main, words, stderr=errors) for _ in range(count)]
         ready = Path(f"{log}.ready")  # who is still importing would leave the cells to the others
         while not ready.exists() or len(ready.read_text().split()) < count:
             assert all(process.poll() is None for process in processes), Path(errors.name).read_text()
@@ -312,21 +313,6 @@ def test_with_optunas_own_storage_the_same_work_goes_wrong(tmp_path):
 
 @pytest.mark.slow
 def test_coordinators_that_start_at_once_on_no_database_share_the_work(tmp_path):
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import fakes, time\n"
-        "world = fakes.World(Path(sys.argv[2]))\n"
-        "study = fakes.load_study(str(world.folder / 'mine.toml'), world.found.family, 'quick')\n"
-        "while not (world.folder / 'go').exists(): time.sleep(0.01)\n"
-        "def compute(context):\n"
-        "    fakes._log(world.folder / 'executed', context.cell); time.sleep(0.05); return fakes.outcome()\n"
-        "world.run(study, compute)\n"
-    )
-    fakes.World(tmp_path).study([3, 5, 7, 9, 11, 13])
-    command = [sys.executable, "-c", program, str(Path(fakes.__file__).parent), str(tmp_path)]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    (tmp_path / "go").touch()
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
-    executed = collections.Counter((tmp_path / "executed").read_text().split())
-    assert set(executed.values()) == {1}
-    assert len(executed) == 6
+    world = fakes.World(tmp_path)
+    cells = world.study([3, 5, 7, 9, 11, 13]).cells()
+    assert fakes.run_at_once(world, 4) == dict.fromkeys(cells, 1)
