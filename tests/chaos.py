@@ -1,7 +1,8 @@
 """Workers that are killed all the time, and what must be true in the end.
 
 `python chaos.py KILLS [URL]` does it with 4 workers and 60 cells a round, and prints what happened. A cell is a
-chain of hashes, a step every few hundredths of a second with a checkpoint at each: a resumed cell that lost or repeated a step has another score.
+chain of hashes, a step every few hundredths of a second with a checkpoint at each: a resumed cell that lost or repeated
+a step has another score.
 """
 
 import argparse
