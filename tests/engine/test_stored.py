@@ -27,7 +27,7 @@ def test_every_installed_study_comes_back_with_the_same_cells_and_digest(profile
     for name in sorted(available_studies()):
         (tmp_path / name).mkdir()
         world = fakes.World(tmp_path / name, empty_database)
-        for family in sorted(installed().found):
+        for family in sorted(installed().found) if profile == "quick" else ("siren",):
             try:
                 study = experiment.load(name, find(family).family, profile)
             except KernbenchError:  # an axis of another family, or files that are not here
