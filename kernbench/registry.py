@@ -88,7 +88,8 @@ def find(name: str) -> Found:
     for broken in catalogue.broken:
         if name in (broken.plugin, broken.plugin.removeprefix("kernbench_")):
             raise PluginError(f"plugin {name!r} ({broken.distribution}) cannot be loaded: {broken.reason}")
-    hint = close_match(name, catalogue.found) or f"; installed: {', '.join(sorted(catalogue.found)) or 'none'}"
+    there = f"; installed: {', '.join(sorted(catalogue.found)) or 'none'}; for one in a file give ./FILE.py:FAMILY"
+    hint = close_match(name, catalogue.found) or there
     also = "".join(f"; plugin {b.plugin!r} is broken: {b.reason}" for b in catalogue.broken)
     raise PluginError(f"no kernel family {name!r}{hint}{also}")
 
@@ -111,7 +112,7 @@ def installed() -> Catalogue:
                     Found(family, entry.name, distribution, entry.dist.version if entry.dist else "unknown"),
                 )
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
-            broken.append(Broken(entry.name, distribution, first_line(error)))
+            broken.append(Broken(entry.name, distribution, _reason(error)))
     return Catalogue(found, tuple(broken))
 
 
@@ -151,12 +152,19 @@ def _families(module: object, plugin: str) -> "list[KernelFamily]":
 def _as_list(offered: object, plugin: str) -> "list[KernelFamily]":
     from kernbench.kernels.family import KernelFamily  # noqa: PLC0415  # light, but only needed with plugins
 
-    if not isinstance(offered, list | tuple) or not all(isinstance(item, KernelFamily) for item in offered):
+    items = offered if isinstance(offered, list | tuple) else [offered]
+    wrong = [type(item).__name__ for item in items if not isinstance(item, KernelFamily)]
+    if wrong or items is not offered:
+        got = f"{type(offered).__name__}" + (f" of {wrong[0]}" if items is offered else "")
         raise PluginError(
-            f"kernbench_kernels() of plugin {plugin!r} must return a list of kernbench.KernelFamily, "
-            f"got {type(offered).__name__}"
+            f"kernbench_kernels() of plugin {plugin!r} must return a list of kernbench.KernelFamily, got {got}"
         )
-    return list(offered)
+    return list(items)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a plugin cannot be loaded; what kernbench itself says needs no name of a class before it."""
+    return str(error) if isinstance(error, PluginError) else first_line(error)
 
 
 def _find_in_file(name: str) -> Found:
@@ -168,7 +176,7 @@ def _find_in_file(name: str) -> Found:
     try:
         offered = {family.name: family for family in _families(_import_file(path), str(path))}
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin file {path} cannot be loaded: {first_line(error)}") from error
+        raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
     if not wanted and len(offered) == 1:
         wanted = next(iter(offered))
     if wanted not in offered:

@@ -52,7 +52,8 @@ class Setting:
         right = isinstance(value, int) if self.kind is int else isinstance(value, int | float)
         if not right or isinstance(value, bool) or not self.low <= value <= self.high:  # type: ignore[operator]
             span = f">= {self.low:g}" if self.high == float("inf") else f"in [{self.low:g}, {self.high:g}]"
-            raise StudyError(f"{where}: expected {self.kind.__name__} {span}, got {value!r}")
+            wanted = "a whole number" if self.kind is int else "a number"
+            raise StudyError(f"{where}: expected {wanted} {span}, got {value!r}")
         return self.kind(value)  # type: ignore[no-any-return]
 
 

@@ -31,7 +31,8 @@ def test_a_number_passes_only_in_its_type_and_range(table, name, value):
     if right:
         assert check_table(table, {name: value}, "file")[name] == value
     else:
-        with pytest.raises(StudyError, match=f"file: {table}.{name}: expected {setting.kind.__name__}"):
+        wanted = "a whole number" if setting.kind is int else "a number"
+        with pytest.raises(StudyError, match=f"file: {table}.{name}: expected {wanted} "):
             check_table(table, {name: value}, "file")
 
 

@@ -287,7 +287,7 @@ DAMAGED = {
     "no network": (facts("network", None), "no network among the facts"),
     "no gain": (facts("network.gain", None), "no network.gain among the facts"),
     "even taps": (facts("network.kernel_size", 8), "odd kernel size"),
-    "too many channels": (facts("network.channels", 10**9), "network.channels: expected int in [1, 4096]"),
+    "too many channels": (facts("network.channels", 10**9), "network.channels: expected a whole number in [1, 4096]"),
     "another network": (facts("network.name", "shalow"), "did you mean 'shallow'"),
     "an unknown setting": (facts("network.width", 3), "unknown key network.width"),
     "other layers": (facts("layers", [{"kernel_size": 3}]), "has layer 1 as {'kernel_size': 3}"),

@@ -103,9 +103,9 @@ def working(name: str) -> Iterator[Callable[[int, int], None]]:
 
     stderr = Console(stderr=True)
     if not stderr.is_terminal:
-        click.echo(f"  {name}", err=True)
+        click.echo(f"  classical detector: {name}", err=True)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(f"classical detector: {name}", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

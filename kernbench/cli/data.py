@@ -30,7 +30,8 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     with console.observer(study) as observer:
         experiment.prepare(study, where, observer.simulated)
     recipe = experiment.recipe_of(study.definition)
-    click.echo(f"data {recipe.digest()}: {recipe.lines} lines, in {cache_folder()}")
+    lines = ", ".join(f"{split} {number}" for split, number in recipe.lines.items())
+    click.echo(f"data {recipe.digest()}: {lines} lines, in {cache_folder()}")
 
 
 @data_command.command()
@@ -159,7 +160,11 @@ def _print_imported() -> None:
     """Imported sets, below the simulated ones."""
     from kernbench.ulm.imported import describe_imported
 
-    for each in describe_imported():
+    sets = describe_imported()
+    if sets:
+        many = f"{len(sets)} set{'' if len(sets) == 1 else 's'}"
+        click.echo(f"imported: {many}, {sum(each.size_bytes for each in sets) / 1e6:,.1f} MB")
+    for each in sets:
         lines = ", ".join(f"{split} {number}" for split, number in each.lines.items())
         state = f"DAMAGED ({each.problem}); import it again" if each.problem else "intact"
         size = f"{each.size_bytes / 1e6:8.1f} MB"

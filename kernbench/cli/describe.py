@@ -7,9 +7,11 @@ import click
 @click.argument("plugin")
 @click.option("--network", default="shallow", help="Network.", show_default=True)
 @click.option("--kernel-size", type=int, help="Taps per layer.  [the network's own]")
-@click.option("--channels", type=int, help="Channels of the hidden layers.  [the network's own]")
-@click.option("--depth", type=int, help="Layers.  [the network's own]")
-@click.option("--length", type=int, default=8446, help="Samples of a line, for operations.", show_default=True)
+@click.option("--channels", type=click.IntRange(1), help="Channels of the hidden layers.  [the network's own]")
+@click.option("--depth", type=click.IntRange(1), help="Layers.  [the network's own]")
+@click.option(
+    "--length", type=click.IntRange(1), default=8446, help="Samples of a line, for operations.", show_default=True
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
 def describe_command(
     plugin: str,

@@ -204,7 +204,8 @@ def study_of(table: Table, name: str, family: KernelFamily, profile: str, source
     only(table, _TOP, source, "")
     version = table.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise StudyError(f"{source}: version: expected a whole number >= 1, got {version!r}")
+        got = f"got {version!r}" if "version" in table else "got none; write version = 1"
+        raise StudyError(f"{source}: version: expected a whole number >= 1, {got}")
     layers = _layers(table, profile, source)
     axes = _axes(layers, family, source)
     hyper = _given_hyper(layers, family, source)
@@ -244,8 +245,11 @@ def _read(name: str) -> tuple[str, Table]:
     studies = available_studies()
     path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
     if path is None or not _is_file(path):
+        shown = one_line(name, 300)
+        if "/" in name or name.endswith(".toml"):
+            raise StudyError(f"no study file '{shown}'; expected the path of a .toml file, or an installed study")
         hint = close_match(name, studies) or f"; installed: {', '.join(studies)}"
-        raise StudyError(f"no study '{one_line(name, 300)}'{hint}, or give the path of a .toml file")
+        raise StudyError(f"no study '{shown}'{hint}; for one of your own give the path of its .toml file")
     source = name if name.endswith(".toml") else f"studies/{name}.toml"
     try:
         return source, tomllib.loads(path.read_text(encoding="utf-8"))
@@ -283,7 +287,8 @@ def _axes(layers: Sequence[Table], family: KernelFamily, source: str) -> dict[st
     for layer in layers:
         given |= table_of(layer, "axes", source)
     if "kernel_size" not in given:
-        raise StudyError(f"{source}: axes.kernel_size is missing; expected a list of odd numbers")
+        near = close_match("kernel_size", given).replace("did you mean", "is it meant by")
+        raise StudyError(f"{source}: axes.kernel_size is missing; expected a list of odd numbers{near}")
     return {name: _axis(name, values, family, source) for name, values in given.items()}
 
 
@@ -300,7 +305,7 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
         checked = tuple(_hyper({name: value}, family, where)[name] for value in values)
     else:
         known = [*({*SETTINGS["network"], *SETTINGS["training"]} - runtime_settings()), *family.parameters]
-        hint = close_match(name, known) or f"; known: kernel_size, {', '.join(family.parameters)}"
+        hint = close_match(name, known) or f"; known: {', '.join(['kernel_size', *family.parameters])}"
         if hint.startswith("; did"):
             hint = hint.replace("'", "'axes.", 1)
         raise StudyError(f"{source}: unknown key axes.{name} for family {family.name!r}{hint}")

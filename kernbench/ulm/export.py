@@ -96,7 +96,7 @@ def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[Record
     if split.voltage.shape[1] != SAMPLES:
         raise DataError(
             f"split {split.name} has windows of {split.voltage.shape[1]} samples; the published formats hold whole "
-            f"lines of {SAMPLES}"
+            f"lines of {SAMPLES}; a study with data.window = 0 has such"
         )
     for row in range(len(split.voltage)):
         again = content.again(row) if echoes and content.again is not None else None

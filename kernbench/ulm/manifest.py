@@ -187,7 +187,7 @@ def is_folder(path: Path) -> bool:
 def _listed(folder: Path) -> list[Path]:
     """What lies in a folder, sorted by name."""
     if not is_folder(folder):
-        raise DataError(f"no folder {folder}")
+        raise DataError(f"no folder {folder}; expected the folder of the line files")
     try:
         return sorted(folder.iterdir())
     except OSError as error:

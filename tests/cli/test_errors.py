@@ -70,7 +70,7 @@ def test_an_unknown_profile_offers_a_close_match(refused):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("kernel_size", "kernal_size", ["axes.kernel_size is missing"]),
+        ("kernel_size", "kernal_size", ["axes.kernel_size is missing", "'kernal_size'"]),
         ("channels", "chanels", ["network.chanels", "'network.channels'"]),
         ("rate", "raet", ["training.raet", "'training.rate'"]),
         ("[9, 33]", "[9, 32]", ["odd", "K = 32", "siren"]),
@@ -188,15 +188,22 @@ def test_a_device_that_is_not_there_is_refused(refused, monkeypatch, device, sai
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "-1"), ["--workers", "-1", "x>=0"]),
-        (("run", "--plugin", "siren", "--study", "smoke", "--workers", "two"), ["--workers", "two"]),
+        (
+            ("run", "--plugin", "siren", "--study", "smoke", "--workers", "-1"),
+            ["--workers: expected a whole number >= 0, got -1"],
+        ),
+        (
+            ("run", "--plugin", "siren", "--study", "smoke", "--workers", "two"),
+            ["--workers: expected a whole number >= 0, got 'two'"],
+        ),
         (("run", "--plugn", "siren", "--study", "smoke"), ["--plugn", "--plugin"]),
         (("run", "--plugin", "siren"), ["--study"]),
         (("run", "--plugin"), ["--plugin"]),
-        (("list", "plugin"), ["plugin", "plugins"]),
-        (("list",), ["kernbench list --help"]),
-        (("dashboard", "--port", "99999"), ["--port", "99999"]),
-        (("describe", "siren", "--kernel-size", "x"), ["--kernel-size"]),
+        (("list", "plugin"), ["expected one of plugins, studies", "got 'plugin'; did you mean 'plugins'?"]),
+        (("list",), ["expected one of plugins, studies", "got nothing", "kernbench list --help"]),
+        (("dashboard", "--port", "99999"), ["--port: expected a whole number >= 0 and <= 65535, got 99999"]),
+        (("describe", "siren", "--kernel-size", "x"), ["--kernel-size: expected a whole number, got 'x'"]),
+        (("baselines", "--noise", "-1"), ["--noise: expected a number >= 0 and <= 1000, got -1"]),
         (("status", "extra"), ["extra"]),
     ],
 )
@@ -219,8 +226,8 @@ def test_no_command_at_all_shows_the_help_page(bench):
         (("--kernel-size", "99999", "--length", "512"), ["padding", "512"]),
         (("--network", "shalow"), ["'shalow'", "shallow"]),
         (("--depth", "0"), ["depth"]),
-        (("--channels", "0"), ["channels"]),
-        (("--length", "0"), ["0"]),
+        (("--channels", "0"), ["--channels: expected a whole number >= 1, got 0"]),
+        (("--length", "0"), ["--length", "0"]),
         (("--set", "omega"), ["NAME=VALUE"]),
         (("--set", "omega0=3.0"), ["omega0", "omega_0"]),
         (("--set", "omega_0=x"), ["omega_0", "'x'"]),

@@ -120,7 +120,7 @@ def test_a_cell_is_named_by_its_draw(study):
     [
         ("tuning = 3", "siren", "expected a list"),  # still inside [axes]
         ("[tuning]\ntrial = 3", "siren", "did you mean 'trials'"),
-        ("[tuning]\ntrials = 0", "siren", "tuning.trials: expected int in [1, 1000], got 0"),
+        ("[tuning]\ntrials = 0", "siren", "tuning.trials: expected a whole number in [1, 1000], got 0"),
         ("[tuning]\ntrials = 1001", "siren", "tuning.trials"),
         ("[tuning]\ntrials = 4.5", "siren", "tuning.trials"),
         ("[tuning]\ntrials = true", "siren", "tuning.trials"),
