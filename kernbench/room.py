@@ -78,6 +78,15 @@ def check_places(url: str, out: Path | None) -> None:
     _check_writable(cache_folder(), DataError)
 
 
+def check_out(folder: Path) -> None:
+    """Check that a folder of results can be written or made.
+
+    Raises:
+        KernbenchError: it cannot.
+    """
+    _check_writable(folder, KernbenchError)
+
+
 def needs(
     study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
 ) -> dict[tuple[str, Path], int]:
@@ -138,5 +147,6 @@ def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
         except OSError as error:
             reason = f"{nearest}: {error.strerror}"
     if reason:
-        advice = "set KERNBENCH_CACHE" if kind is DataError else "give another --storage or --out"
-        raise kind(f"folder {folder} cannot be written ({reason}); {advice} to a folder that can")
+        ways = {DataError: "set KERNBENCH_CACHE to", StorageError: "give another --storage or --out, to"}
+        advice = ways.get(kind, "let --out be")
+        raise kind(f"folder {folder} cannot be written ({reason}); {advice} a folder that can")

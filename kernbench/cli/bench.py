@@ -12,9 +12,36 @@ if TYPE_CHECKING:
 
 def _saving(command: Callable[..., object]) -> Callable[..., object]:
     """Options that every measurement has."""
-    page = click.option("--page", type=click.Path(path_type=Path), help="Markdown page with marks for the tables.")
-    out = click.option("--out", type=click.Path(path_type=Path), help="Folder for tables as CSV, and figures.")
+    page = click.option(
+        "--page",
+        type=click.Path(path_type=Path),
+        callback=_checked_page,
+        help="Markdown page with marks for the tables.",
+    )
+    out = click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        callback=_checked_out,
+        help="Folder for tables as CSV, and figures.",
+    )
     return out(page(command))
+
+
+def _checked_out(_context: click.Context, _option: click.Parameter, folder: Path | None) -> Path | None:
+    """Refuse a folder that cannot be written before minutes are spent on what would go there."""
+    if folder is not None:
+        from kernbench.room import check_out
+
+        check_out(folder)
+    return folder
+
+
+def _checked_page(_context: click.Context, _option: click.Parameter, page: Path | None) -> Path | None:
+    if page is not None:
+        from kernbench.bench.table import into_page
+
+        into_page([], page, "")  # reads it
+    return page
 
 
 @click.group()

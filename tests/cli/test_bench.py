@@ -85,6 +85,20 @@ def test_bad_input_is_one_line(bench, words, line):
     assert line in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--out", "/proc/found"), "folder /proc/found cannot be written"),
+        (("--page", "absent.md"), "page absent.md cannot be read: No such file"),
+    ],
+)
+def test_a_place_for_results_is_looked_at_before_anything_is_measured(bench, monkeypatch, words, line):
+    monkeypatch.setattr("kernbench.bench.convolution.time_table", lambda *_, **__: pytest.fail("measured"))
+    done = bench.run("bench", "conv", *words)
+    assert done.code == 2, done
+    assert line in done.err
+
+
 @pytest.fixture
 def small_fit(monkeypatch):
     """Few and small convolutions are measured, and constants are read anew in each test."""
