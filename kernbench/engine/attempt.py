@@ -171,8 +171,8 @@ def classify(error: BaseException) -> str:
 
 def said(job: Job, error: BaseException) -> str:
     """First line of the error; for memory that ran out, with what helps."""
-    if isinstance(error, CellTimeoutError):
-        return str(error)
+    if isinstance(error, CellTimeoutError) or (isinstance(error, KeyboardInterrupt) and str(error)):
+        return str(error)  # our own words: the class of the failure stands beside them
     recompute = bool(job.study.runtime.get("recompute"))
     return advice(error, job.device, recompute) if classify(error) == "oom" else first_line(error)
 

@@ -60,7 +60,8 @@ def test_an_interrupted_cell_waits_again_and_is_not_counted_against_it(world):
     result = world.run(compute=interrupt)
     assert result.exit_code == 130
     assert world.states(result) == {NINE: "waiting", THIRTY_THREE: "waiting"}
-    assert world.trials(TrialState.FAIL)[0].user_attrs["status"] == "interrupted"
+    kept = world.trials(TrialState.FAIL)[0].user_attrs
+    assert (kept["status"], kept["error"]) == ("interrupted", "stopped in epoch 3")
     done = world.run()
     assert set(world.states(done).values()) == {"done"}
     assert (done.exit_code, world.executed) == (0, [NINE, THIRTY_THREE, NINE])
