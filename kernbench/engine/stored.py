@@ -10,7 +10,7 @@ from kernbench.engine.storage import shown
 from kernbench.engine.study import Study, differences
 from kernbench.engine.tables import Table
 from kernbench.engine.tuning import stored_space
-from kernbench.errors import StudyError
+from kernbench.errors import StudyError, close_match
 from kernbench.settings import SETTINGS
 
 CELLS, AXES, SEEDS, RUNTIME = "cells", "axes", "seeds", "runtime"  # user attributes of the Optuna study, JSON
@@ -82,8 +82,9 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
             study._storage.remove_session()
             study._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # the cached storage's database
     if not found:
-        there = ", ".join(study.study_name for study in studies) or "none"
-        raise StudyError(f"no study {name!r} in {shown(url)}; stored: {there}")
+        names = [study.study_name for study in studies]
+        hint = close_match(name, {*names, *(each.partition(".")[0] for each in names)})
+        raise StudyError(f"no study {name!r} in {shown(url)}{hint}; stored: {', '.join(names) or 'none'}")
     found = _narrowed(found, "profile", profile, name)
     found = _narrowed(found, "family", family, name)
     profiles = sorted({each.profile for each in found})

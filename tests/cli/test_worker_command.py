@@ -36,6 +36,7 @@ def edit(bench, family, **attributes):
 
 def test_refusals_are_one_line_that_says_what_there_is(queued, refused):
     refused("worker", "--study", "other", said=["no study 'other'", "smoke.v1.quick/discrete, smoke.v1.quick/siren"])
+    refused("worker", "--study", "smok", said=["no study 'smok'", "did you mean 'smoke'?"])
     refused("worker", "--study", "smoke", "--plugin", "gaussian", said=["family 'gaussian'", "discrete, siren"])
     refused("worker", "--study", "smoke", "--plugin", "nothing", said=["no kernel family 'nothing'"])
     refused("worker", "--study", "smoke", "--profile", "thesis", said=["profile 'thesis'", "stored: quick"])
