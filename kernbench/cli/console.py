@@ -118,10 +118,13 @@ def print_results(study: "Study", url: str) -> None:
 
 def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> None:
     """Write the report and say where it is; not always: keep a page that was made from the very same cells."""
-    from kernbench.engine.reading import load_runs
-    from kernbench.report import html
+    from kernbench.collecting import put_off
 
-    runs, folder = load_runs(url, names), out or Path("kernbench-report")
+    with put_off():
+        from kernbench.engine.reading import load_runs
+        from kernbench.report import html
+
+    runs, folder = load_runs(url, names, whole=["test"]), out or Path("kernbench-report")
     if not always and html.is_current(runs, folder):
         click.echo(f"report: {folder / html.PAGE} (up to date)")
     else:

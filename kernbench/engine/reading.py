@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from kernbench.engine.records import Curves, LineInfo, Run, Scores
+from kernbench.collecting import put_off
+from kernbench.engine.records import Curves, LineInfo, Run
 from kernbench.engine.recovery import silent_seconds
-from kernbench.engine.reference import from_json
-from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, has_tables
+from kernbench.engine.reference import Reference, from_json
+from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
+from kernbench.engine.scores import Wanted, headline_tolerances, read_scores
 from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
 from kernbench.engine.trials import engine_of, read_trials
-from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, one_line
+from kernbench.errors import KernbenchWarning, StudyError, close_match, one_line
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -61,34 +63,49 @@ def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellStat
     return cell_states(cells, trials, silent_seconds(engine_of(study)))
 
 
-def load_runs(url: str, names: Sequence[str] = ()) -> list[Run]:
+def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None = None) -> list[Run]:
     """Every cell that ended, as records: finished ones with scores, failed ones with the reason.
 
     Args:
         url: storage URL.
         names: as for `stored_studies`.
+        whole: splits whose scores are read at every tolerance; those that a published number of these studies is about
+            are among them. Of the others only the headline tolerances of these studies are read, from the lowest to
+            the highest, which takes less time. All splits are read whole unless told.
     """
     runs: list[Run] = []
-    for study in stored_studies(url, names):
+    studies = stored_studies(url, names)
+    wanted = Wanted() if whole is None else _wanted(studies, whole)
+    for study in studies:
         engine = engine_of(study)
-        runs += _study_runs(study, engine, side_folder(url, "artifacts"))
+        with put_off():
+            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted)
         study._storage.remove_session()
         engine.dispose()
     return runs
+
+
+def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
+    if not studies or not has_tables(engine_of(studies[0])):
+        return Wanted()
+    published = {row.split for study in studies for row in _references(study.user_attrs)}
+    with Session(engine_of(studies[0])) as session:
+        names = [study.study_name for study in studies]
+        return Wanted(published.union(whole), headline_tolerances(session, names))
 
 
 def _matches(stored: str, wanted: str) -> bool:
     return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
 
 
-def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path) -> list[Run]:
+def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wanted) -> list[Run]:
     if not has_tables(engine):
         return []
     trials = read_trials(study)
     with Session(engine) as session:
         rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
-        shared = _shared(session, study, rows.values(), artifacts)
+        shared = _shared(session, study, rows.values(), artifacts, wanted)
         runs = []
         for state in _states(study, trials):
             trial, row = complete.get(state.cell), rows.get(state.cell)
@@ -108,15 +125,17 @@ class _Shared:
         machines: digest -> environment.
         lines: data digest -> its test lines.
         artifacts: folder of the artifacts.
+        wanted: scores to read.
     """
 
     facts: dict[str, Any]  # values of several types
     machines: dict[str, dict[str, Any]]
     lines: dict[str, LineInfo | None]
     artifacts: Path
+    wanted: Wanted
 
 
-def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artifacts: Path) -> _Shared:
+def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artifacts: Path, wanted: Wanted) -> _Shared:
     known = study.user_attrs  # a query each time
     definition = json.loads(known.get("definition", "{}"))
     facts = {
@@ -126,16 +145,20 @@ def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artif
         "settings_digest": digest({key: value for key, value in definition.items() if key != "kernel"}),
         "definition": definition,
         "note": str(known.get("note", "")),
-        "references": tuple(from_json(row) for row in json.loads(known.get("references", "[]"))),
+        "references": _references(known),
     }
     machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
     lines = {data: _lines(session, data) for data in {row.data_digest for row in rows}}
-    return _Shared(facts, machines, lines, artifacts)
+    return _Shared(facts, machines, lines, artifacts, wanted)
+
+
+def _references(known: Mapping[str, Any]) -> tuple[Reference, ...]:
+    return tuple(from_json(row) for row in json.loads(known.get("references", "[]")))
 
 
 def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow) -> Run:
-    scores = _scores(session, row)
-    headline = scores["test"].thresholds[row.tolerance] if "test" in scores else None
+    scores = read_scores(session, row, shared.wanted)
+    headline = row.thresholds["test"][row.tolerance] if "test" in scores else None
     return Run(
         **shared.facts,
         family=row.family,
@@ -174,35 +197,6 @@ def _curve(stored: Mapping[str, Any] | None) -> Curves | None:
         return None
     names = (field.name for field in fields(Curves))
     return Curves(**{name: np.asarray(stored[name], np.float64) for name in names})
-
-
-def _scores(session: Session, row: RunRow) -> dict[str, Scores]:
-    tables = {split: _table(session, row, split) for split in sorted(row.thresholds)}
-    return {split: table for split, table in tables.items() if table is not None}
-
-
-_COUNTS = (  # asked twice for each cell, made once
-    select(ScoreRow.tp, ScoreRow.fp, ScoreRow.fn)
-    .where(*(column == bindparam(column.key) for column in (ScoreRow.study, ScoreRow.cell, ScoreRow.split)))
-    .order_by(ScoreRow.signal, ScoreRow.tolerance)
-)
-
-
-def _table(session: Session, row: RunRow, split: str) -> Scores | None:
-    # millions of rows in all: as the driver gives them, without an object for each
-    found = session.connection().execute(_COUNTS, {"study": row.study, "cell": row.cell, "split": split}).cursor
-    assert found is not None  # a SELECT has one
-    rows = found.fetchall()
-    thresholds = np.asarray(row.thresholds[split], np.float64)
-    if not rows:
-        return None
-    if len(rows) % len(thresholds):
-        raise StorageError(
-            f"cell {row.cell} of {row.study} has {len(rows)} scores on the {split} lines, expected a multiple of "
-            f"{len(thresholds)}, the tolerances; see kernbench storage check"
-        )
-    counts = np.asarray(rows, np.int64).reshape(-1, len(thresholds), 3).transpose(2, 1, 0).copy()
-    return Scores(np.arange(len(thresholds)), counts[0], counts[1], counts[2], thresholds)
 
 
 def _lines(session: Session, data_digest: str) -> LineInfo | None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from kernbench.engine.queueing import enqueue
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
-from kernbench.engine.results import Meta, RunRow
+from kernbench.engine.results import Meta, RunRow, ScoreRow
 from kernbench.errors import StorageError, StudyError
 
 NINE = "kernel_size=9,seed=0"
@@ -163,3 +163,43 @@ def test_reading_changes_nothing(world):
     load_runs(world.url)
     stored_states(stored_studies(world.url)[0])
     assert world.content() == content
+
+
+def test_splits_not_read_whole_have_the_headline_tolerances_of_all_studies_read(world):
+    world.run()
+    world.found = fakes.find("siren")
+    world.run(compute=lambda _context: dataclasses.replace(fakes.outcome(), measures={"tolerance": 6}))
+    parts = {(part.study, part.cell): part for part in load_runs(world.url, whole=["test"])}
+    for run in load_runs(world.url):
+        part = parts[run.study, run.cell]
+        assert_same_scores(part.scores["test"], run.scores["test"])
+        assert_same_scores(part.scores["validation"], run.scores["validation"], slice(4, 7))
+        assert part.threshold == run.threshold
+    for run in load_runs(world.url, ["mine.v1.quick/siren"], whole=[]):
+        assert {split: scores.tolerances.tolist() for split, scores in run.scores.items()} == {
+            "test": [6],
+            "validation": [6],
+        }
+
+
+def test_splits_with_published_numbers_are_read_whole(world):
+    world.run(world.study([9]))
+    row = {"source": "A", "family": "discrete", "split": "validation", "statistic": "mean", "axis": "tolerance"}
+    row |= {"at": [0], "values": [0.5], "tolerance": 4, "where": {}}
+    world.optuna_study(world.study([9])).set_user_attr("references", json.dumps([row]))
+    (run,) = load_runs(world.url, whole=["test"])
+    assert run.scores["validation"].tolerances.tolist() == list(range(10))
+
+
+def assert_same_scores(part, whole, tolerances=slice(None)):
+    """All columns of a part equal those of the whole at some tolerances."""
+    for field in dataclasses.fields(whole):
+        np.testing.assert_array_equal(getattr(part, field.name), getattr(whole, field.name)[tolerances])
+
+
+def test_a_cell_with_a_row_too_few_is_refused(world):
+    world.run(world.study([9]))
+    with Session(world.storage().engine) as session, session.begin():
+        session.delete(session.get(ScoreRow, ("mine.v1.quick/discrete", NINE, "test", 1, 3)))
+    with pytest.raises(StorageError, match=r"has 29 scores on the test lines, expected a multiple of 10"):
+        load_runs(world.url)
