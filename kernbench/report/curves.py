@@ -40,34 +40,35 @@ class CurveScores:
 
 def curve_scores(curve: Curves, tolerance: int) -> CurveScores:
     """Scores of the curve of one cell at one tolerance [samples]."""
-    precision, recall, f1 = curve.precision[tolerance], curve.recall[tolerance], curve.f1[tolerance]
-    best = int(f1.argmax())
-    return CurveScores(
-        average_precision=average_precision(precision, recall),
-        break_even=break_even(precision, recall),
-        max_f1=float(f1[best]),
-        max_f1_threshold=float(curve.thresholds[best]),
-        max_f1_precision=float(precision[best]),
-        max_f1_recall=float(recall[best]),
+    return CurveScores(**{name: float(values[0, tolerance]) for name, values in _every_score([curve]).items()})
+
+
+def _every_score(curves: Sequence[Curves]) -> dict[str, Floats]:
+    """The same of each cell at every tolerance, field -> (S, n_tol); for curves of one shape."""
+    precision, recall, f1 = (
+        np.stack(each) for each in zip(*((c.precision, c.recall, c.f1) for c in curves), strict=True)
     )
+    thresholds = np.broadcast_to(np.stack([curve.thresholds for curve in curves])[:, None], f1.shape)
+    best = f1.argmax(axis=-1)[..., None]
+    at_best = {"": f1, "_threshold": thresholds, "_precision": precision, "_recall": recall}
+    return {
+        "average_precision": average_precision(precision, recall),
+        "break_even": break_even(precision, recall),
+    } | {f"max_f1{name}": np.take_along_axis(values, best, axis=-1)[..., 0] for name, values in at_best.items()}
 
 
 def point_scores(point: Point, tolerance: int) -> CurveScores | None:
     """Means over the seeds of a point; None unless all of them have a curve."""
-    key = "curve_scores", tolerance
+    key = ("curve_scores",)
     if key not in point.remembered:
-        point.remembered[key] = _mean_scores(_curves(point), tolerance)
-    found: CurveScores | None = point.remembered[key]
-    return found
-
-
-def _mean_scores(curves: Sequence[Curves], tolerance: int) -> CurveScores | None:
-    if not curves:
+        curves = _curves(point)
+        alike = len({curve.f1.shape for curve in curves}) == 1
+        point.remembered[key] = [_every_score(each) for each in ([curves] if alike else [[c] for c in curves])]
+    found: list[dict[str, Floats]] = point.remembered[key]
+    if not found:
         return None
-    found = [curve_scores(curve, tolerance) for curve in curves]
-    return CurveScores(
-        **{f.name: float(np.mean([getattr(each, f.name) for each in found])) for f in fields(CurveScores)}
-    )
+    seeds = {f.name: np.concatenate([each[f.name][:, tolerance] for each in found]) for f in fields(CurveScores)}
+    return CurveScores(**{name: float(values.mean()) for name, values in seeds.items()})
 
 
 def point_curve(point: Point, tolerance: int) -> tuple[Floats, Floats] | None:

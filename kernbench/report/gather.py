@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.engine.records import OK, PRUNED, LineInfo, Run, Scores
+from kernbench.engine.reference import Reference
 from kernbench.errors import KernbenchError
 from kernbench.report.searches import Search, searches_of, shown_runs
 from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
@@ -81,7 +82,7 @@ class Point:
         """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
         key = "f1", self._tolerance(tolerance), split
         if key not in self.remembered:
-            rows = np.array([line_f1(run.scores[split], self._tolerance(tolerance)) for run in self.scored])
+            rows = _lines_f1([run.scores[split] for run in self.scored], self._tolerance(tolerance))
             rows.setflags(write=False)
             self.remembered[key] = rows
         found: Floats = self.remembered[key]
@@ -213,6 +214,13 @@ class Comparison:
         """Families that took part."""
         return sorted({run.family for run in self.runs})
 
+    @cached_property
+    def references(self) -> list[Reference]:
+        """Published rows of the studies, each once, in the order of their files."""
+        # cells of one study share one tuple, and there are thousands of them
+        shared = {id(run.references): run.references for run in self.runs}.values()
+        return list({repr(reference): reference for rows in shared for reference in rows}.values())
+
     @property
     def not_ok(self) -> list[Run]:
         """Cells that diverged or failed."""
@@ -262,8 +270,15 @@ def line_f1(scores: Scores, tolerance: int) -> Floats:
     Raises:
         KernbenchError: the tolerance was not evaluated.
     """
-    place = tolerance_place(scores, tolerance)
-    return np.asarray(f1_scores(scores.tp[place], scores.fn[place], scores.fp[place]), np.float64)
+    return np.asarray(_lines_f1([scores], tolerance)[0])
+
+
+def _lines_f1(scores: Sequence[Scores], tolerance: int) -> Floats:
+    """F1 of each cell and line, (S, N), in one go: numpy's overhead on each cell would take longer than F1."""
+    placed = [(each, tolerance_place(each, tolerance)) for each in scores]
+    rows = [(each.tp[place], each.fn[place], each.fp[place]) for each, place in placed]
+    tp, fn, fp = np.array(rows).swapaxes(0, 1)
+    return np.asarray(f1_scores(tp, fn, fp), np.float64)
 
 
 def tolerance_place(scores: Scores, tolerance: int) -> int:
@@ -272,11 +287,10 @@ def tolerance_place(scores: Scores, tolerance: int) -> int:
     Raises:
         KernbenchError: the tolerance was not evaluated.
     """
-    found = np.flatnonzero(np.asarray(scores.tolerances) == tolerance)
-    if not len(found):
-        known = np.asarray(scores.tolerances).tolist()
+    known = np.asarray(scores.tolerances).tolist()
+    if tolerance not in known:
         raise KernbenchError(f"tolerance {tolerance} is not among the stored ones, {known}")
-    return int(found[0])
+    return int(known.index(tolerance))
 
 
 def _comparison(base: str, runs: Sequence[Run]) -> Comparison:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from kernbench.collecting import set_aside
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
@@ -154,7 +155,9 @@ def source_digest(runs: Iterable[Run]) -> str:
     runs = list(runs)
     facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
     facts += baseline_facts(runs)
-    facts += sorted({repr((run.references, run.note)) for run in runs})
+    # cells of one study share one tuple of references
+    of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()
+    facts += sorted(set(map(repr, of_studies)))
     return hashlib.sha256("\n".join([version("kernbench"), *facts]).encode()).hexdigest()[:16]
 
 
@@ -184,9 +187,10 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
     found = comparisons(runs)
     try:
         (out_dir / FIGURES).mkdir(parents=True, exist_ok=True)
-        tables = write_tables(found, out_dir)
         folder = _Folder(out_dir)
-        sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
+        with set_aside():  # drawing makes garbage by the megabyte, the runs are none
+            tables = write_tables(found, out_dir)
+            sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
         page = out_dir / PAGE
         page.write_text(_render(sections, [table.name for table in tables], folder), encoding="utf-8")
     except OSError as error:

@@ -104,12 +104,6 @@ class Table:
     rows: list[Row]
 
 
-def references_of(comparison: Comparison) -> list[Reference]:
-    """Published rows of a comparison's study, each once, in the order of its file."""
-    every = [reference for run in comparison.runs for reference in run.references]
-    return list({repr(reference): reference for reference in every}.values())
-
-
 def note_of(comparison: Comparison) -> list[str]:
     """What the study says of published results without a number."""
     return list(dict.fromkeys(run.note for run in comparison.runs if run.note))
@@ -117,7 +111,7 @@ def note_of(comparison: Comparison) -> list[str]:
 
 def beside(comparison: Comparison) -> list[Beside]:
     """All published numbers of a comparison that a cell of it can stand beside, in the order of the study's file."""
-    rows = (_row(reference, comparison) for reference in references_of(comparison))
+    rows = (_row(reference, comparison) for reference in comparison.references)
     return [each for row in rows for found in row.points.values() for each in found if each is not None]
 
 
@@ -128,7 +122,7 @@ def tables(comparison: Comparison) -> list[Table]:
         return reference.source, AXIS_TEXTS.get(reference.axis, reference.axis), reference.places
 
     found = []
-    for (source, axis, places), members in groupby(references_of(comparison), head):
+    for (source, axis, places), members in groupby(comparison.references, head):
         rows = [row for row in (_row(reference, comparison) for reference in members) if row.points]
         if rows:
             found.append(Table(source, axis, places, rows))
@@ -137,7 +131,7 @@ def tables(comparison: Comparison) -> list[Table]:
 
 def published_f1(comparison: Comparison, point: Point) -> dict[int, float]:
     """Published mean F1 of the test lines by tolerance that a point stands beside; empty without."""
-    for reference in references_of(comparison):
+    for reference in comparison.references:
         kind = (reference.quantity, reference.statistic, reference.split, reference.axis)
         if kind == (F1, MEAN, TEST, TOLERANCE_AXIS) and _fits(point, reference):
             return {int(t): value for t, value in zip(reference.at, reference.values, strict=True)}
@@ -146,7 +140,7 @@ def published_f1(comparison: Comparison, point: Point) -> dict[int, float]:
 
 def published_at(comparison: Comparison, point: Point, quantity: str, tolerance: int) -> float | None:
     """One published number of the curve at one tolerance; None without."""
-    for reference in references_of(comparison):
+    for reference in comparison.references:
         if (reference.quantity, reference.axis) == (quantity, TOLERANCE_AXIS) and _fits(point, reference):
             return dict(zip(reference.at, reference.values, strict=True)).get(tolerance)
     return None
@@ -154,7 +148,7 @@ def published_at(comparison: Comparison, point: Point, quantity: str, tolerance:
 
 def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Reference | None:
     """The published row of F1 in bins of an axis of the lines at one tolerance; None without."""
-    rows = (row for row in references_of(comparison) if (row.axis, row.tolerance) == (axis, tolerance))
+    rows = (row for row in comparison.references if (row.axis, row.tolerance) == (axis, tolerance))
     return next(rows, None)
 
 

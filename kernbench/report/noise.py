@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from kernbench.engine.reference import TOLERANCE_AXIS
 from kernbench.report.gather import TEST, Comparison, Point
 from kernbench.report.layout import legend_columns, panel_grid
-from kernbench.report.literature import published_f1, references_of
+from kernbench.report.literature import published_f1
 from kernbench.report.style import MARKERS, RULE, letter, shades, styled
 
 NOISE_AXES = {
@@ -68,7 +68,7 @@ def noise_table(comparison: Comparison) -> list[dict[str, str]]:
     """Mean F1 of every point by tolerance, formatted, rows by noise level; none where published rows show the same."""
     covered = any(
         comparison.axis in (reference.where or {}) and reference.axis == TOLERANCE_AXIS
-        for reference in references_of(comparison)
+        for reference in comparison.references
     )
     if covered or not varies_noise(comparison):
         return []

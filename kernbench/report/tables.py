@@ -4,11 +4,12 @@ import csv
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernbench.engine.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.report.curves import point_scores, with_curves
@@ -23,6 +24,8 @@ from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wa
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
+Table = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
+Floats = NDArray[np.float64]
 
 
 def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -35,21 +38,21 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    tables = {
-        "summary": [row for each in comparisons for row in summary_rows(each)],
-        "cells": [row for each in comparisons for row in cell_rows(each)],
-        "lines": [row for each in comparisons for row in line_rows(each)],
-        "tolerances": [row for each in comparisons for row in tolerance_rows(each)],
-        "curves": [row for each in comparisons for row in curve_rows(each)],
-        "line_statistics": [row for each in comparisons for row in line_statistic_rows(each)],
-        "bins": [row for each in comparisons for row in bin_rows(each)],
-        "differences": [row for each in comparisons for row in difference_rows(each)],
-        "searches": [row for each in comparisons for row in search_rows(each)],
-        "draws": [row for each in comparisons for row in draw_rows(each)],
-        "published": [row for each in comparisons for row in published_rows(each)],
-        "environments": [row for each in comparisons for row in environment_rows(each)],
+    tables: dict[str, Table] = {
+        "summary": _table(row for each in comparisons for row in summary_rows(each)),
+        "cells": _table(row for each in comparisons for row in cell_rows(each)),
+        "lines": line_table(comparisons),
+        "tolerances": _table(row for each in comparisons for row in tolerance_rows(each)),
+        "curves": _table(row for each in comparisons for row in curve_rows(each)),
+        "line_statistics": _table(row for each in comparisons for row in line_statistic_rows(each)),
+        "bins": _table(row for each in comparisons for row in bin_rows(each)),
+        "differences": _table(row for each in comparisons for row in difference_rows(each)),
+        "searches": _table(row for each in comparisons for row in search_rows(each)),
+        "draws": _table(row for each in comparisons for row in draw_rows(each)),
+        "published": _table(row for each in comparisons for row in published_rows(each)),
+        "environments": _table(row for each in comparisons for row in environment_rows(each)),
     }
-    return [_write(rows, folder / f"{name}.csv") for name, rows in tables.items() if rows]
+    return [_write(*table, folder / f"{name}.csv") for name, table in tables.items() if table[0]]
 
 
 def environment_rows(comparison: Comparison) -> list[Row]:
@@ -195,23 +198,35 @@ def cell_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def line_rows(comparison: Comparison) -> list[Row]:
-    """One row for each cell and test line, at the headline tolerance."""
-    rows: list[Row] = []
-    for point in comparison.scored:
-        for run in point.scored:
-            f1 = line_f1(run.scores[TEST], comparison.tolerance).tolist()
-            known = [{}] * len(f1) if run.lines is None else _known_of_lines(run.lines)
-            rows += [
-                {"study": run.study, "cell": run.cell, "line": line, "f1": value, **known[line]}
-                for line, value in enumerate(f1)
-            ]
-    return rows
+def line_table(comparisons: Sequence[Comparison]) -> Table:
+    """One row for each cell and test line, at the headline tolerance; hundreds of thousands, so no record for each."""
+    points = [point for comparison in comparisons for point in comparison.scored]
+    if not points:
+        return [], []
+    known = any(run.lines is not None for point in points for run in point.scored)
+    return ["study", "cell", "line", "f1", *(("bubbles", "pressure_pa") if known else ())], _line_cells(points, known)
 
 
-def _known_of_lines(lines: LineInfo) -> list[Row]:
-    pairs = zip(np.asarray(lines.bubbles).tolist(), np.asarray(lines.pressure_pa).tolist(), strict=True)
-    return [{"bubbles": int(bubbles), "pressure_pa": float(pressure)} for bubbles, pressure in pairs]
+def _line_cells(points: Iterable[Point], known: bool) -> Iterator[tuple[Cell, ...]]:
+    blank = itertools.repeat("")
+    facts: dict[int, list[Iterable[Cell]]] = {id(None): [blank, blank] if known else []}
+    for point in points:
+        for run, f1 in zip(point.scored, point.f1(), strict=True):
+            if id(run.lines) not in facts:  # one record for all cells of a study
+                facts[id(run.lines)] = _known_of_lines(run.lines)
+            head = itertools.repeat(_text(run.study)), itertools.repeat(_text(run.cell))
+            yield from zip(*head, itertools.count(), _numbers(f1), *facts[id(run.lines)], strict=False)
+
+
+def _known_of_lines(lines: LineInfo | None) -> list[Iterable[Cell]]:
+    assert lines is not None
+    pressures = [str(pressure) for pressure in _numbers(lines.pressure_pa)]  # made a text once, not in every cell
+    return [np.asarray(lines.bubbles).tolist(), pressures]
+
+
+def _numbers(values: Floats) -> list[Cell]:
+    """Numbers as cells, NaN as an empty one."""
+    return ["" if math.isnan(value) else value for value in np.asarray(values, np.float64).tolist()]
 
 
 def tolerance_rows(comparison: Comparison) -> list[Row]:
@@ -291,18 +306,25 @@ def difference_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def _write(rows: Sequence[Row], path: Path) -> Path:
-    shapes = dict.fromkeys(map(tuple, rows))  # hundreds of thousands of rows, one or two shapes
+def _table(rows: Iterable[Row]) -> Table:
+    """Rows as columns and cells; a column that a row lacks is empty there."""
+    rows = list(rows)
+    shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes
     columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
     text = functools.cache(_text)  # the same names again and again
+    # only texts and NaN, which is not equal to itself, need a look
+    cells = (
+        [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
+        for row in rows
+    )
+    return columns, cells
+
+
+def _write(columns: Sequence[str], cells: Iterable[Sequence[Cell]], path: Path) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([text(name) for name in columns])
-        # only texts and NaN, which is not equal to itself, need a look
-        writer.writerows(
-            [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
-            for row in rows
-        )
+        writer.writerow(map(_text, columns))
+        writer.writerows(cells)
     return path
 
 

@@ -45,15 +45,13 @@ class Curve:
     @property
     def average_precision(self) -> Floats:
         """Average precision of each tolerance, (n_tol,)."""
-        pairs = zip(self.precision, self.recall, strict=True)
-        return np.array([average_precision(precision, recall) for precision, recall in pairs])
+        return average_precision(self.precision, self.recall)
 
     @property
     def break_even(self) -> Floats:
         """Where precision equals recall, for each tolerance, (n_tol,)."""
         order = np.argsort(self.thresholds, kind="stable")
-        pairs = zip(self.precision[:, order], self.recall[:, order], strict=True)
-        return np.array([break_even(precision, recall) for precision, recall in pairs])
+        return break_even(self.precision[:, order], self.recall[:, order])
 
 
 def precision_recall(
@@ -88,45 +86,52 @@ def precision_recall(
     return Curve(average, levels, precision.mean(axis=2), recall.mean(axis=2))
 
 
-def average_precision(precision: ArrayLike, recall: ArrayLike) -> float:
+def average_precision(precision: ArrayLike, recall: ArrayLike) -> Floats:
     """Sum over increasing recall of (step of recall) x (largest precision at this or a higher recall).
 
     Args:
-        precision: at each threshold, (n_thr,), any order.
+        precision: at each threshold, (..., n_thr), any order.
         recall: same.
 
     Returns:
-        Average precision in 0..1; the first step starts at recall 0. Thresholds with NaN are left out.
+        Average precision in 0..1, (...); the first step starts at recall 0. Thresholds with NaN are left out.
     """
     p, r = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     known = ~(np.isnan(p) | np.isnan(r))
-    p, r = p[known], r[known]
-    order = np.argsort(r, kind="stable")
-    best = np.maximum.accumulate(p[order][::-1])[::-1]
-    return float((np.diff(r[order], prepend=0) * best).sum())
+    order = np.argsort(np.where(known, r, np.inf), axis=-1, kind="stable")
+    p, r = np.take_along_axis(p, order, axis=-1), np.take_along_axis(r, order, axis=-1)
+    known = np.take_along_axis(known, order, axis=-1)
+    best = np.maximum.accumulate(np.where(known, p, 0)[..., ::-1], axis=-1)[..., ::-1]
+    step = np.where(known, np.diff(r, axis=-1, prepend=0), 0)
+    return np.asarray((step * best).sum(axis=-1))
 
 
-def break_even(precision: ArrayLike, recall: ArrayLike) -> float:
+def break_even(precision: ArrayLike, recall: ArrayLike) -> Floats:
     """Largest value at which precision and recall are equal, linear between neighbouring thresholds.
 
     Thresholds without a hit on any line are left out: there both are 0, 0.001 by the guard, or undefined, and equal
     only because nothing is left to measure. Of several crossings the largest value is the one an operator would choose.
 
     Args:
-        precision: by rising threshold, (n_thr,).
+        precision: by rising threshold, (..., n_thr).
         recall: same.
 
     Returns:
-        The value; NaN where the two are equal nowhere.
+        The value, (...); NaN where the two are equal nowhere.
     """
     p, r = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     silent = 1.000001 * ZERO_SCORE  # a mean of guards may be a rounding above the guard
     hit = ((p > silent) | (r > silent)) & ~(np.isnan(p) | np.isnan(r))
-    p, gap = p[hit], (p - r)[hit]
-    before = np.flatnonzero(gap[:-1] * gap[1:] < 0)
-    share = gap[before] / (gap[before] - gap[before + 1])
-    values = np.append(p[gap == 0], p[before] + share * (p[before + 1] - p[before]))
-    return float(values.max()) if len(values) else float("nan")
+    order = np.argsort(~hit, axis=-1, kind="stable")  # those with a hit stand side by side, in their order
+    p, gap = np.take_along_axis(p, order, axis=-1), np.take_along_axis(p - r, order, axis=-1)
+    hit = np.take_along_axis(hit, order, axis=-1)
+    crossed = hit[..., 1:] & (gap[..., :-1] * gap[..., 1:] < 0)
+    share = np.zeros(crossed.shape)
+    np.divide(gap[..., :-1], gap[..., :-1] - gap[..., 1:], out=share, where=crossed)
+    between = np.where(crossed, p[..., :-1] + share * np.diff(p, axis=-1), -np.inf)
+    values = np.concatenate([np.where(hit & (gap == 0), p, -np.inf), between], axis=-1)
+    largest = values.max(axis=-1, initial=-np.inf)
+    return np.asarray(np.where(np.isfinite(largest), largest, np.nan))
 
 
 # Any: predictions come in every number type.

@@ -1,5 +1,6 @@
 """Figures: what is drawn is what was given; odd inputs do not break them."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.report.figures import curve_figure, example_figure, kernel_figure
 from kernbench.report.gather import comparisons
 from kernbench.report.spreads import density_figure, violin_figure
-from kernbench.report.style import as_svg, save, series_look, shades
+from kernbench.report.style import STYLE, as_svg, save, series_look, shades
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 
 
@@ -59,6 +60,19 @@ def test_tolerance_figure_draws_every_point_and_floor(sweep):
         assert any(np.array_equal(data[:, 1], means) for data in drawn(panel) if len(data) == 10)
     comb = [first.scored[0].floors(t)[0] for t in range(10)]
     assert any(np.array_equal(data[:, 1], comb) for data in drawn(panel) if len(data) == 10)
+
+
+@pytest.mark.parametrize("draw", [sweep_figure, tolerance_figure, density_figure])
+def test_files_are_those_that_matplotlib_would_write(tmp_path, make_run, draw):
+    (comparison,) = comparisons([make_run(kernel_size=size) for size in (9, 17, 65)])
+    files = save(draw(comparison), tmp_path / "ours")
+    figure = draw(comparison)
+    with mpl.rc_context(STYLE):
+        figure.savefig(tmp_path / "theirs.svg", metadata={"Date": None})
+        figure.set_layout_engine("none")
+        figure.savefig(tmp_path / "theirs.png", metadata={"Software": None})
+    for file in files:
+        assert file.read_bytes() == (tmp_path / f"theirs{file.suffix}").read_bytes()
 
 
 def test_kernel_figure_draws_the_strongest_kernels():

@@ -100,6 +100,18 @@ def test_lines_csv_has_every_line(report, sweep):
     assert [int(r["bubbles"]) for r in rows] == sweep[1].lines.bubbles.tolist()
 
 
+def test_lines_csv_of_cells_of_which_some_say_nothing_of_their_lines(tmp_path, make_run):
+    known, unknown = make_run("=a", lines=5), dataclasses.replace(make_run("siren", lines=5), lines=None)
+    write_report([known, unknown], tmp_path)
+    rows = {run.study: [r for r in read(tmp_path / "lines.csv") if run.study in r["study"]] for run in (known, unknown)}
+    assert [r["study"] for r in rows[known.study]] == [f"'{known.study}" if known.study[0] == "=" else known.study] * 5
+    for run in (known, unknown):
+        assert [int(r["line"]) for r in rows[run.study]] == list(range(5))
+        assert [float(r["f1"]) for r in rows[run.study]] == f1_of(run).tolist()
+    assert [float(r["pressure_pa"]) for r in rows[known.study]] == known.lines.pressure_pa.tolist()
+    assert {(r["bubbles"], r["pressure_pa"]) for r in rows[unknown.study]} == {("", "")}
+
+
 def test_differences_csv_is_paired(report, sweep):
     row = next(r for r in read(report[1] / "differences.csv") if r["kernel_size"] == "65")
     assert row["first"].startswith("siren")

@@ -175,3 +175,23 @@ def test_bad_arguments_are_refused():
     for bad in ([], [0, np.nan], [np.inf, 0]):
         with pytest.raises(DataError, match="finite scores"):
             score_quantiles(np.array(bad))
+
+
+VALUES = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.001, 0.5, 1.0, float("nan")]))
+
+
+@given(st.lists(st.lists(st.tuples(VALUES, VALUES), min_size=7, max_size=7), min_size=1, max_size=4))
+def test_many_curves_at_once_are_each_curve_by_itself(rows):
+    precision, recall = np.moveaxis(np.array(rows), -1, 0)
+    for of_curve in (average_precision, break_even):
+        each = [of_curve(p, r) for p, r in zip(precision, recall, strict=True)]
+        np.testing.assert_array_equal(of_curve(precision, recall), each)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=9))
+def test_thresholds_with_nan_are_left_out(rows):
+    precision, recall = np.array(rows).reshape(-1, 2).T
+    known = ~(np.isnan(precision) | np.isnan(recall))
+    for of_curve in (average_precision, break_even):
+        expected = of_curve(precision[known], recall[known])
+        np.testing.assert_allclose(of_curve(precision, recall), expected, rtol=1e-12)
