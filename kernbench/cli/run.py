@@ -55,7 +55,10 @@ def run_command(
     Run it again to go on after an interruption: finished cells are never run twice. The quick ones of the classical
     detectors (`kernbench baselines`) are run on the same lines, once for each data set and noise level.
     """
-    from kernbench import experiment
+    from kernbench.collecting import put_off
+
+    with put_off():
+        from kernbench import experiment  # and with it nearly everything
     from kernbench.cli import console
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of

@@ -46,6 +46,10 @@ def worker_command(
     like, on as many machines.
     """
     with _sigterm_is_no_error():
+        from kernbench.collecting import put_off
+
+        with put_off():
+            from kernbench import experiment  # and with it nearly everything
         from kernbench.cli import console
         from kernbench.cli.limits import limit_of
         from kernbench.device import choose_device
@@ -53,7 +57,6 @@ def worker_command(
         from kernbench.engine.joining import Terms, serve
         from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
         from kernbench.engine.stored import find_stored
-        from kernbench.experiment import run_cell
         from kernbench.registry import find
         from kernbench.seeds import run_seeds
 
@@ -73,7 +76,7 @@ def worker_command(
             stored = find_stored(url, study_name, profile, family)
         with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
             joined = _joined(stored, plugin, terms, stack_seeds, observer)
-            return serve(joined, terms, run_cell, observer, run_seeds)
+            return serve(joined, terms, experiment.run_cell, observer, run_seeds)
 
 
 def _joined(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scipy.fft import next_fast_len
+import scipy  # not scipy.fft: it takes a tenth of a second, and who only looks at a study convolves nothing
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ def candidates(length: int, taps: int, dilation: int) -> list[Plan]:
 @lru_cache(maxsize=4096)
 def good_size(least: int) -> int:
     """Smallest even length >= least without a prime factor above 5: a large one makes the FFT several times slower."""
-    return 2 * int(next_fast_len(max(-(-least // 2), 1), real=True))
+    return 2 * int(scipy.fft.next_fast_len(max(-(-least // 2), 1), real=True))

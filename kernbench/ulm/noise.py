@@ -5,7 +5,7 @@ Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, filtfilt
+import scipy  # not scipy.signal: it takes half a second, and most cells have no noise
 
 from kernbench.errors import DataError
 from kernbench.ulm.transducer import RATE_HZ
@@ -50,8 +50,8 @@ def low_pass(voltage: npt.ArrayLike) -> npt.NDArray[np.float32]:
     lines = np.asarray(voltage, dtype=np.float64)
     if lines.shape[-1] < SHORTEST:
         raise DataError(f"noise filter: needs lines of at least {SHORTEST} samples, got {lines.shape[-1]}")
-    numerator, denominator = butter(4, 2 * CUTOFF_HZ / RATE_HZ)
-    return np.asarray(filtfilt(numerator, denominator, lines), dtype=np.float32)
+    numerator, denominator = scipy.signal.butter(4, 2 * CUTOFF_HZ / RATE_HZ)
+    return np.asarray(scipy.signal.filtfilt(numerator, denominator, lines), dtype=np.float32)
 
 
 def _white(shape: tuple[int, ...], seed: int | np.random.Generator) -> npt.NDArray[np.float64]:

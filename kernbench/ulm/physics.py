@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # not scipy.interpolate: it takes a quarter of a second, and only simulating needs it
 import torch
-from scipy.interpolate import CubicSpline
 
 from kernbench.ulm import fits
 
@@ -102,7 +102,7 @@ def surface_tension(area: npt.ArrayLike) -> FloatArray:
     """Surface tension of the shell [N/m] at normalized areas: 0 when buckled, that of water when ruptured."""
     knots = fits.AREA_FIRST + fits.AREA_STEP * np.arange(len(fits.TENSION_KNOTS))
     start, end = fits.TENSION_END_SLOPES
-    spline = CubicSpline(knots, fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
+    spline = scipy.interpolate.CubicSpline(knots, fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
     return np.asarray(spline(np.clip(area, knots[0], knots[-1])))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+import scipy  # not scipy.fft, for the same reason as in kernbench.conv.plan
 import torch
 
 from kernbench.errors import DataError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
+import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
 
 from kernbench.errors import DataError, first_line
 from kernbench.ulm import fits

@@ -61,6 +61,13 @@ def test_the_check_sees_heavy_imports():
     assert "torch" in modules
 
 
+def test_what_only_some_cells_need_is_not_imported_before_a_run():
+    late = {"scipy.fft", "scipy.interpolate", "scipy.io", "scipy.signal", "matplotlib", "optuna_dashboard"}
+    code = f"import sys, kernbench.experiment, kernbench.seeds; print(*{late} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == ""
+
+
 def test_every_command_has_a_help_page_and_is_listed():
     _, _, listed = imported(PROGRAM, ["--help"])
     commands = re.findall(r"^  (\S+)  ", listed.partition("Commands:")[2], re.MULTILINE)
