@@ -171,6 +171,7 @@ def measure(folder: Path, url: str) -> None:
         "status": ["status"],
         "run --dry-run": ["run", *study, "--dry-run"],
         "run --workers 0": ["run", *study, "--workers", "0"],
+        "worker": ["worker", "--study", "big", "--device", "cpu"],
         "report": ["report", "--out", str(folder / "report")],
         "storage check": ["storage", "check"],
     }
