@@ -97,8 +97,8 @@ def test_a_failed_cell_is_listed_with_its_parameters_and_reason(world):
 
     study = world.study([9])
     opened = world.run(study, queue_only=True) and world.optuna_study(study)
-    enqueue(opened, study, NINE)  # a duplicate, which is dropped, must not speak for the cell
     opened._pop_waiting_trial_id()
+    enqueue(opened, study, NINE)  # a duplicate, which is dropped, must not speak for the cell
     opened._pop_waiting_trial_id()
     opened.tell(1, state=TrialState.PRUNED)
     opened.tell(0, state=TrialState.FAIL)
