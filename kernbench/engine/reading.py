@@ -146,6 +146,7 @@ def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artif
         "definition": definition,
         "note": str(known.get("note", "")),
         "references": _references(known),
+        "asked": len(json.loads(known.get("cells", "[]"))),
     }
     machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
     lines = {data: _lines(session, data) for data in {row.data_digest for row in rows}}
@@ -158,6 +159,7 @@ def _references(known: Mapping[str, Any]) -> tuple[Reference, ...]:
 
 def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow) -> Run:
     scores = read_scores(session, row, shared.wanted)
+    artifacts = _artifacts(trial, shared.artifacts)
     headline = row.thresholds["test"][row.tolerance] if "test" in scores else None
     return Run(
         **shared.facts,
@@ -185,7 +187,8 @@ def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow
         started=row.started,
         scores=scores,
         lines=shared.lines[row.data_digest] if scores else None,
-        artifacts=_artifacts(trial, shared.artifacts),
+        artifacts=artifacts,
+        lacking=len(entries(trial.system_attrs)) - len(artifacts),
         matched=row.details.get("matched", {}),
         curve=_curve(row.details.get("curve")),
     )
@@ -253,5 +256,6 @@ def _failed(session: Session, study: optuna.Study, state: CellState, trials: Seq
         device=str(environment.get("device", "")),
         environment=environment,
         definition=json.loads(study.user_attrs.get("definition", "{}")),
+        asked=len(json.loads(study.user_attrs.get("cells", "[]"))),
         started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
     )

@@ -106,6 +106,8 @@ class Run:
             comparison; empty where unknown.
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
         plugin_source: digest of the plugin's source code; empty where it was not stored.
+        asked: cells of its study that were ever asked for, ended or not; 0 where unknown.
+        lacking: artifacts that the database names and whose files are not there.
     """
 
     study: str
@@ -141,3 +143,5 @@ class Run:
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON
     plugin_source: str = ""
+    asked: int = 0
+    lacking: int = 0

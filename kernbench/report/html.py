@@ -154,6 +154,7 @@ def source_digest(runs: Iterable[Run]) -> str:
     """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
     runs = list(runs)
     facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
+    facts += [*sorted({repr((run.study, run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
     facts += baseline_facts(runs)
     # cells of one study share one tuple of references
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()

@@ -1,6 +1,7 @@
 """What a comparison says in sentences, and what stands against trusting it: both computed from the runs."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from kernbench.engine.records import OK, Run
@@ -44,7 +45,7 @@ def cautions(comparison: Comparison) -> list[str]:
         Sentences in plain text; empty if nothing was found.
     """
     runs = comparison.runs
-    found = [*_mixed_settings(runs), *_mixed_environments(runs)]
+    found = [*_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs), *_without_files(runs)]
     scored = comparison.scored
     if scored and max(len(point.scored) for point in scored) == 1:
         found.append(
@@ -53,6 +54,27 @@ def cautions(comparison: Comparison) -> list[str]:
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: the best points were chosen on the test lines themselves.")
     return found
+
+
+def _unfinished(runs: Sequence[Run]) -> list[str]:
+    asked = {run.study: run.asked for run in runs}
+    ended = Counter(run.study for run in runs)
+    missing = {study: count - ended[study] for study, count in asked.items() if count > ended[study]}
+    return [
+        f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended yet, "
+        "which may change what stands here. The same `kernbench run` goes on with the rest."
+        for study, count in missing.items()
+    ]
+
+
+def _without_files(runs: Sequence[Run]) -> list[str]:
+    cells, files = sum(run.lacking > 0 for run in runs), sum(run.lacking for run in runs)
+    if not files:
+        return []
+    said = (
+        f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing; "
+    )
+    return [said + "make the report in the folder where the study ran; `kernbench storage check` names the files."]
 
 
 def interval_text(interval: Interval | None, digits: int = 3) -> str:

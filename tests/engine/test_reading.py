@@ -80,8 +80,17 @@ def test_artifacts_come_back_by_name_and_a_lost_file_is_left_out(world):
     (run,) = load_runs(world.url)
     assert set(run.artifacts) == {"curve.csv", "cell.npz"}
     assert run.artifacts["curve.csv"].read_text() == f"curve.csv of {NINE}"
+    assert run.lacking == 0
     run.artifacts["curve.csv"].unlink()
-    assert set(load_runs(world.url)[0].artifacts) == {"cell.npz"}
+    (run,) = load_runs(world.url)
+    assert set(run.artifacts) == {"cell.npz"}
+    assert run.lacking == 1
+
+
+def test_runs_know_how_many_cells_were_asked_for(world):
+    world.run(world.study([9]), lambda _context: fakes.outcome())
+    world.run(world.study([9, 33]), extend=True, queue_only=True)
+    assert [(run.cell, run.asked) for run in load_runs(world.url)] == [(NINE, 2)]
 
 
 def test_a_diverged_cell_is_listed_without_scores(world):

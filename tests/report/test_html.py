@@ -265,6 +265,19 @@ def test_equal_conditions_raise_no_caution(tmp_path, make_run):
     assert "Before comparing" not in text
 
 
+def test_cells_that_wait_and_files_that_are_gone_are_said_before_the_numbers(tmp_path, make_run):
+    runs = [make_run(seed=seed, asked=4, lacking=2) for seed in range(3)] + [make_run("discrete", asked=1)]
+    page = write_report(runs, tmp_path)
+    text = Page(page.read_text()).text
+    before = text[: text.index("Summary")]
+    assert "k_sweep.v1.quick/siren is not finished: 1 of its 4 cells has not ended yet" in before
+    assert "discrete is not finished" not in text
+    assert "6 artifacts of 3 cells are not where the database says" in before
+    assert is_current(runs, tmp_path)
+    runs[0] = dataclasses.replace(runs[0], lacking=0)
+    assert not is_current(runs, tmp_path)  # a file that came back belongs on the page
+
+
 def test_same_runs_same_page(tmp_path, make_run):
     runs = [make_run(artifacts=True)]
     pages = [write_report(runs, tmp_path / name).read_bytes() for name in ("one", "two")]
