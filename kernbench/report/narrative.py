@@ -61,8 +61,8 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     ended = Counter(run.study for run in runs)
     missing = {study: count - ended[study] for study, count in asked.items() if count > ended[study]}
     return [
-        f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended yet, "
-        "which may change what stands here. The same `kernbench run` goes on with the rest."
+        f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended, "
+        "which may change what stands here; the same `kernbench run` goes on with the rest."
         for study, count in missing.items()
     ]
 

@@ -270,7 +270,7 @@ def test_cells_that_wait_and_files_that_are_gone_are_said_before_the_numbers(tmp
     page = write_report(runs, tmp_path)
     text = Page(page.read_text()).text
     before = text[: text.index("Summary")]
-    assert "k_sweep.v1.quick/siren is not finished: 1 of its 4 cells has not ended yet" in before
+    assert "k_sweep.v1.quick/siren is not finished: 1 of its 4 cells has not ended" in before
     assert "discrete is not finished" not in text
     assert "6 artifacts of 3 cells are not where the database says" in before
     assert is_current(runs, tmp_path)
