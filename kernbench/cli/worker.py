@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kernbench.cli.progress import LiveObserver
     from kernbench.engine.joining import Joined, Terms
     from kernbench.engine.stored import Stored
+    from kernbench.registry import Found
 
 
 @click.command()
@@ -88,13 +89,8 @@ def _joined(
         PluginError: it has none of their families.
         StudyError: it would compute other cells.
     """
-    from kernbench import experiment
-    from kernbench.engine.joining import Joined
-    from kernbench.engine.stored import check_same
     from kernbench.errors import PluginError
-    from kernbench.preflight import check_networks
     from kernbench.registry import find
-    from kernbench.seeds import stack_size
 
     joined: list[Joined] = []
     lacking: list[PluginError] = []
@@ -104,24 +100,39 @@ def _joined(
         except PluginError as error:
             lacking.append(error)
             continue
-        study = experiment.restored(each, found.family)
-        check_same(each, study)
-        if not terms.coordinated:  # else it has just been done
-            check_networks(study, terms.device)
-        joined.append(
-            Joined(
-                study=study,
-                found=found,
-                cells=each.cells,
-                prepare=functools.partial(experiment.prepare, study, terms.device, observer.simulated),
-                stack=stack_size(stack_seeds, study, terms.device),
-            )
-        )
+        joined.append(_join(each, found, terms, stack_seeds, observer))
     if not joined:
         raise lacking[0]
     for each_lacking in lacking:
         observer.note(f"warning: {each_lacking}; its cells are left to other workers")
     return joined
+
+
+def _join(each: "Stored", found: "Found", terms: "Terms", stack_seeds: str, observer: "LiveObserver") -> "Joined":
+    """One study as this installation reads it, refused where it would compute other cells."""
+    from kernbench import experiment
+    from kernbench.engine.joining import Joined
+    from kernbench.engine.stored import check_same, find_stored
+    from kernbench.preflight import check_networks
+    from kernbench.seeds import stack_size
+
+    study = experiment.restored(each, found.family)
+    check_same(each, study)
+    if not terms.coordinated:  # else it has just been done
+        check_networks(study, terms.device)
+
+    def again() -> "Joined":
+        (now,) = find_stored(terms.url, each.key)
+        return _join(now, found, terms, stack_seeds, observer)
+
+    return Joined(
+        study=study,
+        found=found,
+        cells=each.cells,
+        prepare=functools.partial(experiment.prepare, study, terms.device, observer.simulated),
+        stack=stack_size(stack_seeds, study, terms.device),
+        again=again,
+    )
 
 
 @contextmanager

@@ -16,13 +16,14 @@ from optuna.trial import TrialState
 from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import requeue
+from kernbench.engine.queueing import anything_waits, requeue
 from kernbench.engine.record import ComputeTogether, Job, StopFlag, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.engine.study import Params, Study
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.errors import KernbenchError
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
@@ -40,6 +41,7 @@ class Joined:
         cells: ids of the cells that were ever asked for.
         prepare: makes the data, if they are not there.
         stack: see `kernbench.engine.runner.Options`.
+        again: the same study as the database holds it by now; None where it cannot be looked up.
     """
 
     study: Study
@@ -47,6 +49,7 @@ class Joined:
     cells: Sequence[str]
     prepare: Callable[[], None]
     stack: int = 1
+    again: "Callable[[], Joined] | None" = None
 
     @property
     def params(self) -> dict[str, Params]:
@@ -130,10 +133,9 @@ class _Worker:
         self._terms, self._storage, self._observer = terms, storage, observer
         self._artifacts = made_folder(terms.url, "artifacts")
         self._checkpoints = made_folder(terms.url, "checkpoints")
-        self._studies = [
-            (each, self._optuna_study(each), self._job(each, stop, until, compute, compute_together)) for each in joined
-        ]
-        self._stop, self._until = stop, until
+        self._stop, self._until, self._compute, self._compute_together = stop, until, compute, compute_together
+        self._studies = [(each, self._optuna_study(each), self._job(each)) for each in joined]
+        self._strange: set[tuple[str, str]] = set()  # study and cell that were looked up and are still not known
         for each in joined:
             note_other_plugins(storage, each.study, each.found, observer)
 
@@ -145,14 +147,7 @@ class _Worker:
             pruner=optuna.pruners.NopPruner(),
         )
 
-    def _job(
-        self,
-        joined: Joined,
-        stop: StopFlag,
-        until: float | None,
-        compute: Callable[[CellContext], Outcome],
-        compute_together: ComputeTogether | None,
-    ) -> Job:
+    def _job(self, joined: Joined) -> Job:
         return Job(
             study=joined.study,
             found=joined.found,
@@ -160,24 +155,25 @@ class _Worker:
             artifacts=self._artifacts,
             checkpoints=self._checkpoints,
             device=self._terms.device,
-            compute=compute,
+            compute=self._compute,
             observer=self._observer,
-            stop=stop,
+            stop=self._stop,
             total=0,
             cells=joined.params,
-            stack=joined.stack if compute_together is not None else 1,
-            compute_together=compute_together,
+            stack=joined.stack if self._compute_together is not None else 1,
+            compute_together=self._compute_together,
             limit=self._terms.limit,
-            until=until,
+            until=self._until,
             replaced=self._terms.coordinated,
         )
 
     def run(self) -> int:
         """Study after study, and again while cells come back."""
         while True:
+            self._look_again()
             for joined, optuna_study, job in self._studies:
                 self._take_back(joined, optuna_study)
-                if not job.leaving() and optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                if not job.leaving() and anything_waits(optuna_study, job.cells):
                     code = work_and_give_back(optuna_study, job, joined.prepare)
                     if self._stop():
                         return code
@@ -190,8 +186,24 @@ class _Worker:
         return any(job.leaving() for _, _, job in self._studies)
 
     def _anything_waits(self) -> bool:
-        waiting = (TrialState.WAITING,)
-        return any(optuna_study.get_trials(deepcopy=False, states=waiting) for _, optuna_study, _ in self._studies)
+        self._look_again()
+        return any(anything_waits(optuna_study, job.cells) for _, optuna_study, job in self._studies)
+
+    def _look_again(self) -> None:
+        """Read studies anew for which cells wait that were added since."""
+        for place, (joined, optuna_study, job) in enumerate(self._studies):
+            waiting = optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            cells = {str(trial.user_attrs.get("cell")) for trial in waiting} - set(job.cells)
+            added = {(joined.study.key, cell) for cell in cells} - self._strange
+            if joined.again is None or not added:
+                continue
+            self._strange |= added
+            try:
+                fresh = joined.again()
+            except KernbenchError as error:
+                self._observer.note(f"warning: {error}; cells added since are left to other workers")
+                continue
+            self._studies[place] = (fresh, optuna_study, self._job(fresh))
 
     def _take_back(self, joined: Joined, optuna_study: optuna.Study) -> None:
         """Fail what workers that are gone left running, and queue what may be tried again."""

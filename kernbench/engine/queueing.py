@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from kernbench.engine.outage import outlasting
 from kernbench.engine.sampling import queued_values
-from kernbench.engine.states import cell_states
+from kernbench.engine.states import cell_states, worker_is_gone
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.study import Params, Study
 from kernbench.engine.trials import engine_of, read_trials, table_of
@@ -98,9 +98,26 @@ def give_back(optuna_study: optuna.Study, study: Study, cells: Collection[str]) 
     enqueue_all(optuna_study, study, interrupted)
 
 
+def anything_waits(optuna_study: optuna.Study, cells: Collection[str]) -> bool:
+    """Whether one of these cells is in the queue."""
+    waiting = optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return any(trial.user_attrs.get("cell") in cells for trial in waiting)
+
+
+def is_asked_for(optuna_study: optuna.Study, cell: str) -> bool:
+    """Whether any run of a study has ever asked for a cell, by now."""
+    return cell in json.loads(optuna_study.user_attrs.get("cells", "[]"))
+
+
 def drop_unasked(optuna_study: optuna.Study, storage: SteadyStorage, cells: Collection[str]) -> None:
-    """Take cells out of the queue that the study's file no longer asks for; they are missing again should it do so."""
-    for trial in read_trials(optuna_study):
+    """Take cells out of the queue that the study's file no longer asks for; they are missing again should it do so.
+
+    While others work on the study nothing is taken: what waits may be theirs.
+    """
+    trials = read_trials(optuna_study)
+    if any(trial.state == TrialState.RUNNING and not worker_is_gone(trial) for trial in trials):
+        return
+    for trial in trials:
         cell = trial.user_attrs.get("cell")
         if trial.state != TrialState.WAITING:
             continue

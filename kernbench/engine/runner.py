@@ -190,14 +190,28 @@ def run(
                             compute_together=compute_together,
                             limit=None if options.limit is None else replace(options.limit, margin=None),
                         )
-                        code, stopped = work_and_give_back(optuna_study, job, prepare), stop()
-            states = cell_states(study.cells(), read_trials(optuna_study))
+                        code, stopped = _work(optuna_study, job, prepare), stop()
+            states = _states(study, optuna_study)
             if not stopped and any(state.state == "failed" for state in states):
                 code = 1
     finally:
         storage.remove_session()
         storage.engine.dispose()
     return Result(code, now, states, stopped)
+
+
+def _work(optuna_study: optuna.Study, job: Job, prepare: Callable[[], None]) -> int:
+    """Work in this process; again where a run with another study file has dropped cells that this one asks for."""
+    while True:
+        code = work_and_give_back(optuna_study, job, prepare)
+        dropped = [each.cell for each in _states(job.study, optuna_study) if each.state == "missing"]
+        if job.stop() or not dropped:
+            return code
+        enqueue_all(optuna_study, job.study, dropped)
+
+
+def _states(study: Study, optuna_study: optuna.Study) -> list[CellState]:
+    return cell_states(study.cells(), read_trials(optuna_study))
 
 
 def _whole(study: Study) -> Plan:
@@ -252,7 +266,7 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
             f"{study.source} asks for {len(added)} cells that {study.key} does not have "
             f"({_axes_of(added)}); give --extend to add them"
         )
-    states = cell_states(wanted, read_trials(stored))
+    states = _states(study, stored)
     queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
     return Plan(states, queue, added, [cell for cell in before if cell not in wanted])
 

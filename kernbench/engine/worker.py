@@ -27,7 +27,7 @@ from kernbench.engine.attempt import (
     sign,
 )
 from kernbench.engine.limits import time_limit
-from kernbench.engine.queueing import give_back
+from kernbench.engine.queueing import anything_waits, give_back, is_asked_for
 from kernbench.engine.record import Job, StopFlag
 from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
 from kernbench.engine.scratch import remove_abandoned, scratch_folder
@@ -93,7 +93,7 @@ def work(study: optuna.Study, job: Job) -> None:
         return _objective(study, job, trial, claimed)
 
     def stop_when_empty(study: optuna.Study, _trial: optuna.trial.FrozenTrial) -> None:
-        if job.leaving() or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if job.leaving() or not anything_waits(study, job.cells):
             study.stop()
 
     while True:
@@ -141,8 +141,12 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
         raise optuna.TrialPruned("no cell")
     if trial.number != first_open(study, cell):
         raise optuna.TrialPruned("duplicate")
-    if cell not in job.cells:  # queued when the study file had more cells; missing again should they come back
-        raise optuna.TrialPruned("not asked for")
+    if cell not in job.cells:
+        claimed.pop()  # it was not begun, and does not count
+        if not is_asked_for(study, cell):
+            raise optuna.TrialPruned("not asked for")
+        put_back(study, trial)  # another run has added it, or works with another file: it is not lost to them
+        raise optuna.TrialPruned("left to others")
     if job.study.tuning is not None and out_of_turn(job.study, study.get_trials(deepcopy=False), cell):
         put_back(study, trial)
         claimed.pop()  # it was not begun, and does not count

@@ -167,6 +167,31 @@ def test_a_cell_over_its_time_is_timed_out_recorded_and_goes_on_with_a_longer_li
     assert {state.detail for state in again.states} == {"goes on from epoch 3"}
 
 
+def test_cells_that_are_added_while_a_worker_runs_are_run_by_it_or_left_in_the_queue(queued):
+    study, more = queued.study(), fakes.World(queued.folder, url=queued.url)
+    larger = more.study([9, 33, 65])
+    queued.study()  # the file as it was
+
+    def extend(_context):
+        if len(queued.executed) == 1:
+            more.run(larger, queue_only=True, extend=True)
+        return fakes.outcome()
+
+    def serves(again):
+        joined = Joined(study, queued.found, list(study.cells()), lambda: None, again=again)
+        noted = lambda context: queued.executed.append(context.cell) or extend(context)  # noqa: E731
+        assert serve([joined], Terms(queued.url), noted, queued.observer) == 0
+        return states(queued, larger)
+
+    added = "kernel_size=65,seed=0"
+    assert serves(None) == {NINE: "done", THIRTY_THREE: "done", added: "waiting"}
+    assert serves(lambda: Joined(larger, queued.found, list(larger.cells()), lambda: None)) == {
+        **dict.fromkeys([NINE, THIRTY_THREE, added], "done")
+    }
+    assert queued.executed == [NINE, THIRTY_THREE, added]
+    more.close()
+
+
 def test_an_interruption_within_the_limit_is_none_of_its_doing(queued):
     def interrupted(_context):
         raise Interrupted("by itself")

@@ -247,3 +247,25 @@ def test_studies_of_others_in_the_same_database_are_left_alone(world):
     world.run()
     optuna.create_study(study_name="somebody/else", storage=world.storage())
     assert set(world.states(world.run()).values()) == {"done"}
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_run_with_another_study_file_takes_no_cell_from_one_that_runs(world, at_work):
+    """Two runs share a study, each with a file of its own: both end with all their cells."""
+    study, other = world.study(), fakes.World(world.folder, url=world.url)
+    another = other.study([65])
+
+    def meddle(context):
+        if context.cell == NINE:
+            if not at_work:  # as in the moment between two cells
+                monkey.setattr("kernbench.engine.queueing.worker_is_gone", lambda _trial: True)
+            result = other.run(another, extend=True)
+            assert other.states(result) == {"kernel_size=65,seed=0": "done"}
+        return fakes.outcome()
+
+    with pytest.MonkeyPatch.context() as monkey:
+        result = world.run(study, meddle)
+    other.close()
+    assert world.states(result) == {NINE: "done", THIRTY_THREE: "done"}
+    assert world.executed == [NINE, THIRTY_THREE]
+    assert other.executed == ["kernel_size=65,seed=0"]
