@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from sqlalchemy import make_url
-
-from kernbench.engine.storage import shown, sqlite_path
+from kernbench.engine.storage import holds_password, shown, sqlite_path
 from kernbench.errors import KernbenchError, StorageError
 
 WORD = r"[\w.,:=@%+/-]+"  # what Slurm's own names, sizes and lists are made of
@@ -68,7 +66,7 @@ def check(request: Request) -> None:
             f"storage {shown(request.storage)}: Slurm's machines cannot share a SQLite file; expected "
             "postgresql+psycopg://user@host/name (`kernbench storage copy` moves what is there)"
         )
-    if make_url(request.storage).password is not None:
+    if holds_password(request.storage):
         raise StorageError(
             f"storage {shown(request.storage)}: the script would hold the password; "
             "leave it out of the URL and put it into ~/.pgpass or PGPASSWORD"

@@ -106,6 +106,7 @@ def test_what_is_said_to_run_first_is_the_same_study():
     [
         ({"storage": "sqlite:///kernbench.db"}, StorageError, "cannot share a SQLite file"),
         ({"storage": "postgresql+psycopg://kb:secret@dbhost/kernbench"}, StorageError, "would hold the password"),
+        ({"storage": f"{URL}?password=secret"}, StorageError, "would hold the password"),
         ({"time": "4 hours"}, KernbenchError, "--time '4 hours': expected minutes, HH:MM:SS or D-HH:MM:SS"),
         ({"time": "1:2:3:4"}, KernbenchError, "--time"),
         ({"extra": ["--mem=8G\n#SBATCH --uid=0"]}, KernbenchError, "--sbatch"),

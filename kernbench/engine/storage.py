@@ -23,6 +23,7 @@ from kernbench.errors import KernbenchError, StorageError, StorageLostError
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DEFAULT_URL = "sqlite:///kernbench.db"
+PASSWORDS = ("password", "sslpassword")  # that libpq takes behind the question mark, too
 LOCK_TIMEOUT_S = 60
 HEARTBEAT_S = 60
 SCHEMA_TRIES = 10  # tables being made by others at once: each try gets further
@@ -62,24 +63,34 @@ def resolve_url(url: str | None) -> str:
     try:
         parsed = make_url(chosen)
     except (ArgumentError, ValueError) as error:
-        masked = re.sub(r":[^:@/]*@", ":***@", chosen)
+        masked = re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"^([\w+]*://)?.*@", r"\1***@", chosen, flags=re.DOTALL))
         raise StorageError(
             f"storage {masked!r} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StorageError(f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}")
+    if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
+        raise StorageError("the password in the storage URL holds an @, which would end it; write it as %40")
     if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
         raise StorageError(f"storage {shown(chosen)}: braces are not allowed in the URL")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
     if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
-        raise StorageError(f"storage {chosen}: expected the plain path of a file, sqlite:///folder/file.db")
+        raise StorageError(f"storage {shown(chosen)}: expected the plain path of a file, sqlite:///folder/file.db")
     return chosen
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The URL without its passwords."""
+    parsed = make_url(url)
+    hidden = parsed.update_query_dict({name: "hidden" for name in parsed.query if name in PASSWORDS})
+    return hidden.render_as_string(hide_password=True)
+
+
+def holds_password(url: str) -> bool:
+    """Whether there is a password in the URL."""
+    parsed = make_url(url)
+    return parsed.password is not None or any(name in PASSWORDS for name in parsed.query)
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -21,6 +21,7 @@ from kernbench.engine import outage, storage
 from kernbench.engine.storage import (
     DEFAULT_URL,
     check_place,
+    holds_password,
     open_storage,
     outage_explained,
     read_storage,
@@ -58,6 +59,26 @@ def test_a_url_that_cannot_work_is_refused_in_one_line(url):
     with pytest.raises(StorageError) as error:
         resolve_url(url)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://host/name?user=me&password=secret&sslpassword=secret",
+        "postgresql+psycopg://me:pass/secret@host:port/name?password=secret",
+        "postgresql+psycopg://me:pass@secret@host/name",
+        "postgresql+psycopg://me:pass@word/secret@host/name",
+        "mysql://host/name?password=secret",
+        "secret@host?password=secret",
+    ],
+)
+def test_a_password_is_shown_nowhere_wherever_it_stands(url):
+    try:
+        said = shown(resolve_url(url))
+        assert holds_password(url)
+    except StorageError as error:
+        said = str(error)
+    assert "secret" not in said
 
 
 def test_a_password_is_never_shown():
