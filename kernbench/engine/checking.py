@@ -116,7 +116,8 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
     machines = set(session.scalars(select(EnvironmentRow.digest)))
     lines = {tuple(key): count for *key, count in session.execute(_lines())}
     scores = {tuple(key): count for *key, count in session.execute(_scores(study.study_name))}
-    numbers = {trial.number: trial for trial in trials}
+    # read after the rows, as `trials` was before them: a worker may have stored something since
+    numbers = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     for trial in trials:
         if is_done(trial) and (cell := trial.user_attrs.get("cell")) not in (None, *rows):
             status = trial.user_attrs.get("status", "ok")

@@ -1,5 +1,6 @@
 """Whether the files beside a database are those that it names, of the type that they should be, and nothing else."""
 
+import codecs
 import json
 import os
 import stat
@@ -22,6 +23,8 @@ from kernbench.errors import DataError, one_line
 
 RESULTS = "baselines"  # folder of results of classical detectors
 PNG = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+LARGEST = 2**30  # bytes of the arrays of a cell, which has a few megabytes of them
 
 
 class Files:
@@ -71,7 +74,7 @@ class Files:
         running = {str(t.user_attrs.get("cell")) for t in trials if _at_work(t)}
         for file in self._states:
             cell = cells.get(file.name.partition(".")[0])
-            if cell is None:
+            if cell is None or not os.path.lexists(file.path):  # a worker may have removed it since it was listed
                 continue
             self.count += 1
             path, name = Path(file.path), f"checkpoint {file.path} of cell {one_line(cell)}"
@@ -90,7 +93,9 @@ class Files:
             f"{one_line(file.path, 400)}: {_kind(Path(file.path)) or 'no artifact entry names it'}; remove it, unless "
             "another database keeps its artifacts here"
             for file in self._files
-            if file.name not in known and not (file.name == RESULTS and file.is_dir(follow_symlinks=False))
+            if file.name not in known
+            and os.path.lexists(file.path)
+            and not (file.name == RESULTS and file.is_dir(follow_symlinks=False))
         ]
         keys = self._keys()
         for file in self._states:
@@ -132,7 +137,10 @@ def _kind(path: Path) -> str:
     """What is at the path if it is no plain file; empty if it is one."""
     if is_plain(path):
         return ""
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return "is gone"
     names = ((stat.S_ISLNK, "is a symbolic link"), (stat.S_ISDIR, "is a folder"))
     return next((said for test, said in names if test(mode)), "is no plain file")
 
@@ -144,18 +152,46 @@ def _content(path: Path, filename: str) -> str:
         return _tensors(path)
     try:
         if suffix == ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                for name in stored.files:
-                    stored[name]
-        elif suffix in (".csv", ".txt", ".json"):
-            path.read_text(encoding="utf-8")
-        elif suffix == ".png":
-            with path.open("rb") as file:
-                return "" if file.read(len(PNG)) == PNG else "is no PNG picture"
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = "holds Python objects" if "allow_pickle" in str(error) else one_line(error)
+            return _arrays(path)
+        if suffix in (".csv", ".txt", ".json"):
+            return _text(path, zeros=suffix == ".txt")  # an error message may hold any character
+        if suffix == ".png":
+            return _picture(path)
+    except Exception as error:  # whatever a damaged file raises: numpy alone has half a dozen, memory among them
+        reason = "holds Python objects" if "allow_pickle" in str(error) else one_line(error) or type(error).__name__
         return f"is damaged or of another type ({reason})"
     return ""
+
+
+def _arrays(path: Path) -> str:
+    with path.open("rb") as file:
+        size = sum(each.file_size for each in zipfile.ZipFile(file).infolist())
+        if size > LARGEST:
+            return f"is damaged or of another type (unpacked it has {size:,} bytes, at most {LARGEST:,} are expected)"
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as stored:
+            for name in stored.files:
+                stored[name]
+    return ""
+
+
+def _text(path: Path, *, zeros: bool) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            if b"\0" in part and not zeros:  # what a crash of the machine leaves of a file that was not on the disk yet
+                return "is damaged or of another type (it holds zero bytes)"
+            decoder.decode(part)
+    decoder.decode(b"", final=True)
+    return ""
+
+
+def _picture(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(len(PNG)) != PNG:
+            return "is no PNG picture"
+        file.seek(max(len(PNG), file.seek(0, os.SEEK_END) - len(PNG_END)))
+        return "" if file.read() == PNG_END else "is a PNG picture without its end"
 
 
 def _tensors(path: Path) -> str:

@@ -40,8 +40,10 @@ def running_trials(connection: Connection, study: optuna.Study) -> list[Running]
         .where(models.StudyModel.study_name == study.study_name, trials.c.state == TrialState.RUNNING)
     )
     now = utc_now(connection)
+    found = connection.execute(query).all()
+    # read after them: one that was made meanwhile must not be missing here
     by_number = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-    return [Running(by_number[number], (now - last).total_seconds()) for number, last in connection.execute(query)]
+    return [Running(by_number[number], (now - last).total_seconds()) for number, last in found]
 
 
 def utc_now(connection: Connection) -> datetime:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import zipfile
 
 import fakes
 import numpy as np
@@ -15,8 +16,10 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
+from kernbench.engine import checking
 from kernbench.engine.cell import file_key
 from kernbench.engine.checking import check_storage
+from kernbench.engine.checking_files import Files
 from kernbench.engine.reading import load_runs
 from kernbench.engine.storage import side_folder
 from kernbench.errors import StorageError
@@ -39,7 +42,7 @@ def compute(context):
     np.savez(context.scratch / "cell.npz", a=np.arange(3))
     torch.save({"a": torch.zeros(2)}, context.scratch / "weights.pt")
     (context.scratch / "curve.csv").write_text("epoch\n1\n")
-    (context.scratch / "kernel.png").write_bytes(b"\x89PNG\r\n\x1a\n....")
+    (context.scratch / "kernel.png").write_bytes(b"\x89PNG\r\n\x1a\n....\0\0\0\0IEND\xaeB`\x82")
     if context.params["kernel_size"] == 65:
         raise ValueError("no")
     if context.params["kernel_size"] == 129:
@@ -191,6 +194,60 @@ def test_an_artifact_that_is_not_what_it_was_is_told_and_never_run(sound, case):
     assert f"artifact {case[0]}" in problem
     assert "\n" not in problem
     assert not (sound.folder / "sprung").exists()
+
+
+def spoil_header(path, header):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"xx")
+
+
+def test_files_that_a_crash_left_or_that_no_memory_holds_are_told(sound):
+    """Each of these ended the check with a traceback, or was taken for sound."""
+    curve, picture = artifact(sound, "curve.csv"), artifact(sound, "kernel.png")
+    os.truncate(curve, 2**40)  # a file with a hole: no disk is needed
+    os.truncate(picture, 12)
+    spoil_header(artifact(sound, "cell.npz"), b"{'descr': '<f8', 'fortran_order': False, 'shape': (10**18,)}")
+    spoil_header(artifact(sound, "cell.npz", THIRTY_THREE), b"((((((((")
+    artifact(sound, "kernel.png", THIRTY_THREE).unlink()
+    os.mkfifo(artifact_path := next(iter(side_folder(sound.url, "artifacts").glob("*-*"))).with_name("pipe"))
+    problems = check_storage(sound.url).problems
+    assert len(problems) == 6, problems
+    for said in ("holds zero bytes", "without its end", "has no file", f"{artifact_path}: is no plain file"):
+        assert sum(said in problem for problem in problems) == 1, said
+    assert sum("artifact cell.npz" in problem and "is damaged" in problem for problem in problems) == 2
+
+
+def test_a_file_that_goes_while_the_check_runs_is_no_problem(sound, monkeypatch):
+    """A worker that ends a cell removes its checkpoint; a copy gives its files their names at the end."""
+    checkpoint = side_folder(sound.url, "checkpoints") / f"{file_key(KEY, 'kernel_size=257,seed=0')}.7.pt"
+    half = side_folder(sound.url, "artifacts") / "0123.part"
+    half.touch()
+    usual = Files.of_study
+
+    def late(self, *args):
+        checkpoint.unlink()
+        half.unlink()
+        return usual(self, *args)
+
+    monkeypatch.setattr(Files, "of_study", late)
+    assert check_storage(sound.url).problems == ()
+
+
+def test_a_cell_that_ends_while_the_check_runs_is_no_problem(sound, monkeypatch):
+    usual = checking._of_trials
+
+    def late(trials):
+        assert {trial.state for trial in trials} >= {TrialState.WAITING}
+        sound.run(sound.study([9, 33, 65, 129, 257]), compute)
+        return usual(trials)
+
+    monkeypatch.setattr(checking, "_of_trials", late)
+    assert check_storage(sound.url).problems == ()
+
+
+def test_any_character_may_stand_in_a_traceback(world):
+    world.run(world.study([9]), fakes.raises(ValueError("\0 <script>alert(1)</script> ![](http://x.invalid/)\udcff")))
+    assert check_storage(world.url).problems == ()
 
 
 def test_what_nothing_names_is_told(sound):
