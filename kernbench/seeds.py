@@ -62,7 +62,9 @@ def run_seeds(contexts: Sequence[CellContext]) -> Iterator[tuple[int, Outcome | 
         return
     observer = contexts[0].observer
     cells, trained = _trained(contexts)
-    for place, context in enumerate(contexts):
+    # the first one last: its trial is told when all have ended, and its checkpoint goes with its result
+    for place in (*range(1, len(contexts)), 0):
+        context = contexts[place]
         if place in trained:
             try:
                 yield place, end(cells[place], trained[place])

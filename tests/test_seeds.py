@@ -117,6 +117,7 @@ def test_seeds_at_once_leave_what_seeds_alone_leave(contexts):
     (together, observer), (alone, _) = contexts("together"), contexts("alone")
     outcomes = dict(run_seeds(together))
     assert observer.notes == ["seeds 0, 1, 2 are trained at once"]
+    assert list(outcomes) == [1, 2, 0]  # the first, whose trial is told at the end, keeps its checkpoint until then
     assert observer.epochs == 9
     assert len({tuple(map(tuple, curve(outcome))) for outcome in outcomes.values()}) == 3
     for place, context in enumerate(alone):

@@ -258,10 +258,12 @@ class _Watch:
             return
         now = self._storage.outages.clock()
         for child in self._children:
-            running = [each.number for each in self._running(child)]
-            child.since = {number: child.since.get(number, now) for number in running}
-            # its own watch, one margin earlier, comes first
-            child.late = {n for n, since in child.since.items() if now - since > limit.seconds + 2 * limit.margin}
+            running = self._running(child)
+            child.since = {each.number: child.since.get(each.number, now) for each in running}
+            # its own watch, one margin earlier, comes first; several cells at once have several times the limit
+            cells = max((round(each.user_attrs.get("cell_limit_s", 0) / limit.seconds) for each in running), default=1)
+            allowed = (limit.seconds + 2 * limit.margin) * max(1, cells)
+            child.late = {number for number, since in child.since.items() if now - since > allowed}
             if child.late:  # nothing is written before it is dead: it may hold the lock of the database
                 child.send(signal.SIGKILL)
 

@@ -28,10 +28,22 @@ class Limit:
     Attributes:
         seconds: after this it is asked to leave, between two batches.
         margin: seconds more until its process is ended, for code that never asks; None where it must not be.
+        cells: that run at once in this time, and so have it as many times.
     """
 
     seconds: float
     margin: float | None = None
+    cells: int = 1
+
+    @property
+    def whole(self) -> float:
+        """Seconds of all cells that run at once."""
+        return self.seconds * self.cells
+
+    @property
+    def whole_margin(self) -> float:
+        """The same of the margin, 0 without one."""
+        return (self.margin or 0) * self.cells
 
     @property
     def said(self) -> str:
@@ -66,11 +78,11 @@ def time_limit(
         yield lambda: False
         return
     clock = storage.outages.clock  # waiting for the database is no time of the cell
-    deadline = clock() + limit.seconds
+    deadline = clock() + limit.whole
     over, ended = threading.Lock(), threading.Event()
 
     def enforce() -> None:
-        while (left := deadline + (limit.margin or 0) - clock()) > 0:
+        while (left := deadline + limit.whole_margin - clock()) > 0:
             if ended.wait(left):
                 return
         with over:

@@ -72,6 +72,10 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
     first = Claim(trial, trial.user_attrs["cell"], own=True)
     position = len(claimed)
     claims = [first, *_siblings(study, job, first.cell)]
+    limit = job.limit and replace(job.limit, cells=len(claims))
+    if limit is not None:  # its coordinator goes by this
+        for claim in claims:
+            claim.trial.set_user_attr("cell_limit_s", limit.whole)
     claimed[-1:-1] = [claim.trial.number for claim in claims[1:]]
     for place, claim in enumerate(claims):
         job.observer.cell_started(claim.cell, position + place, max(job.total, position + place))
@@ -80,7 +84,7 @@ def work_together(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: l
     with ExitStack() as stack:
         stack.enter_context(_beating(job, [claim.trial for claim in claims[1:]]))
         running = [claim.trial for claim in claims]
-        over = stack.enter_context(time_limit(job.limit, job.storage, running, job.observer.note))
+        over = stack.enter_context(time_limit(limit, job.storage, running, job.observer.note))
         try:
             ready = _prepared(study, job, claims, stack, over)
             if ready:

@@ -8,6 +8,7 @@ import fakes
 import pytest
 from optuna.trial import TrialState
 
+from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import enqueue
 from kernbench.engine.reading import load_runs
 from kernbench.engine.steady import SteadyStorage
@@ -136,6 +137,26 @@ def test_every_claimed_trial_beats_while_it_runs(world, monkeypatch):
     world.run(world.study([9], seeds=3), together=slow, stack=3, heartbeat_s=1)
     assert all(beaten.count(each) >= 3 for each in set(beaten))
     assert len(set(beaten)) == 3
+
+
+def test_seeds_at_once_have_the_limit_of_each_together(world):
+    began, ended = [], []
+
+    def slow(contexts):
+        began.append(time.monotonic())
+        while not contexts[0].stop():
+            time.sleep(0.01)
+        ended.append(time.monotonic())
+        raise Interrupted("asked to leave")
+        yield
+
+    result = world.run(world.study([9], seeds=3), together=slow, stack=3, limit=Limit(0.2, 60))
+    assert set(world.states(result).values()) == {"failed"}
+    assert ended[0] - began[0] > 0.5  # monotonic: three times 0.2 s, but for what was done before
+    for trial in world.trials(TrialState.FAIL):
+        assert trial.user_attrs["status"] == "timeout"
+        assert trial.user_attrs["cell_limit_s"] == pytest.approx(0.6)
+        assert "cell limit of 0.2s" in trial.user_attrs["error"]
 
 
 def test_a_full_disk_ends_the_run_and_counts_against_no_seed(world):
