@@ -26,6 +26,7 @@ class SteadyStorage(optuna.storages.RDBStorage):
 
     def __init__(self, url: str, outages: Outages, engine_kwargs: Mapping[str, Any], **options: Any) -> None:
         self.outages = outages
+        self._ahead, self._jumped = _clock_ahead(), float("-inf")
         super().__init__(url, {**engine_kwargs, "execution_options": {"outages": outages}}, **options)
 
     def record_heartbeat(self, trial_id: int) -> None:
@@ -71,11 +72,24 @@ class SteadyStorage(optuna.storages.RDBStorage):
         return self.outages.outlast(lambda: super(SteadyStorage, self)._get_stale_trial_ids(study_id))
 
     def just_back(self) -> bool:
-        """Whether the database was away a moment ago, so that silence says nothing of a worker."""
+        """Whether the database was away a moment ago, so that silence says nothing of a worker.
+
+        A clock that was set forward, or a machine that has slept, makes every heartbeat look old, too.
+        """
         settled_s = SETTLING_BEATS * (self.heartbeat_interval or 0)
+        before, self._ahead = self._ahead, _clock_ahead()
+        if self._ahead - before > (self.heartbeat_interval or 0):
+            self._jumped = time.monotonic()
+        if time.monotonic() - self._jumped < settled_s:
+            return True
         if self.outages.ended is not None and time.monotonic() - self.outages.ended < settled_s:
             return True
         return self.engine.name == "postgresql" and _server_age(self.engine) < settled_s
+
+
+def _clock_ahead() -> float:
+    """What the clock says beyond the seconds that have passed; sleep of the machine counts for the clock only."""
+    return time.time() - time.monotonic()
 
 
 def _waits(name: str) -> Callable[..., Any]:

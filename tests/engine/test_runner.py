@@ -146,6 +146,24 @@ def test_a_silent_trial_of_another_host_is_taken_over_after_the_grace_period(wor
     assert world.states(world.run(study)) == {NINE: "done"}
 
 
+def test_silence_says_nothing_just_after_the_clock_was_set_forward_or_the_machine_has_slept(world, monkeypatch):
+    study = world.study([9])
+    world.run(study, queue_only=True)
+    opened = world.optuna_study(study)
+    trial_id = opened._pop_waiting_trial_id()
+    storage = opened._storage._backend
+    monkeypatch.setattr(storage, "_jumped", float("-inf"))
+    monkeypatch.setattr(steady, "_server_age", lambda _engine: 10**6)
+    with storage.engine.begin() as connection:
+        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
+    assert storage._get_stale_trial_ids(opened._study_id) == [trial_id]
+    monkeypatch.setattr(steady, "_clock_ahead", lambda: storage._ahead + 3600)
+    assert storage._get_stale_trial_ids(opened._study_id) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(steady, "SETTLING_BEATS", 0)  # every worker has beaten again, or is gone
+    assert storage._get_stale_trial_ids(opened._study_id) == [trial_id]
+
+
 def test_a_changed_definition_is_refused_with_old_and_new_and_nothing_is_written(world):
     world.run(world.study(more="[training]\nrate = 0.001"))
     content = world.content()
