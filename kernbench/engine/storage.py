@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from kernbench.engine import outage
 from kernbench.engine.outage import Outages, is_outage, reason_of
 from kernbench.engine.steady import SteadyStorage
-from kernbench.errors import KernbenchError, StorageError, StorageLostError
+from kernbench.errors import KernbenchError, StorageError, StorageLostError, one_line
 
 # a line per trial, a traceback per failed one: they would run through the progress display, and both are stored
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -60,12 +61,16 @@ def resolve_url(url: str | None) -> str:
         StorageError: not a database URL, a database that is neither SQLite nor PostgreSQL, or braces in it.
     """
     chosen = url or os.environ.get("KERNBENCH_STORAGE") or DEFAULT_URL
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in chosen):  # also bytes that are no UTF-8
+        raise StorageError(
+            "the storage URL holds a control character or bytes that are no UTF-8; rename the file"
+        )
     try:
         parsed = make_url(chosen)
     except (ArgumentError, ValueError) as error:
         masked = re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"^([\w+]*://)?.*@", r"\1***@", chosen, flags=re.DOTALL))
         raise StorageError(
-            f"storage {masked!r} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
+            f"storage {one_line(repr(masked), 300)} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StorageError(f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}")
@@ -77,6 +82,11 @@ def resolve_url(url: str | None) -> str:
         raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
     if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
         raise StorageError(f"storage {shown(chosen)}: expected the plain path of a file, sqlite:///folder/file.db")
+    if (path := sqlite_path(chosen)) is not None:
+        try:
+            path.exists()
+        except OSError as error:  # no file can have such a name
+            raise StorageError(f"storage {one_line(shown(chosen), 300)} cannot be opened: {error.strerror}") from error
     return chosen
 
 

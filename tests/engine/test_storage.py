@@ -53,12 +53,17 @@ def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(mo
         "sqlite:///a{b}.db",
         "sqlite:///file:a.db?mode=ro&uri=true",
         "postgresql+psycopg://me@host:port/name",
+        "postgresql+psycopg://me@host/na\nme",
+        "sqlite:///\udcff.db",
+        f"sqlite:///{'x' * 5000}.db",
+        "x" * 5000,
     ],
 )
 def test_a_url_that_cannot_work_is_refused_in_one_line(url):
     with pytest.raises(StorageError) as error:
         resolve_url(url)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize(
