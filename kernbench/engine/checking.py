@@ -2,21 +2,25 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Engine, Select, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from kernbench.engine.checking_files import Files
+from kernbench.engine.outage import is_outage
 from kernbench.engine.reading import stored_studies
+from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import is_done
 from kernbench.engine.storage import check_place, read_storage, shown, sqlite_path
-from kernbench.errors import StorageError, one_line
+from kernbench.engine.study import digest
+from kernbench.errors import StorageError, first_line, one_line
 
 RERUN = "run the study again in another --storage, or copy the intact studies there"
 
@@ -71,17 +75,61 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
     if studies and not tables:
         return Checked(len(studies), 0, 0, (f"{shown(url)}: no result tables; {RERUN}",))
     files, cells = Files(url, reader.engine), 0
-    with Session(reader.engine) as session:
-        for study in studies:
-            trials = study.get_trials(deepcopy=False)
-            cells += len(json.loads(study.user_attrs.get("cells", "[]")))
-            problems += [f"{one_line(study.study_name)}: {each}" for each in _of_trials(trials)]
-            problems += [f"{one_line(study.study_name)}: {each}" for each in _of_rows(session, study, trials)]
-            problems += [f"{one_line(study.study_name)}: {each}" for each in files.of_study(study, trials)]
-        if not names:
-            problems += _of_no_study(session, reader)
-    problems += files.left_over(reader) if not names else []
+    for study in studies:
+        name = one_line(study.study_name)
+        try:
+            with Session(reader.engine) as session:
+                problems += [f"{name}: {each}" for each in _of_study(session, study, files)]
+            cells += _count(study.user_attrs.get("cells"))
+        except Exception as error:  # there is no list of what a record raises that somebody has changed
+            if is_outage(error):
+                raise
+            problems.append(f"{name}: a record cannot be read ({first_line(error)}); {RERUN}")
+    if not names:
+        try:
+            with Session(reader.engine) as session:
+                problems += _of_no_study(session, reader)
+            problems += files.left_over(reader)
+        except (ValueError, SQLAlchemyError) as error:
+            said = first_line(getattr(error, "orig", None) or error)
+            problems.append(f"files that nothing names were not looked for: a record cannot be read ({said}); {RERUN}")
     return Checked(len(studies), cells, files.count, tuple(problems))
+
+
+def _of_study(session: Session, study: optuna.Study, files: Files) -> Iterator[str]:
+    yield from _of_attributes(study.user_attrs)
+    trials = study.get_trials(deepcopy=False)
+    yield from _of_trials(trials)
+    yield from _of_rows(session, study, trials)
+    yield from files.of_study(study, trials)
+
+
+def _count(cells: str | None) -> int:
+    """Cells that a study asks for; 0 where that cannot be read, which is told elsewhere."""
+    try:
+        return len(json.loads(cells or "[]"))
+    except (ValueError, TypeError):
+        return 0
+
+
+def _of_attributes(known: Mapping[str, Any]) -> Iterator[str]:
+    """What a study says of itself, as report and workers read it."""
+    kinds = {"definition": dict, "cells": list, "axes": dict, "seeds": int, "runtime": dict, "references": list}
+    read: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        try:
+            read[name] = json.loads(known[name]) if name in known else None
+            if name == "references":
+                read[name] = [from_json(row) for row in read[name] or []]
+        except (ValueError, TypeError, KeyError):
+            yield f"its {name} cannot be read; {RERUN}"
+            continue
+        if name in known and not isinstance(read[name], kind):
+            yield f"its {name} are of another type; {RERUN}"
+    if not known.get("definition"):
+        yield f"it has no definition, so nobody knows what its cells mean; {RERUN}"
+    elif isinstance(read.get("definition"), dict) and digest(read["definition"]) != known.get("digest"):
+        yield f"its definition is not the one that its digest {one_line(known.get('digest'))} names; {RERUN}"
 
 
 def _integrity(engine: Engine) -> list[str]:
@@ -100,10 +148,14 @@ def _of_trials(trials: Sequence[FrozenTrial]) -> Iterator[str]:
     complete: Counter[str] = Counter()
     for trial in trials:
         cell = trial.user_attrs.get("cell")
+        if not isinstance(cell, str | None):
+            yield f"trial {trial.number} names its cell by {one_line(repr(cell))}, which is no text; {RERUN}"
         if cell is None and trial.state != TrialState.PRUNED:  # an empty queue leaves pruned ones
             yield f"trial {trial.number} ({trial.state.name}) names no cell; it is ignored, nothing needs to be done"
         if cell is not None and is_done(trial):
             complete[str(cell)] += 1
+        if cell is not None and trial.state == TrialState.COMPLETE and trial.values is None:
+            yield f"cell {one_line(cell)} is finished (trial {trial.number}) and has no score; {RERUN}"
     for cell, count in complete.items():
         if count > 1:
             yield f"cell {one_line(cell)} has {count} finished trials, expected one; {RERUN}"
@@ -111,8 +163,8 @@ def _of_trials(trials: Sequence[FrozenTrial]) -> Iterator[str]:
 
 def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Iterator[str]:
     """Rows against trials, and their numbers against the lines and tolerances that were evaluated."""
-    columns = (RunRow.cell, RunRow.trial, RunRow.status, RunRow.data_digest, RunRow.environment, RunRow.thresholds)
-    rows = {row.cell: row for row in session.execute(select(*columns).where(RunRow.study == study.study_name))}
+    rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+    known_digest = one_line(study.user_attrs.get("digest"))
     machines = set(session.scalars(select(EnvironmentRow.digest)))
     lines = {tuple(key): count for *key, count in session.execute(_lines())}
     scores = {tuple(key): count for *key, count in session.execute(_scores(study.study_name))}
@@ -130,6 +182,12 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
             continue
         if row.environment not in machines:
             yield f"cell {name} names environment {one_line(row.environment)}, which is not stored; {RERUN}"
+        if row.digest != known_digest:
+            yield f"cell {name} was made with definition {one_line(row.digest)}, its study has {known_digest}; {RERUN}"
+        sizes = {len(thresholds) for thresholds in row.thresholds.values()}
+        known_tolerance = not sizes or 0 <= row.tolerance < min(sizes)
+        if not (known_tolerance and isinstance(row.params, dict) and isinstance(row.details, dict)):
+            yield f"cell {name} has a run that cannot be read; {RERUN}"
         for split, thresholds in row.thresholds.items():
             known = lines.get((row.data_digest, split), 0)
             got, expected = scores.pop((cell, split), 0), known * len(thresholds)
@@ -138,6 +196,8 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
                     f"cell {name}: {got} scores on the {split} lines, expected {known} lines x {len(thresholds)} "
                     f"tolerances = {expected}; {RERUN}"
                 )
+    for cell, count in session.execute(_no_counts(study.study_name)):
+        yield f"cell {one_line(cell)}: {count} scores are no counts; {RERUN}"
     for (cell, split), count in scores.items():
         owner = numbers.get(rows[cell].trial) if cell in rows else None
         if cell not in rows or (owner and is_done(owner)):  # else named above, or at work
@@ -154,6 +214,14 @@ def _scores(study: str) -> Select[str, str, int]:
     """Stored scores: cell, split, number."""
     query = select(ScoreRow.cell, ScoreRow.split, func.count()).where(ScoreRow.study == study)
     return query.group_by(ScoreRow.cell, ScoreRow.split)
+
+
+def _no_counts(study: str) -> Select[str, int]:
+    """Stored scores that are negative, or text where a database takes that for a number: cell, number."""
+    counts = (ScoreRow.tp, ScoreRow.fp, ScoreRow.fn)
+    wrong = or_(*(column < 0 for column in counts), *(column + 0 != column for column in counts))
+    query = select(ScoreRow.cell, func.count()).where(ScoreRow.study == study, wrong)
+    return query.group_by(ScoreRow.cell)
 
 
 def _of_no_study(session: Session, reader: optuna.storages.RDBStorage) -> list[str]:

@@ -62,9 +62,7 @@ def resolve_url(url: str | None) -> str:
     """
     chosen = url or os.environ.get("KERNBENCH_STORAGE") or DEFAULT_URL
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in chosen):  # also bytes that are no UTF-8
-        raise StorageError(
-            "the storage URL holds a control character or bytes that are no UTF-8; rename the file"
-        )
+        raise StorageError("the storage URL holds a control character or bytes that are no UTF-8; rename the file")
     try:
         parsed = make_url(chosen)
     except (ArgumentError, ValueError) as error:

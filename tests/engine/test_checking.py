@@ -196,6 +196,42 @@ def test_an_artifact_that_is_not_what_it_was_is_told_and_never_run(sound, case):
     assert not (sound.folder / "sprung").exists()
 
 
+RECORDS = {
+    "definition": "UPDATE study_user_attributes SET value_json = '\"{\\\"a\\\": 1}\"' WHERE key = 'definition'",
+    "references": "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'references', '\"[{}]\"')",
+    "axes": "UPDATE study_user_attributes SET value_json = '\"[1\"' WHERE key = 'axes'",
+    "cells": "UPDATE study_user_attributes SET value_json = '\"{}\"' WHERE key = 'cells'",
+    "score": "DELETE FROM trial_values WHERE trial_id = 1",
+    "negative": f"UPDATE kernbench_score SET tp = -1 {of_cell(NINE)} AND signal = 0",
+    "tolerance": f"UPDATE kernbench_run SET tolerance = 99 {of_cell(NINE)}",
+    "digest": f"UPDATE kernbench_run SET digest = 'another' {of_cell(THIRTY_THREE)}",
+}
+
+
+def test_records_that_somebody_has_changed_are_told_one_by_one(sound):
+    """Report and status end with a traceback at most of these; the check says which it is."""
+    execute(sound, *RECORDS.values())
+    problems = "\n".join(check_storage(sound.url).problems)
+    for said in (
+        "its definition is not the one that its digest",
+        "its references cannot be read",
+        "its axes cannot be read",
+        "its cells are of another type",
+        f"cell {NINE} is finished (trial 0) and has no score",
+        f"cell {NINE}: 20 scores are no counts",
+        f"cell {NINE} has a run that cannot be read",
+        f"cell {THIRTY_THREE} was made with definition another",
+    ):
+        assert problems.count(said) == 1, (said, problems)
+
+
+def test_a_record_that_ends_all_reading_is_one_line(sound):
+    execute(sound, "UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'cell' AND trial_id = 1")
+    problems = check_storage(sound.url).problems
+    assert len(problems) == 2, problems
+    assert all("a record cannot be read (JSONDecodeError: " in each and "\n" not in each for each in problems)
+
+
 def spoil_header(path, header):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"xx")
