@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from kernbench.engine.states import CellState, cell_states, is_stray
+from kernbench.engine.states import CellState, cell_states, is_stray, worker_is_gone
 from kernbench.engine.study import Params, Study
 from kernbench.engine.tuning import CMAES, DRAW, MEDIAN, RANDOM, Tuning
 from kernbench.kernels.space import Choice, Int, Parameter
@@ -35,6 +36,7 @@ SAME_AGAIN = 20  # a setting that was drawn before would give the same score: so
 MOST_LISTED = 10_000  # spaces up to this size are searched for what is left
 PRUNER_STARTUP = 5  # complete draws before any is ended early
 PRUNER_WARMUP = 0.25  # of the epochs, in which none is
+SETTLING_S = 10.0  # for a draw that was claimed a moment ago; its worker may have died elsewhere
 PUT_BACK = "put_back"
 
 
@@ -63,9 +65,30 @@ class DrawingSampler(BaseSampler):
         if param_name not in self._study.tuned:
             return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
         if self._drawn[0] != trial._trial_id:
-            trials = study.get_trials(deepcopy=False)
-            self._drawn = trial._trial_id, draw(self._study, trials, str(trial.user_attrs["cell"]))
+            cell = str(trial.user_attrs["cell"])
+            self._drawn = trial._trial_id, draw(self._study, _settled(self._study, study, cell), cell)
         return self._drawn[1][param_name]
+
+
+def _settled(study: Study, optuna_study: optuna.Study, cell: str) -> list[FrozenTrial]:
+    """All trials, once every earlier draw of the search that has been claimed has its values.
+
+    Workers that start together would otherwise draw without seeing each other, and in a small space the same.
+    """
+    cells = study.cells()
+    earlier = {each for each in _search(study, cell) if int(cells[each][DRAW]) < int(cells[cell][DRAW])}
+    until = time.monotonic() + SETTLING_S
+    while True:
+        trials = optuna_study.get_trials(deepcopy=False)
+        drawing = any(_is_drawing(study, t) for t in trials if t.user_attrs.get("cell") in earlier)
+        if not drawing or time.monotonic() > until:
+            return trials
+        time.sleep(0.05)
+
+
+def _is_drawing(study: Study, trial: FrozenTrial) -> bool:
+    running = trial.state == TrialState.RUNNING and PUT_BACK not in trial.user_attrs and not worker_is_gone(trial)
+    return running and values_of(study, trial) is None
 
 
 @dataclass(frozen=True)

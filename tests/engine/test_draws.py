@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from kernbench.engine import sampling
 from kernbench.engine.cell import LineCounts
 from kernbench.engine.reading import load_runs
 from kernbench.engine.results import RunRow
@@ -399,6 +400,35 @@ def test_an_axis_that_a_tuned_cell_lacks_is_not_drawn(tuned):
     opened.tell(0, state=TrialState.FAIL)
     opened.enqueue_trial({"draw": 0, "seed": 0}, user_attrs={"cell": "draw=0,kernel_size=9,seed=0"})
     assert "was not queued whole" in tuned.run(study, scored).states[0].detail
+
+
+def test_a_draw_waits_for_the_values_of_one_that_was_claimed_a_moment_before(world, monkeypatch):
+    world.found = fakes.find("stencil")
+    more = "sampler = 'random'\n[tuning.space.stencil]\nscales = [7, 8]\nset = ['compact', 'smooth']"
+    study = study_of(world, 20, more=more)
+    world.run(study, queue_only=True)
+    opened = world.optuna_study(study)
+    ids = [opened._pop_waiting_trial_id() for _ in range(3)]
+    storage = opened._storage
+    alone = draw(study, opened.get_trials(deepcopy=False), "draw=2,kernel_size=9,seed=0")
+    waited = []
+
+    def stored_meanwhile(seconds):  # by the worker that has claimed draw 1
+        waited.append(seconds)
+        for name, parameter in study.tuned.items():
+            distribution = sampling._distribution(parameter)
+            storage.set_trial_param(ids[1], name, distribution.to_internal_repr(alone[name]), distribution)
+
+    monkeypatch.setattr(sampling.time, "sleep", stored_meanwhile)
+    sampler = DrawingSampler(study, RefusingSampler())
+    trial = storage.get_trial(ids[2])
+    values = {name: sampler.sample_independent(opened, trial, name, None) for name in study.tuned}
+    assert len(waited) == 1
+    assert values != alone
+    monkeypatch.setattr(sampling, "SETTLING_S", 0)  # a worker that died before it had drawn holds nobody up
+    storage.set_trial_state_values(ids[1], TrialState.FAIL)
+    assert DrawingSampler(study, RefusingSampler()).sample_independent(opened, trial, "set", None)
+    assert len(waited) == 1
 
 
 def test_two_workers_on_one_queue_share_the_draws(tuned):
