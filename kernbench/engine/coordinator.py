@@ -150,6 +150,7 @@ class _Watch:
             assert self._reader is not None
             self._reader.remove_session()
             self._reader.engine.dispose()
+            remove_abandoned(made_folder(self._options.url, "checkpoints"))  # of those that were killed
         if self._given_up is not None:
             self._report_failure(self._given_up)
         return 0, False

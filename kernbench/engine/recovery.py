@@ -37,8 +37,10 @@ def recover(
         if (worker_is_gone(trial) and not ours) or trial._trial_id in silent:
             # two coordinators may find the same trial
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        elif storage.get_trial(trial._trial_id).state != TrialState.FAIL:
-            continue
+        else:
+            now = storage.get_trial(trial._trial_id)
+            if now.state != TrialState.FAIL or "family" in now.user_attrs:  # it runs, or has failed by itself just now
+                continue
         notes.save_lost(study, trial._trial_id)
         cell = trial.user_attrs.get("cell", "?")
         observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
