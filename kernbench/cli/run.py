@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.signals import sigterm_is_no_error
+
 if TYPE_CHECKING:
     from kernbench.engine.runner import Options
     from kernbench.engine.study import Study
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until a process is ended.")
 @click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
+@sigterm_is_no_error()
 def run_command(
     plugin: str,
     study_name: str,

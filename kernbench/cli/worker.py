@@ -1,13 +1,13 @@
 """`kernbench worker`: one more worker on a study, from any machine that reaches its database."""
 
 import functools
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+
+from kernbench.cli.signals import sigterm_is_no_error
 
 if TYPE_CHECKING:
     from kernbench.cli.progress import LiveObserver
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until the process is ended.")
 @click.option("--coordinated", is_flag=True, hidden=True, help="Standard input is a pipe from the coordinator.")
 @click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
+@sigterm_is_no_error()
 def worker_command(
     study_name: str,
     storage: str | None,
@@ -46,38 +47,37 @@ def worker_command(
     Everything but the plugins is taken from the database; `kernbench run` has put it there. Start as many as you
     like, on as many machines.
     """
-    with _sigterm_is_no_error():
-        from kernbench.collecting import put_off
+    from kernbench.collecting import put_off
 
-        with put_off():
-            from kernbench import experiment  # and with it nearly everything
-        from kernbench.cli import console
-        from kernbench.cli.limits import limit_of
-        from kernbench.device import choose_device
-        from kernbench.durations import seconds_of
-        from kernbench.engine.joining import Terms, serve
-        from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
-        from kernbench.engine.stored import find_stored
-        from kernbench.registry import find
-        from kernbench.seeds import run_seeds
+    with put_off():
+        from kernbench import experiment  # and with it nearly everything
+    from kernbench.cli import console
+    from kernbench.cli.limits import limit_of
+    from kernbench.device import choose_device
+    from kernbench.durations import seconds_of
+    from kernbench.engine.joining import Terms, serve
+    from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
+    from kernbench.engine.stored import find_stored
+    from kernbench.registry import find
+    from kernbench.seeds import run_seeds
 
-        url = resolve_url(storage)
-        beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
-        terms = Terms(
-            url=url,
-            device=choose_device(device),
-            limit=limit_of(cell_limit, cell_margin),
-            stop_after_s=None if stop_after is None else seconds_of(stop_after, "--stop-after"),
-            coordinated=coordinated,
-            heartbeat_s=beat,
-            grace_s=grace,
-        )
-        family = None if plugin is None else find(plugin).family.name
-        with _no_refusal_by_outage(coordinated), outage_explained(url):
-            stored = find_stored(url, study_name, profile, family)
-        with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
-            joined = _joined(stored, plugin, terms, stack_seeds, observer)
-            return serve(joined, terms, experiment.run_cell, observer, run_seeds)
+    url = resolve_url(storage)
+    beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
+    terms = Terms(
+        url=url,
+        device=choose_device(device),
+        limit=limit_of(cell_limit, cell_margin),
+        stop_after_s=None if stop_after is None else seconds_of(stop_after, "--stop-after"),
+        coordinated=coordinated,
+        heartbeat_s=beat,
+        grace_s=grace,
+    )
+    family = None if plugin is None else find(plugin).family.name
+    with _no_refusal_by_outage(coordinated), outage_explained(url):
+        stored = find_stored(url, study_name, profile, family)
+    with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
+        joined = _joined(stored, plugin, terms, stack_seeds, observer)
+        return serve(joined, terms, experiment.run_cell, observer, run_seeds)
 
 
 def _joined(
@@ -147,17 +147,3 @@ def _no_refusal_by_outage(coordinated: bool) -> Iterator[None]:
         if coordinated and is_outage(error.__cause__):
             raise StorageLostError(str(error)) from error
         raise
-
-
-@contextmanager
-def _sigterm_is_no_error() -> Iterator[None]:
-    """Exit code 0 where SIGTERM comes before or after there is a cell to give back."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(0)
-
-    old = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)

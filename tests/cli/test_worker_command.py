@@ -1,6 +1,8 @@
 """`kernbench worker`: what it serves, what it refuses, and how it says so."""
 
 import json
+import os
+import signal
 
 import fakes
 import optuna
@@ -56,6 +58,22 @@ def test_a_worker_that_would_compute_other_cells_is_refused(queued, refused):
     refused("worker", "--study", "smoke", said=said)
     refused("worker", "--study", "smoke", "--plugin", "siren", said=said)
     assert queued.run("worker", "--study", "smoke", "--plugin", "discrete", "--stop-after", "1s").code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [(*QUEUE, "--plugin", "discrete"), ("worker", "--study", "smoke")], ids=["run", "worker"]
+)
+def test_sigterm_before_there_is_a_cell_is_no_error(smoke_bench, monkeypatch, words):
+    def told(*_arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("went on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("kernbench.device.choose_device", told)
+    ended = smoke_bench.run(*words)
+    assert ended.code == 0, ended
+    assert not smoke_bench.database.exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow
