@@ -26,7 +26,7 @@ from kernbench.engine.storage import (
     read_storage,
     sqlite_path,
 )
-from kernbench.engine.stored import CELLS, what_workers_need
+from kernbench.engine.stored import ask_for
 from kernbench.engine.study import Study, differences, digest
 from kernbench.engine.trials import read_trials
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
@@ -247,10 +247,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
-    cells = list(dict.fromkeys([*json.loads(known.get("cells", "[]")), *study.cells()]))
-    for name, value in ((CELLS, cells), *what_workers_need(study, known).items()):
-        if json.dumps(value) != known.get(name):
-            opened.set_user_attr(name, json.dumps(value))
+    ask_for(storage.engine, opened._study_id, study)
     opened.set_metric_names(["f1_val"])
     notes.save_study(opened, study, storage.engine)
     return opened

@@ -5,10 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.storages._rdb import models
+from sqlalchemy import Engine, insert, select, update
+
+from kernbench.engine.outage import outlasting
 from kernbench.engine.reading import stored_studies
 from kernbench.engine.storage import shown
 from kernbench.engine.study import Study, differences
 from kernbench.engine.tables import Table
+from kernbench.engine.trials import table_of
 from kernbench.engine.tuning import stored_space
 from kernbench.errors import StudyError, close_match
 from kernbench.settings import SETTINGS
@@ -41,6 +46,31 @@ class Stored:
     cells: tuple[str, ...]
     table: Table
     source: str
+
+
+@outlasting
+def ask_for(engine: Engine, study_id: int, study: Study) -> None:
+    """Add the cells of a study to those that were ever asked for, in one step: another run may add some, too.
+
+    Args:
+        engine: of the storage.
+        study_id: Optuna's.
+        study: as it is run now.
+    """
+    studies, table = table_of(models.StudyModel), table_of(models.StudyUserAttributeModel)
+    with engine.begin() as connection:
+        connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update())
+        rows = connection.execute(select(table.c.key, table.c.value_json).where(table.c.study_id == study_id))
+        known = {key: json.loads(value) for key, value in rows}
+        cells = list(dict.fromkeys([*json.loads(known.get(CELLS, "[]")), *study.cells()]))
+        for name, value in ((CELLS, cells), *what_workers_need(study, known).items()):
+            text = json.dumps(value)
+            if name not in known:
+                row = {"study_id": study_id, "key": name, "value_json": json.dumps(text)}
+                connection.execute(insert(table).values(row))
+            elif known[name] != text:
+                of_name = (table.c.study_id == study_id, table.c.key == name)
+                connection.execute(update(table).where(*of_name).values(value_json=json.dumps(text)))
 
 
 def what_workers_need(study: Study, known: Mapping[str, Any]) -> dict[str, Any]:

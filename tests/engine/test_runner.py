@@ -1,10 +1,12 @@
 """Runs: missing cells are queued, finished ones never run again, and a changed study is refused."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import fakes
 import optuna
@@ -14,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from kernbench.engine import results, steady
+from kernbench.engine import results, runner, steady
 from kernbench.engine.reading import stored_states
 from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.runner import Options, plan
@@ -265,6 +267,24 @@ def test_studies_of_others_in_the_same_database_are_left_alone(world):
     world.run()
     optuna.create_study(study_name="somebody/else", storage=world.storage())
     assert set(world.states(world.run()).values()) == {"done"}
+
+
+def test_two_runs_that_add_cells_at_the_same_moment_both_add_them(world, monkeypatch):
+    world.run(world.study([9]), queue_only=True)
+    study, other = world.study([9, 33]), fakes.World(world.folder, url=world.url)
+    another, begun = other.study([9, 65]), []
+
+    def dumps(content, **options):
+        if not begun:  # the first one has seen the study as it was
+            begun.append(another)
+            other.run(another, queue_only=True, extend=True)
+        return json.dumps(content, **options)
+
+    monkeypatch.setattr(runner, "json", SimpleNamespace(dumps=dumps, loads=json.loads))
+    world.run(study, queue_only=True, extend=True)
+    other.close()
+    asked_for = json.loads(world.optuna_study(study).user_attrs["cells"])
+    assert asked_for == [NINE, "kernel_size=65,seed=0", THIRTY_THREE]
 
 
 @pytest.mark.parametrize("at_work", [True, False])
