@@ -166,6 +166,7 @@ def test_seeds_that_cannot_be_trained_at_once_are_trained_one_by_one(contexts, m
     assert any(note.startswith("seeds cannot be trained at once (") for note in observer.notes)
     for place, context in enumerate(contexts("alone")[0]):
         assert curve(outcomes[place]) == curve(experiment.run_cell(context))
+    assert all(outcome.details["own_seconds"] > 0 for outcome in outcomes.values())
 
 
 def test_a_seed_that_fails_while_it_is_scored_leaves_the_others(contexts, monkeypatch):

@@ -152,7 +152,8 @@ def _end(
         return
     assert claim.context is not None
     try:
-        finish(job, claim.trial, claim.context, result, started, seconds)
+        own = float(result.details.get("own_seconds", seconds))
+        finish(job, claim.trial, claim.context, result, started, own)
     except optuna.exceptions.UpdateFinishedTrialError:
         if claim.own:
             raise

@@ -1,5 +1,6 @@
 """Cells that differ in their seed only: claimed by one worker, each with a trial, a record and an end of its own."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -137,6 +138,15 @@ def test_every_claimed_trial_beats_while_it_runs(world, monkeypatch):
     world.run(world.study([9], seeds=3), together=slow, stack=3, heartbeat_s=1)
     assert all(beaten.count(each) >= 3 for each in set(beaten))
     assert len(set(beaten)) == 3
+
+
+def test_a_seed_that_was_trained_by_itself_keeps_its_own_time(world):
+    def alone(contexts):
+        for place in range(len(contexts)):
+            yield place, dataclasses.replace(fakes.outcome(), details={"own_seconds": 100.0 + place})
+
+    world.run(world.study([9], seeds=3), together=alone, stack=3)
+    assert sorted(run.seconds for run in load_runs(world.url)) == [100.0, 101.0, 102.0]
 
 
 def test_seeds_at_once_have_the_limit_of_each_together(world):
