@@ -1,9 +1,9 @@
 """A worker process whose cells are not trained: `python fake_worker.py URL STUDY.toml LOG DEEDS [LIMIT MARGIN]`.
 
 It appends "cell" to LOG for each execution. DEEDS is JSON, kernel size -> what its cell does instead of ending well:
-segv, exit, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave), first-segv,
-nap (half a second), report (thirty epochs, each told to the database). In the environment FAKE_TIMES is JSON with other
-times than usual: outage, heartbeat, grace, lock; FAKE_ALONE means that no coordinator watches it.
+segv, exit, interrupt, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave),
+first-segv, nap (half a second), report (thirty epochs, each told to the database). In the environment FAKE_TIMES is
+JSON with other times than usual: outage, heartbeat, grace, lock; FAKE_ALONE means that no coordinator watches it.
 """
 
 import json
@@ -63,6 +63,8 @@ def _compute(log, deeds):
             os.kill(os.getpid(), signal.SIGSEGV)
         if deed == "exit":
             os._exit(7)
+        if deed == "interrupt":
+            raise KeyboardInterrupt
         while deed == "hang":
             time.sleep(0.05)
         if deed == "hold":
@@ -105,6 +107,8 @@ def main(url, toml, log, deeds, *limit):
     except KernbenchError as error:  # as the command line does
         print(f"kernbench: {error}", flush=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # the same
+        sys.exit(130)
 
 
 def coordinate_slow_cells(url, folder):

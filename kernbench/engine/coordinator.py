@@ -17,7 +17,7 @@ from kernbench.engine.queueing import requeue
 from kernbench.engine.record import made_folder
 from kernbench.engine.recovery import fail_attempts, recover
 from kernbench.engine.scratch import remove_abandoned
-from kernbench.engine.states import CellState, cell_states
+from kernbench.engine.states import KILLED_LIMIT, CellState, cell_states
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import read_storage
 from kernbench.engine.study import Study
@@ -130,7 +130,7 @@ class _Watch:
         self._look()
         self._children: list[Child] = []
         self._names: dict[str, str] = {}  # of a worker in its trials -> on the screen
-        self._in_vain = 0
+        self._in_vain = self._interrupted = 0
         self._given_up: Child | None = None
         self._recovered = time.monotonic()
         self._open = {state.cell for state in self._states() if state.state not in ENDED}
@@ -178,8 +178,11 @@ class _Watch:
     def _states(self) -> list[CellState]:
         return cell_states(self._study.cells(), self._trials())
 
+    def _of(self, child: Child, *states: TrialState) -> list[FrozenTrial]:
+        return [each for each in self._trials(*states) if each.user_attrs.get("worker") == child.name]
+
     def _running(self, child: Child) -> list[FrozenTrial]:
-        return [each for each in self._trials(TrialState.RUNNING) if each.user_attrs.get("worker") == child.name]
+        return self._of(child, TrialState.RUNNING)
 
     def _unsigned(self) -> bool:
         """Whether a trial runs that nobody has signed: its worker died just then, and the grace period finds it out."""
@@ -215,7 +218,7 @@ class _Watch:
         assert child.process.stdin is not None
         child.process.stdin.close()
         self._look()  # what it did in its last moments
-        child.claimed = any(each.user_attrs.get("worker") == child.name for each in self._trials())
+        child.claimed = bool(self._of(child))
         code, left = child.process.returncode, self._running(child)
         late = [each for each in left if each.number in child.late]
         if late:
@@ -238,8 +241,11 @@ class _Watch:
         self._in_vain = self._in_vain + 1 if not child.claimed and (code != 0 or waits) else 0
         # a worker may find that others were faster, several at once; but not again and again while cells wait
         patience = STARTS if code != 0 else STARTS + 3 * self._crew.count
+        # a signal to a worker alone is somebody's wish; again and again, it is a plugin that ends its own process
+        interrupted = any(each.user_attrs.get("status") == "interrupted" for each in self._of(child))
+        self._interrupted = self._interrupted + 1 if interrupted else 0
         # 2 is a refusal or a full disk: the next worker would meet it, too
-        if code == 2 or self._in_vain >= patience:
+        if code == 2 or self._in_vain >= patience or self._interrupted >= KILLED_LIMIT:
             self._given_up = child
 
     def _recover_now_and_then(self) -> None:

@@ -86,6 +86,14 @@ def test_a_plugin_that_ends_the_process_is_told_with_its_exit_code(world):
     assert "exit code 7" in result.states[0].detail
 
 
+def test_a_plugin_that_interrupts_itself_is_not_tried_for_ever(world):
+    study = world.study([9])
+    with pytest.raises(WorkersError, match=r"exit code 130.*the cells wait"):
+        coordinate(world, study, 1, {9: "interrupt"})
+    assert len(executed(world)) == KILLED_LIMIT
+    assert len(world.trials(TrialState.WAITING)) == 1
+
+
 @pytest.mark.parametrize("deed", ["hang", "hold"])
 def test_a_cell_that_never_returns_ends_as_timeout_and_the_others_finish(world, deed):
     result = coordinate(world, world.study(), 1, {9: deed}, Limit(1.0, 1.0))
