@@ -10,7 +10,6 @@ import pytest
 from optuna.trial import TrialState
 
 from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import enqueue
 from kernbench.engine.reading import load_runs
 from kernbench.engine.steady import SteadyStorage
 from kernbench.errors import StorageError
@@ -111,7 +110,8 @@ def test_seeds_that_another_worker_holds_or_has_done_are_left_alone(world):
     held = opened.get_trials(deepcopy=False)[1]
     opened._storage.set_trial_state_values(held._trial_id, TrialState.RUNNING)
     opened._storage.set_trial_user_attr(held._trial_id, "worker", "elsewhere:1")
-    enqueue(opened, study, seeds(9, 2)[0])  # queued twice by two coordinators
+    (again,) = seeds(9, 2)
+    opened.enqueue_trial(study.cells()[again], user_attrs={"cell": again})  # queued twice by two coordinators
     world.run(study, stack=4)
     assert world.executed == [seeds(9, 0, 2, 3)]
     assert len(world.trials(TrialState.COMPLETE)) == 3

@@ -9,7 +9,6 @@ import torch
 from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 
-from kernbench.engine.queueing import enqueue
 from kernbench.engine.record import StopFlag
 from kernbench.engine.runner import Options
 from kernbench.engine.worker import stop_on_signals, work
@@ -104,8 +103,8 @@ def test_a_cell_queued_by_two_coordinators_runs_once(world):
     study = world.study()
     world.run(study, queue_only=True)
     for cell in study.cells():
-        enqueue(world.optuna_study(study), study, cell)
-        enqueue(world.optuna_study(study), study, cell)
+        for _ in range(2):
+            world.optuna_study(study).enqueue_trial(study.cells()[cell], user_attrs={"cell": cell})
     result = world.run(study)
     assert world.executed == [NINE, THIRTY_THREE]
     assert len(world.trials(TrialState.COMPLETE)) == 2
