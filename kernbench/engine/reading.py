@@ -3,18 +3,22 @@
 import json
 import os
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from kernbench.collecting import put_off
+from kernbench.engine.outage import is_outage, outlasting
 from kernbench.engine.records import Curves, LineInfo, Run
 from kernbench.engine.recovery import silent_seconds
 from kernbench.engine.reference import Reference, from_json
@@ -24,8 +28,8 @@ from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.study import digest
-from kernbench.engine.trials import engine_of, read_trials
-from kernbench.errors import KernbenchWarning, StudyError, close_match, one_line
+from kernbench.engine.trials import engine_of, read_trials, table_of
+from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -40,22 +44,53 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
         StudyError: a name that is not stored, with a close match.
     """
     storage = read_storage(url)
-    found = [] if storage is None else sorted(study.study_name for study in storage.get_all_studies())
-    ours = {name for name in found if "/" in name}
+    ours = set() if storage is None else _ours(storage.engine)
     for name in names:
         if not any(_matches(each, name) for each in ours):
             bases = {each.partition(".")[0] for each in ours}
             hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
             raise StudyError(f"no study {name!r} in {shown(url)}{hint}")
-    chosen = [name for name in found if name in ours and (not names or any(_matches(name, each) for each in names))]
+    chosen = [name for name in sorted(ours) if not names or any(_matches(name, each) for each in names)]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
 
 
+@outlasting
+def _ours(engine: Engine) -> set[str]:
+    """Names of the studies that kernbench made; others may have studies of their own in the same database."""
+    studies, known = table_of(models.StudyModel), table_of(models.StudyUserAttributeModel)
+    query = select(studies.c.study_name).join(known, known.c.study_id == studies.c.study_id)
+    with engine.connect() as connection:
+        return {name for name in connection.execute(query.where(known.c.key == "digest")).scalars() if "/" in name}
+
+
+@contextmanager
+def damage_explained(study: str) -> Iterator[None]:
+    """Turn what a record raises that somebody has changed or lost into one line.
+
+    Raises:
+        StorageError: in its place.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, SQLAlchemyError) as error:
+        if is_outage(error):
+            raise
+        raise StorageError(
+            f"{one_line(study)}: a record in the database is damaged ({first_line(error)}); `kernbench storage check` "
+            "looks at all of them; restore a copy, or name other studies with --study"
+        ) from error
+
+
 def stored_states(study: optuna.Study) -> list[CellState]:
-    """State of every cell ever asked for; of running ones, how long ago their worker was heard of."""
-    return _states(study, read_trials(study))
+    """State of every cell ever asked for; of running ones, how long ago their worker was heard of.
+
+    Raises:
+        StorageError: a record is damaged.
+    """
+    with damage_explained(study.study_name):
+        return _states(study, read_trials(study))
 
 
 def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
@@ -72,13 +107,17 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
         whole: splits whose scores are read at every tolerance; those that a published number of these studies is about
             are among them. Of the others only the headline tolerances of these studies are read, from the lowest to
             the highest, which takes less time. All splits are read whole unless told.
+
+    Raises:
+        StorageError: there is no such database, or a record of it is damaged.
+        StudyError: a name that is not stored.
     """
     runs: list[Run] = []
     studies = stored_studies(url, names)
     wanted = Wanted() if whole is None else _wanted(studies, whole)
     for study in studies:
         engine = engine_of(study)
-        with put_off():
+        with put_off(), damage_explained(study.study_name):
             runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted)
         study._storage.remove_session()
         engine.dispose()

@@ -5,8 +5,10 @@ import json
 
 import fakes
 import numpy as np
+import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from kernbench.engine.queueing import enqueue
@@ -164,6 +166,37 @@ def test_stored_states_show_every_cell_ever_asked_for(world):
     world.run()
     world.run(world.study([9]))
     assert [state.state for state in stored_states(world.optuna_study())] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE study_user_attributes SET value_json = '\"[\"' WHERE key = 'cells'",
+        "UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'status'",
+        "UPDATE kernbench_run SET details = '5'",
+        "UPDATE kernbench_run SET thresholds = '{\"test\": []}'",
+        "UPDATE kernbench_run SET tolerance = 99",
+        "DROP TABLE kernbench_score",
+    ],
+)
+def test_a_damaged_record_is_one_line_that_names_the_study(world, damage):
+    study = world.study([9])
+    world.run(study)
+    with world.storage().engine.begin() as connection:
+        connection.execute(text(damage))
+    with pytest.raises(StorageError, match="a record in the database is damaged") as error:
+        load_runs(world.url)
+    assert study.key in str(error.value)
+    assert "kernbench storage check" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_studies_of_others_are_left_alone(world):
+    world.run(world.study([9]))
+    optuna.create_study(study_name="team/alpha", storage=world.storage()).set_user_attr("cells", 5)
+    assert [study.study_name for study in stored_studies(world.url)] == [world.study([9]).key]
+    with pytest.raises(StudyError, match="team"):
+        stored_studies(world.url, ["team/alpha"])
 
 
 def test_reading_changes_nothing(world):
