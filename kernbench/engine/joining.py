@@ -169,17 +169,21 @@ class _Worker:
 
     def run(self) -> int:
         """Study after study, and again while cells come back."""
+        worked = False
         while True:
             self._look_again()
             for joined, optuna_study, job in self._studies:
                 self._take_back(joined, optuna_study)
                 if not job.leaving() and anything_waits(optuna_study, job.cells):
+                    worked = True
                     code = work_and_give_back(optuna_study, job, joined.prepare)
                     if self._stop():
                         return code
             if self._leaving():
                 return 130 if self._stop.signal == signal.SIGINT else 0
             if not self._anything_waits() and not self._something_came_back():
+                if not worked:
+                    self._observer.note("nothing waits; `kernbench status` shows what is done, failed or running")
                 return 0
 
     def _leaving(self) -> bool:

@@ -315,4 +315,6 @@ def _cannot_open(url: str, error: BaseException) -> StorageError:
         )
     cause = error.__cause__ or error
     reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-    return StorageError(f"storage {shown(url)} cannot be opened: {reason}")
+    # SQLite keeps a log beside the file, for reading, too
+    advice = "; its folder must be writable, or copy the file elsewhere" if "unable to open" in reason else ""
+    return StorageError(f"storage {shown(url)} cannot be opened: {reason}{advice}")

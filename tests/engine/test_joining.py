@@ -64,7 +64,9 @@ def test_a_worker_runs_what_waits_and_leaves_with_0(queued):
     assert join(queued) == 0
     assert states(queued) == {NINE: "done", THIRTY_THREE: "done"}
     assert queued.prepared == ["mine.v1.quick/discrete"]
+    assert not any("nothing waits" in note for note in queued.observer.notes)
     assert join(queued) == 0
+    assert "nothing waits" in queued.observer.notes[-1]
     assert queued.prepared == []  # no data are made where nothing waits
     assert len(queued.executed) == 2
 
@@ -101,10 +103,10 @@ def test_a_signal_gives_the_cell_back(queued, number, code):
 
 def test_no_cell_is_begun_after_its_time(queued):
     def slow(_context):
-        time.sleep(0.3)
+        time.sleep(1.6)
         return fakes.outcome()
 
-    assert join(queued, slow, stop_after_s=0.2) == 0
+    assert join(queued, slow, stop_after_s=1.5) == 0
     assert states(queued) == {NINE: "done", THIRTY_THREE: "waiting"}
 
 
