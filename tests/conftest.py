@@ -18,6 +18,14 @@ from forked import Forked, call_main
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """Files of slow tests first, so that the processes among which files are shared end at about the same time."""
+    slow = {}
+    for item in items:
+        slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: not all(slow[item.path]))
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Each test has its own cache folder and default storage."""
