@@ -6,6 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KERNBENCH_LOAD_PLUGINS", "bundled")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import gc
 import subprocess
 import sys
 import warnings
@@ -24,6 +25,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
     items.sort(key=lambda item: not all(slow[item.path]))
+
+
+def pytest_collection_finish():
+    """Collections need not walk over a million objects of imported libraries."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
