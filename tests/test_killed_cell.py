@@ -16,9 +16,10 @@ from kernbench.tensorfile import read_tensors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+EPOCHS = 200
 KILLS = int(os.environ.get("KERNBENCH_KILLS", "8"))
 STUDY = fakes.SMALL.replace("[9, 33]", "[33]") + (
-    "epochs = 200\nbatch_size = 4\nvalidate_every = 5\ndecay_epoch = 100\ncheckpoint_seconds = 0\n"
+    f"epochs = {EPOCHS}\nbatch_size = 4\nvalidate_every = 5\ndecay_epoch = 100\ncheckpoint_seconds = 0\n"
 )
 WORDS = ["run", "--study", "mine.toml", "--plugin", "siren", "--no-baselines", "--retry-failed"]
 
@@ -43,9 +44,12 @@ def is_weights(path):
 
 def checkpoint_epoch(folder):
     """Epoch of the last checkpoint that any attempt has told of."""
-    with sqlite3.connect(folder / "kernbench.db") as connection:
-        query = "SELECT max(CAST(value_json AS INTEGER)) FROM trial_user_attributes WHERE key = 'checkpoint_epoch'"
-        return connection.execute(query).fetchone()[0] or 0
+    query = "SELECT max(CAST(value_json AS INTEGER)) FROM trial_user_attributes WHERE key = 'checkpoint_epoch'"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{folder}/kernbench.db?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchone()[0] or 0
+    except sqlite3.OperationalError:  # not there yet
+        return 0
 
 
 def test_scores_and_weights_of_a_cell_that_was_killed_many_times_are_those_of_one_that_was_not(smoke_bench):
@@ -54,20 +58,22 @@ def test_scores_and_weights_of_a_cell_that_was_killed_many_times_are_those_of_on
     for place in places:
         place.mkdir()
         (place / "mine.toml").write_text(STUDY)
-    began = time.monotonic()
     assert started(places[0]).wait(600) == 0, (places[0] / "said").read_text()
-    whole = time.monotonic() - began
     kills, reached = 0, []
     while kills < KILLS:
         process = started(places[1])
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(moments.uniform(0.1, 1) * whole / 4)  # some before the first batch, some epochs later
+        if kills % 4 == 0:  # before the first batch, or soon after
+            time.sleep(moments.uniform(0, 2))
+        else:
+            further = checkpoint_epoch(places[1]) + moments.randint(1, 2 * EPOCHS // KILLS)
+            while checkpoint_epoch(places[1]) < further and process.poll() is None:
+                time.sleep(0.005)
         if process.poll() is not None:
             break
         process.kill()
         process.wait()
         kills += 1
-        reached.append(checkpoint_epoch(places[1]) if (places[1] / "kernbench.db").exists() else 0)
+        reached.append(checkpoint_epoch(places[1]))
     assert started(places[1]).wait(600) == 0, (places[1] / "said").read_text()
     assert len(set(reached)) > 3, reached  # it was killed at work, and went on
     assert result(places[1]) == result(places[0])

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 
+import fakes
 import numpy as np
 import pytest
 
@@ -15,25 +16,15 @@ from kernbench.registry import find_family
 from kernbench.seeds import run_seeds, stack_size
 from kernbench.training import Interrupted
 
-STUDY = """
-version = 1
-seeds = 3
-[axes]
-kernel_size = [9]
-[network]
-channels = 4
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
+STUDY = (
+    fakes.SMALL.replace("[9, 33]", "[9]").replace("version = 1", "version = 1\nseeds = 3")
+    + """
 epochs = 40
 batch_size = 4
 rate = 1e-3
 validate_every = 20
 """
+)
 
 
 class Notes:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_bench import shrink
 
 from kernbench.bench import train
 from kernbench.errors import KernbenchError
@@ -31,13 +32,7 @@ def test_the_plain_network_is_the_network():
 @pytest.fixture
 def small(monkeypatch):
     """Short lines and small networks."""
-    usual_lines, usual_build, usual_plain = train.lines, train.build, train.plain_network
-    monkeypatch.setattr(train, "lines", lambda number, samples=64, seed=0: usual_lines(number, 64, seed))
-    monkeypatch.setattr(
-        train, "build", lambda *given, **named: usual_build(*given, **named | {"channels": 2, "depth": 3})
-    )
-    monkeypatch.setattr(train, "plain_network", lambda: usual_plain(2, 3))
-    monkeypatch.setattr(train, "MATRIX", 32)
+    shrink(monkeypatch)
 
 
 def test_every_table_names_its_ways(small):

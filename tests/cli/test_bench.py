@@ -3,6 +3,7 @@
 import functools
 
 import pytest
+from small_bench import shrink
 
 from kernbench.bench import train, training
 
@@ -48,13 +49,7 @@ def test_simulate_runs(bench):
 @pytest.fixture
 def small_training(monkeypatch):
     """The same measurements on next to nothing."""
-    usual_lines, usual_build, usual_plain = train.lines, train.build, train.plain_network
-    monkeypatch.setattr(train, "lines", lambda number, _samples=64, seed=0: usual_lines(number, 64, seed))
-    monkeypatch.setattr(
-        train, "build", lambda *given, **named: usual_build(*given, **named | {"channels": 2, "depth": 3})
-    )
-    monkeypatch.setattr(train, "plain_network", lambda: usual_plain(2, 3))
-    monkeypatch.setattr(train, "MATRIX", 32)
+    shrink(monkeypatch)
     monkeypatch.setattr(train, "seed_rows", functools.partial(train.seed_rows, samples=64, turns=1))
     monkeypatch.setattr(train, "backend_rows", functools.partial(train.backend_rows, 5, turns=1))
     monkeypatch.setattr(training, "SEEDS", (("siren", 5),))

@@ -3,25 +3,12 @@
 import subprocess
 import sys
 
+import fakes
 import pytest
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of address space are Linux's")
 
-STUDY = """
-version = 1
-[axes]
-kernel_size = [9]
-channels = [4096, 2]
-[network]
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
-epochs = 1
-"""
+STUDY = fakes.SMALL.replace("channels = 4\n", "").replace("[9, 33]", "[9]\nchannels = [4096, 2]") + "epochs = 1\n"
 
 # The libraries are loaded first: their address space must not count. 1.5 GiB are plenty for 2 channels; with 4096
 # the weights of the second layer take 600 MB, as do their gradient and both moments.

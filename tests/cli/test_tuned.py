@@ -2,21 +2,12 @@
 
 import re
 
+import fakes
 import pytest
 
-STUDY = """
-version = 1
-[axes]
-kernel_size = [9]
-[network]
-channels = 4
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
+STUDY = (
+    fakes.SMALL.replace("[9, 33]", "[9]")
+    + """
 epochs = 2
 batch_size = 4
 decay_epoch = 2
@@ -25,6 +16,7 @@ validate_every = 1
 [tuning]
 trials = 3
 """
+)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import fakes
 import numpy as np
 import pytest
 import torch
@@ -19,21 +20,10 @@ from kernbench.ulm.scores import f1_scores
 from kernbench.ulm.srml1d import load_network
 from kernbench.weights import load_trained
 
-NOISY = """
-version = 1
-[axes]
-kernel_size = [9]
-noise_percent = [4.0]
-test_noise_percent = [-1.0, 16.0]
-[network]
-channels = 4
-depth = 2
-[data]
-train = 8
-validation = 4
-test = 6
-window = 512
-[training]
+LEVELS = "noise_percent = [4.0]\ntest_noise_percent = [-1.0, 16.0]"
+NOISY = (
+    fakes.SMALL.replace("[9, 33]", f"[9]\n{LEVELS}")
+    + """
 epochs = 2
 batch_size = 4
 decay_epoch = 2
@@ -44,6 +34,7 @@ threshold_split = "train"
 [profiles.quick]
 seeds = 1
 """
+)
 
 # The published architecture, trained for a moment: 4095 samples of padding need long windows.
 PUBLISHED = """
