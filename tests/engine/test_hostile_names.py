@@ -24,7 +24,7 @@ from kernbench.report.html import write_report
 
 HOSTILE = {
     "path": "../../escaped",
-    "absolute": "/tmp/escaped",
+    "absolute": "/escaped",
     "quotes": "a'b\"c",
     "statement": "x'; DROP TABLE trials; --",
     "newline": "a\nb",
