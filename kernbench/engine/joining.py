@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import anything_waits, requeue
+from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
 from kernbench.engine.record import ComputeTogether, Job, StopFlag, made_folder, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
 from kernbench.engine.steady import SteadyStorage
@@ -196,8 +196,7 @@ class _Worker:
     def _look_again(self) -> None:
         """Read studies anew for which cells wait that were added since."""
         for place, (joined, optuna_study, job) in enumerate(self._studies):
-            waiting = optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-            cells = {str(trial.user_attrs.get("cell")) for trial in waiting} - set(job.cells)
+            cells = waiting_cells(optuna_study) - set(job.cells)
             added = {(joined.study.key, cell) for cell in cells} - self._strange
             if joined.again is None or not added:
                 continue

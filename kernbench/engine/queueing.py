@@ -100,8 +100,18 @@ def give_back(optuna_study: optuna.Study, study: Study, cells: Collection[str]) 
 
 def anything_waits(optuna_study: optuna.Study, cells: Collection[str]) -> bool:
     """Whether one of these cells is in the queue."""
-    waiting = optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return any(trial.user_attrs.get("cell") in cells for trial in waiting)
+    return not waiting_cells(optuna_study).isdisjoint(cells)
+
+
+def waiting_cells(optuna_study: optuna.Study) -> set[str]:
+    """Cells in the queue; one query, where Optuna reads every trial of the study first."""
+    return _read_waiting(engine_of(optuna_study), optuna_study._study_id)
+
+
+@outlasting
+def _read_waiting(engine: Engine, study_id: int) -> set[str]:
+    with engine.connect() as connection:
+        return _waiting_cells(connection, study_id)
 
 
 def is_asked_for(optuna_study: optuna.Study, cell: str) -> bool:
