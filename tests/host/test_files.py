@@ -1,0 +1,374 @@
+"""A file is whole or not there, whatever happens and whoever else writes; a digest is that of hashlib."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kernbench.host import files
+
+OLD, NEW = b"old content", b"new content, another length"
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # every example writes anew
+
+
+def names(folder):
+    """Everything in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def full(*_arguments, **_options):
+    """What the system says when the disk is full."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@same_folder
+@given(st.binary(max_size=10_000))
+def test_bytes_come_back(tmp_path, content):
+    files.write_whole(tmp_path / "file", content)
+    assert (tmp_path / "file").read_bytes() == content
+    assert names(tmp_path) == ["file"]
+
+
+@same_folder
+@given(st.text())
+def test_text_comes_back_with_its_line_ends(tmp_path, text):
+    files.write_whole(tmp_path / "file", text)
+    with (tmp_path / "file").open(encoding="utf-8", newline="") as file:
+        assert file.read() == text
+
+
+# 255 bytes are the most that Linux takes, also for the temporary name
+NAMES = ["x" * 255, "ü" * 127, "\U0001f9ea" * 63, "caf\udce9.csv", "no suffix", ".hidden", "a.b.c"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_that_the_file_system_takes(tmp_path, name):
+    files.write_whole(tmp_path / name, NEW)
+    assert names(tmp_path) == [name]
+
+
+class Stop(BaseException):
+    """Neither an Exception nor KeyboardInterrupt, as plugins may raise it."""
+
+
+ERRORS = [OSError(errno.EIO, "no"), RuntimeError("torch"), KeyboardInterrupt(), Stop()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("before", [None, OLD])
+def test_a_write_that_fails_in_the_middle_leaves_what_was_there(tmp_path, before, error):
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(before)
+
+    def write():
+        with files.whole_file(path) as file:
+            file.write(NEW * 100_000)  # more than a buffer
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        write()
+    assert raised.value is error
+    assert names(tmp_path) == ([] if before is None else ["file"])
+    assert before is None or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+def test_a_step_that_fails_leaves_what_was_there(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    monkeypatch.setattr(step, full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_whole(path, NEW)
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.write_whole(path, b"x" * 101)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["file"]
+
+
+def test_until_the_end_the_old_file_is_there(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    with files.whole_file(path) as file:
+        file.write(NEW)
+        file.flush()
+        assert path.read_bytes() == OLD
+        [part] = [name for name in names(tmp_path) if name != "file"]
+        assert part.startswith("file.")
+        assert part.endswith(files.PART)
+    assert path.read_bytes() == NEW
+    assert names(tmp_path) == ["file"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kernbench.host.files import whole_file
+with whole_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writer_leaves_the_old_file_and_does_not_hinder_the_next(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_bytes() == OLD
+    files.write_whole(path, NEW)
+    assert path.read_bytes() == NEW
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from kernbench.host.files import write_whole
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(100):
+    write_whole(Path(sys.argv[1]), sys.argv[2] * 100_000)
+"""
+
+
+def test_processes_that_write_one_file_all_succeed_and_no_reader_sees_a_part(tmp_path):
+    path = tmp_path / "file"
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter], **piped))
+            for letter in "ab"
+        ]
+        for writer in writers:
+            assert writer.stdout.readline() == "ready\n"
+        for writer in writers:
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        seen = set()
+        while any(writer.poll() is None for writer in writers):
+            with contextlib.suppress(FileNotFoundError):  # before the first is done
+                seen.add(path.read_bytes())
+        assert [writer.returncode for writer in writers] == [0, 0]
+    whole = {b"a" * 100_000, b"b" * 100_000}
+    assert seen
+    assert {path.read_bytes(), *seen} <= whole
+    assert names(tmp_path) == ["file"]
+
+
+def test_threads_that_write_one_file_all_succeed(tmp_path):
+    path, failed = tmp_path / "file", []
+
+    def write(letter):
+        try:
+            for _ in range(20):
+                files.write_whole(path, letter * 10_000)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert path.read_bytes() in {letter * 10_000 for letter in (b"a", b"b", b"c")}
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000], ids=oct)
+@pytest.mark.parametrize("there", [False, True])
+def test_whoever_may_read_new_files_may_read_this_one(tmp_path, mask, there):
+    path = tmp_path / "file"
+    if there:
+        path.touch(mode=0o600)
+    usual = os.umask(mask)
+    try:
+        files.write_whole(path, NEW)
+    finally:
+        os.umask(usual)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_link_is_replaced_and_its_target_left(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(OLD)
+    link.symlink_to(target)
+    files.write_whole(link, NEW)
+    assert target.read_bytes() == OLD
+    assert not link.is_symlink()
+    assert link.read_bytes() == NEW
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    """The name cannot be guessed; if it could, what somebody put there is neither written nor removed."""
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0" * 2 * size)
+    other, link = tmp_path / "other", tmp_path / f"file.{os.getpid()}-00000000{files.PART}"
+    other.write_bytes(OLD)
+    link.symlink_to(other)
+    with pytest.raises(FileExistsError):
+        files.write_whole(tmp_path / "file", NEW)
+    assert other.read_bytes() == OLD
+    assert names(tmp_path) == sorted(["other", link.name])
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [("absent/file", FileNotFoundError), ("a file/file", NotADirectoryError), ("folder", IsADirectoryError)],
+)
+def test_a_place_that_cannot_be_written_is_an_oserror_and_nothing_is_left(tmp_path, place, error):
+    (tmp_path / "a file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(error):
+        files.write_whole(tmp_path / place, NEW)
+    assert names(tmp_path) == ["a file", "folder"]
+    assert names(tmp_path / "folder") == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_a_permission_error(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError):
+            files.write_whole(tmp_path / "file", NEW)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_folder_of_the_system_that_takes_no_files_is_an_oserror():
+    with pytest.raises(OSError, match="/proc/file"):  # read-only for root, too
+        files.write_whole(files.Path("/proc/file"), NEW)
+
+
+def test_text_that_is_none_writes_nothing(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    with pytest.raises(UnicodeEncodeError):
+        files.write_whole(path, "caf\udce9")
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["file"]
+
+
+def synced(monkeypatch):
+    """What is put on the disk from now on, in order, with its size; "name" where a file gets its own."""
+    done, fsync, replace = [], os.fsync, files.Path.replace
+
+    def of(descriptor):
+        about = os.fstat(descriptor)
+        done.append("folder" if stat.S_ISDIR(about.st_mode) else f"file of {about.st_size}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", of)
+    monkeypatch.setattr(files.Path, "replace", lambda path, target: done.append("name") or replace(path, target))
+    return done
+
+
+def test_the_content_is_on_the_disk_before_the_name_and_the_name_after_it(tmp_path, monkeypatch):
+    done = synced(monkeypatch)
+    files.write_whole(tmp_path / "file", NEW)
+    assert done == [f"file of {len(NEW)}", "name", "folder"]
+
+
+def test_who_syncs_many_files_at_once_waits_for_none(tmp_path, monkeypatch):
+    done = synced(monkeypatch)
+    with files.whole_file(tmp_path / "file", sync=False) as file:
+        file.write(NEW)
+    assert done == ["name"]
+    assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_a_folder_that_cannot_be_synced_does_not_undo_the_write(tmp_path, monkeypatch):
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: full() if stat.S_ISDIR(os.fstat(fd).st_mode) else fsync(fd))
+    files.write_whole(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_a_partial_folder_is_renamed_by_its_maker_or_gone(tmp_path):
+    target = tmp_path / "deep" / "folder"
+    with files.partial_folder(target) as partial:
+        (partial / "file").write_bytes(NEW)
+        partial.rename(target)
+    assert names(target) == ["file"]
+    with pytest.raises(Stop), files.partial_folder(target) as partial:  # noqa: PT012  # the folder must be there first
+        (partial / "file").write_bytes(OLD)
+        raise Stop
+    assert names(target.parent) == ["folder"]
+    assert (target / "file").read_bytes() == NEW
+
+
+@given(st.one_of(st.binary(), st.text()), st.integers(1, 64))
+def test_a_digest_is_that_of_hashlib(content, digits):
+    encoded = content.encode() if isinstance(content, str) else content
+    assert files.sha256_of(content) == hashlib.sha256(encoded).hexdigest()
+    assert files.sha256_of(content, digits) == hashlib.sha256(encoded).hexdigest()[:digits]
+
+
+@given(st.lists(st.one_of(st.binary(), st.text())))
+def test_parts_are_digested_as_if_they_were_one(parts):
+    whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    assert files.sha256_of_parts(iter(parts)) == hashlib.sha256(whole).hexdigest()
+
+
+@same_folder
+@given(st.binary())
+def test_a_file_is_digested_as_its_content(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert files.sha256_of_file(path) == files.sha256_of(content)
+    assert files.sha256_of_file(path, 12) == files.sha256_of(content)[:12]
+
+
+def test_a_file_that_is_not_there_has_no_digest(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.sha256_of_file(tmp_path / "file")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=5))
+def test_a_digest_of_json_depends_on_the_content_only(content):
+    text = files.canonical(content)
+    assert json.loads(text) == content
+    assert files.canonical(dict(reversed(content.items()))) == text
+    assert files.json_digest(content) == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_digests_that_name_stored_data_do_not_move():
+    """Worked out by sha256sum from the text of the next line: databases and caches hold such names."""
+    assert files.canonical({"b": "é", "a": [1, 2.5, None]}) == '{"a":[1,2.5,null],"b":"\\u00e9"}'
+    assert files.json_digest({"b": "é", "a": [1, 2.5, None]}) == "45584828a616"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_has_not_has_no_digest(value):
+    with pytest.raises(ValueError, match="Out of range"):
+        files.json_digest({"a": value})
