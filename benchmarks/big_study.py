@@ -27,6 +27,7 @@ from kernbench.engine import environment, results, runner
 from kernbench.engine.copying import copy_studies
 from kernbench.engine.results import RunRow, ScoreRow, SplitFacts
 from kernbench.engine.storage import open_storage, side_folder
+from kernbench.host.files import json_digest
 from kernbench.registry import find
 from kernbench.training import Epoch
 
@@ -49,7 +50,7 @@ def make(folder: Path) -> None:
     artifacts.mkdir()
     side_folder(url, "checkpoints").mkdir()
     data, machine = experiment.data_digest(study.definition), environment.environment("cpu")
-    results.write_environment(storage.engine, environment.digest(machine), machine)
+    results.write_environment(storage.engine, json_digest(machine), machine)
     rng = np.random.default_rng(0)
     for split, lines in LINES.items():
         facts = SplitFacts(
@@ -60,9 +61,7 @@ def make(folder: Path) -> None:
         )
         results.write_split(storage.engine, data, split, facts)
     for number, (cell, params) in enumerate(study.cells().items()):
-        add(
-            opened, storage, artifacts, study, cell, params, number, data, environment.digest(machine), found.label, rng
-        )
+        add(opened, storage, artifacts, study, cell, params, number, data, json_digest(machine), found.label, rng)
     storage.engine.dispose()
 
 

@@ -5,7 +5,6 @@ The only module that knows both the task (`kernbench.ulm`) and the engine.
 
 import dataclasses
 import functools
-import hashlib
 import math
 import warnings
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from kernbench.engine.stored import Stored
 from kernbench.engine.study import Params, Study, load_study, study_of
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Scored, Workbench, median_line
+from kernbench.host.files import sha256_of
 from kernbench.kernels.family import KernelFamily
 from kernbench.memory import return_freed_tensors
 from kernbench.networks import Network, build, lines_at_once
@@ -66,7 +66,7 @@ def _with_facts(study: Study) -> Study:
 def data_digest(definition: dict[str, Any]) -> str:
     """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own."""
     digests = sorted({recipe_of(definition, split).digest() for split in SPLITS})
-    return digests[0] if len(digests) == 1 else hashlib.sha256("+".join(digests).encode()).hexdigest()[:12]
+    return digests[0] if len(digests) == 1 else sha256_of("+".join(digests), 12)
 
 
 def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kernbench.evaluation import noise_seed
+from kernbench.host.files import sha256_of_file
 from kernbench.scorefiles import ScoreFiles, Table, line_table, write_files
 from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
-from kernbench.ulm.cache import sha256_of
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.noise import add_noise
@@ -287,7 +287,7 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
     cell = {name: trained.facts[name] for name in ("study", "cell") if trained.facts}
     return cell | {
         "weights": str(trained.path),
-        "weights_sha256": sha256_of(trained.path),
+        "weights_sha256": sha256_of_file(trained.path),
         "data": digest,
         "split": split.name,
         "lines": len(split.bubbles),

@@ -5,12 +5,11 @@ torch's weights-only loader, so nothing in it is executed; the code comes from t
 """
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, first_line
+from kernbench.host.files import sha256_of_parts
 from kernbench.networks import Network, build
 from kernbench.registry import find
 from kernbench.settings import check_table
@@ -115,11 +115,14 @@ def save_weights(path: Path, network: Network, facts: Facts) -> Path:
 
 def seal(facts: Facts, state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 of facts and tensors, hexadecimal: torch's own file format does not notice a flipped bit."""
-    content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    return sha256_of_parts(_sealed(facts, state))
+
+
+def _sealed(facts: Facts, state: Mapping[str, torch.Tensor]) -> Iterator[str | bytes]:
+    yield json.dumps(facts, sort_keys=True)
     for name, tensor in sorted(state.items()):
-        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        content.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return content.hexdigest()
+        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        yield tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def load_trained(source: str | Path, plugin: str | None = None) -> Trained:

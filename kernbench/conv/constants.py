@@ -4,7 +4,6 @@ A run reads them once and never measures, so what `auto` chooses is a function o
 digest is recorded with each run (`kernbench.engine.environment`).
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from kernbench.conv.predict import TERMS, Constants, Table
 from kernbench.device import processor
 from kernbench.errors import KernbenchError
 from kernbench.folders import cache_folder
+from kernbench.host.files import sha256_of
 
 if TYPE_CHECKING:
     from kernbench.conv.fit import Fit
@@ -65,7 +65,7 @@ def fitted_path(device: str) -> Path:
 @lru_cache(maxsize=16)  # asked for at every convolution
 def _path(folder: Path, device: str, threads: int) -> Path:
     text = json.dumps(_machine(device, threads), sort_keys=True)
-    return folder / "convolution" / f"{device}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    return folder / "convolution" / f"{device}-{sha256_of(text, 12)}.json"
 
 
 def store(fit: "Fit", device: str) -> Path:
@@ -121,7 +121,7 @@ def _load(path: Path, device: str) -> tuple[Constants, str]:
 
 
 def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    return sha256_of(json.dumps(content, sort_keys=True), 8)
 
 
 def parse(content: dict[str, Any]) -> Constants:

@@ -11,6 +11,7 @@ import numpy as np
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.states import CellState
 from kernbench.engine.study import Params, Study
+from kernbench.host.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Silent:
 
 def file_key(study: str, cell: str) -> str:
     """File-name part of a cell: a hash, because names of studies and cells hold what users wrote."""
-    return hashlib.sha256(f"{study}\n{cell}".encode()).hexdigest()[:16]
+    return sha256_of(f"{study}\n{cell}", 16)
 
 
 def derived_seed(purpose: str, seed: int) -> int:

@@ -19,8 +19,8 @@ from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import is_done
 from kernbench.engine.storage import check_place, read_storage, shown, sqlite_path
-from kernbench.engine.study import digest
 from kernbench.errors import StorageError, first_line, one_line
+from kernbench.host.files import json_digest
 
 RERUN = "run the study again in another --storage, or copy the intact studies there"
 
@@ -128,7 +128,7 @@ def _of_attributes(known: Mapping[str, Any]) -> Iterator[str]:
             yield f"its {name} are of another type; {RERUN}"
     if not known.get("definition"):
         yield f"it has no definition, so nobody knows what its cells mean; {RERUN}"
-    elif isinstance(read.get("definition"), dict) and digest(read["definition"]) != known.get("digest"):
+    elif isinstance(read.get("definition"), dict) and json_digest(read["definition"]) != known.get("digest"):
         yield f"its definition is not the one that its digest {one_line(known.get('digest'))} names; {RERUN}"
 
 

@@ -1,7 +1,5 @@
 """What ran where: versions, processor, threads, GPU and the state of the source tree, with a digest."""
 
-import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -18,6 +16,7 @@ import kernbench
 from kernbench.conv.constants import origin
 from kernbench.device import processor
 from kernbench.errors import PLUGIN_FILE_MODULE
+from kernbench.host.files import sha256_of_parts
 from kernbench.kernels.family import KernelFamily
 
 _PACKAGES = ("kernbench", "torch", "numpy", "scipy", "optuna", "sqlalchemy", "fft-conv-pytorch")
@@ -60,12 +59,6 @@ def remember(family: KernelFamily) -> None:
     source_digest(family)
 
 
-def digest(content: dict[str, Any]) -> str:
-    """First 12 hex digits of the SHA-256 of the canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def source_digest(family: KernelFamily) -> str:
     """First 12 hex digits of the SHA-256 of the Python files that make a family: its package, or its one file.
 
@@ -85,10 +78,8 @@ def source_digest(family: KernelFamily) -> str:
 def _files_digest(_module: str, first: Path) -> str:  # an edited plugin file is another module
     folder = first.parent
     files = sorted(folder.rglob("*.py")) if first.name == "__init__.py" else [first]
-    content = hashlib.sha256()
-    for file in files:
-        content.update(f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes() + b"\n")
-    return content.hexdigest()[:12]
+    named = (f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes() + b"\n" for file in files)
+    return sha256_of_parts(named, 12)
 
 
 def _driver() -> str | None:

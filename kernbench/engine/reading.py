@@ -27,9 +27,9 @@ from kernbench.engine.scores import Wanted, headline_tolerances, read_scores
 from kernbench.engine.sidefiles import entries, is_plain
 from kernbench.engine.states import CellState, cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
-from kernbench.engine.study import digest
 from kernbench.engine.trials import engine_of, read_trials, table_of
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
+from kernbench.host.files import json_digest
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -181,7 +181,7 @@ def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artif
         "study": study.study_name,
         "base": str(known.get("base", study.study_name.partition("/")[0])),
         # of what all families of a comparison share: the definition without the kernel
-        "settings_digest": digest({key: value for key, value in definition.items() if key != "kernel"}),
+        "settings_digest": json_digest({key: value for key, value in definition.items() if key != "kernel"}),
         "definition": definition,
         "note": str(known.get("note", "")),
         "references": _references(known),

@@ -21,6 +21,7 @@ from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import side_folder
 from kernbench.engine.study import Params, Study
 from kernbench.errors import StorageError, one_line
+from kernbench.host.files import json_digest
 from kernbench.registry import Found
 
 log = logging.getLogger("kernbench")
@@ -108,10 +109,10 @@ def store(
         upload_artifact(artifact_store=folder, file_path=str(path), study_or_trial=trial)
     machine = environment.environment(job.device)
     engine = job.storage.engine
-    results.write_environment(engine, environment.digest(machine), machine)
+    results.write_environment(engine, json_digest(machine), machine)
     for split, facts in outcome.facts.items():
         results.write_split(engine, outcome.data_digest, split, facts)
-    run = _run_row(job, trial, context, outcome, environment.digest(machine))
+    run = _run_row(job, trial, context, outcome, json_digest(machine))
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + float(outcome.details.get("earlier_seconds", 0))  # training before an interruption counts
     own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
@@ -139,10 +140,10 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
     if started is not None:
         own["wall_s"] = (datetime.now() - started).total_seconds()  # Optuna writes local time without a zone
     machine = environment.environment(job.device)
-    own |= {"environment": environment.digest(machine), "plugin": job.found.label}
+    own |= {"environment": json_digest(machine), "plugin": job.found.label}
     own |= {"plugin_source": environment.source_digest(job.found.family)}
     _set_attributes(job, trial, params, own)
-    results.write_environment(job.storage.engine, environment.digest(machine), machine)
+    results.write_environment(job.storage.engine, json_digest(machine), machine)
     notes.save(trial, notes.of_failed(job.study, cell, params, status, error, machine, job.found.label))
 
 

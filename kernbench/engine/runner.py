@@ -27,10 +27,11 @@ from kernbench.engine.storage import (
     sqlite_path,
 )
 from kernbench.engine.stored import ask_for
-from kernbench.engine.study import Study, differences, digest
+from kernbench.engine.study import Study, differences
 from kernbench.engine.trials import read_trials
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError
+from kernbench.host.files import json_digest
 from kernbench.registry import Found
 
 
@@ -270,7 +271,7 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
 
 def _check_digest(study: Study, stored: optuna.Study) -> None:
     definition = json.loads(stored.user_attrs.get("definition", "null"))
-    if definition is None or digest(definition) == study.digest:
+    if definition is None or json_digest(definition) == study.digest:
         return
     changed = differences(definition, study.definition)
     finished = len(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))

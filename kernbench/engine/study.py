@@ -1,8 +1,6 @@
 """From a TOML study and a profile to cells and a digest; nothing here knows what a cell computes."""
 
-import hashlib
 import itertools
-import json
 import math
 import re
 import tomllib
@@ -20,6 +18,7 @@ from kernbench.engine.reference import Reference, read_references
 from kernbench.engine.tables import Table, only, table_of
 from kernbench.engine.tuning import DRAW, SEED, Tuning, read_tuning, spaces_named
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
+from kernbench.host.files import json_digest
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
 from kernbench.registry import installed
@@ -87,7 +86,7 @@ class Study:
     @property
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical definition."""
-        return digest(self.definition)
+        return json_digest(self.definition)
 
     def __post_init__(self) -> None:
         """Refuse names that a database cannot hold, a terminal cannot show, or that stand for two cells.
@@ -134,16 +133,6 @@ class Study:
 def cell_id(params: Mapping[str, Value]) -> str:
     """Sorted `name=value` pairs, `kernel_size=65,seed=0`."""
     return ",".join(f"{name}={params[name]}" for name in sorted(params))
-
-
-def canonical(definition: Table) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN."""
-    return json.dumps(definition, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(definition: Table) -> str:
-    """First 12 hex digits of the SHA-256 of the canonical JSON."""
-    return hashlib.sha256(canonical(definition).encode()).hexdigest()[:12]
 
 
 def differences(stored: Table, new: Table, prefix: str = "") -> list[str]:

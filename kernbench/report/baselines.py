@@ -1,12 +1,12 @@
 """Classical detectors beside the networks: stored results on the very lines of a comparison, and what is missing."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from math import isnan
 from pathlib import Path
 
 from kernbench.engine.records import OK, Run
+from kernbench.host.files import sha256_of_file
 from kernbench.report.gather import Comparison
 from kernbench.settings import axis_home
 from kernbench.ulm.baselines import BLIND, METHODS, fits
@@ -61,7 +61,7 @@ def classical(comparison: Comparison) -> Classical:
 def baseline_facts(runs: Iterable[Run]) -> list[str]:
     """Checksums of the result files that a report on these runs shows, so that new results make a new page."""
     files = {_path(run) for run in runs if run.status == OK and run.artifacts}
-    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file())
+    return sorted(sha256_of_file(path) for path in files if path.is_file())
 
 
 def baseline_levels(found: Classical, tolerance: int) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
 import base64
-import hashlib
 import itertools
 import math
 import re
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike
 from kernbench.collecting import set_aside
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
+from kernbench.host.files import sha256_of
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
@@ -159,7 +159,7 @@ def source_digest(runs: Iterable[Run]) -> str:
     # cells of one study share one tuple of references
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()
     facts += sorted(set(map(repr, of_studies)))
-    return hashlib.sha256("\n".join([version("kernbench"), *facts]).encode()).hexdigest()[:16]
+    return sha256_of("\n".join([version("kernbench"), *facts]), 16)
 
 
 def is_current(runs: Iterable[Run], out_dir: Path) -> bool:

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import fcntl
 import functools
-import hashlib
 import json
 import os
 import secrets
@@ -23,6 +22,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError
 from kernbench.folders import cache_folder
+from kernbench.host.files import canonical, sha256_of, sha256_of_file
 
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
@@ -119,18 +119,7 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
 @functools.lru_cache(maxsize=1024)
 def _checksum(path: Path, size: int, changed_ns: int, inode: int) -> str:
     """SHA-256 of a file, once per state of the file."""
-    return sha256_of(path)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def canonical(facts: Facts) -> str:
-    """JSON text that depends on the content only."""
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return sha256_of_file(path)
 
 
 def _read_manifest(folder: Path) -> Facts:
@@ -138,7 +127,7 @@ def _read_manifest(folder: Path) -> Facts:
     try:
         manifest: Facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         seal = manifest.pop("sha256")
-        intact = seal == hashlib.sha256(canonical(manifest).encode()).hexdigest()
+        intact = seal == sha256_of(canonical(manifest))
     except OSError as error:
         raise Damaged(f"{MANIFEST}: {error.strerror}") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -151,9 +140,9 @@ def _read_manifest(folder: Path) -> Facts:
 def _write_manifest(folder: Path, facts: Facts) -> None:
     """Manifest with the checksums of all files, sealed with its own."""
     paths = sorted(folder.glob("*.npy"))
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)} for path in paths}
     manifest = {"facts": facts, "files": files}
-    seal = hashlib.sha256(canonical(manifest).encode()).hexdigest()
+    seal = sha256_of(canonical(manifest))
     text = json.dumps(manifest | {"sha256": seal}, indent=1, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

@@ -1,6 +1,5 @@
 """Data sets: splits of simulated lines, each a function of (recipe, seed), cached under the recipe's digest."""
 
-import hashlib
 import importlib.metadata
 import platform
 import warnings
@@ -14,15 +13,14 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, KernbenchWarning, close_match
 from kernbench.folders import cache_folder
+from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.ulm.cache import (
     Array,
     Damaged,
     Facts,
-    canonical,
     describe_entry,
     locked,
     read_entry,
-    sha256_of,
     write_entry,
 )
 from kernbench.ulm.population import check_population, draw_scene
@@ -93,7 +91,7 @@ class Recipe:
         Raises:
             DataError: a response file cannot be read.
         """
-        return hashlib.sha256(canonical(self.facts()).encode()).hexdigest()[:12]
+        return json_digest(self.facts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +288,7 @@ def _content(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return sha256_of(Path(path))
+        return sha256_of_file(Path(path))
     except OSError as error:
         raise DataError(f"response file {path} cannot be read: {error.strerror}") from error
 

@@ -1,6 +1,5 @@
 """Data sets that were not simulated from a recipe: imported line files, in the cache, by name or digest."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
 from kernbench.folders import cache_folder
+from kernbench.host.files import sha256_of
 from kernbench.ulm.cache import (
     MANIFEST,
     Damaged,
@@ -180,7 +180,7 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
     """Arrays and facts of all splits of a manifest."""
     arrays: dict[str, Any] = {}
     splits: dict[str, Facts] = {}
-    signals: dict[bytes, str] = {}
+    signals: dict[str, str] = {}
     done = 0
     for split in manifest.splits:
         entries = manifest.split(split)
@@ -190,7 +190,7 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
         for row, entry in enumerate(entries):
             line = _read(folder, entry)
             # Other line ends or another header hide a copy from the hash of the file; in two splits it would leak.
-            first = signals.setdefault(hashlib.sha256(line.voltage.tobytes()).digest(), entry.file)
+            first = signals.setdefault(sha256_of(line.voltage.tobytes()), entry.file)
             if first != entry.file:
                 raise DataError(f"{entry.file} holds the same signal as {first}; a line may be in a data set once")
             voltage[row], counts[row] = line.voltage, line.counts
@@ -215,7 +215,7 @@ def _read(folder: Path, entry: ManifestLine) -> RecordedLine:
     content = read_bytes(folder / entry.file)
     # The line number of a malformed text says more than its hash; damaged MATLAB files can crash their reader.
     line = None if entry.file.lower().endswith(".mat") else parse_line(content, entry.file)
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
+    if sha256_of(content) != entry.sha256:
         raise DataError(f"{entry.file}: its content is not the one of the manifest (sha256 {entry.sha256[:12]}...)")
     line = line or parse_line(content, entry.file)
     if line.bubbles != entry.bubbles or abs(line.pressure_pa / 1e3 - entry.pressure_kpa) > 5e-3:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import math
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernbench.errors import DataError, close_match, first_line
-from kernbench.ulm.cache import canonical
+from kernbench.host.files import json_digest, sha256_of
 from kernbench.ulm.dataset import SPLITS
 from kernbench.ulm.srml1d import LINE_FORMATS, parse_line, read_bytes
 from kernbench.ulm.srml1d_lines import parse_text_header
@@ -72,7 +71,7 @@ class Manifest:
         facts = {"version": MANIFEST_VERSION} | {
             split: [line.sha256 for line in self.split(split)] for split in self.splits
         }
-        return hashlib.sha256(canonical(facts).encode()).hexdigest()[:12]
+        return json_digest(facts)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -164,7 +163,7 @@ def describe_file(path: Path, folder: Path, split: str, position: int) -> Manife
         line = parse_line(content, path.name)
         bubbles, pressure = line.bubbles, line.pressure_pa
     name = path.relative_to(folder).as_posix()
-    return ManifestLine(name, hashlib.sha256(content).hexdigest(), split, position, bubbles, round(pressure / 1e3, 6))
+    return ManifestLine(name, sha256_of(content), split, position, bubbles, round(pressure / 1e3, 6))
 
 
 def _numbered(folder: Path, suffix: str) -> dict[int, list[Path]]:

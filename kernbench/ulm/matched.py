@@ -3,7 +3,6 @@
 Source: the per-line arrays of SRML-1D (`Statistics_HS_001`); Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9).
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, first_line
-from kernbench.ulm.cache import canonical
+from kernbench.host.files import json_digest
 from kernbench.ulm.dataset import RECIPE_VERSION, TIME_STEPS_NS, Split
 from kernbench.ulm.imported import find_imported, load_imported, store
 from kernbench.ulm.population import draw_scene
@@ -93,7 +92,7 @@ def matched_lines(
         "seed": seed,
         "time_step_ns": TIME_STEPS_NS[POPULATION],
     }
-    digest = hashlib.sha256(canonical(facts).encode()).hexdigest()[:12]
+    digest = json_digest(facts)
     found = find_imported(digest)
     if found is None or found.problem:
         _simulate(pairs, seed, device, digest, progress)

@@ -11,9 +11,10 @@ from kernbench import experiment
 from kernbench.cli import catalogue
 from kernbench.engine import tuning
 from kernbench.engine.sampling import draw
-from kernbench.engine.study import canonical, differences, load_study
+from kernbench.engine.study import differences, load_study
 from kernbench.engine.tuning import stored_space
 from kernbench.errors import KernbenchWarning, StudyError
+from kernbench.host.files import canonical
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
 from kernbench.preflight import check_networks

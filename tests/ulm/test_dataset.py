@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kernbench.errors import DataError, KernbenchWarning
+from kernbench.host.files import canonical
 from kernbench.ulm import cache, dataset
 from kernbench.ulm.dataset import Recipe, cache_folder, describe_cache, draw_line, load_split
 from kernbench.ulm.simulate import Scene, simulate_lines
@@ -82,7 +83,7 @@ def test_digest_is_stable():
         '{"lines":{"test":2,"train":3,"validation":2},"population":"monodisperse","receive_response":null,"seed":1,'
         '"time_step_ns":16,"transmit_response":null,"version":1,"window":256}'
     )
-    assert cache.canonical(SMALL.facts()) == text
+    assert canonical(SMALL.facts()) == text
     assert Recipe({"test": 2, "validation": 2, "train": 3}, window=256, seed=1).digest() == SMALL.digest()
 
 
