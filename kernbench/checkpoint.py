@@ -1,7 +1,5 @@
 """Checkpoints of one training run: written atomically, read without unpickling, damaged ones skipped."""
 
-import contextlib
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import torch
 
 from kernbench.errors import KernbenchWarning, StorageError, first_line
+from kernbench.host.files import PART, whole_file
 
 State = dict[str, Any]  # nested dicts of tensors, numbers and strings, as state_dict() gives them
 
@@ -17,24 +16,17 @@ def save(path: Path, state: State) -> None:
     """Write a checkpoint so that a kill or a full disk at any moment leaves the old file or the new one.
 
     Args:
-        path: final name; a sibling `.part` is written, flushed to disk and renamed.
+        path: final name, `<key>.<trial>.pt`; what a kill leaves is a sibling `<key>.<trial>.pt.*.part`.
         state: tensors, numbers, strings, lists and dicts: what `torch.load(weights_only=True)` reads back.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
-    part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)  # a link that somebody left there is not written through
-        with part.open("xb") as file:
+        with whole_file(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        with contextlib.suppress(OSError):  # the folder itself may be a file or gone
-            part.unlink()
         raise StorageError(f"checkpoint {path} cannot be written: {error}; free space or change --storage") from error
 
 
@@ -67,7 +59,7 @@ def load_newest(folder: Path, key: str, digest: str) -> State | None:
 
 def remove(folder: Path, key: str) -> None:
     """Delete all checkpoints of a cell, half-written ones included."""
-    for path in [*_files(folder, key), *folder.glob(f"{key}.*.part")]:
+    for path in [*_files(folder, key), *folder.glob(f"{key}.*{PART}")]:
         path.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("KERNBENCH_CACHE"):
         return Path(chosen).expanduser()
+    # as platformdirs has it, but for a relative XDG_CACHE_HOME, which that ignores: caches lie there already
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "kernbench"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"

@@ -1,9 +1,6 @@
 """Files of tensors: written whole or not at all, read without running code, and checked against what is expected."""
 
-import contextlib
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,13 @@ import torch
 from torch import Tensor
 
 from kernbench.errors import DataError, first_line
+from kernbench.host.files import whole_file
 
 SHOWN = 3  # keys named in a message
 
 
 def write_tensors(path: Path, content: Mapping[str, Any], *, zipped: bool = True) -> None:
-    """Write tensors, numbers, text, lists and dicts; under another name first, then renamed.
+    """Write tensors, numbers, text, lists and dicts, whole or not at all.
 
     Args:
         path: where to; its folder is made if it is not there.
@@ -27,19 +25,12 @@ def write_tensors(path: Path, content: Mapping[str, Any], *, zipped: bool = True
     Raises:
         DataError: the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(content, file, _use_new_zipfile_serialization=zipped)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise DataError(f"weights {path} cannot be written: {first_line(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder itself may be a file or gone
-            part.unlink()
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

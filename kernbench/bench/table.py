@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernbench.errors import KernbenchError
+from kernbench.host.files import write_whole
 
 Value = float | int | str | None
 
@@ -97,10 +98,8 @@ def into_page(tables: Sequence[Table], page: Path, machine: str) -> list[str]:
         text = f"{before}{mark}\n\n{as_markdown(table)}\n\n{machine}\n\n<!-- /bench -->{after}"
         placed.append(table.name)
     if placed:
-        part = page.with_name(f".{page.name}.part")
         try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(page)
+            write_whole(page, text)
         except OSError as error:
             raise KernbenchError(f"page {page} cannot be written: {error.strerror}") from error
     return placed

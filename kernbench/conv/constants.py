@@ -4,9 +4,11 @@ A run reads them once and never measures, so what `auto` chooses is a function o
 digest is recorded with each run (`kernbench.engine.environment`).
 """
 
+import contextlib
 import json
 import os
-import secrets
+import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import resources
@@ -19,7 +21,7 @@ from kernbench.conv.predict import TERMS, Constants, Table
 from kernbench.device import processor
 from kernbench.errors import KernbenchError
 from kernbench.folders import cache_folder
-from kernbench.host.files import sha256_of
+from kernbench.host.files import sha256_of, write_whole
 
 if TYPE_CHECKING:
     from kernbench.conv.fit import Fit
@@ -81,26 +83,26 @@ def store(fit: "Fit", device: str) -> Path:
         "fit": {"cases": fit.cases, "median_error": fit.median_error, "largest_error": fit.largest_error},
         "constants": asdict(fit.constants),
     }
-    _write(path, json.dumps(content, indent=1) + "\n")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(content, indent=1) + "\n")
     return path
 
 
 def check_writable(device: str) -> None:
     """Raise KernbenchError unless `store` can write, before minutes are spent on measuring."""
-    _write(fitted_path(device), None)
-
-
-def _write(path: Path, text: str | None) -> None:
-    """Replace a file in one step; without text only try to."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    path = fitted_path(device)
+    with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(text or "", encoding="utf-8")
-            if text is not None:
-                partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn a failure of the file system into one line."""
+    try:
+        yield
     except OSError as error:
         raise KernbenchError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -20,6 +20,7 @@ from kernbench.engine.sidefiles import PREFIX, entries, is_plain, listed
 from kernbench.engine.states import failure_class, is_done, worker_is_gone
 from kernbench.engine.storage import side_folder
 from kernbench.errors import DataError, one_line
+from kernbench.host.files import PART
 
 RESULTS = "baselines"  # folder of results of classical detectors
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -80,7 +81,7 @@ class Files:
             path, name = Path(file.path), f"checkpoint {file.path} of cell {one_line(cell)}"
             if cell in done:
                 yield f"{name}, which is finished; remove the file"
-            elif file.name.endswith(".part"):
+            elif file.name.endswith(PART):
                 if cell not in running:
                     yield f"{name} is half written; remove the file"
             elif problem := _kind(path) or _tensors(path):

@@ -1,6 +1,5 @@
 """The files of copied studies: artifacts, checkpoints, results of classical detectors; taken back if it fails."""
 
-import contextlib
 import json
 import logging
 import os
@@ -14,8 +13,10 @@ from sqlalchemy import Connection, Table, select
 from kernbench.engine.cell import file_key
 from kernbench.engine.results import RunRow
 from kernbench.engine.sidefiles import PREFIX, Entry, entries, is_plain, listed
+from kernbench.engine.states import process_start
 from kernbench.engine.storage import shown, side_folder
 from kernbench.errors import StorageError
+from kernbench.host.files import PART, whole_file, writer_of
 
 log = logging.getLogger("kernbench")
 
@@ -32,6 +33,7 @@ class FileCopies:
         self.count = self.missing = 0
         self._source, self._target = source, target
         self._made: list[Path] = []
+        self._parts: dict[Path, list[Path]] = {}  # temporary files that were in a folder before
 
     def __enter__(self) -> "FileCopies":
         return self
@@ -85,19 +87,21 @@ class FileCopies:
         if os.path.lexists(new) and not is_plain(new):
             raise StorageError(f"{new} is in the way and no plain file; remove it, then the same command works")
         new.parent.mkdir(parents=True, exist_ok=True)
-        part = new.with_name(f"{new.name}.part")
-        part.unlink(missing_ok=True)  # left from a copy that was cut off
-        try:
-            with old.open("rb") as reading, part.open("xb") as writing:
-                shutil.copyfileobj(reading, writing)
+        self._remove_cut_off(new)
+        with old.open("rb") as reading, whole_file(new, sync=False) as writing:  # see flush
+            shutil.copyfileobj(reading, writing)
             if not new.exists():
                 self._made.append(new)
-            part.replace(new)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
         self.count += 1
+
+    def _remove_cut_off(self, new: Path) -> None:
+        """Remove what copies of this file that were killed have left; one that is at work keeps its own."""
+        if new.parent not in self._parts:
+            self._parts[new.parent] = [Path(file.path) for file in listed(new.parent) if file.name.endswith(PART)]
+        for part in self._parts[new.parent]:
+            writer = writer_of(part.name)
+            if writer is not None and writer[0] == new.name and process_start(writer[1]) is None:
+                part.unlink(missing_ok=True)
 
 
 def _entries(origin: Connection, name: str) -> list[Entry]:

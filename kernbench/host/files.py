@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,12 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         raise
     if sync:
         _sync_folder(path.parent)
+
+
+def writer_of(part: str) -> tuple[str, int] | None:
+    """Final name (its first 50 letters) and process number in the name of a temporary file; None for another file."""
+    found = re.fullmatch(rf"(.+)\.(\d{{1,9}})-[0-9a-f]{{8}}{re.escape(PART)}", part, re.DOTALL)
+    return None if found is None else (found[1], int(found[2]))
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

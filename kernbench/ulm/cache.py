@@ -10,7 +10,6 @@ import errno
 import fcntl
 import functools
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,13 +21,14 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError
 from kernbench.folders import cache_folder
-from kernbench.host.files import canonical, sha256_of, sha256_of_file
+from kernbench.host.files import canonical, partial_folder, sha256_of, sha256_of_file
 
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
 Facts = dict[str, Any]  # JSON
 
 # Some network file systems have no locks: there every process writes its own copy and the first rename wins.
+# The package filelock stops there with an error (ENOLCK, EOPNOTSUPP), and elsewhere polls where flock waits.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -75,16 +75,11 @@ def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None
     Raises:
         DataError: the folder cannot be written, or the disk is full.
     """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    with _explained():
-        try:
-            partial.mkdir(parents=True)
-            for name, array in arrays.items():
-                np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            _write_manifest(partial, facts)
-            _publish(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with _explained(), partial_folder(folder) as partial:
+        for name, array in arrays.items():
+            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        _write_manifest(partial, facts)
+        _publish(partial, folder)
 
 
 @contextlib.contextmanager

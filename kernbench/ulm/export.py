@@ -2,15 +2,13 @@
 
 import contextlib
 import importlib.metadata
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kernbench.errors import DataError
+from kernbench.host.files import partial_folder
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.manifest import MANIFEST_NAMES, Manifest, ManifestLine, describe_file, write_manifest
 from kernbench.ulm.scene import SAMPLES, Scene
@@ -68,17 +66,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     folder = folder.resolve()  # so that `.` has a name
     _check_target(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        if folder.is_dir():
-            folder.rmdir()
-        partial.rename(folder)
+        with partial_folder(folder) as partial:
+            yield partial
+            if folder.is_dir():
+                folder.rmdir()
+            partial.rename(folder)
     except OSError as error:
         raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[RecordedLine]:

@@ -1,19 +1,17 @@
 """Split manifests: which line file is which line of which split, by name and content, never by directory order."""
 
-import contextlib
 import csv
 import io
 import json
 import math
 import re
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernbench.errors import DataError, close_match, first_line
-from kernbench.host.files import json_digest, sha256_of
+from kernbench.host.files import json_digest, sha256_of, write_whole
 from kernbench.ulm.dataset import SPLITS
 from kernbench.ulm.srml1d import LINE_FORMATS, parse_line, read_bytes
 from kernbench.ulm.srml1d_lines import parse_text_header
@@ -91,23 +89,18 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest as JSON, or as CSV where the name ends in .csv; under another name first, then renamed.
+    """Write a manifest as JSON, or as CSV where the name ends in .csv.
 
     Raises:
         DataError: the file cannot be written; one that was there is still whole then.
     """
     text = _csv_text(manifest) if path.suffix.lower() == ".csv" else _json_text(manifest)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise DataError(f"manifest {path} cannot be written: {error.strerror}") from error
     except UnicodeEncodeError as error:
         raise DataError(f"manifest {path}: a file name is not UTF-8; rename it, or write .json") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def find_manifest(folder: Path) -> Path:

@@ -91,8 +91,14 @@ def test_a_file_of_another_format_is_refused(small_fit):
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(small_fit, own_cache):
     (own_cache / "convolution").write_text("a file")
-    with pytest.raises(KernbenchError, match="cannot write"):
-        constants.store(small_fit, "cpu")
+    for write in (lambda: constants.store(small_fit, "cpu"), lambda: constants.check_writable("cpu")):
+        with pytest.raises(KernbenchError, match=r"cannot write .*File exists"):
+            write()
+
+
+def test_looking_whether_a_fit_can_be_stored_stores_nothing(own_cache):
+    constants.check_writable("cpu")
+    assert list((own_cache / "convolution").iterdir()) == []
 
 
 def test_the_choice_is_the_least_predicted_time():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -22,6 +23,7 @@ from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.results import Meta
 from kernbench.engine.storage import open_storage, side_folder
 from kernbench.errors import StorageError, StudyError
+from kernbench.host.files import PART
 
 KEY, LAST = "mine.v1.quick/discrete", "kernel_size=129,seed=0"
 
@@ -327,6 +329,32 @@ def test_a_server_that_goes_away_in_the_middle_has_nothing(server, tmp_path, sql
     assert there(target) == []
     copy(sqlite_world, target)
     assert facts(target) == facts(sqlite_world.url)
+
+
+def copy_half_and_die(source, target):
+    """Copy until the first file is half written, in a process of its own."""
+
+    def dies(reading, writing):
+        writing.write(reading.read()[:3])
+        writing.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    shutil.copyfileobj = dies
+    copying.copy_studies(source, target, [], print)
+
+
+@pytest.mark.slow
+def test_what_a_killed_copy_has_half_written_goes_with_the_next_one(world, target):
+    filled(world)
+    assert Forked(copy_half_and_die, [world.url, target]).wait(120) == -signal.SIGKILL
+    folder = side_folder(target, "artifacts")
+    [half] = folder.iterdir()
+    assert half.name.endswith(PART)
+    others = half.with_name(re.sub(r"\.\d+-", f".{os.getpid()}-", half.name))  # a copy beside this one
+    others.touch()
+    copy(world, target)
+    assert [path.name for path in folder.glob(f"*{PART}")] == [others.name]
+    assert facts(target) == facts(world.url)
 
 
 def copy_and_die(source, target, stage):

@@ -117,10 +117,18 @@ def test_until_the_end_the_old_file_is_there(tmp_path):
         file.flush()
         assert path.read_bytes() == OLD
         [part] = [name for name in names(tmp_path) if name != "file"]
-        assert part.startswith("file.")
         assert part.endswith(files.PART)
+        assert files.writer_of(part) == ("file", os.getpid())
     assert path.read_bytes() == NEW
     assert names(tmp_path) == ["file"]
+
+
+@given(st.text())
+def test_other_names_are_those_of_no_temporary_file(name):
+    assert files.writer_of(f"{name}{files.PART}") is None
+    assert files.writer_of(f"{name}.12-0123456{files.PART}") is None
+    assert files.writer_of(f"{name}.{10**10}-01234567{files.PART}") is None  # no process number
+    assert files.writer_of(f"{name}.12-01234567{files.PART}~") is None
 
 
 KILLED = """

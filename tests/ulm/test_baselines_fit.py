@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kernbench.errors import DataError, KernbenchError
+from kernbench.errors import DataError, KernbenchError, StorageError
 from kernbench.ulm.baselines import METHODS
 from kernbench.ulm.baselines.blind import UniformNoise, comb
 from kernbench.ulm.baselines.catalogue import check_methods
@@ -179,6 +179,22 @@ def test_results_survive_a_file(tmp_path):
     again = read_rows(path)
     assert [repr(row) for row in again] == [repr(row) for row in rows]
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_results_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch):
+    path = tmp_path / "rows.csv"
+    counts = labels(3, 300, 0.05)
+    write_rows(comb_rows(recording(counts), recording(counts), "validation"), path)
+    before = path.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match=r"rows\.csv cannot be written: No space left on device"):
+        write_rows([], path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_new_results_replace_those_of_their_method_only(tmp_path):

@@ -2,13 +2,14 @@
 
 import csv
 import dataclasses
+import io
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # a column is text, int or float; so is a setting
 
 from kernbench.errors import DataError, StorageError
+from kernbench.host.files import write_whole
 from kernbench.ulm.baselines import METHODS
 
 FOLDER = "baselines"  # within the artifacts of a storage
@@ -102,14 +103,13 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
     """
     order = {name: place for place, name in enumerate(METHODS)}
     ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([field.name for field in dataclasses.fields(Row)])
+    writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow([field.name for field in dataclasses.fields(Row)])
-            writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
-        partial.replace(path)
+        write_whole(path, text.getvalue())
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
