@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from kernbench.collecting import set_aside
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
-from kernbench.host.files import sha256_of
+from kernbench.host.files import sha256_of, write_whole
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
@@ -193,7 +193,7 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
             tables = write_tables(found, out_dir)
             sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
         page = out_dir / PAGE
-        page.write_text(_render(sections, [table.name for table in tables], folder), encoding="utf-8")
+        write_whole(page, _render(sections, [table.name for table in tables], folder))
     except OSError as error:
         raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
     return page

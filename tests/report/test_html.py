@@ -291,6 +291,21 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, make_run):
         write_report([make_run()], tmp_path / "file" / "report")
 
 
+def test_a_page_that_cannot_be_finished_leaves_the_old_one(tmp_path, make_run, monkeypatch):
+    old, new = [make_run()], [make_run(), make_run("siren")]
+    before = write_report(old, tmp_path).read_bytes()
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match=r"cannot be written to .*No space left"):
+        write_report(new, tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+    assert not is_current(new, tmp_path)  # half a page had said that it is: the line stands at its top
+
+
 def test_names_that_become_the_same_file_name_keep_their_figures(tmp_path, make_run):
     runs = [make_run(name, artifacts=True) for name in ("a/b", "a?b")]
     page = Page(write_report(runs, tmp_path).read_text())
