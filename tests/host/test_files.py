@@ -1,9 +1,7 @@
-"""A file is whole or not there, whatever happens and whoever else writes; a digest is that of hashlib."""
+"""A file is whole or not there, whatever happens and whoever else writes."""
 
 import contextlib
 import errno
-import hashlib
-import json
 import os
 import resource
 import signal
@@ -326,57 +324,3 @@ def test_a_partial_folder_is_renamed_by_its_maker_or_gone(tmp_path):
         raise Stop
     assert names(target.parent) == ["folder"]
     assert (target / "file").read_bytes() == NEW
-
-
-@given(st.one_of(st.binary(), st.text()), st.integers(1, 64))
-def test_a_digest_is_that_of_hashlib(content, digits):
-    encoded = content.encode() if isinstance(content, str) else content
-    assert files.sha256_of(content) == hashlib.sha256(encoded).hexdigest()
-    assert files.sha256_of(content, digits) == hashlib.sha256(encoded).hexdigest()[:digits]
-
-
-@given(st.lists(st.one_of(st.binary(), st.text())))
-def test_parts_are_digested_as_if_they_were_one(parts):
-    whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    assert files.sha256_of_parts(iter(parts)) == hashlib.sha256(whole).hexdigest()
-
-
-@same_folder
-@given(st.binary())
-def test_a_file_is_digested_as_its_content(tmp_path, content):
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    assert files.sha256_of_file(path) == files.sha256_of(content)
-    assert files.sha256_of_file(path, 12) == files.sha256_of(content)[:12]
-
-
-def test_a_file_that_is_not_there_has_no_digest(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        files.sha256_of_file(tmp_path / "file")
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.text(), values, max_size=5))
-def test_a_digest_of_json_depends_on_the_content_only(content):
-    text = files.canonical(content)
-    assert json.loads(text) == content
-    assert files.canonical(dict(reversed(content.items()))) == text
-    assert files.json_digest(content) == hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def test_digests_that_name_stored_data_do_not_move():
-    """Worked out by sha256sum from the text of the next line: databases and caches hold such names."""
-    assert files.canonical({"b": "é", "a": [1, 2.5, None]}) == '{"a":[1,2.5,null],"b":"\\u00e9"}'
-    assert files.json_digest({"b": "é", "a": [1, 2.5, None]}) == "45584828a616"
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_json_has_not_has_no_digest(value):
-    with pytest.raises(ValueError, match="Out of range"):
-        files.json_digest({"a": value})
