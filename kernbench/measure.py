@@ -123,24 +123,6 @@ def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
     return statistics.median(times[2:])
 
 
-def retained_bytes(function: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass of `function()`, each storage once.
-
-    This is the part of training memory that a convolution backend decides; it is the same on every machine.
-    """
-    storages: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = function()  # held, so that no storage is freed and its address used again
-    del result
-    return sum(storages.values())
-
-
 def peak_memory(device: torch.device | str) -> int:
     """Largest memory used since `reset_peak_memory`, in bytes: of the allocator on CUDA, of the process elsewhere."""
     if torch.device(device).type == "cuda":
