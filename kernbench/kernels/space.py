@@ -1,7 +1,6 @@
 """What a kernel family lets a search choose: hyper-parameters with bounds, default, unit and meaning (no torch)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Self
 
@@ -195,7 +194,6 @@ class Choice:
 
 
 Parameter = Float | Int | Choice
-Space = Mapping[str, Parameter]
 
 
 def _two(given: object) -> tuple[object, object]:
