@@ -243,12 +243,8 @@ def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: s
 
 def _check_out(out: Path | None) -> None:
     """Refuse a folder that cannot be made before anything is computed."""
-    import os
-
     from kernbench.errors import DataError
+    from kernbench.folders import check_writable
 
-    if out is None:
-        return
-    nearest = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise DataError(f"folder {out} cannot be written; give another --out")
+    if out is not None:
+        check_writable(out, DataError, "give another --out")
