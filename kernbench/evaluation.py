@@ -203,11 +203,6 @@ def noise_seed(seed: int, split: str, splits: Iterable[str] = SPLITS) -> int:
     return int(stream.generate_state(1)[0])
 
 
-def headline(scored: Scored, split: str, tolerance: int) -> float:
-    """Mean F1 of a split at the headline tolerance."""
-    return scored.splits[split].at(tolerance)
-
-
 def median_line(evaluation: Evaluation, tolerance: int) -> int:
     """The line whose F1 is the median: a fair example."""
     f1 = evaluation.f1[tolerance_index(evaluation.tolerances, tolerance)]

@@ -1,8 +1,11 @@
-"""Where kernbench keeps what it can make again."""
+"""Folders: where kernbench keeps what it can make again, and whether one can be written."""
 
 import os
 import sys
+import tempfile
 from pathlib import Path
+
+from kernbench.errors import KernbenchError
 
 
 def cache_folder() -> Path:
@@ -16,3 +19,31 @@ def cache_folder() -> Path:
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "kernbench"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the first above it that exists; a file, where one stands in its place."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+
+
+def check_writable(folder: Path, kind: type[KernbenchError], advice: str) -> None:
+    """Refuse a folder that neither exists as a writable folder nor can be made; leaves nothing behind.
+
+    Args:
+        folder: need not exist.
+        kind: what to raise.
+        advice: what to do about it, the end of the message.
+
+    Raises:
+        KernbenchError: of that kind, with the reason.
+    """
+    place = nearest(folder)
+    reason = "" if place.is_dir() else f"{place} is not a folder"
+    if not reason:
+        try:
+            with tempfile.TemporaryFile(dir=place):  # rights alone do not tell: quotas, read-only disks, root
+                pass
+        except OSError as error:
+            reason = f"{place}: {error.strerror}"
+    if reason:
+        raise kind(f"folder {folder} cannot be written ({reason}); {advice}")

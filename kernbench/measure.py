@@ -25,32 +25,28 @@ class LayerCost:
 
     Attributes:
         layer: position, 0 at the input.
-        in_channels, out_channels, kernel_size, dilation: as in its `KernelSpec`.
+        in_channels, out_channels, dilation: as in its `KernelSpec`.
         kernel: trainable parameters of the kernel family.
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it.
-        raw_gain: gain as the family drew it; gain: at the start of training.
+        raw_gain: gain as the family drew it.
         direct_flops, fft_flops, overlap_save_flops: forward operations of the convolution by each backend.
-        generation_flops: operations to make the kernel once, None if the family does not say.
         backend: what the layer uses at this length, never "auto".
     """
 
     layer: int
     in_channels: int
     out_channels: int
-    kernel_size: int
     dilation: int
     kernel: int
     bias: int
     amplitude: int
     norm: int
     raw_gain: float
-    gain: float
     direct_flops: int
     fft_flops: float
     overlap_save_flops: float
-    generation_flops: int | None
     backend: str
 
     def flops(self, backend: str = "auto") -> float:
@@ -123,24 +119,6 @@ def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
     return statistics.median(times[2:])
 
 
-def retained_bytes(function: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass of `function()`, each storage once.
-
-    This is the part of training memory that a convolution backend decides; it is the same on every machine.
-    """
-    storages: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = function()  # held, so that no storage is freed and its address used again
-    del result
-    return sum(storages.values())
-
-
 def peak_memory(device: torch.device | str) -> int:
     """Largest memory used since `reset_peak_memory`, in bytes: of the allocator on CUDA, of the process elsewhere."""
     if torch.device(device).type == "cuda":
@@ -173,18 +151,15 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) 
         layer=position,
         in_channels=spec.in_channels,
         out_channels=spec.out_channels,
-        kernel_size=spec.kernel_size,
         dilation=spec.dilation,
         kernel=parameter_count(layer.kernel_module),
         bias=0 if layer.bias is None else layer.bias.numel(),
         amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
         norm=2 * spec.out_channels,
         raw_gain=layer.raw_gain,
-        gain=layer.gain,
         direct_flops=direct_flops(signal, spec.shape, spec.dilation),
         fft_flops=fft_flops(signal, spec.shape, spec.dilation),
         overlap_save_flops=block_flops(signal, spec.shape, plan),
-        generation_flops=_generation_flops(layer),
         backend=backend,
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kernbench.errors import DataError, close_match, first_line
 from kernbench.scorecard import BINNED_TOLERANCES, Progress, choose, evaluate_network
 from kernbench.scorefiles import ScoreFiles, Table, write_files
-from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
+from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.matched import FIELD_OVER_AMPLITUDE, PublishedPairs
 from kernbench.ulm.protocol import Evaluation

@@ -1,16 +1,15 @@
 """Folders and disks before a run: whether they can be written, and have room for what it will write."""
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Study
-from kernbench.errors import DataError, KernbenchError, StorageError
+from kernbench.errors import DataError, StorageError
 from kernbench.experiment import SPLITS, recipe_of
-from kernbench.folders import cache_folder
+from kernbench.folders import cache_folder, check_writable, nearest
 from kernbench.ulm.protocol import TOLERANCES
 from kernbench.ulm.simulate import SAMPLES
 
@@ -74,17 +73,8 @@ def check_places(url: str, out: Path | None) -> None:
     database = sqlite_path(url)
     folders = [side_folder(url, "artifacts"), side_folder(url, "checkpoints"), out or Path("kernbench-report")]
     for folder in [*folders, *([database.absolute().parent] if database else [])]:
-        _check_writable(folder, StorageError)
-    _check_writable(cache_folder(), DataError)
-
-
-def check_out(folder: Path) -> None:
-    """Check that a folder of results can be written or made.
-
-    Raises:
-        KernbenchError: it cannot.
-    """
-    _check_writable(folder, KernbenchError)
+        check_writable(folder, StorageError, "give another --storage or --out, to a folder that can")
+    check_writable(cache_folder(), DataError, "set KERNBENCH_CACHE to a folder that can")
 
 
 def needs(
@@ -112,7 +102,7 @@ def disks(needed: Mapping[tuple[str, Path], int]) -> list[Disk]:
     """
     found: dict[int, Disk] = {}
     for (what, folder), size in needed.items():
-        place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        place = nearest(folder)
         device = place.stat().st_dev
         known = found.get(device) or Disk(folder, shutil.disk_usage(place).free, {})
         found[device] = Disk(known.folder, known.free, {**known.needs, what: size})
@@ -132,21 +122,3 @@ def _lines(study: Study) -> int:
         if not (cache_folder() / "lines" / recipe.digest() / split).is_dir():
             total += recipe.lines[split] * (recipe.window or SAMPLES) * SAMPLE
     return total
-
-
-def _check_writable(folder: Path, kind: type[KernbenchError]) -> None:
-    """Refuse a folder that neither exists as a writable folder nor can be made; leaves nothing behind."""
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    reason = None
-    if not nearest.is_dir():
-        reason = f"{nearest} is not a folder"
-    else:
-        try:
-            with tempfile.TemporaryFile(dir=nearest):
-                pass
-        except OSError as error:
-            reason = f"{nearest}: {error.strerror}"
-    if reason:
-        ways = {DataError: "set KERNBENCH_CACHE to", StorageError: "give another --storage or --out, to"}
-        advice = ways.get(kind, "let --out be")
-        raise kind(f"folder {folder} cannot be written ({reason}); {advice} a folder that can")

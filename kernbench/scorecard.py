@@ -15,7 +15,7 @@ from torch import nn
 from kernbench.evaluation import noise_seed
 from kernbench.host.files import sha256_of_file
 from kernbench.scorefiles import ScoreFiles, Table, line_table, write_files
-from kernbench.ulm.breakdown import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
+from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.floors import comb_f1, random_f1
 from kernbench.ulm.noise import add_noise

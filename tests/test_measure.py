@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from retained import retained_bytes
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
@@ -12,7 +13,6 @@ from kernbench.measure import (
     layer_costs,
     parameter_count,
     peak_memory,
-    retained_bytes,
 )
 from kernbench.networks import build
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from retained import retained_bytes
 from torch import nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
@@ -13,7 +14,6 @@ from torch.profiler import ProfilerActivity, profile
 from kernbench.architecture import NETWORKS, check_kernel_size, dilations, largest_kernel_size, receptive_field
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.measure import retained_bytes
 from kernbench.networks import build, lines_at_once
 from kernbench.ulm.loss import dual_loss
 

@@ -20,7 +20,7 @@ from kernbench.scorecard import (
     score_output,
     scorecard,
 )
-from kernbench.ulm.breakdown import binned
+from kernbench.ulm.by_line import binned
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.noise import low_pass
 from kernbench.ulm.protocol import Choice

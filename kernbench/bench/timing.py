@@ -22,17 +22,11 @@ class Timing:
 
     Attributes:
         median: seconds.
-        best: seconds of the fastest turn.
-        worst: seconds of the slowest turn.
         cpu: CPU seconds of this process, median; other processes change them less.
-        turns: how many were counted.
     """
 
     median: float
-    best: float
-    worst: float
     cpu: float
-    turns: int
 
 
 @dataclass(frozen=True)
@@ -75,10 +69,7 @@ def interleaved(
             if turn >= 0:
                 seconds[name].append(time.perf_counter() - start)
                 cpu[name].append(time.process_time() - spent)
-    return {
-        name: Timing(statistics.median(each), min(each), max(each), statistics.median(cpu[name]), turns)
-        for name, each in seconds.items()
-    }
+    return {name: Timing(statistics.median(each), statistics.median(cpu[name])) for name, each in seconds.items()}
 
 
 def where(device: str = "cpu") -> str:

@@ -55,13 +55,11 @@ class MemoryRow:
 
     Attributes:
         network: what is trained.
-        recompute: whether activations are recomputed.
         mebibytes: that the update added to the network, the lines and the libraries: activations, temporaries,
             gradients and the moments of Adam, with what the allocator wastes.
     """
 
     network: str
-    recompute: bool
     mebibytes: float
 
 
@@ -274,6 +272,6 @@ def memory_rows(
     sizes = (network, family, kernel_size, channels, batch, samples)
     name = f"{network}, {family}, K = {kernel_size}, {channels} channels, batch {batch} of {samples}"
     return [
-        MemoryRow(name, again, fresh_peak("kernbench.bench.train:one_update", *sizes, again, backend).used / 2**20)
+        MemoryRow(name, fresh_peak("kernbench.bench.train:one_update", *sizes, again, backend).used / 2**20)
         for again in (False, True)
     ]

@@ -1,11 +1,13 @@
 """`kernbench baselines`: classical detectors on the lines of a study or of any data set."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from kernbench.cli.bars import Progress, bar, one_line
 
 if TYPE_CHECKING:
     from kernbench.engine.study import Study
@@ -95,18 +97,9 @@ def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping
     return found.digest, {split: found.load(split) for split in sorted(wanted)}
 
 
-@contextmanager
-def working(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, one line in a log."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    stderr = Console(stderr=True)
-    if not stderr.is_terminal:
-        click.echo(f"  classical detector: {name}", err=True)
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(f"classical detector: {name}", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def working(name: str) -> AbstractContextManager[Progress]:
+    """Progress of one detector: a bar on a terminal, one line in a log."""
+    return bar(f"classical detector: {name}", one_line)
 
 
 def print_rows(rows: Sequence["Row"], title: str) -> None:

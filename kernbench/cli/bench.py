@@ -30,9 +30,10 @@ def _saving(command: Callable[..., object]) -> Callable[..., object]:
 def _checked_out(_context: click.Context, _option: click.Parameter, folder: Path | None) -> Path | None:
     """Refuse a folder that cannot be written before minutes are spent on what would go there."""
     if folder is not None:
-        from kernbench.room import check_out
+        from kernbench.errors import KernbenchError
+        from kernbench.folders import check_writable
 
-        check_out(folder)
+        check_writable(folder, KernbenchError, "let --out be a folder that can")
     return folder
 
 

@@ -1,11 +1,10 @@
 """`kernbench data`: simulate, import and export lines, and show what the cache holds."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-SECONDS_BETWEEN_NOTES = 5.0
+from kernbench.cli.bars import bar, now_and_then
 
 
 @click.group(name="data")
@@ -81,7 +80,8 @@ def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
     from kernbench.ulm.imported import import_lines
     from kernbench.ulm.manifest import find_manifest
 
-    found = import_lines(folder, manifest_path or find_manifest(folder), name, _said("imported"))
+    with bar("imported", now_and_then) as progress:
+        found = import_lines(folder, manifest_path or find_manifest(folder), name, progress)
     lines = ", ".join(f"{split} {number}" for split, number in found.lines.items())
     click.echo(f"data set {found.name} ({found.digest}): {lines} lines, in {found.folder}")
 
@@ -96,7 +96,8 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
     from kernbench.ulm.export import export_set
     from kernbench.ulm.sets import find_set
 
-    path = export_set(find_set(data), out, splits, form, _said("exported"))
+    with bar("exported", now_and_then) as progress:
+        path = export_set(find_set(data), out, splits, form, progress)
     click.echo(f"lines and manifest: {path.parent}")
 
 
@@ -139,21 +140,6 @@ def _range(split: str, text: str) -> tuple[int, int]:
     if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise click.UsageError(f"--{split} expected a range such as 1-1024, got {text!r}")
     return int(first), int(last)
-
-
-def _said(what: str) -> Callable[[int, int], None]:
-    """Progress as plain lines, every few seconds."""
-    import time
-
-    last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > SECONDS_BETWEEN_NOTES:
-            last = time.monotonic()
-            click.echo(f"  {what} {done:,} of {total:,} lines", err=True)
-
-    return progress
 
 
 def _print_imported() -> None:

@@ -40,7 +40,9 @@ def describe_command(
     torch.manual_seed(0)
     net = build(network, family, size, channels, _hyper(settings), depth)
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
-    click.echo(f"from {found.distribution} {found.version}" + (f"; {family.citation}" if family.citation else ""))
+    licence = family.licence and f"licence of its reference: {family.licence}"
+    origin = (f"from {found.distribution} {found.version}", family.citation, licence)
+    click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
     click.echo(f"network {network}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
     table = Table()
@@ -59,10 +61,11 @@ def describe_command(
             cost.backend,
         )
     console.stdout().print(table)
-    total = measure.parameter_count(net)
+    total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "
         f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP"
+        + ("" if making is None else f"; making all kernels once: {making / 1e6:,.1f} MFLOP")
     )
     if family.parameters:
         click.echo("hyper-parameters; a study with [tuning] draws those that it does not fix:")

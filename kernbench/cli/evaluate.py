@@ -1,16 +1,16 @@
 """`kernbench evaluate`: a network, ours or published, on any data set; or published networks beside their scores."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.bars import bar
+
 if TYPE_CHECKING:
     from kernbench.matched_card import Output
     from kernbench.reproduction import Published
-    from kernbench.scorecard import Progress
     from kernbench.ulm.dataset import Split
     from kernbench.ulm.matched import PublishedPairs
     from kernbench.ulm.onetoone import MatchedChoice
@@ -139,7 +139,7 @@ def _evaluate(
 
     def output_of(each: "Split", label: str) -> "Output":
         voltage = scorecard.as_scored(each, own) if own else scorecard.noisy(each, level, seed)
-        with _bar(label) as progress:
+        with bar(label) as progress:
             return scorecard.predict(trained.network, voltage, device=device, batch=trained.batch, progress=progress)
 
     if threshold_split is None:
@@ -209,7 +209,7 @@ def _reproduce(
     comparisons = []
     for network in chosen:
         matched, threshold_lines = _matched(network, pairs, seed, device)
-        with _bar(network.name) as progress:
+        with bar(network.name) as progress:
             compared = reproduction.compare(
                 network, matched, threshold_lines, seed=seed, device=device, progress=progress
             )
@@ -230,7 +230,7 @@ def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: s
     from kernbench.ulm.dataset import Recipe, load_split
     from kernbench.ulm.matched import matched_lines
 
-    with _bar(f"simulating {network.population} lines") as progress:
+    with bar(f"simulating {network.population} lines") as progress:
         if network.stored:
             return matched_lines(pairs, seed=seed, device=device, progress=progress)[0], None
         # Bubble numbers and pressures of the polydisperse test set are not published, so they are drawn anew.
@@ -243,23 +243,8 @@ def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: s
 
 def _check_out(out: Path | None) -> None:
     """Refuse a folder that cannot be made before anything is computed."""
-    import os
-
     from kernbench.errors import DataError
+    from kernbench.folders import check_writable
 
-    if out is None:
-        return
-    nearest = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise DataError(f"folder {out} cannot be written; give another --out")
-
-
-@contextmanager
-def _bar(label: str) -> "Iterator[Progress]":
-    """Progress on standard error of a terminal; nothing in a log."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as live:
-        task = live.add_task(label, total=None)
-        yield lambda done, total: live.update(task, completed=done, total=total)
+    if out is not None:
+        check_writable(out, DataError, "give another --out")

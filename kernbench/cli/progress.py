@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from kernbench.cli.bars import SECONDS_BETWEEN_LINES
 from kernbench.engine.cell import Observer
 from kernbench.engine.states import CellState
 
 LINES_PER_CELL = 6  # in a log
-SECONDS_BETWEEN_LINES = 5.0
 
 
 class LiveObserver(Observer, Protocol):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from kernbench.matched_card import MatchedCard
     from kernbench.reproduction import Comparison, Published
     from kernbench.scorecard import Scorecard
-    from kernbench.ulm.breakdown import Binned
+    from kernbench.ulm.by_line import Binned
 
 
 def print_card(card: "Scorecard", lines: int) -> None:

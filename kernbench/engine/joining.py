@@ -17,7 +17,7 @@ from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
-from kernbench.engine.record import ComputeTogether, Job, StopFlag, made_folder, note_other_plugins
+from kernbench.engine.record import ComputeTogether, Job, StopFlag, make_job, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
@@ -131,8 +131,6 @@ class _Worker:
         compute_together: ComputeTogether | None,
     ) -> None:
         self._terms, self._storage, self._observer = terms, storage, observer
-        self._artifacts = made_folder(terms.url, "artifacts")
-        self._checkpoints = made_folder(terms.url, "checkpoints")
         self._stop, self._until, self._compute, self._compute_together = stop, until, compute, compute_together
         self._studies = [(each, self._optuna_study(each), self._job(each)) for each in joined]
         self._strange: set[tuple[str, str]] = set()  # study and cell that were looked up and are still not known
@@ -148,19 +146,18 @@ class _Worker:
         )
 
     def _job(self, joined: Joined) -> Job:
-        return Job(
+        return make_job(
+            self._terms.url,
             study=joined.study,
             found=joined.found,
             storage=self._storage,
-            artifacts=self._artifacts,
-            checkpoints=self._checkpoints,
             device=self._terms.device,
             compute=self._compute,
             observer=self._observer,
             stop=self._stop,
             total=0,
             cells=joined.params,
-            stack=joined.stack if self._compute_together is not None else 1,
+            stack=joined.stack,
             compute_together=self._compute_together,
             limit=self._terms.limit,
             until=self._until,

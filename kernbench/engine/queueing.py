@@ -16,11 +16,6 @@ from kernbench.engine.study import Params, Study
 from kernbench.engine.trials import engine_of, read_trials, table_of
 
 
-def enqueue(optuna_study: optuna.Study, study: Study, cell: str) -> None:
-    """Queue one cell, see `enqueue_all`."""
-    enqueue_all(optuna_study, study, [cell])
-
-
 def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) -> None:
     """Queue cells in this order, all or none, each tagged, so that nothing but the cell is ever run.
 

@@ -179,7 +179,7 @@ def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artif
     definition = json.loads(known.get("definition", "{}"))
     facts = {
         "study": study.study_name,
-        "base": str(known.get("base", study.study_name.partition("/")[0])),
+        "base": _base(study.study_name, known),
         # of what all families of a comparison share: the definition without the kernel
         "settings_digest": json_digest({key: value for key, value in definition.items() if key != "kernel"}),
         "definition": definition,
@@ -200,8 +200,31 @@ def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow
     scores = read_scores(session, row, shared.wanted)
     artifacts = _artifacts(trial, shared.artifacts)
     headline = row.thresholds["test"][row.tolerance] if "test" in scores else None
+    return _run(
+        shared.facts,
+        row,
+        shared.machines.get(row.environment, {}),
+        threshold=None if headline is None else float(headline),
+        scores=scores,
+        lines=shared.lines[row.data_digest] if scores else None,
+        artifacts=artifacts,
+        lacking=len(entries(trial.system_attrs)) - len(artifacts),
+        matched=row.details.get("matched", {}),
+        curve=_curve(row.details.get("curve")),
+    )
+
+
+def _run(facts: Mapping[str, Any], row: RunRow, environment: dict[str, Any], **found: Any) -> Run:
+    """The record of a cell; Any: fields of `Run` of several types.
+
+    Args:
+        facts: what it shares with other cells of its study.
+        row: its own; of a failed cell one that was never stored.
+        environment: what ran where, JSON.
+        found: what lies in other tables and files.
+    """
     return Run(
-        **shared.facts,
+        **facts,
         family=row.family,
         cell=row.cell,
         params=row.params,
@@ -210,7 +233,6 @@ def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow
         data_digest=row.data_digest,
         message=row.message,
         tolerance=row.tolerance,
-        threshold=None if headline is None else float(headline),
         n_params=row.n_params,
         params_kernel=row.params_kernel,
         flops=row.flops,
@@ -222,14 +244,9 @@ def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow
         plugin_source=str(row.details.get("plugin_source", "")),
         kernbench_version=row.kernbench_version,
         device=row.device,
-        environment=shared.machines.get(row.environment, {}),
+        environment=environment,
         started=row.started,
-        scores=scores,
-        lines=shared.lines[row.data_digest] if scores else None,
-        artifacts=artifacts,
-        lacking=len(entries(trial.system_attrs)) - len(artifacts),
-        matched=row.details.get("matched", {}),
-        curve=_curve(row.details.get("curve")),
+        **found,
     )
 
 
@@ -265,36 +282,37 @@ def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
 
 
 def _failed(session: Session, study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
+    """A failed cell has no row: one like it is made, and not stored, of what its last attempt has left."""
     ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
     last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
-    fixed = last.system_attrs.get("fixed_params", {})
     machine = session.get(EnvironmentRow, str(last.user_attrs.get("environment", "")))
     environment = {} if machine is None else machine.content
-    return Run(
-        study=study.study_name,
-        base=str(study.user_attrs.get("base", study.study_name.partition("/")[0])),
-        family=str(study.user_attrs.get("family", study.study_name.rpartition("/")[2])),
+    known = study.user_attrs  # a query each time
+    facts = {
+        "study": study.study_name,
+        "base": _base(study.study_name, known),
+        "definition": json.loads(known.get("definition", "{}")),
+        "asked": len(json.loads(known.get("cells", "[]"))),
+    }
+    row = RunRow(
+        family=str(known.get("family", study.study_name.rpartition("/")[2])),
         cell=state.cell,
-        params={**fixed, **last.params},
+        params={**last.system_attrs.get("fixed_params", {}), **last.params},
         status=failure_class(last),
-        digest=str(study.user_attrs.get("digest", "")),
+        digest=str(known.get("digest", "")),
         data_digest="",
         message=state.detail,
-        tolerance=int(study.user_attrs.get("tolerance", 4)),
-        threshold=None,
-        n_params=None,
-        params_kernel=None,
-        flops=None,
-        latency_ms=None,
-        peak_memory_mb=None,
-        seconds=None,
+        tolerance=int(known.get("tolerance", 4)),
         epochs=1 + last.last_step if last.last_step is not None else None,
         plugin=str(last.user_attrs.get("plugin", "")),
-        plugin_source=str(last.user_attrs.get("plugin_source", "")),
+        details={"plugin_source": last.user_attrs.get("plugin_source", "")},
         kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
         device=str(environment.get("device", "")),
-        environment=environment,
-        definition=json.loads(study.user_attrs.get("definition", "{}")),
-        asked=len(json.loads(study.user_attrs.get("cells", "[]"))),
         started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
     )
+    return _run(facts, row, environment, threshold=None)
+
+
+def _base(name: str, known: Mapping[str, Any]) -> str:
+    """Study file, version and profile, which runs of one comparison share."""
+    return str(known.get("base", name.partition("/")[0]))

@@ -100,6 +100,27 @@ class Job:
         return self.stop() or self.stop.spent or (self.until is not None and time.monotonic() >= self.until)
 
 
+def make_job(url: str, *, stack: int, compute_together: ComputeTogether | None, **others: Any) -> Job:
+    """A job whose folders lie beside a database, and are made; without a task for several cells it stacks none.
+
+    Args:
+        url: storage URL.
+        stack: see `Job`.
+        compute_together: see `Job`.
+        others: further fields of `Job`; Any: of several types.
+
+    Raises:
+        StorageError: a folder cannot be made.
+    """
+    return Job(
+        artifacts=made_folder(url, "artifacts"),
+        checkpoints=made_folder(url, "checkpoints"),
+        stack=stack if compute_together is not None else 1,
+        compute_together=compute_together,
+        **others,
+    )
+
+
 def store(
     job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
 ) -> None:

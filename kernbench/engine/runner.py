@@ -13,7 +13,7 @@ from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import drop_unasked, enqueue_all
-from kernbench.engine.record import ComputeTogether, Job, made_folder, note_other_plugins
+from kernbench.engine.record import ComputeTogether, Job, make_job, note_other_plugins
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import ENDED, CellState, cell_states
 from kernbench.engine.steady import SteadyStorage
@@ -175,19 +175,18 @@ def run(
                 else:
                     with stop_on_signals() as stop:
                         storage.outages.leaving = stop
-                        job = Job(
+                        job = make_job(
+                            options.url,
                             study=study,
                             found=found,
                             storage=storage,
-                            artifacts=made_folder(options.url, "artifacts"),
-                            checkpoints=made_folder(options.url, "checkpoints"),
                             device=options.device,
                             compute=compute,
                             observer=observer,
                             stop=stop,
                             total=len(now.queue) + now.waiting,
                             cells=study.cells(),
-                            stack=options.stack if compute_together is not None else 1,
+                            stack=options.stack,
                             compute_together=compute_together,
                             limit=None if options.limit is None else replace(options.limit, margin=None),
                         )

@@ -1,17 +1,73 @@
 """What a kernel family lets a search choose: hyper-parameters with bounds, default, unit and meaning (no torch)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from kernbench.errors import KernbenchError, close_match
 
 Value = float | int | str | bool
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
-class Float:
+class _Range(Generic[Number]):
+    """A hyper-parameter in [low, high]: what `Float` and `Int` share; attributes as for `Float`."""
+
+    low: Number
+    high: Number
+    _: KW_ONLY
+    log: bool = False
+    default: Number | None = None
+    unit: str = ""
+    doc: str = ""
+    budget: bool = False
+
+    _form: ClassVar[str] = ""  # of a bound in words
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that make no range."""
+        if not self.low <= self.high or (self.log and self.low <= 0):
+            need = f"low <= high{' and low > 0 if log' if self.log else ''}"
+            raise KernbenchError(f"a range needs {need}, got {self.low}, {self.high}")
+        if self.default is not None and not self.low <= self.default <= self.high:
+            raise KernbenchError(f"default {self.default} lies outside {self.low} .. {self.high}")
+
+    @property
+    def start(self) -> Number:
+        """The default value."""
+        raise NotImplementedError
+
+    def check(self, value: object) -> Number:
+        """The value as a number of its kind; raises KernbenchError with the reason if it is not one in the range."""
+        raise NotImplementedError
+
+    def narrowed(self, given: object) -> Self:
+        """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
+
+        Raises:
+            KernbenchError: no such pair, outside the range, or without the default.
+        """
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise KernbenchError(f"expected true or [low, high], got {given!r}")
+        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+
+    def as_json(self) -> dict[str, Any]:
+        """Range and scale, as a definition stores them."""
+        return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
+
+    def describe(self) -> str:
+        """Range, scale and unit in a few words, such as "1 .. 200 samples, log"."""
+        bounds = f"{self.low:{self._form}} .. {self.high:{self._form}}"
+        return f"{bounds}{' ' if self.unit else ''}{self.unit}{', log' if self.log else ''}"
+
+    def _refuse_outside(self, value: Number) -> None:
+        if not self.low <= value <= self.high:
+            raise KernbenchError(f"expected {self.low:g} .. {self.high:g}, got {value:g}")
+
+
+@dataclass(frozen=True)
+class Float(_Range[float]):
     """A real hyper-parameter in [low, high].
 
     Attributes:
@@ -24,18 +80,7 @@ class Float:
         budget: a budget solver may move it.
     """
 
-    low: float
-    high: float
-    _: KW_ONLY
-    log: bool = False
-    default: float | None = None
-    unit: str = ""
-    doc: str = ""
-    budget: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse bounds that make no range."""
-        _check_range(self.low, self.high, self.log, self.default)
+    _form: ClassVar[str] = "g"
 
     @property
     def start(self) -> float:
@@ -48,47 +93,18 @@ class Float:
         """The value as a float; raises KernbenchError with the reason if it is not one in the range."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise KernbenchError(f"expected a number, got {value!r}")
-        return float(_in_range(value, self.low, self.high))
+        self._refuse_outside(value)
+        return float(value)
 
     @property
     def count(self) -> float:
         """Different values, infinitely many unless low is high."""
         return 1 if self.low == self.high else math.inf
 
-    def narrowed(self, given: object) -> Self:
-        """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
-
-        Raises:
-            KernbenchError: no such pair, outside the range, or without the default.
-        """
-        low, high = _two(given)
-        return replace(self, low=self.check(low), high=self.check(high), default=self.start)
-
-    def as_json(self) -> dict[str, Any]:
-        """Range and scale, as a definition stores them."""
-        return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
-
-    def describe(self) -> str:
-        """Range, scale and unit in a few words, such as "1 .. 200 samples, log"."""
-        return f"{self.low:g} .. {self.high:g}{_suffix(self.unit)}{', log' if self.log else ''}"
-
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Range[int]):
     """A whole-number hyper-parameter in [low, high]; attributes as for `Float`."""
-
-    low: int
-    high: int
-    _: KW_ONLY
-    log: bool = False
-    default: int | None = None
-    unit: str = ""
-    doc: str = ""
-    budget: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse bounds that make no range."""
-        _check_range(self.low, self.high, self.log, self.default)
 
     @property
     def start(self) -> int:
@@ -99,32 +115,15 @@ class Int:
 
     def check(self, value: object) -> int:
         """The value as an int; raises KernbenchError with the reason if it is not one in the range."""
-        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-        if isinstance(value, bool) or not whole:
+        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise KernbenchError(f"expected a whole number, got {value!r}")
-        return int(_in_range(int(value), self.low, self.high))  # type: ignore[call-overload]  # whole, see above
+        self._refuse_outside(int(value))
+        return int(value)
 
     @property
     def count(self) -> float:
         """Different values, low and high among them."""
         return self.high - self.low + 1
-
-    def narrowed(self, given: object) -> Self:
-        """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
-
-        Raises:
-            KernbenchError: no such pair, outside the range, or without the default.
-        """
-        low, high = _two(given)
-        return replace(self, low=self.check(low), high=self.check(high), default=self.start)
-
-    def as_json(self) -> dict[str, Any]:
-        """Range and scale, as a definition stores them."""
-        return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
-
-    def describe(self) -> str:
-        """Range, scale and unit in a few words."""
-        return f"{self.low} .. {self.high}{_suffix(self.unit)}{', log' if self.log else ''}"
 
 
 @dataclass(frozen=True)
@@ -195,27 +194,3 @@ class Choice:
 
 
 Parameter = Float | Int | Choice
-Space = Mapping[str, Parameter]
-
-
-def _two(given: object) -> tuple[object, object]:
-    if not isinstance(given, list | tuple) or len(given) != 2:
-        raise KernbenchError(f"expected true or [low, high], got {given!r}")
-    return given[0], given[1]
-
-
-def _check_range(low: float, high: float, log: bool, default: float | None) -> None:
-    if not low <= high or (log and low <= 0):
-        raise KernbenchError(f"a range needs low <= high{' and low > 0 if log' if log else ''}, got {low}, {high}")
-    if default is not None and not low <= default <= high:
-        raise KernbenchError(f"default {default} lies outside {low} .. {high}")
-
-
-def _in_range(value: float, low: float, high: float) -> float:
-    if not low <= value <= high:
-        raise KernbenchError(f"expected {low:g} .. {high:g}, got {value:g}")
-    return value
-
-
-def _suffix(unit: str) -> str:
-    return f" {unit}" if unit else ""

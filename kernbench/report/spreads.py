@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from kernbench.engine.reference import LINE_AXES
 from kernbench.report.figures import draw_sparse
@@ -28,8 +28,6 @@ from kernbench.report.literature import published_bins
 from kernbench.report.stats import bootstrap_mean
 from kernbench.report.style import RULE, Look, letter, panels, series_look, styled
 from kernbench.ulm.by_line import bin_numbers
-
-Floats = NDArray[np.float64]
 
 FEWEST_PER_BIN = 3
 MOST_CLOUDS = 3

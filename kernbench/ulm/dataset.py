@@ -122,7 +122,6 @@ class CacheEntry:
     Attributes:
         digest: of its recipe.
         split: train, validation or test.
-        folder: where it lies.
         size_bytes: of all its files.
         lines: number of lines; 0 if damaged.
         recipe: what the digest covers; empty if damaged.
@@ -131,7 +130,6 @@ class CacheEntry:
 
     digest: str
     split: str
-    folder: Path
     size_bytes: int
     lines: int
     recipe: Mapping[str, Any]  # JSON
@@ -270,7 +268,7 @@ def _describe(folder: Path) -> CacheEntry:
     """State of one folder of the cache."""
     facts, size, problem = describe_entry(folder)
     lines = len(facts.get("starts", ()))
-    return CacheEntry(folder.parent.name, folder.name, folder, size, lines, facts.get("recipe", {}), problem)
+    return CacheEntry(folder.parent.name, folder.name, size, lines, facts.get("recipe", {}), problem)
 
 
 def _root() -> Path:

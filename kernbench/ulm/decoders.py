@@ -68,17 +68,13 @@ class Detections:
     points: Points
     score: Output
 
-    def above(self, threshold: float) -> Points:
-        """Those with a score strictly above a threshold, compared in float32 as published."""
-        return self.points[self.score > np.float32(threshold)]
-
 
 # Any: predictions come in every number type.
 def decode(prediction: NDArray[Any] | torch.Tensor, threshold: float, decoder: Decoder) -> Detections:
     """Detections above a threshold.
 
     Suppression comes from higher scores only. So for `raw` and `peak-nms`, detections above a higher threshold
-    are `decode(...).above(higher)`.
+    are those of `decode(...)` whose score is above it, in float32.
 
     Args:
         prediction: output, (N, L) or (N, 1, L), numpy or torch.

@@ -1,9 +1,9 @@
-"""How far matched detections are off, and how wrong the number of bubbles is."""
+"""How far matched detections are off."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from kernbench.ulm.matching import Pairs
 from kernbench.ulm.scores import tolerance_ns, tolerance_um
@@ -43,23 +43,6 @@ class PositionError:
     um: Spread
 
 
-@dataclass(frozen=True)
-class CountError:
-    """Detections minus bubbles of each line, over lines.
-
-    Attributes:
-        bias: mean.
-        mean_absolute: mean of the absolute value.
-        rmse: root of the mean square.
-        relative: sum of the detections over sum of the bubbles, minus 1; NaN without bubbles.
-    """
-
-    bias: float
-    mean_absolute: float
-    rmse: float
-    relative: float
-
-
 def position_error(pairs: Pairs) -> PositionError:
     """Errors of the closest pairs, in samples, ns and um.
 
@@ -71,20 +54,6 @@ def position_error(pairs: Pairs) -> PositionError:
     recall = len(pairs) / len(pairs.truths) if len(pairs.truths) else np.nan
     errors = (_spread(distance), _spread(tolerance_ns(distance)), _spread(tolerance_um(distance)))
     return PositionError(len(pairs), recall, *errors)
-
-
-def count_error(detected: ArrayLike, bubbles: ArrayLike) -> CountError:
-    """How wrong the number of detections of a line is.
-
-    Args:
-        detected: detections of each line, (N,).
-        bubbles: bubbles of each line, (N,): all of them, also where several share a sample.
-    """
-    found, true = np.asarray(detected, np.float64), np.asarray(bubbles, np.float64)
-    error = found - true
-    total = true.sum()
-    relative = float(found.sum() / total - 1) if total else np.nan
-    return CountError(float(error.mean()), float(np.abs(error).mean()), float(np.sqrt((error**2).mean())), relative)
 
 
 def _spread(distance: NDArray[np.float64]) -> Spread:

@@ -89,23 +89,6 @@ def reach(detections: Points, truths: Points, tolerances: Sequence[float]) -> Re
     return Reach(np.array(first, np.int32), np.array(stop, np.int32))
 
 
-def matched_counts(detections: Points, truths: Points, tolerances: Sequence[float]) -> Ints:
-    """Number of pairs in a maximum one-to-one matching of detections and truths at most a tolerance apart.
-
-    Args:
-        detections: from a decoder.
-        truths: labels or arrivals of the same lines.
-        tolerances: samples, (n_tol,).
-
-    Returns:
-        Pairs (n_tol, N). Unmatched detections are `detections.per_line` minus that, and so for truths.
-
-    Raises:
-        DataError: tables of different numbers of lines, a negative tolerance, or none.
-    """
-    return sweep(reach(detections, truths, tolerances), truths)
-
-
 def sweep(within: Reach, truths: Points) -> Ints:
     """Pairs of each line by a sweep: each truth in turn takes the first free detection in its reach.
 

@@ -65,14 +65,12 @@ class BubbleTrace:
         time_s: shape (steps,).
         pressure_pa: driving pressure, (bubbles, steps).
         radius_m: R, (bubbles, steps).
-        velocity_m_s: dR/dt, (bubbles, steps).
         scattered_pa: scattered pressure 1 mm from the bubble, (bubbles, steps).
     """
 
     time_s: torch.Tensor
     pressure_pa: torch.Tensor
     radius_m: torch.Tensor
-    velocity_m_s: torch.Tensor
     scattered_pa: torch.Tensor
 
 
@@ -192,7 +190,7 @@ def _trace(
     scattered = torch.addcmul(y * a, u, u, value=2).mul_(y)
     scattered *= WATER.density * radius**3 / (SENSOR_DISTANCE_M * step**2)
     time = torch.arange(len(x), dtype=torch.float64) * step
-    return BubbleTrace(time, pressure[:, ::2], (y * radius).T, (u * (radius / step)).T, scattered.T)
+    return BubbleTrace(time, pressure[:, ::2], (y * radius).T, scattered.T)
 
 
 def _add_echoes(

@@ -27,7 +27,6 @@ __all__ = [
     "load_network",
     "load_thresholds",
     "parse_line",
-    "read_line",
     "save_network",
     "save_thresholds",
     "weights_path",
@@ -36,15 +35,6 @@ __all__ = [
 
 LINE_FORMATS = {"text": ".txt", "mat": ".mat"}
 _PARSERS = {".txt": parse_text, ".mat": parse_mat}
-
-
-def read_line(path: Path) -> RecordedLine:
-    """A line file, text or MATLAB by its suffix.
-
-    Raises:
-        DataError: it cannot be read, or is malformed; a text file is named with the line number.
-    """
-    return parse_line(read_bytes(path), path.name)
 
 
 def parse_line(content: bytes, name: str) -> RecordedLine:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from retained import retained_bytes
 from torch.nn import functional
 
 from kernbench.conv import spectral
@@ -86,8 +87,6 @@ def test_derivatives_of_a_cut_pass_gradcheck(channels):
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True), (False, False)])
 def test_only_spectra_of_wanted_gradients_are_kept(wanted):
-    from kernbench.measure import retained_bytes
-
     signal = torch.randn(2, 4, 1000, requires_grad=wanted[0])
     kernel = torch.randn(8, 4, 65, requires_grad=wanted[1])
     plan = cut(1000, 65, 1, 256)

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from kernbench.engine.queueing import enqueue
+from kernbench.engine.queueing import enqueue_all
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.results import Meta, RunRow, ScoreRow
 from kernbench.errors import StorageError, StudyError
@@ -109,12 +109,12 @@ def test_a_failed_cell_is_listed_with_its_parameters_and_reason(world):
     study = world.study([9])
     opened = world.run(study, queue_only=True) and world.optuna_study(study)
     opened._pop_waiting_trial_id()
-    enqueue(opened, study, NINE)  # a duplicate, which is dropped, must not speak for the cell
+    enqueue_all(opened, study, [NINE])  # a duplicate, which is dropped, must not speak for the cell
     opened._pop_waiting_trial_id()
     opened.tell(1, state=TrialState.PRUNED)
     opened.tell(0, state=TrialState.FAIL)
     world.run(study, fail)
-    enqueue(opened, study, NINE)
+    enqueue_all(opened, study, [NINE])
     opened._pop_waiting_trial_id()
     opened.tell(3, state=TrialState.PRUNED)
     run = load_runs(world.url)[0]

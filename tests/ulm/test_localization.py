@@ -1,9 +1,9 @@
-"""Errors of position and number against direct arithmetic and the known error of rounding."""
+"""Errors of position against direct arithmetic and the known error of rounding."""
 
 import numpy as np
 import pytest
 
-from kernbench.ulm.localization import count_error, position_error
+from kernbench.ulm.localization import position_error
 from kernbench.ulm.matching import closest_pairs
 from kernbench.ulm.points import points
 
@@ -36,12 +36,3 @@ def test_no_pairs():
     assert (error.pairs, error.recall) == (0, 0)
     assert np.isnan([error.samples.rmse, error.ns.bias, error.um.median]).all()
     assert np.isnan(position_error(closest_pairs(points([[1]]), points([[]]), 2)).recall)
-
-
-def test_count_error():
-    error = count_error([5, 0, 12], [3, 1, 16])
-    assert error.bias == pytest.approx(-1)
-    assert error.mean_absolute == pytest.approx(7 / 3)
-    assert error.rmse == pytest.approx(np.sqrt(21 / 3))
-    assert error.relative == pytest.approx(17 / 20 - 1)
-    assert np.isnan(count_error([1], [0]).relative)

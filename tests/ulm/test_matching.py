@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from kernbench.errors import DataError
 from kernbench.ulm.decoders import Decoder, decode
-from kernbench.ulm.matching import closest_pairs, kept_before, matched_counts, reach, sweep
+from kernbench.ulm.matching import closest_pairs, kept_before, reach, sweep
 from kernbench.ulm.points import label_points, points
 
 
@@ -22,10 +22,15 @@ def assigned(detections, truths, tolerance):
     return int(used.sum()), float((distance[rows, columns][used] ** 2).sum())
 
 
+def swept(found, truths, tolerances):
+    """Number of pairs of each line at each tolerance."""
+    return sweep(reach(found, truths, tolerances), truths)
+
+
 def check(detections, truths, tolerance):
     """Sweep and closest pairing of lines, each a list of positions, equal the solver's."""
     found, true = points(detections), points(truths)
-    counts = matched_counts(found, true, [tolerance])[0]
+    counts = swept(found, true, [tolerance])[0]
     pairs = closest_pairs(found, true, tolerance)
     assert len(set(pairs.detection.tolist())) == len(pairs) == len(set(pairs.truth.tolist()))
     assert np.array_equal(found.line[pairs.detection], true.line[pairs.truth])
@@ -68,7 +73,7 @@ def test_matching_equals_the_assignment_solver_on_thousands_of_lines_at_once(tol
 def test_worked_check_of_the_protocol(worked):
     output, counts = worked
     found, truths = decode(output, 0.3, Decoder("raw")).points, label_points(counts)
-    pairs = matched_counts(found, truths, range(10))
+    pairs = swept(found, truths, range(10))
     f1 = 2 * pairs / (found.per_line + truths.per_line)
     assert f1[0] == pytest.approx([0.4, 2 / 3])
     # One detection cannot serve the truths 200 and 201: 2/3, where the dilation metric gives 1.
@@ -77,7 +82,7 @@ def test_worked_check_of_the_protocol(worked):
 
 def test_the_sweep_finds_as_many_pairs_but_not_the_closest():
     found, truths = points([[3, 5]]), points([[5]])
-    assert matched_counts(found, truths, [2]).item() == 1
+    assert swept(found, truths, [2]).item() == 1
     assert closest_pairs(found, truths, 2).distance.tolist() == [0]
 
 
@@ -93,19 +98,19 @@ def test_ties_go_to_the_earlier_truth_and_to_the_earlier_detection():
 
 def test_lines_do_not_touch():
     found, truths = points([[9], [], [0]]), points([[], [0], [9]])
-    assert matched_counts(found, truths, [20]).tolist() == [[0, 0, 1]]
+    assert swept(found, truths, [20]).tolist() == [[0, 0, 1]]
     assert closest_pairs(found, truths, 20).per_line.tolist() == [0, 0, 1]
 
 
 def test_repeated_positions_are_matched_one_by_one():
-    assert matched_counts(points([[7, 7]]), points([[7, 7, 7]]), [0]).item() == 2
+    assert swept(points([[7, 7]]), points([[7, 7, 7]]), [0]).item() == 2
     assert len(closest_pairs(points([[7, 7]]), points([[7, 7, 7]]), 0)) == 2
 
 
 @pytest.mark.parametrize("tables", [([], []), ([[]], [[]]), ([[1]], [[]]), ([[]], [[1]])])
 def test_nothing_to_match(tables):
     found, truths = (points(table) for table in tables)
-    assert matched_counts(found, truths, [0, 4]).sum() == 0
+    assert swept(found, truths, [0, 4]).sum() == 0
     assert len(closest_pairs(found, truths, 4)) == 0
 
 
@@ -126,7 +131,7 @@ def test_windows_of_more_detections_than_two_bytes_can_count():
 
 def test_bad_arguments_are_refused():
     with pytest.raises(DataError, match="cover 2 lines, truths 1"):
-        matched_counts(points([[], []]), points([[]]), [0])
+        swept(points([[], []]), points([[]]), [0])
     for tolerances in ([], [-1], [np.nan]):
         with pytest.raises(DataError, match="samples >= 0"):
-            matched_counts(points([[]]), points([[]]), tolerances)
+            swept(points([[]]), points([[]]), tolerances)

@@ -9,7 +9,7 @@ import scipy.io
 from kernbench.errors import DataError
 from kernbench.ulm.scene import SAMPLES
 from kernbench.ulm.simulate import Scene, simulate_lines
-from kernbench.ulm.srml1d import RecordedLine, parse_line, read_line, write_line
+from kernbench.ulm.srml1d import RecordedLine, parse_line, read_bytes, write_line
 from kernbench.ulm.transducer import transmit_pulse
 
 HEADER = [
@@ -18,6 +18,10 @@ HEADER = [
     '"Acoustic pressure (kPa):",123.45',
     '"Bubble count","Voltage (a.u)","Pressure field (Pa)"',
 ]
+
+
+def read(path):
+    return parse_line(read_bytes(path), path.name)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def recorded(rng, positions=None):
 
 def test_a_text_line_is_read_as_numpy_reads_it(reference):
     path = reference / "RFDATA00001.txt"
-    line = read_line(path)
+    line = read(path)
     table = np.loadtxt(path, delimiter=",", skiprows=4)
     assert (line.counts == table[:, 0]).all()
     assert (line.voltage == table[:, 1].astype(np.float32)).all()
@@ -130,7 +134,7 @@ def test_a_malformed_text_line_is_named_with_its_line_number(rows, name):
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"absent.txt cannot be read: No such file"):
-        read_line(tmp_path / "absent.txt")
+        read_bytes(tmp_path / "absent.txt")
 
 
 def test_another_suffix_is_refused():
@@ -143,7 +147,7 @@ def test_another_suffix_is_refused():
 
 def test_a_published_text_line_comes_back(reference, tmp_path):
     source = reference / "RFDATA00001.txt"
-    line = read_line(source)
+    line = read(source)
     write_line(tmp_path / "a.txt", line, "writeResultsToTxt.m from RFDATA00001.mat")
     ours, theirs = (path.read_text().split("\n") for path in (tmp_path / "a.txt", source))
     assert ours[:4] == theirs[:4]
@@ -152,7 +156,7 @@ def test_a_published_text_line_comes_back(reference, tmp_path):
         (count, voltage, field), expected = mine.split(","), published.split(",")
         assert (count, field) == (expected[0], expected[2])
         assert np.float32(voltage) == np.float32(expected[1])
-    again = read_line(tmp_path / "a.txt")
+    again = read(tmp_path / "a.txt")
     assert again.voltage.tobytes() == line.voltage.tobytes()
     write_line(tmp_path / "b.txt", again, "writeResultsToTxt.m from RFDATA00001.mat")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
@@ -161,7 +165,7 @@ def test_a_published_text_line_comes_back(reference, tmp_path):
 def test_voltages_lose_less_than_the_last_decimal(tmp_path):
     line = recorded(np.random.default_rng(1))
     write_line(tmp_path / "a.txt", line, "test")
-    again = read_line(tmp_path / "a.txt")
+    again = read(tmp_path / "a.txt")
     large = np.abs(line.voltage) > 1e-3
     assert (again.voltage[large] == line.voltage[large]).all()
     assert np.abs(again.voltage - line.voltage).max() <= 0.5e-10
@@ -268,7 +272,7 @@ def test_matlab_files_of_version_7_3_are_refused_with_advice():
 def test_a_result_with_positions_comes_back(scene, simulated, tmp_path):
     line = parse_line(published_mat(scene, simulated), "a.mat")
     write_line(tmp_path / "b.mat", line, "test")
-    again = read_line(tmp_path / "b.mat")
+    again = read(tmp_path / "b.mat")
     assert again.positions.tobytes() == line.positions.tobytes()
     assert again.voltage.tobytes() == line.voltage.tobytes()
     assert (again.counts == line.counts).all()
@@ -363,7 +367,7 @@ def test_what_a_line_does_not_know_is_nan_and_the_line_comes_back(tmp_path):
     assert structs["RF"]["p"][0, 0].shape == (1, SAMPLES)
     assert np.isnan(structs["pulse"]["p"][0, 0]).all()
     assert all(np.isnan(shell["A_N"].item()) for shell in structs["shell"][0])
-    again = read_line(tmp_path / "a.mat")
+    again = read(tmp_path / "a.mat")
     assert (again.voltage == line.voltage).all()
     assert (again.field_pa == line.field_pa).all()
 
@@ -371,7 +375,7 @@ def test_what_a_line_does_not_know_is_nan_and_the_line_comes_back(tmp_path):
 def test_labels_come_back_where_positions_are_not_known(tmp_path):
     line = recorded(np.random.default_rng(2))
     write_line(tmp_path / "a.mat", line, "test")
-    again = read_line(tmp_path / "a.mat")
+    again = read(tmp_path / "a.mat")
     assert (again.counts == line.counts).all()
     bubble = scipy.io.loadmat(tmp_path / "a.mat")["bubble"][0]
     assert all(each["x"].item() == 0 and np.isnan(each["R0"].item()) for each in bubble)
@@ -388,6 +392,6 @@ def test_positions_without_radii_are_positions(scene, simulated):
 def test_a_line_without_bubbles_comes_back(tmp_path):
     line = RecordedLine(np.zeros(SAMPLES, np.float32), np.zeros(SAMPLES, np.uint8), None, 1e5)
     write_line(tmp_path / "a.mat", line, "test")
-    again = read_line(tmp_path / "a.mat")
+    again = read(tmp_path / "a.mat")
     assert again.bubbles == 0
     assert again.field_pa is None

@@ -1,24 +1,13 @@
-"""F1 by density, pressure and overlap against the published statistics, scipy, and direct loops."""
+"""F1 by density and pressure against the published statistics and scipy."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.errors import DataError
-from kernbench.ulm.breakdown import (
-    BUBBLE_EDGES,
-    GAP_EDGES,
-    PRESSURE_EDGES_KPA,
-    binned,
-    neighbour_gaps,
-    overlap_scores,
-    rank_correlation,
-)
-from kernbench.ulm.by_line import bin_numbers
-from kernbench.ulm.matching import closest_pairs
-from kernbench.ulm.points import label_points, points
+from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, bin_numbers, binned, rank_correlation
 
 # Protocol 8.4, HS_001: lines in each bin, and their mean F1 at t = 0 and 4.
 BY_BUBBLES = (
@@ -94,61 +83,6 @@ def test_correlation_of_what_does_not_vary_is_not_a_number():
     assert np.isnan(rank_correlation([0.5, 0.5], [1, 2]))
     assert np.isnan(rank_correlation([0.5, np.nan], [1, 2]))
     assert rank_correlation([0.1, 0.2, np.nan], [5, 9, 0]) == pytest.approx(1)
-
-
-lines = st.lists(st.lists(st.integers(0, 60), max_size=8), min_size=1, max_size=3)
-
-
-def gap_of(index, line):
-    return min((abs(line[index] - other) for place, other in enumerate(line) if place != index), default=np.inf)
-
-
-@given(lines)
-def test_gaps_by_definition(truths):
-    ordered = [sorted(line) for line in truths]
-    expected = [gap_of(index, line) for line in ordered for index in range(len(line))]
-    assert neighbour_gaps(points(truths)).tolist() == expected
-
-
-@settings(deadline=None)
-@given(lines, st.integers(0, 6), st.integers(0, 2**32 - 1))
-def test_overlap_scores_by_definition(truths, tolerance, seed):
-    rng = np.random.default_rng(seed)
-    detections = [rng.integers(0, 60, rng.integers(0, 9)).tolist() for _ in truths]
-    pairs = closest_pairs(points(detections), points(truths), tolerance)
-    edges = [0, 2, 5, np.inf]
-    bins = np.zeros((3, 3), int)  # hits, truths, false alarms
-    homeless = 0
-    used_truths, used_detections = set(pairs.truth.tolist()), set(pairs.detection.tolist())
-    truth_number = detection_number = 0
-    for own, found in zip(map(sorted, truths), map(sorted, detections), strict=True):
-        homes = [np.searchsorted(edges[1:-1], gap_of(index, own), side="right") for index in range(len(own))]
-        for home in homes:
-            bins[:2, home] += [truth_number in used_truths, 1]
-            truth_number += 1
-        for place in found:
-            if detection_number not in used_detections and own:
-                bins[2, homes[int(np.argmin([abs(place - each) for each in own]))]] += 1
-            homeless += not own
-            detection_number += 1
-    hits, total, alarms = bins
-    got = overlap_scores(pairs, edges)
-    with np.errstate(invalid="ignore"):
-        assert got.truths.tolist() == total.tolist()
-        assert got.recall == pytest.approx(hits / total, nan_ok=True)
-        assert got.precision == pytest.approx(hits / (hits + alarms), nan_ok=True)
-        assert got.f1 == pytest.approx(2 * hits / (hits + alarms + total), nan_ok=True)
-    assert got.homeless == homeless
-
-
-def test_gaps_of_the_published_densities(published_counts):
-    """Protocol 1: gaps between neighbours, median 9 samples, 29 % up to 4, 53 % up to 9, 92 % up to 37."""
-    truths = label_points(published_counts)
-    gaps = np.diff(truths.sample)[np.diff(truths.line) == 0]
-    assert np.median(gaps) == 9
-    assert [(gaps <= limit).mean() for limit in (4, 9, 37)] == pytest.approx([0.29, 0.53, 0.92], abs=0.01)
-    assert neighbour_gaps(truths).min() == 1
-    assert GAP_EDGES[0] == 0
 
 
 def test_bad_arguments_are_refused():
