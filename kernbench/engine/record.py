@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,6 @@ OWN = (
     *("cell", "worker", "worker_start", "cell_limit_s", "checkpoint_epoch", "status", "message", "error", "wall_s"),
     *("family", "plugin", "plugin_source", "digest", "environment"),
 )
-
-ComputeTogether = Callable[[Sequence[CellContext]], Iterator[tuple[int, Outcome | BaseException]]]
 
 
 @dataclass
@@ -70,8 +68,6 @@ class Job:
         stop: stop flag.
         total: cells this run has queued, for the display.
         cells: cell id -> its parameters.
-        stack: how many cells that differ in their seed only are computed at once, at most.
-        compute_together: contexts of such cells -> place and outcome, or error, of each as it ends.
         limit: time of one attempt, None for as long as it takes.
         until: `time.monotonic()` after which no cell is begun.
         replaced: whether another worker is started where this one leaves while cells wait.
@@ -88,8 +84,6 @@ class Job:
     stop: StopFlag
     total: int
     cells: dict[str, Params] = field(default_factory=dict)
-    stack: int = 1
-    compute_together: ComputeTogether | None = None
     limit: Limit | None = None
     until: float | None = None
     replaced: bool = False
