@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,8 @@ class Begun:
 class _EnoughError(Exception):
     """Training was ended early: there is nothing to score."""
 
+    curve: Sequence[Epoch] = ()
+
 
 def run_cell(context: CellContext) -> Outcome:
     """Train and evaluate one cell.
@@ -161,16 +163,21 @@ def run_cell(context: CellContext) -> Outcome:
         Interrupted: the worker was asked to leave; a checkpoint is saved.
     """
     cell = begin(context)
-    forward = compiled(cell.network, str(context.study.runtime.get("compile", OFF)), context.device)
-    data, order = cell.bench.training_data(), cell.seeds["order"]
-    curve: list[Epoch] | DivergedError
+    network, bench, settings, order = cell.network, cell.bench, cell.settings, cell.seeds["order"]
+    forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
+    data = bench.training_data()
+    curve: list[Epoch] = []
     try:
-        curve = train(
-            cell.network, data, cell.settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward
-        )
-    except DivergedError as error:
-        curve = error
-    return end(cell, curve)
+        curve = train(network, data, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
+        if len(curve) < settings.epochs:
+            raise _EnoughError(f"below the median of its search after {len(curve)} of {settings.epochs} epochs")
+        scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
+    except (DivergedError, _EnoughError) as error:
+        curve = curve or list(error.curve)
+        outcome = _unscored(cell, curve, error)
+    else:
+        outcome = _scored(cell, curve, scored)
+    return _with_costs(cell, curve, outcome)
 
 
 def begin(context: CellContext) -> Begun:
@@ -193,46 +200,42 @@ def begin(context: CellContext) -> Begun:
     return Begun(context, network, before, bench, seeds, settings, hooks, state)
 
 
-def end(cell: Begun, trained: list[Epoch] | DivergedError) -> Outcome:
-    """Scores, files and costs of a trained cell.
+def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughError) -> Outcome:
+    """A cell without scores: its curve and its kernels, and why."""
+    context, after = cell.context, artifacts.kernels_of(cell.network)
+    return Outcome(
+        status="diverged" if isinstance(error, DivergedError) else PRUNED,
+        value=-math.inf,
+        data_digest=data_digest(context.study.definition),
+        message=str(error),
+        artifacts=artifacts.write_diverged(context.scratch, cell.before, after, curve),
+    )
 
-    Args:
-        cell: with the trained network.
-        trained: its learning curve, or what ended it.
-    """
+
+def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
+    """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
-    definition = context.study.definition
-    curve = list(trained.curve) if isinstance(trained, DivergedError) else trained
-    try:
-        if not isinstance(trained, DivergedError) and len(curve) < cell.settings.epochs:
-            raise _EnoughError(f"below the median of its search after {len(curve)} of {cell.settings.epochs} epochs")
-        if isinstance(trained, DivergedError):
-            raise trained
-        scored = bench.scored(network, definition["evaluation"]["threshold_split"])
-    except (DivergedError, _EnoughError) as error:
-        outcome = Outcome(
-            status="diverged" if isinstance(error, DivergedError) else PRUNED,
-            value=-math.inf,
-            data_digest=data_digest(definition),
-            message=str(error),
-            artifacts=artifacts.write_diverged(context.scratch, cell.before, artifacts.kernels_of(network), curve),
-        )
-    else:
-        matched = bench.matched(network, definition["evaluation"]["threshold_split"])
-        outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
-        example = _example(bench, network, scored, context.tolerance)
-        files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
-        facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
-        kept = weights.save_weights(context.scratch / weights.WEIGHTS, network, facts)
-        outcome = dataclasses.replace(outcome, artifacts=[*files, kept])
+    matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
+    outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
+    example = _example(bench, network, scored, context.tolerance)
+    files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+    facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
+    kept = weights.save_weights(context.scratch / weights.WEIGHTS, network, facts)
+    return dataclasses.replace(outcome, artifacts=[*files, kept])
+
+
+def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
+    """The outcome with seeds, costs, and what was trained before an interruption."""
+    context = cell.context
     resumed_from = None if cell.state is None else int(cell.state["epoch"])
     measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance}
-    measures |= _costs(context, network, bench)
-    place = {"kernel_size": resolved(definition, context.params, "network")["kernel_size"]} | context.params
+    measures |= _costs(context, cell.network, cell.bench)
+    kernel_size = resolved(context.study.definition, context.params, "network")["kernel_size"]
+    place = {"kernel_size": kernel_size} | context.params
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
-        seeds=cell.seeds | {"data": bench.seed},
+        seeds=cell.seeds | {"data": cell.bench.seed},
         measures=measures,
         attributes=dict(outcome.attributes) | sortable(place, measures),
         details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},

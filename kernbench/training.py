@@ -112,7 +112,6 @@ class Run:
         epoch: finished epochs.
         seconds: that they took.
         curve: their rows.
-        fused: whether Adam's fused kernel takes the parameters.
     """
 
     network: nn.Module
@@ -122,7 +121,6 @@ class Run:
     epoch: int = 0
     seconds: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
-    fused: bool = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scheduler: torch.optim.lr_scheduler.LRScheduler = field(init=False)
 
@@ -130,8 +128,8 @@ class Run:
         """Adam with default betas and eps, no weight decay, as published."""
         parameters = list(self.network.parameters())
         # one kernel for all parameters: a fifth of the time of a loop over them
-        self.fused = all(each.is_floating_point() for each in parameters)
-        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=self.fused)
+        fused = all(each.is_floating_point() for each in parameters)
+        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=fused)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
             self.optimizer, [self.settings.decay_epoch], self.settings.decay_factor
         )
@@ -285,9 +283,9 @@ def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     rate = run.optimizer.param_groups[0]["lr"]
     loss, soft, hard = _pass(run, source, hooks)
     if not math.isfinite(loss):
-        raise diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
+        raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
     run.scheduler.step()
-    val_loss, val_f1 = look(run, hooks)
+    val_loss, val_f1 = _look(run, hooks)
     run.epoch += 1
     run.seconds += time.monotonic() - started
     return Epoch(run.epoch - 1, loss, soft, hard, val_loss, val_f1, rate, run.seconds)
@@ -338,18 +336,13 @@ def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:
 def _step(run: Run) -> None:
     run.optimizer.step()
     run.optimizer.zero_grad()
-    constrain(run.network)
+    for module in run.network.modules():  # some put their parameters back where they may be
+        constrain = getattr(module, "constrain_", None)
+        if callable(constrain):
+            constrain()
 
 
-def constrain(network: nn.Module) -> None:
-    """Let every module that has a `constrain_` put its parameters back where they may be."""
-    for module in network.modules():
-        own = getattr(module, "constrain_", None)
-        if callable(own):
-            own()
-
-
-def look(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
+def _look(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
     """Loss and F1 on the validation lines, None in epochs without a look.
 
     Raises:
@@ -361,13 +354,13 @@ def look(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
     try:
         loss, f1 = hooks.validate(run.network)
     except DivergedError as error:
-        raise diverged(run, f"{error}, on validation lines in epoch {run.epoch}") from error
+        raise _diverged(run, f"{error}, on validation lines in epoch {run.epoch}") from error
     if not math.isfinite(loss):
-        raise diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
+        raise _diverged(run, f"the validation loss became {loss} in epoch {run.epoch}")
     return loss, f1
 
 
-def diverged(run: Run, message: str) -> DivergedError:
+def _diverged(run: Run, message: str) -> DivergedError:
     """The error of a run that met NaN or infinity, with its curve up to there."""
     error = DivergedError(message)
     error.curve = list(run.curve)

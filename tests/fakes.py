@@ -136,27 +136,17 @@ class World:
         path.write_text(TEXT.format(sizes=list(sizes), seeds=seeds, more=more), encoding="utf-8")
         return load_study(str(path), self.found.family, profile)
 
-    def run(self, study=None, compute=None, together=None, **options):
-        """Run missing cells; each execution is noted in `executed`, those at once as one list."""
+    def run(self, study=None, compute=None, **options):
+        """Run missing cells; each execution is noted in `executed`."""
 
         def noted(context):
             self.executed.append(context.cell)
             return (compute or (lambda _context: outcome()))(context)
 
-        def noted_together(contexts):
-            self.executed.append([context.cell for context in contexts])
-            yield from (together or self._each)(contexts)
-
         if self._empty is not None and not self.database.exists():
             shutil.copy(self._empty, self.database)
         settings = Options(self.url, **options)
-        return run(study or self.study(), self.found, settings, noted, lambda: None, self.observer, noted_together)
-
-    @staticmethod
-    def _each(contexts):
-        """Outcomes that tell the cells apart."""
-        for place, context in enumerate(contexts):
-            yield place, outcome(context.params["seed"] / 10)
+        return run(study or self.study(), self.found, settings, noted, lambda: None, self.observer)
 
     def storage(self, **timing):
         """The open storage."""

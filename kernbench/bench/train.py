@@ -1,4 +1,4 @@
-"""Training side by side: a step against matrix products, an epoch against a plain loop, seeds at once, peak memory.
+"""Training side by side: a step against matrix products, an epoch against a plain loop, peak memory.
 
 The plain loop is ours, written from the description of the published procedure (protocol 4 and 5.1): gradients of all
 batches summed, one step per epoch, validation loss batch by batch with its graph kept, and for the scores one forward
@@ -20,7 +20,6 @@ from kernbench.bench.timing import fresh_peak, interleaved
 from kernbench.evaluation import Workbench
 from kernbench.memory import return_freed_tensors
 from kernbench.networks import Network, build
-from kernbench.stacking import Stack
 from kernbench.training import Hooks, Settings, TrainingData, train
 from kernbench.ulm.loss import dual_loss, gaussian_taps
 from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
@@ -183,48 +182,6 @@ def backend_rows(
     name = f"shallow SIREN, K = {kernel_size}, {channels} channels, {number} lines"
     timings = interleaved(peers, turns)
     return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
-
-
-def seed_rows(
-    family: str,
-    kernel_size: int,
-    seeds: int = 3,
-    channels: int = 8,
-    samples: int = 2048,
-    batch: int = 8,
-    turns: int = 9,
-) -> list[TrainRow]:
-    """One update of several seeds of the shallow network, at once and one by one; the sizes are those of `quick`."""
-    alone, stacked = (_seeds(family, kernel_size, seeds, channels) for _ in range(2))
-    stack = Stack(stacked)
-    optimizers = [torch.optim.Adam(each.parameters(), fused=True) for each in alone]
-    together = torch.optim.Adam(stack.parameters(), fused=True)
-    voltage, counts = (each.view(batch, seeds, samples) for each in lines(batch * seeds, samples))
-    losses = torch.vmap(dual_loss, in_dims=1)
-
-    def one_by_one() -> None:
-        for place, (network, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
-            own = slice(place, place + 1)
-            dual_loss(network(voltage[:, own]), counts[:, own]).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    def at_once() -> None:
-        losses(stack(voltage), counts).loss.sum().backward()
-        together.step()
-        together.zero_grad()
-
-    timings = interleaved({"one by one": one_by_one, "at once": at_once}, turns, warm_up=2)
-    name = f"{seeds} seeds, {family}, K = {kernel_size}"
-    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
-
-
-def _seeds(family: str, kernel_size: int, seeds: int, channels: int) -> list[Network]:
-    made = []
-    for seed in range(seeds):
-        torch.manual_seed(seed)
-        made.append(build("shallow", family, kernel_size, channels=channels).train())
-    return made
 
 
 def one_update(

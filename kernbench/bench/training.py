@@ -1,13 +1,11 @@
 """The tables of `kernbench bench train`."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from kernbench.bench import train
 from kernbench.bench.table import Table, Value
 from kernbench.bench.timing import where
 
-SEEDS = tuple(itertools.product(("siren", "discrete"), (17, 65, 257)))
 MEMORY = (
     ("dilated", "discrete", 3, 64, 16),
     ("shallow", "siren", 65, 22, 64),
@@ -20,7 +18,7 @@ MEMORY = (
 
 
 def tables(progress: Callable[[str], None] = print) -> Iterator[Table]:
-    """Step, epoch and scores, backends, seeds at once, peak memory, one after the other; minutes on one core.
+    """Step, epoch and scores, backends, peak memory, one after the other; minutes on one core.
 
     Args:
         progress: told what is measured next.
@@ -33,9 +31,6 @@ def tables(progress: Callable[[str], None] = print) -> Iterator[Table]:
     progress("backends")
     title = f"Training step, forward and backward, lines of 8,446 samples, {where()}"
     yield ratio_table("train_backend", title, [train.backend_rows()])
-    progress("seeds at once")
-    title = f"One update of three seeds, shallow network at `quick` (8 channels, batch 8 x 2,048), {where()}"
-    yield ratio_table("train_seeds", title, [train.seed_rows(*case) for case in SEEDS])
     progress("memory")
     yield memory_table(MEMORY)
 

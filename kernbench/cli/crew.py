@@ -28,7 +28,6 @@ def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Op
     from kernbench.engine.children import Crew
 
     words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
-    words += ["--stack-seeds", str(options.stack)]
     words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]
     if options.limit is not None and options.limit.margin is not None:
         words += ["--cell-limit", f"{options.limit.seconds:.0f}s", "--cell-margin", f"{options.limit.margin:.0f}s"]

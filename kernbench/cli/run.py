@@ -1,6 +1,5 @@
 """`kernbench run`: from a study's name to finished cells, a results table and a report."""
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 @click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the classical detectors.")
-@click.option("--stack-seeds", default="auto", help="Seeds trained at once: auto, off or a number.", show_default=True)
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until a process is ended.")
 @click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
@@ -47,7 +45,6 @@ def run_command(
     extend: bool,
     retry_failed: bool,
     no_baselines: bool,
-    stack_seeds: str,
     cell_limit: str | None,
     cell_margin: str | None,
     heartbeat: tuple[int, int] | None,
@@ -71,7 +68,6 @@ def run_command(
     from kernbench.preflight import check_networks
     from kernbench.registry import find
     from kernbench.room import check_places, check_room
-    from kernbench.seeds import run_seeds, stack_size
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
@@ -87,7 +83,6 @@ def run_command(
     found = find(plugin)
     study = experiment.load(study_name, found.family, profile or default_profile(options.device))
     parameters = check_networks(study, options.device)
-    options = dataclasses.replace(options, stack=stack_size(stack_seeds, study, options.device))
     plan = runner.plan(study, options)
     if dry_run:
         console.print_plan(study, plan)
@@ -104,7 +99,6 @@ def run_command(
             compute=experiment.run_cell,
             prepare=lambda: experiment.prepare(study, options.device, observer.simulated),
             observer=observer,
-            compute_together=run_seeds,
             crew=crew_of(workers, plugin, device, study, options),
         )
     console.print_outcome(study, result, options.url)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
-@click.option("--stack-seeds", default="auto", help="Seeds trained at once: auto, off or a number.", show_default=True)
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until the process is ended.")
 @click.option("--coordinated", is_flag=True, hidden=True, help="Standard input is a pipe from the coordinator.")
 @click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
@@ -37,7 +36,6 @@ def worker_command(
     device: str,
     stop_after: str | None,
     cell_limit: str | None,
-    stack_seeds: str,
     cell_margin: str | None,
     coordinated: bool,
     heartbeat: tuple[int, int] | None,
@@ -59,7 +57,6 @@ def worker_command(
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
     from kernbench.engine.stored import find_stored
     from kernbench.registry import find
-    from kernbench.seeds import run_seeds
 
     url = resolve_url(storage)
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
@@ -76,13 +73,11 @@ def worker_command(
     with _no_refusal_by_outage(coordinated), outage_explained(url):
         stored = find_stored(url, study_name, profile, family)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
-        joined = _joined(stored, plugin, terms, stack_seeds, observer)
-        return serve(joined, terms, experiment.run_cell, observer, run_seeds)
+        joined = _joined(stored, plugin, terms, observer)
+        return serve(joined, terms, experiment.run_cell, observer)
 
 
-def _joined(
-    stored: "list[Stored]", plugin: str | None, terms: "Terms", stack_seeds: str, observer: "LiveObserver"
-) -> "list[Joined]":
+def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer: "LiveObserver") -> "list[Joined]":
     """The studies that this installation can serve.
 
     Raises:
@@ -100,7 +95,7 @@ def _joined(
         except PluginError as error:
             lacking.append(error)
             continue
-        joined.append(_join(each, found, terms, stack_seeds, observer))
+        joined.append(_join(each, found, terms, observer))
     if not joined:
         raise lacking[0]
     for each_lacking in lacking:
@@ -108,13 +103,12 @@ def _joined(
     return joined
 
 
-def _join(each: "Stored", found: "Found", terms: "Terms", stack_seeds: str, observer: "LiveObserver") -> "Joined":
+def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserver") -> "Joined":
     """One study as this installation reads it, refused where it would compute other cells."""
     from kernbench import experiment
     from kernbench.engine.joining import Joined
     from kernbench.engine.stored import check_same, find_stored
     from kernbench.preflight import check_networks
-    from kernbench.seeds import stack_size
 
     study = experiment.restored(each, found.family)
     check_same(each, study)
@@ -123,14 +117,13 @@ def _join(each: "Stored", found: "Found", terms: "Terms", stack_seeds: str, obse
 
     def again() -> "Joined":
         (now,) = find_stored(terms.url, each.key)
-        return _join(now, found, terms, stack_seeds, observer)
+        return _join(now, found, terms, observer)
 
     return Joined(
         study=study,
         found=found,
         cells=each.cells,
         prepare=functools.partial(experiment.prepare, study, terms.device, observer.simulated),
-        stack=stack_size(stack_seeds, study, terms.device),
         again=again,
     )
 

@@ -108,24 +108,13 @@ def context_of(
         trial=trial.number,
         checkpoints=job.checkpoints,
         scratch=scratch,
-        report=_reporter(trial),
+        report=lambda epoch, score: trial.report(score, epoch),
         stop=lambda: job.stop() or over(),
         observer=job.observer,
         saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
         plugin=job.found.label,
         enough=early_end(job.study, trial, params),
     )
-
-
-def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
-    told: set[int] = set()
-
-    def report(epoch: int, score: float) -> None:
-        if epoch not in told:  # a cell that is begun again alone tells its epochs again; Optuna wants each once
-            told.add(epoch)
-            trial.report(score, epoch)
-
-    return report
 
 
 def finish(

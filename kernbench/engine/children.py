@@ -38,8 +38,9 @@ class Child:
         log: file of its output, after that of those who had its place before.
         begins: where in the file its own output begins.
         claimed: whether it ever took up a cell.
-        since: trial number -> time of the clock of outages when it was first seen running.
-        late: numbers of the trials that took too long, for which it was ended.
+        trial: number of the trial that it was last seen running, None between two.
+        since: time of the clock of outages when that was first seen.
+        late: number of the trial that took too long, for which it was ended.
     """
 
     process: subprocess.Popen[bytes]
@@ -47,8 +48,9 @@ class Child:
     log: Path
     begins: int = 0
     claimed: bool = False
-    since: dict[int, float] = field(default_factory=dict)
-    late: set[int] = field(default_factory=set)
+    trial: int | None = None
+    since: float = 0.0
+    late: int | None = None
 
     @property
     def name(self) -> str:

@@ -220,14 +220,14 @@ class _Watch:
         self._look()  # what it did in its last moments
         child.claimed = bool(self._of(child))
         code, left = child.process.returncode, self._running(child)
-        late = [each for each in left if each.number in child.late]
+        late = [each for each in left if each.number == child.late]
         if late:
             assert self._options.limit is not None
             fail_attempts(self._optuna_study, late, status="timeout", error=self._options.limit.said)
-        others = [each for each in left if each.number not in child.late]
+        others = [each for each in left if each.number != child.late]
         lost = {"status": "interrupted"} if code == StorageLostError.exit_code else {}  # not the cell's doing
         fail_attempts(self._optuna_study, others, error=f"its worker {child.end_words()}", **lost)
-        if code not in (0, TIMED_OUT) and not child.late:
+        if code not in (0, TIMED_OUT) and child.late is None:
             self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
             for line in child.last_lines():
                 self._observer.note(f"  | {line}")
@@ -265,13 +265,12 @@ class _Watch:
             return
         now = self._storage.outages.clock()
         for child in self._children:
-            running = self._running(child)
-            child.since = {each.number: child.since.get(each.number, now) for each in running}
-            # its own watch, one margin earlier, comes first; several cells at once have several times the limit
-            cells = max((round(each.user_attrs.get("cell_limit_s", 0) / limit.seconds) for each in running), default=1)
-            allowed = (limit.seconds + 2 * limit.margin) * max(1, cells)
-            child.late = {number for number, since in child.since.items() if now - since > allowed}
-            if child.late:  # nothing is written before it is dead: it may hold the lock of the database
+            trial = next((each.number for each in self._running(child)), None)
+            if trial != child.trial:
+                child.trial, child.since = trial, now
+            # its own watch, one margin earlier, comes first
+            child.late = trial if now - child.since > limit.seconds + 2 * limit.margin else None
+            if child.late is not None:  # nothing is written before it is dead: it may hold the lock of the database
                 child.send(signal.SIGKILL)
 
     def _tell(self, states: Sequence[CellState]) -> None:

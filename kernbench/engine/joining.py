@@ -17,7 +17,7 @@ from kernbench.engine import results
 from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
-from kernbench.engine.record import ComputeTogether, Job, StopFlag, make_job, note_other_plugins
+from kernbench.engine.record import Job, StopFlag, make_job, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
@@ -40,7 +40,6 @@ class Joined:
         found: family and origin of its plugin.
         cells: ids of the cells that were ever asked for.
         prepare: makes the data, if they are not there.
-        stack: see `kernbench.engine.runner.Options`.
         again: the same study as the database holds it by now; None where it cannot be looked up.
     """
 
@@ -48,7 +47,6 @@ class Joined:
     found: Found
     cells: Sequence[str]
     prepare: Callable[[], None]
-    stack: int = 1
     again: "Callable[[], Joined] | None" = None
 
     @property
@@ -86,7 +84,6 @@ def serve(
     terms: Terms,
     compute: Callable[[CellContext], Outcome],
     observer: Observer,
-    compute_together: ComputeTogether | None = None,
 ) -> int:
     """Run waiting cells of studies until none waits and none can come back from a worker that is gone.
 
@@ -95,7 +92,6 @@ def serve(
         terms: see Terms.
         compute: the task.
         observer: who shows progress.
-        compute_together: see `kernbench.engine.runner.run`.
 
     Returns:
         Exit code: 0, or 130 after SIGINT.
@@ -111,7 +107,7 @@ def serve(
             if terms.coordinated:
                 _leave_with_coordinator(stop)
             results.create_tables(storage.engine)
-            worker = _Worker(joined, terms, storage, stop, until, observer, compute, compute_together)
+            worker = _Worker(joined, terms, storage, stop, until, observer, compute)
             return worker.run()
     finally:
         storage.remove_session()
@@ -128,10 +124,9 @@ class _Worker:
         until: float | None,
         observer: Observer,
         compute: Callable[[CellContext], Outcome],
-        compute_together: ComputeTogether | None,
     ) -> None:
         self._terms, self._storage, self._observer = terms, storage, observer
-        self._stop, self._until, self._compute, self._compute_together = stop, until, compute, compute_together
+        self._stop, self._until, self._compute = stop, until, compute
         self._studies = [(each, self._optuna_study(each), self._job(each)) for each in joined]
         self._strange: set[tuple[str, str]] = set()  # study and cell that were looked up and are still not known
         for each in joined:
@@ -157,8 +152,6 @@ class _Worker:
             stop=self._stop,
             total=0,
             cells=joined.params,
-            stack=joined.stack,
-            compute_together=self._compute_together,
             limit=self._terms.limit,
             until=self._until,
             replaced=self._terms.coordinated,

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -28,22 +28,10 @@ class Limit:
     Attributes:
         seconds: after this it is asked to leave, between two batches.
         margin: seconds more until its process is ended, for code that never asks; None where it must not be.
-        cells: that run at once in this time, and so have it as many times.
     """
 
     seconds: float
     margin: float | None = None
-    cells: int = 1
-
-    @property
-    def whole(self) -> float:
-        """Seconds of all cells that run at once."""
-        return self.seconds * self.cells
-
-    @property
-    def whole_margin(self) -> float:
-        """The same of the margin, 0 without one."""
-        return (self.margin or 0) * self.cells
 
     @property
     def said(self) -> str:
@@ -61,14 +49,14 @@ def margin_of(seconds: float) -> float:
 
 @contextmanager
 def time_limit(
-    limit: Limit | None, storage: SteadyStorage, trials: Sequence[optuna.Trial], told: Callable[[str], None]
+    limit: Limit | None, storage: SteadyStorage, trial: optuna.Trial, told: Callable[[str], None]
 ) -> Iterator[Callable[[], bool]]:
-    """Watch the attempts that run inside.
+    """Watch the attempt that runs inside.
 
     Args:
-        limit: their limit, None without one.
+        limit: its limit, None without one.
         storage: where an attempt that never returns is failed.
-        trials: the attempts; more may be added while they run.
+        trial: the attempt.
         told: called with one line before the process ends.
 
     Yields:
@@ -78,17 +66,16 @@ def time_limit(
         yield lambda: False
         return
     clock = storage.outages.clock  # waiting for the database is no time of the cell
-    deadline = clock() + limit.whole
+    deadline = clock() + limit.seconds
     over, ended = threading.Lock(), threading.Event()
 
     def enforce() -> None:
-        while (left := deadline + limit.whole_margin - clock()) > 0:
+        while (left := deadline + (limit.margin or 0) - clock()) > 0:
             if ended.wait(left):
                 return
         with over:
             if not ended.is_set():
-                for trial in trials:
-                    time_out(storage, trial._trial_id, limit)
+                time_out(storage, trial._trial_id, limit)
                 with suppress(Exception):  # the process ends, whoever cannot be told
                     told(limit.said)
                 os._exit(TIMED_OUT)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,8 +32,6 @@ OWN = (
     *("cell", "worker", "worker_start", "cell_limit_s", "checkpoint_epoch", "status", "message", "error", "wall_s"),
     *("family", "plugin", "plugin_source", "digest", "environment"),
 )
-
-ComputeTogether = Callable[[Sequence[CellContext]], Iterator[tuple[int, Outcome | BaseException]]]
 
 
 @dataclass
@@ -71,8 +69,6 @@ class Job:
         stop: stop flag.
         total: cells this run has queued, for the display.
         cells: cell id -> its parameters.
-        stack: how many cells that differ in their seed only are computed at once, at most.
-        compute_together: contexts of such cells -> place and outcome, or error, of each as it ends.
         limit: time of one attempt, None for as long as it takes.
         until: `time.monotonic()` after which no cell is begun.
         replaced: whether another worker is started where this one leaves while cells wait.
@@ -89,8 +85,6 @@ class Job:
     stop: StopFlag
     total: int
     cells: dict[str, Params] = field(default_factory=dict)
-    stack: int = 1
-    compute_together: ComputeTogether | None = None
     limit: Limit | None = None
     until: float | None = None
     replaced: bool = False
@@ -100,13 +94,11 @@ class Job:
         return self.stop() or self.stop.spent or (self.until is not None and time.monotonic() >= self.until)
 
 
-def make_job(url: str, *, stack: int, compute_together: ComputeTogether | None, **others: Any) -> Job:
-    """A job whose folders lie beside a database, and are made; without a task for several cells it stacks none.
+def make_job(url: str, **others: Any) -> Job:
+    """A job whose folders lie beside a database, and are made.
 
     Args:
         url: storage URL.
-        stack: see `Job`.
-        compute_together: see `Job`.
         others: further fields of `Job`; Any: of several types.
 
     Raises:
@@ -115,8 +107,6 @@ def make_job(url: str, *, stack: int, compute_together: ComputeTogether | None, 
     return Job(
         artifacts=made_folder(url, "artifacts"),
         checkpoints=made_folder(url, "checkpoints"),
-        stack=stack if compute_together is not None else 1,
-        compute_together=compute_together,
         **others,
     )
 

@@ -13,7 +13,7 @@ from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import drop_unasked, enqueue_all
-from kernbench.engine.record import ComputeTogether, Job, make_job, note_other_plugins
+from kernbench.engine.record import Job, make_job, note_other_plugins
 from kernbench.engine.recovery import recover
 from kernbench.engine.states import ENDED, CellState, cell_states
 from kernbench.engine.steady import SteadyStorage
@@ -45,7 +45,6 @@ class Options:
         extend: allow cells beyond those stored.
         retry_failed: queue failed cells again.
         queue_only: create the study and its queue, run nothing.
-        stack: cells that differ in their seed only and are trained at once, at most; 1 trains one by one.
         limit: time of one attempt; in this process it is only asked for between batches.
         heartbeat_s: seconds between heartbeats.
         grace_s: seconds until a silent trial counts as lost.
@@ -56,7 +55,6 @@ class Options:
     extend: bool = False
     retry_failed: bool = False
     queue_only: bool = False
-    stack: int = 1
     limit: Limit | None = None
     heartbeat_s: int = HEARTBEAT_S
     grace_s: int = GRACE_S
@@ -136,7 +134,6 @@ def run(
     compute: Callable[[CellContext], Outcome],
     prepare: Callable[[], None],
     observer: Observer,
-    compute_together: ComputeTogether | None = None,
     crew: Crew | None = None,
 ) -> Result:
     """Run the missing cells of a study.
@@ -148,7 +145,6 @@ def run(
         compute: the task.
         prepare: called once before the first cell, if there is one to run (makes the data).
         observer: who shows progress.
-        compute_together: the task for cells that differ in their seed only; needed where `options.stack` is above 1.
         crew: worker processes that run the cells; None runs them in this one.
 
     Raises:
@@ -186,8 +182,6 @@ def run(
                             stop=stop,
                             total=len(now.queue) + now.waiting,
                             cells=study.cells(),
-                            stack=options.stack,
-                            compute_together=compute_together,
                             limit=None if options.limit is None else replace(options.limit, margin=None),
                         )
                         code, stopped = _work(optuna_study, job, prepare), stop()

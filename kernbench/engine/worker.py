@@ -32,7 +32,6 @@ from kernbench.engine.record import Job, StopFlag
 from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
 from kernbench.engine.scratch import remove_abandoned, scratch_folder
 from kernbench.engine.states import PRUNED
-from kernbench.engine.together import work_together
 from kernbench.memory import release
 
 log = logging.getLogger("kernbench")
@@ -152,14 +151,12 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
         claimed.pop()  # it was not begun, and does not count
         raise optuna.TrialPruned("a draw before it waits")
     sign(job, trial)
-    if job.stack > 1 and job.study.tuning is None:  # a draw has other settings with each seed
-        return work_together(study, job, trial, claimed)
     job.observer.cell_started(cell, len(claimed), max(job.total, len(claimed)))
 
     def told(said: str) -> None:
         job.observer.cell_finished(cell, "timeout", said)
 
-    with time_limit(job.limit, job.storage, [trial], told) as over:
+    with time_limit(job.limit, job.storage, trial, told) as over:
         try:
             return _attempt(job, trial, cell, over)
         except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing

@@ -40,14 +40,12 @@ def test_every_table_names_its_ways(small):
         train.step_rows(1),
         train.epoch_rows(4, 4, turns=1),
         train.score_rows(1),
-        train.seed_rows("siren", 5, samples=64, turns=1),
         train.backend_rows(5, turns=1),
     ]
     assert [[row.way for row in table] for table in tables] == [
         ["kernbench", "plain torch", "matmul"],
         ["kernbench", "plain loop"],
         ["one pass (kernbench)", "a pass per pair"],
-        ["one by one", "at once"],
         ["auto", "fft_conv"],
     ]
     assert all(row.seconds > 0 for table in tables for row in table)

@@ -50,9 +50,7 @@ def test_simulate_runs(bench):
 def small_training(monkeypatch):
     """The same measurements on next to nothing."""
     shrink(monkeypatch)
-    monkeypatch.setattr(train, "seed_rows", functools.partial(train.seed_rows, samples=64, turns=1))
     monkeypatch.setattr(train, "backend_rows", functools.partial(train.backend_rows, 5, turns=1))
-    monkeypatch.setattr(training, "SEEDS", (("siren", 5),))
     monkeypatch.setattr(training, "MEMORY", (("shallow", "siren", 5, 2, 1),))
 
 
@@ -60,9 +58,9 @@ def small_training(monkeypatch):
 def test_train_prints_every_table(bench, small_training):
     done = bench.run("bench", "train", "--out", "found")
     assert done.code == 0, done
-    names = ("train_step", "train_epoch", "train_backend", "train_seeds", "train_memory")
+    names = ("train_step", "train_epoch", "train_backend", "train_memory")
     assert {path.stem for path in (bench.folder / "found").glob("*.csv")} == set(names)
-    for said in ("matmul", "plain loop", "a pass per pair", "fft_conv", "one by one", "recomputed [MiB]"):
+    for said in ("matmul", "plain loop", "a pass per pair", "fft_conv", "recomputed [MiB]"):
         assert said in done.out, done
 
 

@@ -78,12 +78,6 @@ def test_a_broken_table_is_one_line(refused, bench):
     refused("run", "--plugin", "siren", "--study", "mine.toml", said=["tuning.trails", "did you mean 'trials'"])
 
 
-def test_seeds_of_a_tuned_study_are_not_stacked(refused, bench):
-    (bench.folder / "mine.toml").write_text(STUDY)
-    words = ("run", "--plugin", "siren", "--study", "mine.toml", "--profile", "quick", "--stack-seeds", "2")
-    refused(*words, said=["--stack-seeds 2 is for grids"])
-
-
 def test_describe_says_what_a_study_can_tune(bench):
     assert "a study with [tuning] draws those that it does not fix" in bench.run("describe", "siren").out
     assert "no hyper-parameters: a study with [tuning] runs it once" in bench.run("describe", "discrete").out

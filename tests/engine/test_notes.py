@@ -53,12 +53,6 @@ def test_each_end_has_its_note(world):
         assert "torch 2" in note
 
 
-def test_cells_computed_together_have_notes_too(world):
-    world.run(world.study((9,), seeds=3), stack=3)
-    assert len(world.executed[0]) == 3
-    assert all("**ok**" in note_of(world, trial) for trial in world.trials())
-
-
 def test_a_killed_trial_has_a_note_once_it_is_found(world):
     world.run(queue_only=True)
     study = world.optuna_study()

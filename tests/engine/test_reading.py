@@ -95,6 +95,17 @@ def test_runs_know_how_many_cells_were_asked_for(world):
     assert [(run.cell, run.asked) for run in load_runs(world.url)] == [(NINE, 2)]
 
 
+def test_a_cell_that_was_trained_with_other_seeds_at_once_is_read_as_any_other(world):
+    """Earlier versions did that, and kept the seconds of a cell that could not be trained so."""
+    study = world.study([9])
+    world.run(study, lambda _context: dataclasses.replace(fakes.outcome(), details={"own_seconds": 100.0}))
+    (run,) = load_runs(world.url)
+    assert (run.cell, run.status) == (NINE, "ok")
+    np.testing.assert_array_equal(run.scores["test"].tp, fakes.counts(1).tp)
+    world.run(study)
+    assert world.executed == [NINE]
+
+
 def test_a_diverged_cell_is_listed_without_scores(world):
     world.run(world.study([9]), lambda _context: fakes.diverged())
     (run,) = load_runs(world.url)
