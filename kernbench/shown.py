@@ -6,7 +6,7 @@ from typing import Any
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.study import Params
 from kernbench.evaluation import Scored
-from kernbench.report.stats import bootstrap_mean
+from kernbench.statistics.intervals import bootstrap_mean
 
 # column of the run table -> attribute of the trial
 COSTS = {

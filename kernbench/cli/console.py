@@ -150,7 +150,7 @@ def print_cache() -> None:
 def _row(cells: Sequence["Run"]) -> list[str]:
     import numpy as np
 
-    from kernbench.report.stats import bootstrap_mean
+    from kernbench.statistics.intervals import bootstrap_mean
     from kernbench.ulm.scores import f1_scores, skill
 
     tolerance = cells[0].tolerance

@@ -7,16 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from kernbench.report.style import (
-    LABEL_COLOUR,
-    OUTPUT_COLOUR,
-    QUIET,
-    RULE,
-    letter,
-    panels,
-    shades,
-    styled,
-)
+from kernbench.plotting.style import LABEL_COLOUR, OUTPUT_COLOUR, QUIET, RULE, letter, panels, shades, styled
 from kernbench.ulm.scores import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_PER_S
 
 Floats = NDArray[np.float64]

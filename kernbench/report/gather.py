@@ -12,7 +12,7 @@ from kernbench.engine.records import OK, PRUNED, LineInfo, Run, Scores
 from kernbench.engine.reference import Reference
 from kernbench.errors import KernbenchError
 from kernbench.report.searches import Search, searches_of, shown_runs
-from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
+from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.ulm.scores import f1_scores, skill
 
 Floats = NDArray[np.float64]

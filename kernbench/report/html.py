@@ -17,6 +17,7 @@ from kernbench.collecting import set_aside
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
+from kernbench.plotting.style import as_svg, save
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
@@ -29,7 +30,6 @@ from kernbench.report.noise import noise_figure, noise_table, varies_noise
 from kernbench.report.page_rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.report.provenance import Provenance, provenance
 from kernbench.report.spreads import density_figure, learning_figure, violin_figure
-from kernbench.report.style import as_svg, save
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
 from kernbench.report.thinning import fewer_series, fewer_values, left_out

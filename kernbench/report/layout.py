@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kernbench.plotting.style import FULL_WIDTH, MARKERS, panels, shades
 from kernbench.report.gather import Comparison, Point
-from kernbench.report.style import FULL_WIDTH, MARKERS, panels, shades
 
 Colour = tuple[float, float, float, float]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kernbench.engine.records import OK, Run
 from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.provenance import provenance
-from kernbench.report.stats import Interval, bootstrap_difference
+from kernbench.statistics.intervals import Interval, bootstrap_difference
 from kernbench.ulm.scores import tolerance_ns, tolerance_um
 
 # The page opens with sentences, not with a second table.

@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kernbench.engine.reference import TOLERANCE_AXIS
+from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
 from kernbench.report.gather import TEST, Comparison, Point
 from kernbench.report.layout import legend_columns, panel_grid
 from kernbench.report.literature import published_f1
-from kernbench.report.style import MARKERS, RULE, letter, shades, styled
 
 NOISE_AXES = {
     "noise_percent": "nominal noise, training and test [%]",

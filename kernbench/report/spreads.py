@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from kernbench.engine.reference import LINE_AXES
+from kernbench.plotting.style import RULE, Look, letter, panels, series_look, styled
 from kernbench.report.figures import draw_sparse
 from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.layout import (
@@ -25,8 +26,7 @@ from kernbench.report.layout import (
 )
 from kernbench.report.lines import EDGES, known_of_lines
 from kernbench.report.literature import published_bins
-from kernbench.report.stats import bootstrap_mean
-from kernbench.report.style import RULE, Look, letter, panels, series_look, styled
+from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.ulm.by_line import bin_numbers
 
 FEWEST_PER_BIN = 3

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from kernbench.plotting.style import QUIET, RULE, Look, letter, panels, series_look, styled
 from kernbench.report.gather import TEST, Comparison, Point, Series
 from kernbench.report.layout import (
     Colour,
@@ -23,7 +24,6 @@ from kernbench.report.layout import (
     value_text,
 )
 from kernbench.report.literature import published_f1
-from kernbench.report.style import QUIET, RULE, Look, letter, panels, series_look, styled
 from kernbench.ulm.scores import tolerance_um
 
 MOST_TICKS = 12

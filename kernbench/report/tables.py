@@ -18,8 +18,8 @@ from kernbench.report.lines import EDGES, line_statistics, line_tolerances, poin
 from kernbench.report.literature import beside
 from kernbench.report.provenance import provenance
 from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
-from kernbench.report.stats import bootstrap_mean
 from kernbench.report.tuning import gain_of, lines_f1
+from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None

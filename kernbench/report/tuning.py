@@ -10,13 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kernbench.engine.records import OK, PRUNED, Run
+from kernbench.plotting.style import Look, letter, series_look, styled
 from kernbench.report.gather import SEED, TEST, Comparison, line_f1
 from kernbench.report.layout import legend_columns, panel_grid
 from kernbench.report.layout import setting_text as axis_text
 from kernbench.report.narrative import interval_text
 from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
-from kernbench.report.stats import Interval, bootstrap_difference, bootstrap_mean
-from kernbench.report.style import Look, letter, series_look, styled
+from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 
 Floats = NDArray[np.float64]
 Row = dict[str, str]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.plotting.style import STYLE, as_svg, save, series_look, shades
 from kernbench.report.figures import curve_figure, example_figure, kernel_figure
 from kernbench.report.gather import comparisons
 from kernbench.report.spreads import density_figure, violin_figure
-from kernbench.report.style import STYLE, as_svg, save, series_look, shades
 from kernbench.report.sweeps import sweep_figure, tolerance_figure
 
 

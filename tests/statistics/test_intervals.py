@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from kernbench.errors import KernbenchError
-from kernbench.report.stats import bootstrap_difference, bootstrap_mean
+from kernbench.statistics.intervals import bootstrap_difference, bootstrap_mean
 
 
 def test_interval_agrees_with_scipy():

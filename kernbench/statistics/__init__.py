@@ -1,0 +1,1 @@
+"""Intervals of scores; knows arrays, not studies."""
