@@ -1,66 +1,234 @@
-"""The tables of `kernbench bench train`."""
+"""Training side by side: a step against matrix products, an epoch against a plain loop, peak memory.
 
-from collections.abc import Callable, Iterator, Sequence
+The plain loop is ours, written from the description of the published procedure (protocol 4 and 5.1): gradients of all
+batches summed, one step per epoch, validation loss batch by batch with its graph kept, and for the scores one forward
+pass per tolerance and threshold.
+"""
 
-from kernbench.bench import train
-from kernbench.bench.table import Table, Value
-from kernbench.bench.timing import where
+import contextlib
+import ctypes
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 
-MEMORY = (
-    ("dilated", "discrete", 3, 64, 16),
-    ("shallow", "siren", 65, 22, 64),
-    ("shallow", "siren", 2111, 22, 64),
-    ("shallow", "siren", 2111, 64, 8),
-    ("shallow", "siren", 2111, 64, 2),
-    ("shallow", "siren", 527, 64, 4),
-    ("shallow", "siren", 527, 22, 8),
-)
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kernbench.bench.metrics import DENSITY
+from kernbench.bench.timing import fresh_peak, interleaved
+from kernbench.evaluation import Workbench
+from kernbench.memory import return_freed_tensors
+from kernbench.networks import Network, build
+from kernbench.training import Hooks, Settings, TrainingData, train
+from kernbench.ulm.loss import dual_loss, gaussian_taps
+from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
+
+SAMPLES = 8446
+MATRIX = 2048
+DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)
 
 
-def tables(progress: Callable[[str], None] = print) -> Iterator[Table]:
-    """Step, epoch and scores, backends, peak memory, one after the other; minutes on one core.
+@dataclass(frozen=True)
+class TrainRow:
+    """One way to do a piece of work.
 
-    Args:
-        progress: told what is measured next.
+    Attributes:
+        work: what is done.
+        way: by whom.
+        seconds: wall time, median.
+        cpu: CPU seconds, median: what a busy machine changes less.
+        gflops: operations per CPU second where they are known, in 1e9, else None.
     """
-    progress("steps")
-    yield step_table(train.step_rows())
-    progress("epoch and scores")
-    title = f"Work of the dilated network (12 layers, 64 channels, lines of 8,446 samples), {where()}"
-    yield ratio_table("train_epoch", title, [train.epoch_rows(), train.score_rows()])
-    progress("backends")
-    title = f"Training step, forward and backward, lines of 8,446 samples, {where()}"
-    yield ratio_table("train_backend", title, [train.backend_rows()])
-    progress("memory")
-    yield memory_table(MEMORY)
+
+    work: str
+    way: str
+    seconds: float
+    cpu: float
+    gflops: float | None = None
 
 
-def step_table(rows: Sequence[train.TrainRow]) -> Table:
-    """Rates beside that of a large matrix product, which is the last row."""
-    limit = rows[-1].gflops or float("nan")
-    return Table(
-        "train_step",
-        f"Rate of a training step beside that of a matrix product, CPU time, {where()}",
-        ["work", "way", "s", "CPU s", "GFLOP/s", "share of matmul"],
-        [[r.work, r.way, r.seconds, r.cpu, r.gflops, None if r.gflops is None else r.gflops / limit] for r in rows],
+@dataclass(frozen=True)
+class MemoryRow:
+    """Peak memory of an update in a process of its own.
+
+    Attributes:
+        network: what is trained.
+        mebibytes: that the update added to the network, the lines and the libraries: activations, temporaries,
+            gradients and the moments of Adam, with what the allocator wastes.
+    """
+
+    network: str
+    mebibytes: float
+
+
+def plain_network(channels: int = 64, depth: int = 12) -> nn.Sequential:
+    """The dilated network of Blanken et al. (2022) in torch's own modules."""
+    layers: list[nn.Module] = [nn.ReflectionPad1d(2**depth - 1)]
+    for level in range(depth):
+        convolution = nn.Conv1d(channels if level else 1, channels, 3, dilation=2**level)
+        layers += [convolution, nn.BatchNorm1d(channels), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv1d(channels, 1, 1))
+
+
+def plain_loss(output: Tensor, counts: Tensor, alpha: float = 0.1) -> Tensor:
+    """The dual loss as the protocol words it (4.1): output and label smoothed each."""
+    taps = gaussian_taps(alpha).to(output)[None, None]
+    smooth, wanted = (functional.conv1d(each, taps, padding=29) for each in (output, counts))
+    clipped, label = output.clamp(0, 1), counts.clamp(0, 1)
+    dice = 2 * (clipped * label).sum(dim=2) / (clipped.sum(dim=2) + label.sum(dim=2) + 1e-6)
+    return (smooth - wanted).abs().mean() + 1.6 * (1 - dice).mean()
+
+
+def lines(number: int, samples: int = SAMPLES, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Voltage and counts (N, samples); what they say does not matter to a clock."""
+    generator = torch.Generator().manual_seed(seed)
+    voltage = torch.randn(number, samples, generator=generator)
+    return voltage, (torch.rand(number, samples, generator=generator) < DENSITY).float()
+
+
+def step_rows(turns: int = 7) -> list[TrainRow]:
+    """Forward and backward of two lines of the dilated network, and a product of two matrices."""
+    voltage, counts = lines(2)
+    ours, plain = build("dilated", "discrete", 3).train(), plain_network().train()
+    left, right = torch.randn(2, MATRIX, MATRIX).unbind()
+
+    def step(network: nn.Module) -> None:
+        dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+        network.zero_grad()
+
+    timings = interleaved(
+        {"kernbench": lambda: step(ours), "plain torch": lambda: step(plain), "matmul": lambda: left @ right}, turns
     )
-
-
-def ratio_table(name: str, title: str, groups: Sequence[Sequence[train.TrainRow]]) -> Table:
-    """Ways to do the same work, each group with its first as the measure."""
-    rows: list[Sequence[Value]] = [
-        [r.work, r.way, r.seconds, r.cpu, r.seconds / group[0].seconds, r.cpu / group[0].cpu]
-        for group in groups
-        for r in group
+    work = {"kernbench": 2 * DILATED_FLOP, "plain torch": 2 * DILATED_FLOP, "matmul": 2.0 * MATRIX**3}
+    return [
+        TrainRow("dilated, 2 lines, forward and backward", way, timing.median, timing.cpu, work[way] / timing.cpu / 1e9)
+        for way, timing in timings.items()
     ]
-    return Table(name, title, ["work", "way", "s", "CPU s", "times the first", "in CPU time"], rows)
 
 
-def memory_table(cases: Sequence[tuple[str, str, int, int, int]]) -> Table:
-    """Peak memory of one update, as it is and with recomputed activations."""
-    rows: list[Sequence[Value]] = []
-    for case in cases:
-        plain, again = train.memory_rows(*case)
-        rows.append([plain.network, plain.mebibytes, again.mebibytes, plain.mebibytes / again.mebibytes])
-    heads = ["one update of", "kept [MiB]", "recomputed [MiB]", "kept / recomputed"]
-    return Table("train_memory", "Peak memory that one update adds, in a fresh process", heads, rows)
+def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, turns: int = 3) -> list[TrainRow]:
+    """One epoch of the dilated network with its look at the validation lines, one update."""
+    data, checked = lines(train_lines), lines(validation_lines, seed=1)
+    settings = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1.0, 1.6, 0.1, 1)
+    ours, plain = build("dilated", "discrete", 3), plain_network()
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    bench = Workbench({}, 0.0, 0, "cpu", _kept={"validation": checked})
+    hooks = Hooks(validate=lambda network: bench.look(network, settings, 4), save=lambda _state: None)
+
+    def plain_epoch() -> None:
+        plain.train()
+        optimizer.zero_grad()
+        for voltage, counts in zip(*(each.split(batch) for each in data), strict=True):
+            plain_loss(plain(voltage.unsqueeze(1)), counts.unsqueeze(1)).backward()
+        optimizer.step()
+        plain.eval()
+        losses = [
+            plain_loss(plain(voltage.unsqueeze(1)), counts.unsqueeze(1))  # the graph is kept
+            for voltage, counts in zip(*(each.split(batch) for each in checked), strict=True)
+        ]
+        torch.stack(losses).mean().item()
+
+    timings = interleaved(
+        {
+            "kernbench": lambda: train(ours, TrainingData(*data), settings, hooks, order_seed=0),
+            "plain loop": plain_epoch,
+        },
+        turns,
+    )
+    name = f"epoch of {train_lines} lines, look at {validation_lines}"
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def score_rows(number: int = 2, turns: int = 1) -> list[TrainRow]:
+    """Counts of a few lines at every tolerance and threshold, from the network on."""
+    voltage, counts = lines(number)
+    ours = build("dilated", "discrete", 3).eval()
+    bench = Workbench({}, 0.0, 0, "cpu", _kept={"test": (voltage, counts)})
+
+    @torch.no_grad()
+    def pair_by_pair() -> None:
+        truth = (counts > 0.5).float()[:, None]
+        for tolerance, threshold in itertools.product(TOLERANCES, THRESHOLDS):
+            window = torch.ones(1, 1, 2 * tolerance + 1)
+            fired = (ours(voltage.unsqueeze(1)) > threshold).float()
+            (truth * (functional.conv1d(fired, window, padding=tolerance) >= 1)).sum(dim=2)
+            (fired * (functional.conv1d(truth, window, padding=tolerance) < 1)).sum(dim=2)
+
+    peers: dict[str, Callable[[], object]] = {
+        "one pass (kernbench)": lambda: bench.table(ours, "test"),
+        "a pass per pair": pair_by_pair,
+    }
+    timings = interleaved(peers, turns, warm_up=0)
+    name = f"dilated, scores of {number} lines"
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def backend_rows(
+    kernel_size: int = 527, channels: int = 22, number: int = 4, samples: int = SAMPLES, turns: int = 3
+) -> list[TrainRow]:
+    """Forward and backward of the shallow SIREN, on `auto` and on the package that the thesis used."""
+    voltage, counts = lines(number, samples)
+    peers: dict[str, Callable[[], object]] = {}
+    for backend in ("auto", "fft_conv"):
+        torch.manual_seed(0)
+        network = build("shallow", "siren", kernel_size, channels=channels, backend=backend).train()
+
+        def step(network: nn.Module = network) -> None:
+            dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+            network.zero_grad()
+
+        peers[backend] = step
+    name = f"shallow SIREN, K = {kernel_size}, {channels} channels, {number} lines"
+    timings = interleaved(peers, turns)
+    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+
+
+def one_update(
+    network: str, family: str, kernel_size: int, channels: int, batch: int, samples: int, recompute: bool, backend: str
+) -> Callable[[], None]:
+    """One update, ready to be run for its peak memory: what it adds to the network, the lines and the libraries."""
+    for used in ("direct", "fft"):  # an update of next to nothing loads what libraries load when first used
+        _update_of(build(network, family, 3, channels=2, depth=2, backend=used).train(), *lines(1, 64))()
+    torch.manual_seed(0)
+    module = build(network, family, kernel_size, channels=channels, backend=backend).train()
+    module.recompute = recompute
+    if recompute:
+        return_freed_tensors()
+    update = _update_of(module, *lines(batch, samples))
+    _give_back()
+    return update
+
+
+def _update_of(module: Network, voltage: Tensor, counts: Tensor) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(module.parameters(), fused=True)
+
+    def update() -> None:
+        dual_loss(module(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+        optimizer.step()
+
+    return update
+
+
+def _give_back() -> None:
+    """Return free memory to the system where it can be asked for (glibc), or a peak would hide in it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def memory_rows(
+    network: str,
+    family: str,
+    kernel_size: int,
+    channels: int,
+    batch: int,
+    samples: int = SAMPLES,
+    backend: str = "auto",
+) -> list[MemoryRow]:
+    """Peak memory of one update with and without recomputed activations, each in a fresh process."""
+    sizes = (network, family, kernel_size, channels, batch, samples)
+    name = f"{network}, {family}, K = {kernel_size}, {channels} channels, batch {batch} of {samples}"
+    return [
+        MemoryRow(name, fresh_peak("kernbench.bench.training:one_update", *sizes, again, backend).used / 2**20)
+        for again in (False, True)
+    ]

@@ -96,7 +96,7 @@ def conv_command(
     if (found := convolution.growth(timed)) is not None:
         click.echo(f"from K = 65 to 527 auto takes {found[0]:.2f} times as long; log K grows {found[1]:.2f} times")
     if out is not None:
-        from kernbench.bench.figure import draw
+        from kernbench.bench.conv_figure import draw
 
         memories = [table for table in tables if table.name == f"conv_memory_{channels}"]
         click.echo(f"figure: {draw([timed, *memories], out)}")
@@ -130,11 +130,11 @@ def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
 @_saving
 def train_command(out: Path | None, page: Path | None) -> None:
     """A training step against a matrix product and fft-conv-pytorch; an epoch against a plain loop."""
-    from kernbench.bench import training
+    from kernbench.bench import training_tables
     from kernbench.device import choose_device
 
     choose_device("cpu")  # sets the threads
-    _show(list(training.tables(_tell)), out, page)
+    _show(list(training_tables.tables(_tell)), out, page)
 
 
 @bench_command.command("fit")
@@ -143,7 +143,7 @@ def train_command(out: Path | None, page: Path | None) -> None:
 @click.option("--store/--dry-run", default=True, help="Keep the constants for this machine, or only show them.")
 def fit_command(device: str, passes: int, store: bool) -> None:
     """Fit the constants by which the convolution `auto` decides; about four minutes on an idle core."""
-    from kernbench.bench import fitting
+    from kernbench.bench import fit_table
     from kernbench.conv import constants
     from kernbench.conv.fit import fit
     from kernbench.device import choose_device
@@ -154,9 +154,9 @@ def fit_command(device: str, passes: int, store: bool) -> None:
         constants.check_writable(kind)
     in_use, named = constants.in_use(kind)
     found = fit(where, passes, _tell)
-    table = fitting.table(found, in_use, where)
+    table = fit_table.table(found, in_use, where)
     _print(table.title, table.columns, table.rows)
-    other, layers = fitting.chosen_otherwise(found, in_use)
+    other, layers = fit_table.chosen_otherwise(found, in_use)
     click.echo(f"in use: {named}; auto chooses otherwise for {other} of the {layers} layers that were measured")
     if not store:
         click.echo("nothing stored (--dry-run)")

@@ -66,6 +66,6 @@ def _networks() -> list[tuple[str, str]]:
 
 
 def _backends() -> list[tuple[str, str]]:
-    from kernbench.conv import BACKENDS
+    from kernbench.conv.backends import BACKENDS
 
     return list(BACKENDS.items())

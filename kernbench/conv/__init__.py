@@ -1,4 +1,4 @@
-"""Convolution backends behind one function, `convolve`; their names and meanings are known without torch."""
+"""Convolution backends behind one function, `convolve`."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kernbench.conv.dispatch import convolve as convolve
 
-BACKENDS = {
-    "auto": "direct, fft or overlap_save, from shapes and constants that were measured once",
-    "direct": "torch.nn.functional.conv1d; best for few taps",
-    "overlap_save": "the line in overlapping blocks, an FFT for each; best for kernels much shorter than the line",
-    "fft": "one FFT of good length, then one complex matrix product per frequency; best for many taps",
-    "fft_conv": "the package fft-conv-pytorch, as the thesis used it; float32 inside, much memory",
-}
 
-__all__ = ["BACKENDS", "convolve"]
+__all__ = ["convolve"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from kernbench.conv import BACKENDS
 from kernbench.conv.auto import block_plan, choose
+from kernbench.conv.backends import BACKENDS
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.fft import convolve_fft
 from kernbench.conv.fft_conv import convolve_fft_conv

@@ -1,27 +1,15 @@
 """Unit gain at the start: without it a comparison of families measures their initializations."""
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kernbench.errors import PluginError
+from kernbench.kernels.layer import layer_gain
 
 if TYPE_CHECKING:
     from kernbench.kernels.layer import KernelConv
-
-
-def layer_gain(kernel: Tensor) -> float:
-    """Gain G of a kernel: G^2 is the mean over output channels of the summed squared taps.
-
-    Args:
-        kernel: shape (out_channels, in_channels // groups, K).
-
-    Returns:
-        G, so that unit white input gives output variance G^2 (before the bias).
-    """
-    return math.sqrt(kernel.detach().double().square().sum(dim=(1, 2)).mean().item())
 
 
 def calibrate(layer: "KernelConv") -> float:

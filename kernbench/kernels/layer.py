@@ -11,7 +11,18 @@ from kernbench.conv.prepared import PreparedKernel
 from kernbench.errors import KernbenchError, PluginError, first_line
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
-from kernbench.kernels.gain import layer_gain
+
+
+def layer_gain(kernel: Tensor) -> float:
+    """Gain G of a kernel: G^2 is the mean over output channels of the summed squared taps.
+
+    Args:
+        kernel: shape (out_channels, in_channels // groups, K).
+
+    Returns:
+        G, so that unit white input gives output variance G^2 (before the bias).
+    """
+    return math.sqrt(kernel.detach().double().square().sum(dim=(1, 2)).mean().item())
 
 
 class KernelConv(nn.Module):
@@ -23,7 +34,7 @@ class KernelConv(nn.Module):
         module: makes the kernel.
         spec: channels, kernel size, dilation.
         bias: add a learnable number per output channel, drawn as PyTorch's Conv1d draws it.
-        backend: how to convolve; a name in `kernbench.conv.BACKENDS`.
+        backend: how to convolve; a name in `kernbench.conv.backends.BACKENDS`.
 
     Attributes:
         kernel_module: the plugin's module.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kernbench.bench import convolution, simulation, train, training
+from kernbench.bench import convolution, simulation, training_tables
+from kernbench.bench import training as train
 from kernbench.bench.table import Table, as_markdown, into_page, shown, write_csv
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
@@ -78,6 +79,6 @@ def test_the_general_solver_moves_a_bubble_as_ours_does():
 
 def test_ratios_are_to_the_first_way_and_rates_to_the_matrix_product():
     rows = [train.TrainRow("w", "a", 2.0, 1.0, 10.0), train.TrainRow("w", "b", 3.0, 4.0, 40.0)]
-    assert training.ratio_table("n", "t", [rows]).column("times the first") == [1.0, 1.5]
-    assert training.ratio_table("n", "t", [rows]).column("in CPU time") == [1.0, 4.0]
-    assert training.step_table(rows).column("share of matmul") == [0.25, 1.0]
+    assert training_tables.ratio_table("n", "t", [rows]).column("times the first") == [1.0, 1.5]
+    assert training_tables.ratio_table("n", "t", [rows]).column("in CPU time") == [1.0, 4.0]
+    assert training_tables.step_table(rows).column("share of matmul") == [0.25, 1.0]

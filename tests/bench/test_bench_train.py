@@ -4,21 +4,21 @@ import pytest
 import torch
 from small_bench import shrink
 
-from kernbench.bench import train
+from kernbench.bench import training
 from kernbench.errors import KernbenchError
 from kernbench.networks import build
 from kernbench.ulm.loss import dual_loss
 
 
 def test_the_plain_loss_is_the_loss():
-    voltage, counts = train.lines(3, 400)
-    plain = train.plain_loss(voltage.unsqueeze(1), counts.unsqueeze(1))
+    voltage, counts = training.lines(3, 400)
+    plain = training.plain_loss(voltage.unsqueeze(1), counts.unsqueeze(1))
     torch.testing.assert_close(plain, dual_loss(voltage, counts).loss)
 
 
 def test_the_plain_network_is_the_network():
-    plain, ours = train.plain_network(3, 4), build("dilated", "discrete", 3, channels=3, depth=4)
-    assert sum(each.numel() for each in train.plain_network().parameters()) == 137_729
+    plain, ours = training.plain_network(3, 4), build("dilated", "discrete", 3, channels=3, depth=4)
+    assert sum(each.numel() for each in training.plain_network().parameters()) == 137_729
     blocks = [*plain][1:-1]
     with torch.no_grad():
         for layer, block in zip(blocks[::3], ours.blocks, strict=True):
@@ -37,10 +37,10 @@ def small(monkeypatch):
 
 def test_every_table_names_its_ways(small):
     tables = [
-        train.step_rows(1),
-        train.epoch_rows(4, 4, turns=1),
-        train.score_rows(1),
-        train.backend_rows(5, turns=1),
+        training.step_rows(1),
+        training.epoch_rows(4, 4, turns=1),
+        training.score_rows(1),
+        training.backend_rows(5, turns=1),
     ]
     assert [[row.way for row in table] for table in tables] == [
         ["kernbench", "plain torch", "matmul"],
@@ -53,8 +53,8 @@ def test_every_table_names_its_ways(small):
 
 @pytest.mark.slow
 def test_peak_memory_of_a_step_with_and_without_recomputing():
-    plain, again = train.memory_rows("shallow", "siren", 33, 16, 8)
+    plain, again = training.memory_rows("shallow", "siren", 33, 16, 8)
     assert (plain.recompute, again.recompute) == (False, True)
     assert again.mebibytes < plain.mebibytes
     with pytest.raises(KernbenchError, match="failed in its own process"):
-        train.memory_rows("shallow", "siren", 4, 16, 8)
+        training.memory_rows("shallow", "siren", 4, 16, 8)

@@ -5,7 +5,8 @@ import functools
 import pytest
 from small_bench import shrink
 
-from kernbench.bench import train, training
+from kernbench.bench import training as train
+from kernbench.bench import training_tables
 
 
 def test_conv_prints_writes_and_draws(bench):
@@ -51,7 +52,7 @@ def small_training(monkeypatch):
     """The same measurements on next to nothing."""
     shrink(monkeypatch)
     monkeypatch.setattr(train, "backend_rows", functools.partial(train.backend_rows, 5, turns=1))
-    monkeypatch.setattr(training, "MEMORY", (("shallow", "siren", 5, 2, 1),))
+    monkeypatch.setattr(training_tables, "MEMORY", (("shallow", "siren", 5, 2, 1),))
 
 
 @pytest.mark.slow

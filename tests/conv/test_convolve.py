@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from kernbench.conv import BACKENDS, convolve
+from kernbench.conv import convolve
+from kernbench.conv.backends import BACKENDS
 from kernbench.errors import KernbenchError, KernbenchWarning
 
 EXACT = ("direct", "fft", "overlap_save", "auto")

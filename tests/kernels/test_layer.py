@@ -7,8 +7,8 @@ import torch
 
 import kernbench
 from kernbench.errors import KernbenchError, PluginError
-from kernbench.kernels.gain import calibrate, layer_gain
-from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.gain import calibrate
+from kernbench.kernels.layer import KernelConv, layer_gain
 from kernbench.registry import find_family
 
 SPEC = kernbench.KernelSpec(22, 22, kernel_size=65)

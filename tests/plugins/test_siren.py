@@ -133,7 +133,7 @@ def test_calibrated_kernels_are_not_odd():
 
 @pytest.mark.parametrize("kernel_size", [17, 65, 257])
 def test_the_calibrated_start_has_about_unit_gain_by_itself(kernel_size):
-    from kernbench.kernels.gain import layer_gain
+    from kernbench.kernels.layer import layer_gain
 
     spec = kernbench.KernelSpec(16, 16, kernel_size=kernel_size)
     gains = [layer_gain(siren(spec)(spec.grid())) for _ in range(8)]
