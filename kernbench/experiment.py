@@ -22,9 +22,10 @@ from kernbench.engine.stored import Stored
 from kernbench.engine.study import Params, Study, load_study, study_of
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Scored, Workbench, median_line
+from kernbench.host import memory
 from kernbench.host.files import sha256_of
+from kernbench.host.memory import return_freed_tensors
 from kernbench.kernels.family import KernelFamily
-from kernbench.memory import return_freed_tensors
 from kernbench.networks import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.shown import scores_in_words, sortable
@@ -183,7 +184,7 @@ def run_cell(context: CellContext) -> Outcome:
 def begin(context: CellContext) -> Begun:
     """Network, lines and newest checkpoint of a cell."""
     definition = context.study.definition
-    measure.reset_peak_memory(context.device)
+    memory.reset_peak_memory(context.device)
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
     torch.manual_seed(seeds["initialization"])
     network = make_network(context.study, context.params)
@@ -374,5 +375,5 @@ def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str
         "params_kernel": sum(measure.parameter_count(layer.kernel_module) for layer in layers),
         "flops": float(measure.flops_forward(network, line.shape[-1], "auto")),
         "latency_ms": 1e3 * measure.latency(network, line),
-        "peak_memory_mb": measure.peak_memory(context.device) / 2**20,
+        "peak_memory_mb": memory.peak_memory(context.device) / 2**20,
     }

@@ -1,13 +1,9 @@
 """What a network costs: parameters, floating-point operations in closed form, latency, memory."""
 
-import contextlib
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -117,28 +113,6 @@ def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
         times = [_seconds(lambda: network(signal), signal.device) for _ in range(repeats + 2)]
     network.train(mode)
     return statistics.median(times[2:])
-
-
-def peak_memory(device: torch.device | str) -> int:
-    """Largest memory used since `reset_peak_memory`, in bytes: of the allocator on CUDA, of the process elsewhere."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        # getrusage would count the parent process, too, whose peak a child inherits on Linux
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes, others in KiB
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
-def reset_peak_memory(device: torch.device | str) -> None:
-    """Let `peak_memory` start anew from what is in use now, where the system can (CUDA, Linux)."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) -> LayerCost:

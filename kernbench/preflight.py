@@ -9,7 +9,7 @@ from kernbench.engine.study import Params, Study
 from kernbench.engine.tuning import DRAW
 from kernbench.errors import PluginError
 from kernbench.experiment import hyper_of, make_network, resolved
-from kernbench.memory import is_out_of_memory
+from kernbench.host.memory import is_out_of_memory
 from kernbench.ulm.simulate import SAMPLES
 
 

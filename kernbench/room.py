@@ -9,7 +9,7 @@ from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.engine.study import Study
 from kernbench.errors import DataError, StorageError
 from kernbench.experiment import SPLITS, recipe_of
-from kernbench.folders import cache_folder, check_writable, nearest
+from kernbench.host.cache_folder import cache_folder, check_writable, nearest
 from kernbench.ulm.protocol import TOLERANCES
 from kernbench.ulm.simulate import SAMPLES
 

@@ -19,10 +19,10 @@ import torch
 
 from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, first_line
 from kernbench.host.files import sha256_of_parts
+from kernbench.host.tensor_files import check_tensors, read_tensors, write_tensors
 from kernbench.networks import Network, build
 from kernbench.registry import find
 from kernbench.settings import check_table
-from kernbench.tensorfile import check_tensors, read_tensors, write_tensors
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.export import new_folder
 from kernbench.ulm.onetoone import MatchedChoice

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from kernbench import experiment
-from kernbench.device import choose_device
 from kernbench.engine import runner
 from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
 from kernbench.engine.states import this_worker
+from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
 
 pytestmark = pytest.mark.slow

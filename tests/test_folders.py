@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kernbench.errors import DataError, StorageError
-from kernbench.folders import check_writable, nearest
+from kernbench.host.cache_folder import check_writable, nearest
 
 
 def test_a_folder_that_can_be_made_passes_and_nothing_is_left(tmp_path):

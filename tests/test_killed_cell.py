@@ -12,7 +12,7 @@ import pytest
 import torch
 from forked import Forked, call_main
 
-from kernbench.tensorfile import read_tensors
+from kernbench.host.tensor_files import read_tensors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

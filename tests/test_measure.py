@@ -6,14 +6,8 @@ from retained import retained_bytes
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.measure import (
-    flops_forward,
-    flops_generation,
-    latency,
-    layer_costs,
-    parameter_count,
-    peak_memory,
-)
+from kernbench.host.memory import peak_memory
+from kernbench.measure import flops_forward, flops_generation, latency, layer_costs, parameter_count
 from kernbench.networks import build
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from kernbench.errors import KernbenchError
-from kernbench.measure import peak_memory, reset_peak_memory
+from kernbench.host.memory import peak_memory, reset_peak_memory
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def _checked_out(_context: click.Context, _option: click.Parameter, folder: Path
     """Refuse a folder that cannot be written before minutes are spent on what would go there."""
     if folder is not None:
         from kernbench.errors import KernbenchError
-        from kernbench.folders import check_writable
+        from kernbench.host.cache_folder import check_writable
 
         check_writable(folder, KernbenchError, "let --out be a folder that can")
     return folder
@@ -75,7 +75,7 @@ def conv_command(
 ) -> None:
     """A convolution layer, forward and backward: all backends, fft-conv-pytorch and scipy."""
     from kernbench.bench import convolution
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     sizes = _sizes(kernel_sizes) or convolution.KERNEL_SIZES
     if max(sizes) > samples:
@@ -108,7 +108,7 @@ def conv_command(
 def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
     """Bubbles in batches against a general solver of differential equations."""
     from kernbench.bench import simulation
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     choose_device("cpu")  # sets the threads
     _show([simulation.table(lines)], out, page)
@@ -120,7 +120,7 @@ def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
 def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
     """Counts at all tolerances and thresholds at once against pair by pair."""
     from kernbench.bench import metrics
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     choose_device("cpu")  # sets the threads
     _show([metrics.table(lines)], out, page)
@@ -131,7 +131,7 @@ def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
 def train_command(out: Path | None, page: Path | None) -> None:
     """A training step against a matrix product and fft-conv-pytorch; an epoch against a plain loop."""
     from kernbench.bench import training_tables
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     choose_device("cpu")  # sets the threads
     _show(list(training_tables.tables(_tell)), out, page)
@@ -146,7 +146,7 @@ def fit_command(device: str, passes: int, store: bool) -> None:
     from kernbench.bench import fit_table
     from kernbench.conv import constants
     from kernbench.conv.fit import fit
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     where = choose_device(device)
     kind = where.partition(":")[0]

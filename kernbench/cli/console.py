@@ -118,7 +118,7 @@ def print_results(study: "Study", url: str) -> None:
 
 def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> None:
     """Write the report and say where it is; not always: keep a page that was made from the very same cells."""
-    from kernbench.collecting import put_off
+    from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench.engine.reading import load_runs

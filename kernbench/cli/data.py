@@ -20,7 +20,7 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     """Simulate the training, validation and test lines of a study, so that runs find them in the cache."""
     from kernbench import experiment
     from kernbench.cli import console
-    from kernbench.device import choose_device, default_profile
+    from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find_family
     from kernbench.ulm.dataset import cache_folder
 

@@ -74,7 +74,7 @@ def evaluate_command(
     of 86 tensors in the published layout, with thresholds beside it. Nothing in either is run as code. Thresholds may
     come from another file, or be chosen on a split of the data set.
     """
-    from kernbench.device import choose_device
+    from kernbench.host.device import choose_device
 
     single = {"--weights": weights, "--data": data, "--thresholds": thresholds, "--threshold-split": threshold_split}
     numbers = {
@@ -244,7 +244,7 @@ def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: s
 def _check_out(out: Path | None) -> None:
     """Refuse a folder that cannot be made before anything is computed."""
     from kernbench.errors import DataError
-    from kernbench.folders import check_writable
+    from kernbench.host.cache_folder import check_writable
 
     if out is not None:
         check_writable(out, DataError, "give another --out")

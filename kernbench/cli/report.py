@@ -11,7 +11,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [kernbench-report]")
 def report_command(names: tuple[str, ...], storage: str | None, out: Path | None) -> None:
     """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts."""
-    from kernbench.collecting import put_off
+    from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench.cli import console

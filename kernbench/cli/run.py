@@ -55,16 +55,16 @@ def run_command(
     Run it again to go on after an interruption: finished cells are never run twice. The quick ones of the classical
     detectors (`kernbench baselines`) are run on the same lines, once for each data set and noise level.
     """
-    from kernbench.collecting import put_off
+    from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench import experiment  # and with it nearly everything
     from kernbench.cli import console
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of
-    from kernbench.device import choose_device, default_profile
     from kernbench.engine import runner
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
+    from kernbench.host.device import choose_device, default_profile
     from kernbench.preflight import check_networks
     from kernbench.registry import find
     from kernbench.room import check_places, check_room

@@ -45,17 +45,17 @@ def worker_command(
     Everything but the plugins is taken from the database; `kernbench run` has put it there. Start as many as you
     like, on as many machines.
     """
-    from kernbench.collecting import put_off
+    from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench import experiment  # and with it nearly everything
     from kernbench.cli import console
     from kernbench.cli.limits import limit_of
-    from kernbench.device import choose_device
     from kernbench.durations import seconds_of
     from kernbench.engine.joining import Terms, serve
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
     from kernbench.engine.stored import find_stored
+    from kernbench.host.device import choose_device
     from kernbench.registry import find
 
     url = resolve_url(storage)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kernbench.conv.predict import TERMS, Constants, Table
-from kernbench.device import processor
 from kernbench.errors import KernbenchError
-from kernbench.folders import cache_folder
+from kernbench.host.cache_folder import cache_folder
+from kernbench.host.device import processor
 from kernbench.host.files import sha256_of, write_whole
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from kernbench.engine.states import is_done, process_start, this_worker
 from kernbench.engine.study import Params, Study
 from kernbench.engine.tuning import DRAW, MAX_TRIALS
 from kernbench.errors import KernbenchError, StorageError, first_line
+from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice
-from kernbench.memory import advice, is_out_of_memory
 from kernbench.settings import Setting
 
 log = logging.getLogger("kernbench")

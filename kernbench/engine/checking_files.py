@@ -196,7 +196,7 @@ def _picture(path: Path) -> str:
 
 
 def _tensors(path: Path) -> str:
-    from kernbench.tensorfile import read_tensors  # noqa: PLC0415  # torch, only where there is a file of tensors
+    from kernbench.host.tensor_files import read_tensors  # noqa: PLC0415  # torch, only where there is a file of tensors
 
     try:
         read_tensors(path)

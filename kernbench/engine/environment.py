@@ -14,8 +14,8 @@ import torch
 
 import kernbench
 from kernbench.conv.constants import origin
-from kernbench.device import processor
 from kernbench.errors import PLUGIN_FILE_MODULE
+from kernbench.host.device import processor
 from kernbench.host.files import sha256_of_parts
 from kernbench.kernels.family import KernelFamily
 

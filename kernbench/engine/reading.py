@@ -17,7 +17,6 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kernbench.collecting import put_off
 from kernbench.engine.outage import is_outage, outlasting
 from kernbench.engine.records import Curves, LineInfo, Run
 from kernbench.engine.recovery import silent_seconds
@@ -30,6 +29,7 @@ from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.trials import engine_of, read_trials, table_of
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
 from kernbench.host.files import json_digest
+from kernbench.host.garbage import put_off
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:

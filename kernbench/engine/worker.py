@@ -32,7 +32,7 @@ from kernbench.engine.record import Job, StopFlag
 from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
 from kernbench.engine.scratch import remove_abandoned, scratch_folder
 from kernbench.engine.states import PRUNED
-from kernbench.memory import release
+from kernbench.host.memory import release
 
 log = logging.getLogger("kernbench")
 

@@ -13,10 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from kernbench.collecting import set_aside
 from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
+from kernbench.host.garbage import set_aside
 from kernbench.plotting.style import as_svg, save
 from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical

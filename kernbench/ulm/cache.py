@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError
-from kernbench.folders import cache_folder
+from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import canonical, partial_folder, sha256_of, sha256_of_file
 
 MANIFEST = "manifest.json"

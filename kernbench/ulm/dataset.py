@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, KernbenchWarning, close_match
-from kernbench.folders import cache_folder
+from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.ulm.cache import (
     Array,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.folders import cache_folder
+from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
 from kernbench.ulm.cache import (
     MANIFEST,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.folders import cache_folder
+from kernbench.host.cache_folder import cache_folder
 from kernbench.ulm.cache import Damaged, Facts, read_entry
 from kernbench.ulm.dataset import SPLITS, Recipe, Split, draw_line, simulate_line, split_of_entry
 from kernbench.ulm.imported import (

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from kernbench import experiment
-from kernbench.device import choose_device
 from kernbench.engine import runner
 from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
+from kernbench.host.device import choose_device
 from kernbench.networks import LINES_AT_ONCE, Network
 from kernbench.registry import find
 from kernbench.ulm.scores import f1_scores

@@ -69,7 +69,7 @@ def test_sigterm_before_there_is_a_cell_is_no_error(smoke_bench, monkeypatch, wo
         pytest.fail("went on")
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("kernbench.device.choose_device", told)
+    monkeypatch.setattr("kernbench.host.device.choose_device", told)
     ended = smoke_bench.run(*words)
     assert ended.code == 0, ended
     assert not smoke_bench.database.exists()

@@ -3,12 +3,37 @@
 import contextlib
 import ctypes
 import gc
+import resource
+import sys
 import traceback
+from pathlib import Path
 
 import torch
 
 from kernbench.errors import first_line
-from kernbench.measure import peak_memory
+
+
+def peak_memory(device: torch.device | str) -> int:
+    """Largest memory used since `reset_peak_memory`, in bytes: of the allocator on CUDA, of the process elsewhere."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        # getrusage would count the parent process, too, whose peak a child inherits on Linux
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes, others in KiB
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def reset_peak_memory(device: torch.device | str) -> None:
+    """Let `peak_memory` start anew from what is in use now, where the system can (CUDA, Linux)."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
 
 # torch has an exception class for the allocator of CUDA only; other libraries tell it by text.
 _SIGNS = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernbench.errors import PluginError
-from kernbench.memory import advice, is_out_of_memory, release
+from kernbench.host.memory import advice, is_out_of_memory, release
 
 # as the libraries print them
 SAID = [

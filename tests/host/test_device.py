@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kernbench.device import choose_device, default_profile
 from kernbench.errors import KernbenchError
+from kernbench.host.device import choose_device, default_profile
 
 
 @pytest.fixture(autouse=True)

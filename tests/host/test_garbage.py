@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from kernbench.collecting import put_off, set_aside
+from kernbench.host.garbage import put_off, set_aside
 
 
 def test_collection_is_put_off_and_comes_back_after_an_error():
