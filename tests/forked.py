@@ -19,7 +19,7 @@ from kernbench.engine import children
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
-        *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.console", "kernbench.experiment"),
+        *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.terminal.console", "kernbench.experiment"),
         *("kernbench.engine.runner", "kernbench.engine.joining", "kernbench.report.html", "kernbench.pictures"),
         *("kernbench.preflight", "kernbench.room", "kernbench_siren", "kernbench_discrete", "psycopg", "optuna"),
     ]

@@ -1,17 +1,17 @@
 """`kernbench baselines`: classical detectors on the lines of a study or of any data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.bars import Progress, bar, one_line
+from kernbench.cli.terminal.bars import Progress, bar, one_line
+from kernbench.cli.terminal.detectors import noise_text, print_rows
 
 if TYPE_CHECKING:
     from kernbench.engine.study import Study
-    from kernbench.ulm.baselines.results import Domain, Row
     from kernbench.ulm.dataset import Split
 
 FILE = "baselines.csv"
@@ -74,17 +74,10 @@ def baselines_command(
             click.echo(f"results: {path}" + (f" and {copy}" if copy else ""))
 
 
-def noise_text(domain: "Domain") -> str:
-    """Noise of the lines in words."""
-    here = f"noise {domain.noise_percent:g} %"
-    own = domain.test_noise_percent
-    return here if own == domain.noise_percent else f"{here}, of the test lines {own:g} %"
-
-
 def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping[str, Split]]":
     """Digest of the lines, and the lines themselves: the study's own, or those of a named data set."""
     from kernbench import classical, experiment
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
     from kernbench.ulm.baselines.catalogue import TEST
     from kernbench.ulm.sets import find_set
 
@@ -100,45 +93,3 @@ def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping
 def working(name: str) -> AbstractContextManager[Progress]:
     """Progress of one detector: a bar on a terminal, one line in a log."""
     return bar(f"classical detector: {name}", one_line)
-
-
-def print_rows(rows: Sequence["Row"], title: str) -> None:
-    """Results at the headline tolerance, and mean F1 at all tolerances."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from kernbench.cli import console
-    from kernbench.ulm.protocol import HEADLINE_TOLERANCE, TOLERANCES
-    from kernbench.ulm.scores import tolerance_um
-
-    where = f"{title}: {rows[0].lines} test lines, tolerance {HEADLINE_TOLERANCE} samples"
-    caption = "Precision, recall and RMSE (samples, and µm of two-way depth) belong to the one-to-one metric."
-    table = Table(title=Text(where), title_justify="left", caption=caption, caption_justify="left")
-    table.add_column("method", no_wrap=True)
-    for name in ("F1", "one-to-one F1", "precision", "recall", "RMSE", "µm", "delay", "width", "fit", "a line"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("setting", overflow="fold")
-    for row in (row for row in rows if row.tolerance_samples == HEADLINE_TOLERANCE):
-        numbers = (row.f1, row.matched_f1, row.matched_precision, row.matched_recall)
-        table.add_row(
-            row.method,
-            *(f"{number:.3f}" for number in numbers),
-            f"{row.rmse_samples:.2f}",
-            f"{float(tolerance_um(row.rmse_samples)):.1f}",
-            str(row.delay_samples),
-            f"{row.width_samples:g}".replace("nan", ""),
-            f"{row.fit_seconds:.0f} s",
-            f"{row.line_ms:.1f} ms",
-            Text(row.setting),
-        )
-    console.stdout().print(table)
-    by_method: dict[str, list[Row]] = {}
-    for row in rows:
-        by_method.setdefault(row.method, []).append(row)
-    sweep = Table(title=Text("F1, and one-to-one F1 below it, by tolerance [samples]"), title_justify="left")
-    for head in ("method", *map(str, TOLERANCES)):
-        sweep.add_column(head, justify="left" if head == "method" else "right")
-    for name, members in by_method.items():
-        sweep.add_row(name, *(f"{row.f1:.3f}" for row in members))
-        sweep.add_row("", *(f"{row.matched_f1:.3f}" for row in members), style="dim", end_section=True)
-    console.stdout().print(sweep)

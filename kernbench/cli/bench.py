@@ -196,7 +196,7 @@ def _print(title: str, columns: Sequence[str], rows: "Iterable[Sequence[float | 
     from rich.text import Text
 
     from kernbench.bench.table import shown
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
 
     grid = Grid(title=Text(title), title_justify="left")
     for number, head in enumerate(columns):

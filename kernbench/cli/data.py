@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kernbench.cli.bars import bar, now_and_then
+from kernbench.cli.terminal.bars import bar, now_and_then
 
 
 @click.group(name="data")
@@ -19,7 +19,7 @@ def data_command() -> None:
 def simulate(study_name: str, profile: str | None, device: str) -> None:
     """Simulate the training, validation and test lines of a study, so that runs find them in the cache."""
     from kernbench import experiment
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find_family
     from kernbench.ulm.dataset import cache_folder
@@ -36,7 +36,7 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
 @data_command.command()
 def info() -> None:
     """Data sets in the cache: recipe, lines, size, and whether the files are whole."""
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
 
     console.print_cache()
     _print_imported()

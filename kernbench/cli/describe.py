@@ -28,7 +28,7 @@ def describe_command(
 
     from kernbench import measure
     from kernbench.architecture import architecture, check_kernel_size
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
     from kernbench.errors import first_line_of
     from kernbench.networks import build
     from kernbench.registry import find

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.bars import bar
+from kernbench.cli.terminal.bars import bar
 
 if TYPE_CHECKING:
     from kernbench.matched_card import Output
@@ -124,7 +124,7 @@ def _evaluate(
 ) -> None:
     """One network on one data set."""
     from kernbench import matched_card, scorecard
-    from kernbench.cli import scoretables
+    from kernbench.cli.terminal import scores
     from kernbench.ulm.protocol import choose_thresholds
     from kernbench.ulm.sets import find_set
     from kernbench.weights import load_trained
@@ -161,13 +161,13 @@ def _evaluate(
     facts |= {"device": device}
     if "dilation" in metrics:
         card = scorecard.scorecard(scorecard.evaluate_output(output, scored, choice), scored)
-        scoretables.print_card(card, len(scored.bubbles))
+        scores.print_card(card, len(scored.bubbles))
         if out is not None:
             scorecard.save(card, out, facts)
     if "matched" in metrics:
         arrivals = matched_card.content_arrivals(content, scored)
         pairs = matched_card.matched_card(output, scored, pair_choice, arrivals)
-        scoretables.print_matched(pairs, len(scored.bubbles))
+        scores.print_matched(pairs, len(scored.bubbles))
         if out is not None:
             curve = matched_card.matched_curve(output, scored, pair_choice.decoder)
             matched_card.save_matched(pairs, curve, scored, out, facts)
@@ -199,7 +199,7 @@ def _reproduce(
 ) -> None:
     """Every published network on matched lines."""
     from kernbench import reproduction
-    from kernbench.cli import scoretables
+    from kernbench.cli.terminal import scores
     from kernbench.ulm.matched import published_pairs
 
     networks = reproduction.published_networks(folder)
@@ -213,13 +213,11 @@ def _reproduce(
             compared = reproduction.compare(
                 network, matched, threshold_lines, seed=seed, device=device, progress=progress
             )
-        scoretables.print_comparison(compared)
+        scores.print_comparison(compared)
         if network.name == "HS_001":
-            scoretables.print_figure(reproduction.figure_bins(compared, pairs))
+            scores.print_figure(reproduction.figure_bins(compared, pairs))
         comparisons.append(compared)
-    scoretables.print_verdict(
-        comparisons, [network for network in networks if not network.stored and network not in chosen]
-    )
+    scores.print_verdict(comparisons, [network for network in networks if not network.stored and network not in chosen])
     if out is not None:
         reproduction.save_comparisons(comparisons, out)
         click.echo(f"tables and per-line F1: {out}")

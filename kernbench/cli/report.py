@@ -14,7 +14,7 @@ def report_command(names: tuple[str, ...], storage: str | None, out: Path | None
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.cli import console
+        from kernbench.cli.terminal import console
         from kernbench.engine.storage import resolve_url
 
     console.write_report(resolve_url(storage), out, names)

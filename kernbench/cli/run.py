@@ -59,9 +59,9 @@ def run_command(
 
     with put_off():
         from kernbench import experiment  # and with it nearly everything
-    from kernbench.cli import console
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of
+    from kernbench.cli.terminal import console
     from kernbench.engine import runner
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
     from kernbench.host.device import choose_device, default_profile

@@ -8,7 +8,7 @@ import click
 @click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 def status_command(names: tuple[str, ...], storage: str | None) -> None:
     """Show every cell of the stored studies: done, running, waiting or failed, and why."""
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
     from kernbench.engine.reading import stored_states, stored_studies
     from kernbench.engine.storage import resolve_url, shown
 

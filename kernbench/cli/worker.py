@@ -10,7 +10,7 @@ import click
 from kernbench.cli.signals import sigterm_is_no_error
 
 if TYPE_CHECKING:
-    from kernbench.cli.progress import LiveObserver
+    from kernbench.cli.terminal.progress import LiveObserver
     from kernbench.engine.joining import Joined, Terms
     from kernbench.engine.stored import Stored
     from kernbench.registry import Found
@@ -49,8 +49,8 @@ def worker_command(
 
     with put_off():
         from kernbench import experiment  # and with it nearly everything
-    from kernbench.cli import console
     from kernbench.cli.limits import limit_of
+    from kernbench.cli.terminal import console
     from kernbench.durations import seconds_of
     from kernbench.engine.joining import Terms, serve
     from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url

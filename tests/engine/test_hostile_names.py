@@ -12,7 +12,7 @@ from fakes import NINE
 from sqlalchemy import text
 
 from kernbench import checkpoint
-from kernbench.cli import console
+from kernbench.cli.terminal import console
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.storage import side_folder
 from kernbench.engine.study import load_study

@@ -112,7 +112,7 @@ def _print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.table import Table
     from rich.text import Text
 
-    from kernbench.cli import console
+    from kernbench.cli.terminal import console
 
     table = Table(title=Text(title), title_justify="left")
     for name in names:

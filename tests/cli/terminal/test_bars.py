@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from kernbench.cli.bars import SECONDS_BETWEEN_LINES, bar, nothing, now_and_then, one_line
+from kernbench.cli.terminal.bars import SECONDS_BETWEEN_LINES, bar, nothing, now_and_then, one_line
 
 
 def shown(capsys, in_log, calls=()):

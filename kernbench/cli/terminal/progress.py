@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from kernbench.cli.bars import SECONDS_BETWEEN_LINES
+from kernbench.cli.terminal.bars import SECONDS_BETWEEN_LINES
 from kernbench.engine.cell import Observer
 from kernbench.engine.states import CellState
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kernbench.cli.progress import LiveObserver, PlainObserver, TerminalObserver
-from kernbench.cli.searches import is_tuned, print_chosen, print_searches
+from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
+from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
 
 if TYPE_CHECKING:
     import optuna
