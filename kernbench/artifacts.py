@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.analysis.spectrum import layer_spectrum
-from kernbench.networks import Network
+from kernbench.networks.network import Network
 from kernbench.training import Epoch
 from kernbench.ulm.scores import SAMPLE_RATE_HZ
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
-from kernbench.networks import lines_at_once
+from kernbench.networks.network import lines_at_once
 from kernbench.training import Settings, TrainingData
 from kernbench.ulm.curves import CURVE_THRESHOLDS, precision_recall
 from kernbench.ulm.dataset import SPLITS, Split

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kernbench import artifacts, checkpoint, measure, weights
+from kernbench import artifacts, checkpoint
 from kernbench.compiling import OFF, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
@@ -26,7 +26,9 @@ from kernbench.host import memory
 from kernbench.host.files import sha256_of
 from kernbench.host.memory import return_freed_tensors
 from kernbench.kernels.family import KernelFamily
-from kernbench.networks import Network, build, lines_at_once
+from kernbench.networks import cost
+from kernbench.networks import weights as weights_module
+from kernbench.networks.network import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.shown import scores_in_words, sortable
 from kernbench.training import Epoch, Hooks, Settings, fits, train
@@ -221,7 +223,7 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     example = _example(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
     facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
-    kept = weights.save_weights(context.scratch / weights.WEIGHTS, network, facts)
+    kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
     return dataclasses.replace(outcome, artifacts=[*files, kept])
 
 
@@ -371,9 +373,9 @@ def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str
     line = bench.lines("test")[0][:1].unsqueeze(1)
     layers = network.kernel_layers()
     return {
-        "n_params": measure.parameter_count(network),
-        "params_kernel": sum(measure.parameter_count(layer.kernel_module) for layer in layers),
-        "flops": float(measure.flops_forward(network, line.shape[-1], "auto")),
-        "latency_ms": 1e3 * measure.latency(network, line),
+        "n_params": cost.parameter_count(network),
+        "params_kernel": sum(cost.parameter_count(layer.kernel_module) for layer in layers),
+        "flops": float(cost.flops_forward(network, line.shape[-1], "auto")),
+        "latency_ms": 1e3 * cost.latency(network, line),
         "peak_memory_mb": memory.peak_memory(context.device) / 2**20,
     }

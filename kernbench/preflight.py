@@ -2,14 +2,14 @@
 
 import torch
 
-from kernbench import measure
-from kernbench.architecture import check_kernel_size
 from kernbench.compiling import OFF, check_compile
 from kernbench.engine.study import Params, Study
 from kernbench.engine.tuning import DRAW
 from kernbench.errors import PluginError
 from kernbench.experiment import hyper_of, make_network, resolved
 from kernbench.host.memory import is_out_of_memory
+from kernbench.networks import cost
+from kernbench.networks.architecture import check_kernel_size
 from kernbench.ulm.simulate import SAMPLES
 
 
@@ -39,7 +39,7 @@ def check_networks(study: Study, device: str = "cpu") -> int:
         for params in points:
             torch.manual_seed(0)
             try:
-                largest = max(largest, measure.parameter_count(make_network(study, params)))
+                largest = max(largest, cost.parameter_count(make_network(study, params)))
             except Exception as error:
                 if not is_out_of_memory(error):  # that ends its cell, not the study
                     raise

@@ -8,7 +8,7 @@ from test_training import SETTINGS, changed, data, hooks
 
 from kernbench.compiling import MODES, check_compile, compiled
 from kernbench.errors import KernbenchError
-from kernbench.networks import build
+from kernbench.networks.network import build
 from kernbench.settings import SETTINGS as DECLARED
 from kernbench.training import train
 

@@ -4,7 +4,7 @@ import pytest
 
 from kernbench import experiment
 from kernbench.engine.study import available_studies
-from kernbench.measure import parameter_count
+from kernbench.networks.cost import parameter_count
 from kernbench.registry import find_family
 
 # What a study about one family asks for; every other one is about any.

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from kernbench import weights
 from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
-from kernbench.networks import build
+from kernbench.networks import weights as weights_module
+from kernbench.networks.network import build
+from kernbench.networks.weights import save_weights, seal
 from kernbench.registry import find
 from kernbench.ulm.srml1d import load_network, load_thresholds, save_network
-from kernbench.weights import export_published, load_trained, save_weights, seal
+from kernbench.weights import export_published, load_trained
 
 PLUGIN = """
 import torch, kernbench
@@ -427,7 +428,9 @@ def test_the_same_code_does_run_in_an_ordinary_loader(file, tmp_path):
 
 
 def test_a_bare_pickle_is_refused_and_not_run(tmp_path):
-    (tmp_path / "weights.pt").write_bytes(pickle.dumps({"format": weights.FORMAT, "state": Spy(tmp_path / "ran")}))
+    (tmp_path / "weights.pt").write_bytes(
+        pickle.dumps({"format": weights_module.FORMAT, "state": Spy(tmp_path / "ran")})
+    )
     with pytest.raises(DataError, match=r"refused|without running code"):
         load_trained(tmp_path / "weights.pt")
     assert not (tmp_path / "ran").exists()

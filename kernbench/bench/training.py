@@ -19,7 +19,7 @@ from kernbench.bench.metrics import DENSITY
 from kernbench.bench.timing import fresh_peak, interleaved
 from kernbench.evaluation import Workbench
 from kernbench.host.memory import return_freed_tensors
-from kernbench.networks import Network, build
+from kernbench.networks.network import Network, build
 from kernbench.training import Hooks, Settings, TrainingData, train
 from kernbench.ulm.loss import dual_loss, gaussian_taps
 from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES

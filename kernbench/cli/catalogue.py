@@ -60,7 +60,7 @@ def _profiles() -> list[tuple[str, str]]:
 
 
 def _networks() -> list[tuple[str, str]]:
-    from kernbench.architecture import NETWORKS
+    from kernbench.networks.architecture import NETWORKS
 
     return sorted(NETWORKS.items())
 

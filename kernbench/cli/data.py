@@ -108,7 +108,7 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
     """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
     from kernbench.engine.reading import load_runs
     from kernbench.engine.storage import resolve_url, shown
-    from kernbench.weights import WEIGHTS
+    from kernbench.networks.weights import WEIGHTS
 
     url = resolve_url(storage)
     kept = [(run, run.artifacts[WEIGHTS]) for run in load_runs(url, names) if WEIGHTS in run.artifacts]

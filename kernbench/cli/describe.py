@@ -26,11 +26,11 @@ def describe_command(
     import torch
     from rich.table import Table
 
-    from kernbench import measure
-    from kernbench.architecture import architecture, check_kernel_size
     from kernbench.cli.terminal import console
     from kernbench.errors import first_line_of
-    from kernbench.networks import build
+    from kernbench.networks import cost as measure
+    from kernbench.networks.architecture import architecture, check_kernel_size
+    from kernbench.networks.network import build
     from kernbench.registry import find
 
     found = find(plugin)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kernbench.architecture import dilations
 from kernbench.errors import DataError, first_line
 from kernbench.host.tensor_files import check_tensors, read_tensors, write_tensors
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks import Network, build
+from kernbench.networks.architecture import dilations
+from kernbench.networks.network import Network, build
 from kernbench.ulm.protocol import Choice
 
 WEIGHTS_NAME = "epoch_1249"  # the file of the last epoch, as the publication names it

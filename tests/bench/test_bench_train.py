@@ -6,7 +6,7 @@ from small_bench import shrink
 
 from kernbench.bench import training
 from kernbench.errors import KernbenchError
-from kernbench.networks import build
+from kernbench.networks.network import build
 from kernbench.ulm.loss import dual_loss
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from line_files import write_folder
 
-from kernbench.networks import build
+from kernbench.networks.network import build
 from kernbench.ulm.dataset import Recipe, load_split
 from kernbench.ulm.manifest import manifest_by_number, write_manifest
 from kernbench.ulm.protocol import Choice

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kernbench.errors import DataError
-from kernbench.networks import build
+from kernbench.networks.network import build
 from kernbench.ulm.protocol import Choice
 from kernbench.ulm.srml1d import load_network, load_thresholds, save_network, save_thresholds
 

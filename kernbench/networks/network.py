@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from kernbench.architecture import (
+from kernbench.conv.spectral import spectra_made_again
+from kernbench.errors import KernbenchError, close_match
+from kernbench.kernels.base import KernelSpec
+from kernbench.kernels.gain import calibrate
+from kernbench.kernels.layer import KernelConv
+from kernbench.networks.architecture import (
     NETWORKS,
     architecture,
     check_kernel_size,
@@ -17,11 +22,6 @@ from kernbench.architecture import (
     padding,
     receptive_field,
 )
-from kernbench.conv.spectral import spectra_made_again
-from kernbench.errors import KernbenchError, close_match
-from kernbench.kernels.base import KernelSpec
-from kernbench.kernels.gain import calibrate
-from kernbench.kernels.layer import KernelConv
 from kernbench.registry import find_family
 
 if TYPE_CHECKING:

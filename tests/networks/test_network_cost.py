@@ -7,8 +7,8 @@ from retained import retained_bytes
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 from kernbench.host.memory import peak_memory
-from kernbench.measure import flops_forward, flops_generation, latency, layer_costs, parameter_count
-from kernbench.networks import build
+from kernbench.networks.cost import flops_forward, flops_generation, latency, layer_costs, parameter_count
+from kernbench.networks.network import build
 
 
 @pytest.mark.parametrize(("kernel_size", "channels", "gmac"), [(65, 15, 0.38), (131, 22, 1.66), (1055, 15, 6.95)])

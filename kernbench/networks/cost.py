@@ -12,7 +12,7 @@ from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks import Network
+from kernbench.networks.network import Network
 
 
 @dataclass(frozen=True)

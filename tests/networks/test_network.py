@@ -11,10 +11,16 @@ from torch import nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from kernbench.architecture import NETWORKS, check_kernel_size, dilations, largest_kernel_size, receptive_field
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.networks import build, lines_at_once
+from kernbench.networks.architecture import (
+    NETWORKS,
+    check_kernel_size,
+    dilations,
+    largest_kernel_size,
+    receptive_field,
+)
+from kernbench.networks.network import build, lines_at_once
 from kernbench.ulm.loss import dual_loss
 
 

@@ -1,0 +1,1 @@
+"""Networks: layers in a row, what they cost, and their weights as files."""
