@@ -29,7 +29,7 @@ from kernbench.engine.results import RunRow, ScoreRow, SplitFacts
 from kernbench.engine.storage import open_storage, side_folder
 from kernbench.host.files import json_digest
 from kernbench.registry import find
-from kernbench.training import Epoch
+from kernbench.training.settings import Epoch
 
 SIZES, SEEDS, EPOCHS = 100, 20, 20
 LINES, TOLERANCES, THRESHOLDS = {"validation": 64, "test": 128}, 10, 44

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks.network import Network
-from kernbench.training import Epoch
+from kernbench.training.settings import Epoch
 from kernbench.ulm.scores import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from kernbench import experiment
 from kernbench.engine.study import Params, Study
 from kernbench.errors import KernbenchWarning
 from kernbench.evaluation import Workbench
-from kernbench.training import Settings
+from kernbench.training.settings import Settings
 from kernbench.ulm.baselines import fits
 from kernbench.ulm.baselines.catalogue import Task, run_method
 from kernbench.ulm.baselines.fitting import Progress

@@ -55,7 +55,7 @@ class DivergedError(Exception):
         curve: rows of the learning curve up to there.
     """
 
-    curve: Sequence[Any] = ()  # rows of kernbench.training.Epoch, which imports torch
+    curve: Sequence[Any] = ()  # rows of kernbench.training.settings.Epoch, which imports torch
 
 
 class KernbenchWarning(UserWarning):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
 from kernbench.networks.network import lines_at_once
-from kernbench.training import Settings, TrainingData
+from kernbench.training.batches import TrainingData
+from kernbench.training.settings import Settings
 from kernbench.ulm.curves import CURVE_THRESHOLDS, precision_recall
 from kernbench.ulm.dataset import SPLITS, Split
 from kernbench.ulm.decoders import Decoder

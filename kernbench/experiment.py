@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from kernbench import artifacts, checkpoint
-from kernbench.compiling import OFF, compiled
 from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
 from kernbench.engine.results import SplitFacts
 from kernbench.engine.states import PRUNED
@@ -31,7 +30,9 @@ from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network, build, lines_at_once
 from kernbench.settings import axis_home
 from kernbench.shown import scores_in_words, sortable
-from kernbench.training import Epoch, Hooks, Settings, fits, train
+from kernbench.training.compiling import OFF, compiled
+from kernbench.training.loop import fits, train
+from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.dataset import Recipe, load_split
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.floors import comb_f1, random_f1

@@ -2,7 +2,6 @@
 
 import torch
 
-from kernbench.compiling import OFF, check_compile
 from kernbench.engine.study import Params, Study
 from kernbench.engine.tuning import DRAW
 from kernbench.errors import PluginError
@@ -10,6 +9,7 @@ from kernbench.experiment import hyper_of, make_network, resolved
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.architecture import check_kernel_size
+from kernbench.training.compiling import OFF, check_compile
 from kernbench.ulm.simulate import SAMPLES
 
 

@@ -33,7 +33,7 @@ from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.runner import Options, run
 from kernbench.engine.states import process_start
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 
 CELLS, WORKERS = 60, 4
 PACE_S = (0.5, 2.0)

@@ -23,7 +23,7 @@ from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.runner import Options, run
 from kernbench.errors import KernbenchError
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 
 
 def crew(world, count, deeds=None, limit=None, environment=None):

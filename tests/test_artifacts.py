@@ -5,7 +5,7 @@ import torch
 
 from kernbench.artifacts import SHOWN_KERNELS, Example, kernels_of, write_all, write_curve, write_diverged
 from kernbench.networks.network import build
-from kernbench.training import Epoch
+from kernbench.training.settings import Epoch
 
 CURVE = [Epoch(0, 2.0, 0.3, 1.0, None, None, 5e-3, 1.0), Epoch(1, 1.5, 0.2, 0.8, 1.6, 0.25, 5e-4, 2.0)]
 

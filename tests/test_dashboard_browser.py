@@ -15,7 +15,7 @@ import pytest
 
 from kernbench import artifacts
 from kernbench.engine.cell import Outcome
-from kernbench.training import Epoch
+from kernbench.training.settings import Epoch
 
 pytest.importorskip("optuna_dashboard")
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -5,7 +5,7 @@ from torch import nn
 
 from kernbench.errors import DivergedError
 from kernbench.evaluation import Workbench, median_line
-from kernbench.training import Settings
+from kernbench.training.settings import Settings
 from kernbench.ulm.dataset import Split
 from kernbench.ulm.decoders import Decoder
 from kernbench.ulm.loss import dual_loss

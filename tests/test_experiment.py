@@ -18,7 +18,7 @@ from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 from kernbench.ulm.metrics import tolerance_counts
 from kernbench.ulm.scores import f1_scores
 from kernbench.weights import load_trained

@@ -20,7 +20,9 @@ from kernbench.bench.timing import fresh_peak, interleaved
 from kernbench.evaluation import Workbench
 from kernbench.host.memory import return_freed_tensors
 from kernbench.networks.network import Network, build
-from kernbench.training import Hooks, Settings, TrainingData, train
+from kernbench.training.batches import TrainingData
+from kernbench.training.loop import train
+from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.loss import dual_loss, gaussian_taps
 from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
 

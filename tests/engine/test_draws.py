@@ -20,7 +20,7 @@ from kernbench.engine.results import RunRow
 from kernbench.engine.sampling import DrawingSampler, draw, past_of, suggest_value, values_of
 from kernbench.engine.worker import RefusingSampler, work
 from kernbench.report.searches import searches_of
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 
 NAMES = {"omega_0", "hidden", "init", "omega_bias"}
 

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.recovery import silent_seconds
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kernbench.engine.record import StopFlag
 from kernbench.engine.runner import Options
 from kernbench.engine.worker import stop_on_signals, work
 from kernbench.errors import StorageError
-from kernbench.training import Interrupted
+from kernbench.training.settings import Interrupted
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.evaluation import Workbench
-from kernbench.training import Settings
+from kernbench.training.settings import Settings
 from kernbench.ulm.baselines import METHODS, fits, taps
 from kernbench.ulm.baselines.blind import UniformNoise
 from kernbench.ulm.baselines.detector import Detector

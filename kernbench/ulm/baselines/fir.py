@@ -9,7 +9,9 @@ from torch.nn.functional import pad
 
 from kernbench.conv import convolve
 from kernbench.evaluation import Workbench
-from kernbench.training import Hooks, Settings, TrainingData, train
+from kernbench.training.batches import TrainingData
+from kernbench.training.loop import train
+from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.baselines.detector import Setting
 from kernbench.ulm.baselines.recording import Recording, conditioned
 from kernbench.ulm.loss import dual_loss

@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 import torch
-from test_training import SETTINGS, changed, data, hooks
+from test_loop import SETTINGS, changed, data, hooks
 
-from kernbench.compiling import MODES, check_compile, compiled
 from kernbench.errors import KernbenchError
 from kernbench.networks.network import build
 from kernbench.settings import SETTINGS as DECLARED
-from kernbench.training import train
+from kernbench.training.compiling import MODES, check_compile, compiled
+from kernbench.training.loop import train
 
 
 def test_the_declared_modes_are_those_that_exist():

@@ -10,7 +10,9 @@ from torch import nn
 
 from kernbench import checkpoint
 from kernbench.errors import DivergedError
-from kernbench.training import Hooks, Interrupted, Settings, TrainingData, fits, train
+from kernbench.training.batches import TrainingData
+from kernbench.training.loop import fits, train
+from kernbench.training.settings import Hooks, Interrupted, Settings
 from kernbench.ulm.loss import dual_loss
 
 SETTINGS = Settings(

@@ -10,94 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
-from kernbench.prefetch import Prefetch
+from kernbench.training.batches import Lines, TrainingData
+from kernbench.training.settings import Epoch, Hooks, Interrupted, Settings
 from kernbench.ulm.loss import dual_loss
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop between two batches; a checkpoint has been saved."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a network is trained.
-
-    Attributes:
-        epochs: passes over the training lines.
-        batch_size: lines per batch; the last batch may be smaller.
-        update: "per-batch", or "per-epoch": gradients of all batches are summed and one step is taken, as in the
-            code of Blanken et al. (2022).
-        rate: Adam's learning rate.
-        decay_epoch: from this epoch on the rate is multiplied by `decay_factor`.
-        decay_factor: see `decay_epoch`.
-        soft_weight: weight of the L1 term of the dual loss.
-        hard_weight: weight of the Dice term.
-        alpha: width parameter of the Gaussian of the L1 term [1/samples^2].
-        validate_every: epochs between two looks at the validation lines; the last epoch is always looked at.
-    """
-
-    epochs: int
-    batch_size: int
-    update: str
-    rate: float
-    decay_epoch: int
-    decay_factor: float
-    soft_weight: float
-    hard_weight: float
-    alpha: float
-    validate_every: int
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the learning curve; losses are means over batches before the update, F1 is None between looks."""
-
-    epoch: int
-    train_loss: float
-    soft: float
-    hard: float
-    val_loss: float | None
-    val_f1: float | None
-    rate: float
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Training lines on the device.
-
-    Attributes:
-        voltage: (N, L) float32 a.u.
-        counts: (N, L) float32 bubbles per sample.
-        renew: None, or a function of a seed that gives the voltage with fresh noise for one epoch, on any device.
-        ahead: make the noise of the next epoch in a thread, while the device is busy with this one.
-    """
-
-    voltage: Tensor
-    counts: Tensor
-    renew: Callable[[int], Tensor] | None = None
-    ahead: bool = False
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop tells, asks and hands over while it runs.
-
-    Attributes:
-        validate: network in evaluation mode -> (loss, F1) on the validation lines.
-        on_epoch: called with each finished row of the curve.
-        stop: asked between batches; true saves a checkpoint and raises Interrupted.
-        enough: asked after each epoch but the last; true ends training there.
-        save: keeps a checkpoint state; called at most every `save_seconds`.
-        save_seconds: seconds between two checkpoints.
-    """
-
-    validate: Callable[[nn.Module], tuple[float, float]]
-    on_epoch: Callable[[Epoch], None] = lambda _row: None
-    stop: Callable[[], bool] = lambda: False
-    enough: Callable[[], bool] = lambda: False
-    save: Callable[[dict[str, Any]], None] | None = None
-    save_seconds: float = 20.0
 
 
 @dataclass(eq=False)
@@ -195,7 +110,7 @@ def train(
         hooks: see Hooks; restored epochs are told again by `on_epoch`.
         order_seed: seed of the batch order and of fresh noise.
         resume: checkpoint state to go on from.
-        forward: what computes the training step in the network's place, see `kernbench.compiling`.
+        forward: what computes the training step in the network's place, see `kernbench.training.compiling`.
 
     Returns:
         The learning curve, one row for each epoch trained.
@@ -226,56 +141,6 @@ def train(
         source.close()
     network.eval()
     return run.curve
-
-
-class Lines:
-    """Training lines, epoch by epoch: the order of the batches, and fresh noise where there is noise.
-
-    Args:
-        data: see TrainingData.
-        settings: of the run.
-    """
-
-    def __init__(self, data: TrainingData, settings: Settings) -> None:
-        self.data, self._settings = data, settings
-        self._ahead = Prefetch(data.renew) if data.renew is not None and data.ahead else None
-
-    def draw(self, generator: torch.Generator, epoch: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Voltage (N, L) of one epoch, and the lines of each of its batches, both on the device of the counts.
-
-        Args:
-            generator: of the run; the seed of the noise and the order are drawn from it.
-            epoch: which; after the last one nothing is made ahead.
-        """
-        device = self.data.counts.device
-        seed = _noise_seed(generator) if self.data.renew is not None else None
-        order = torch.randperm(len(self.data.counts), generator=generator)
-        voltage = self.data.voltage if seed is None else self._noisy(seed, generator, epoch)
-        # one copy of the whole order, not one per batch: each of those would wait for the device
-        batches = order.to(device, non_blocking=True).split(self._settings.batch_size)
-        return voltage.to(device, non_blocking=True), batches
-
-    def _noisy(self, seed: int, generator: torch.Generator, epoch: int) -> Tensor:
-        assert self.data.renew is not None
-        if self._ahead is None:
-            return self.data.renew(seed)
-        last = epoch + 1 >= self._settings.epochs
-        return self._ahead.take(seed, None if last else _noise_seed(_copy_of(generator)))
-
-    def close(self) -> None:
-        """Drop what was made ahead."""
-        if self._ahead is not None:
-            self._ahead.close()
-
-
-def _noise_seed(generator: torch.Generator) -> int:
-    return int(torch.randint(2**31 - 1, (), generator=generator))
-
-
-def _copy_of(generator: torch.Generator) -> torch.Generator:
-    copy = torch.Generator()
-    copy.set_state(generator.get_state())
-    return copy
 
 
 def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:

@@ -1,0 +1,1 @@
+"""One training run: loop, settings, batches; the loss is handed in."""
