@@ -25,10 +25,11 @@ from kernbench import experiment
 from kernbench.artifacts import write_curve
 from kernbench.engine import environment, results, runner
 from kernbench.engine.copying import copy_studies
-from kernbench.engine.results import RunRow, ScoreRow, SplitFacts
+from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.storage import open_storage, side_folder
 from kernbench.host.files import json_digest
 from kernbench.registry import find
+from kernbench.study.cell import SplitFacts
 from kernbench.training.settings import Epoch
 
 SIZES, SEEDS, EPOCHS = 100, 20, 20

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernbench import experiment
-from kernbench.engine.study import Params, Study
 from kernbench.errors import KernbenchWarning
 from kernbench.evaluation import Workbench
+from kernbench.study.study import Params, Study
 from kernbench.training.settings import Settings
 from kernbench.ulm.baselines import fits
 from kernbench.ulm.baselines.catalogue import Task, run_method

@@ -14,11 +14,7 @@ import numpy as np
 import torch
 
 from kernbench import artifacts, checkpoint
-from kernbench.engine.cell import CellContext, LineCounts, Outcome, derived_seed
-from kernbench.engine.results import SplitFacts
-from kernbench.engine.states import PRUNED
 from kernbench.engine.stored import Stored
-from kernbench.engine.study import Params, Study, load_study, study_of
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.host import memory
@@ -28,8 +24,11 @@ from kernbench.kernels.family import KernelFamily
 from kernbench.networks import cost
 from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network, build, lines_at_once
-from kernbench.settings import axis_home
 from kernbench.shown import scores_in_words, sortable
+from kernbench.study.cell import PRUNED, CellContext, LineCounts, Outcome, SplitFacts, derived_seed
+from kernbench.study.reading import load_study, study_of
+from kernbench.study.settings import axis_home
+from kernbench.study.study import Params, Study
 from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
@@ -48,7 +47,7 @@ def load(name: str, family: KernelFamily, profile: str) -> Study:
     """A study, with what the task adds to its definition: versions and the digest of the data.
 
     Raises:
-        StudyError: see `kernbench.engine.study.load_study`.
+        StudyError: see `kernbench.study.reading.load_study`.
     """
     return _with_facts(load_study(name, family, profile))
 

@@ -2,13 +2,13 @@
 
 import torch
 
-from kernbench.engine.study import Params, Study
-from kernbench.engine.tuning import DRAW
 from kernbench.errors import PluginError
 from kernbench.experiment import hyper_of, make_network, resolved
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.architecture import check_kernel_size
+from kernbench.study.study import Params, Study
+from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
 from kernbench.ulm.simulate import SAMPLES
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kernbench.engine.results import SplitFacts
-from kernbench.engine.study import Params
 from kernbench.evaluation import Scored
 from kernbench.statistics.intervals import bootstrap_mean
+from kernbench.study.cell import SplitFacts
+from kernbench.study.study import Params
 
 # column of the run table -> attribute of the trial
 COSTS = {

@@ -14,14 +14,14 @@ import optuna
 from forked import Forked
 from sqlalchemy import MetaData, create_engine
 
-from kernbench.engine.cell import LineCounts, Outcome, Silent
 from kernbench.engine.record import Job, StopFlag
-from kernbench.engine.results import SplitFacts, create_tables
+from kernbench.engine.results import create_tables
 from kernbench.engine.runner import Options, run
 from kernbench.engine.storage import open_storage, read_storage
-from kernbench.engine.study import load_study
 from kernbench.engine.worker import RefusingSampler, work
 from kernbench.registry import find
+from kernbench.study.cell import LineCounts, Outcome, Silent, SplitFacts
+from kernbench.study.reading import load_study
 
 TOLERANCES, LINES = 10, 3
 DATA = "feedfeedfeed"

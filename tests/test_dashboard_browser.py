@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kernbench import artifacts
-from kernbench.engine.cell import Outcome
+from kernbench.study.cell import Outcome
 from kernbench.training.settings import Epoch
 
 pytest.importorskip("optuna_dashboard")

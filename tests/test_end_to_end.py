@@ -15,11 +15,11 @@ import pytest
 
 from kernbench import experiment
 from kernbench.engine import runner
-from kernbench.engine.cell import Silent
 from kernbench.engine.reading import load_runs
 from kernbench.engine.states import this_worker
 from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
+from kernbench.study.cell import Silent
 
 pytestmark = pytest.mark.slow
 

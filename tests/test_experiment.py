@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from kernbench import checkpoint, experiment
-from kernbench.engine.cell import CellContext, Silent, derived_seed
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Workbench
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
+from kernbench.study.cell import CellContext, Silent, derived_seed
 from kernbench.training.settings import Interrupted
 from kernbench.ulm.metrics import tolerance_counts
 from kernbench.ulm.scores import f1_scores

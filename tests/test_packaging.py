@@ -73,7 +73,7 @@ def test_tested_versions_satisfy_the_lower_bounds():
 
 
 def test_studies_are_found_where_they_are_installed():
-    from kernbench.engine.study import available_studies
+    from kernbench.study.reading import available_studies
 
     in_tree = {file.stem for file in (REPOSITORY / "studies").glob("*.toml")}
     assert set(available_studies()) == in_tree

@@ -11,7 +11,7 @@ from kernbench.cli.terminal.bars import Progress, bar, one_line
 from kernbench.cli.terminal.detectors import noise_text, print_rows
 
 if TYPE_CHECKING:
-    from kernbench.engine.study import Study
+    from kernbench.study.study import Study
     from kernbench.ulm.dataset import Split
 
 FILE = "baselines.csv"

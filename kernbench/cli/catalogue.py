@@ -37,7 +37,7 @@ def _plugins() -> list[tuple[str, str]]:
 def _studies() -> list[tuple[str, str]]:
     import tomllib
 
-    from kernbench.engine.study import available_studies
+    from kernbench.study.reading import available_studies
 
     studies = available_studies()
     tables = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in studies.items()}
@@ -45,7 +45,7 @@ def _studies() -> list[tuple[str, str]]:
 
 
 def _tuned(table: dict[str, Any]) -> str:
-    from kernbench.engine.tuning import DEFAULTS
+    from kernbench.study.tuning import DEFAULTS
 
     if not isinstance(table.get("tuning"), dict):
         return ""
@@ -54,7 +54,7 @@ def _tuned(table: dict[str, Any]) -> str:
 
 
 def _profiles() -> list[tuple[str, str]]:
-    from kernbench.engine.study import profiles
+    from kernbench.study.reading import profiles
 
     return [(name, str(table.get("description", ""))) for name, table in profiles().items()]
 

@@ -10,7 +10,7 @@ import kernbench
 if TYPE_CHECKING:
     from kernbench.engine.children import Crew
     from kernbench.engine.runner import Options
-    from kernbench.engine.study import Study
+    from kernbench.study.study import Study
 
 
 def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Options") -> "Crew | None":

@@ -9,7 +9,7 @@ from kernbench.cli.signals import sigterm_is_no_error
 
 if TYPE_CHECKING:
     from kernbench.engine.runner import Options
-    from kernbench.engine.study import Study
+    from kernbench.study.study import Study
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kernbench.engine.study import Study
+    from kernbench.study.study import Study
 
 PASSED_ON = ("KERNBENCH_CACHE", "KERNBENCH_LOAD_PLUGINS")
 

@@ -12,18 +12,18 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
 from kernbench import checkpoint
-from kernbench.engine.cell import CellContext, Outcome
 from kernbench.engine.limits import CellTimeoutError
 from kernbench.engine.record import Job, store, store_failure
 from kernbench.engine.sampling import PUT_BACK, early_end, suggest_value, unknown_names
 from kernbench.engine.scratch import scratch_folder
 from kernbench.engine.states import is_done, process_start, this_worker
-from kernbench.engine.study import Params, Study
-from kernbench.engine.tuning import DRAW, MAX_TRIALS
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice
-from kernbench.settings import Setting
+from kernbench.study.cell import CellContext, Outcome
+from kernbench.study.settings import Setting
+from kernbench.study.study import Params, Study
+from kernbench.study.tuning import DRAW, MAX_TRIALS
 
 log = logging.getLogger("kernbench")
 

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from kernbench.engine.checking_files import Files
 from kernbench.engine.outage import is_outage
 from kernbench.engine.reading import stored_studies
-from kernbench.engine.reference import from_json
 from kernbench.engine.results import EnvironmentRow, LineRow, RunRow, ScoreRow, has_tables
 from kernbench.engine.states import is_done
 from kernbench.engine.storage import check_place, read_storage, shown, sqlite_path
 from kernbench.errors import StorageError, first_line, one_line
 from kernbench.host.files import json_digest
+from kernbench.study.reference import from_json
 
 RERUN = "run the study again in another --storage, or copy the intact studies there"
 

@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
 
 from kernbench.engine import scratch
-from kernbench.engine.cell import file_key
 from kernbench.engine.sidefiles import PREFIX, entries, is_plain, listed
 from kernbench.engine.states import failure_class, is_done, worker_is_gone
 from kernbench.engine.storage import side_folder
 from kernbench.errors import DataError, one_line
 from kernbench.host.files import PART
+from kernbench.study.cell import file_key
 
 RESULTS = "baselines"  # folder of results of classical detectors
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -10,19 +10,19 @@ from typing import Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from kernbench.engine.cell import Observer
 from kernbench.engine.children import Child, Crew, start, wait_for_all
 from kernbench.engine.limits import TIMED_OUT, Limit
 from kernbench.engine.queueing import requeue
 from kernbench.engine.record import made_folder
 from kernbench.engine.recovery import fail_attempts, recover
 from kernbench.engine.scratch import remove_abandoned
-from kernbench.engine.states import KILLED_LIMIT, CellState, cell_states
+from kernbench.engine.states import KILLED_LIMIT, cell_states
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import read_storage
-from kernbench.engine.study import Study
 from kernbench.engine.worker import handling, stop_on_signals
 from kernbench.errors import StorageLostError, WorkersError
+from kernbench.study.cell import CellState, Observer
+from kernbench.study.study import Study
 
 POLL_S = 0.5
 RECOVER_S = 15.0

@@ -10,13 +10,13 @@ from pathlib import Path
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Table, select
 
-from kernbench.engine.cell import file_key
 from kernbench.engine.results import RunRow
 from kernbench.engine.sidefiles import PREFIX, Entry, entries, is_plain, listed
 from kernbench.engine.states import process_start
 from kernbench.engine.storage import shown, side_folder
 from kernbench.errors import StorageError
 from kernbench.host.files import PART, whole_file, writer_of
+from kernbench.study.cell import file_key
 
 log = logging.getLogger("kernbench")
 

@@ -14,17 +14,17 @@ import optuna
 from optuna.trial import TrialState
 
 from kernbench.engine import results
-from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
 from kernbench.engine.record import Job, StopFlag, make_job, note_other_plugins
 from kernbench.engine.recovery import recover, silent_seconds
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
-from kernbench.engine.study import Params, Study
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import KernbenchError
 from kernbench.registry import Found
+from kernbench.study.cell import CellContext, Observer, Outcome
+from kernbench.study.study import Params, Study
 
 log = logging.getLogger("kernbench")
 

@@ -16,13 +16,13 @@ from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from kernbench.engine.cell import Outcome
 from kernbench.engine.markdown import block, code, plain, table
 from kernbench.engine.outage import outlasting
 from kernbench.engine.results import FloorRow, RunRow
 from kernbench.engine.states import failure_class
-from kernbench.engine.study import Params, Study
 from kernbench.errors import first_line
+from kernbench.study.cell import Outcome
+from kernbench.study.study import Params, Study
 
 log = logging.getLogger("kernbench")
 

@@ -12,8 +12,8 @@ from kernbench.engine.outage import outlasting
 from kernbench.engine.sampling import queued_values
 from kernbench.engine.states import cell_states, worker_is_gone
 from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.study import Params, Study
 from kernbench.engine.trials import engine_of, read_trials, table_of
+from kernbench.study.study import Params, Study
 
 
 def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) -> None:

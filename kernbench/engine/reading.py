@@ -20,16 +20,17 @@ from sqlalchemy.orm import Session
 from kernbench.engine.outage import is_outage, outlasting
 from kernbench.engine.records import Curves, LineInfo, Run
 from kernbench.engine.recovery import silent_seconds
-from kernbench.engine.reference import Reference, from_json
 from kernbench.engine.results import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
 from kernbench.engine.scores import Wanted, headline_tolerances, read_scores
 from kernbench.engine.sidefiles import entries, is_plain
-from kernbench.engine.states import CellState, cell_states, failure_class, is_done
+from kernbench.engine.states import cell_states, failure_class, is_done
 from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.engine.trials import engine_of, read_trials, table_of
 from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
 from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
+from kernbench.study.cell import CellState
+from kernbench.study.reference import Reference, from_json
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:

@@ -14,15 +14,15 @@ import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 from kernbench.engine import environment, notes, results
-from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.limits import Limit
 from kernbench.engine.states import is_stray
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import side_folder
-from kernbench.engine.study import Params, Study
 from kernbench.errors import StorageError, one_line
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
+from kernbench.study.cell import CellContext, Observer, Outcome
+from kernbench.study.study import Params, Study
 
 log = logging.getLogger("kernbench")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.engine.reference import Reference
+from kernbench.study.reference import Reference
 
 OK = "ok"
 DIVERGED = "diverged"

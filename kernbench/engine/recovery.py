@@ -10,11 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import DateTime, Engine, bindparam, text
 
 from kernbench.engine import notes
-from kernbench.engine.cell import Observer
 from kernbench.engine.outage import outlasting
 from kernbench.engine.states import worker_is_gone
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.trials import read_trials
+from kernbench.study.cell import Observer
 
 
 def recover(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func, insert, inspect, select
@@ -12,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from kernbench.engine.outage import outlasting
 from kernbench.engine.storage import making_tables
 from kernbench.errors import StorageError
+from kernbench.study.cell import SplitFacts
 
 SCHEMA_VERSION = 1
 
@@ -104,23 +104,6 @@ class FloorRow(Base):
     tolerance: Mapped[int] = mapped_column(Integer, primary_key=True)
     comb: Mapped[float] = mapped_column(Float)
     random: Mapped[float] = mapped_column(Float)
-
-
-@dataclass(frozen=True)
-class SplitFacts:
-    """What the report needs to know of an evaluated split.
-
-    Attributes:
-        bubbles: (N,) bubbles drawn for each whole line.
-        pressure_pa: (N,) pressure amplitude.
-        comb: (n_tol,) mean F1 of the comb floor, tolerances 0, 1, ...
-        random: (n_tol,) mean F1 of the uniform random floor.
-    """
-
-    bubbles: Sequence[int]
-    pressure_pa: Sequence[float]
-    comb: Sequence[float]
-    random: Sequence[float]
 
 
 @outlasting

@@ -8,14 +8,13 @@ import optuna
 from optuna.trial import TrialState
 
 from kernbench.engine import notes, results
-from kernbench.engine.cell import CellContext, Observer, Outcome
 from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import drop_unasked, enqueue_all
 from kernbench.engine.record import Job, make_job, note_other_plugins
 from kernbench.engine.recovery import recover
-from kernbench.engine.states import ENDED, CellState, cell_states
+from kernbench.engine.states import cell_states
 from kernbench.engine.steady import SteadyStorage
 from kernbench.engine.storage import (
     GRACE_S,
@@ -27,12 +26,13 @@ from kernbench.engine.storage import (
     sqlite_path,
 )
 from kernbench.engine.stored import ask_for
-from kernbench.engine.study import Study, differences
 from kernbench.engine.trials import read_trials
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
+from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
+from kernbench.study.study import Study, differences
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from kernbench.engine.states import CellState, cell_states, is_stray, worker_is_gone
-from kernbench.engine.study import Params, Study
-from kernbench.engine.tuning import CMAES, DRAW, MEDIAN, RANDOM, Tuning
+from kernbench.engine.states import cell_states, is_stray, worker_is_gone
 from kernbench.kernels.space import Choice, Int, Parameter
-from kernbench.settings import Value
+from kernbench.study.cell import CellState
+from kernbench.study.settings import Value
+from kernbench.study.study import Params, Study
+from kernbench.study.tuning import CMAES, DRAW, MEDIAN, RANDOM, Tuning
 
 WORST = float("-inf")
 MOST_RANDOM = 10  # TPE begins with random draws: a quarter of the budget, this many at most

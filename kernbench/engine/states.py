@@ -3,37 +3,15 @@
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
-PRUNED = "pruned"
-DONE = ("ok", "diverged", PRUNED)
-ENDED = ("done", "diverged", PRUNED)  # states of a cell that is not run again
+from kernbench.study.cell import DONE, ENDED, CellState
+
 RETRIED = ("interrupted", "killed")
 KILLED_LIMIT = 5
-
-
-@dataclass(frozen=True)
-class CellState:
-    """Where one cell stands.
-
-    Attributes:
-        cell: cell id.
-        state: "done", "diverged", "pruned" (a draw that was ended early), "running", "lost" (its worker is gone),
-            "waiting", "failed" or "missing".
-        detail: failure class and first line of the error, or the worker.
-        retry: whether the next `run` takes it up by itself.
-        score: validation score of a done cell.
-    """
-
-    cell: str
-    state: str
-    detail: str = ""
-    retry: bool = False
-    score: float | None = None
 
 
 def this_worker() -> str:

@@ -11,12 +11,12 @@ from sqlalchemy import Engine, insert, select, update
 from kernbench.engine.outage import outlasting
 from kernbench.engine.reading import stored_studies
 from kernbench.engine.storage import shown
-from kernbench.engine.study import Study, differences
-from kernbench.engine.tables import Table
 from kernbench.engine.trials import table_of
-from kernbench.engine.tuning import stored_space
 from kernbench.errors import StudyError, close_match
-from kernbench.settings import SETTINGS
+from kernbench.study.settings import SETTINGS
+from kernbench.study.study import Study, differences
+from kernbench.study.toml_tables import Table
+from kernbench.study.tuning import stored_space
 
 CELLS, AXES, SEEDS, RUNTIME = "cells", "axes", "seeds", "runtime"  # user attributes of the Optuna study, JSON
 

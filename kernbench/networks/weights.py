@@ -21,7 +21,7 @@ from kernbench.host.files import sha256_of_parts
 from kernbench.host.tensor_files import check_tensors, write_tensors
 from kernbench.networks.network import Network, build
 from kernbench.registry import find
-from kernbench.settings import check_table
+from kernbench.study.settings import check_table
 
 WEIGHTS = "weights.pt"  # of each scored cell, among its artifacts
 

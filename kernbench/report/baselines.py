@@ -8,7 +8,7 @@ from pathlib import Path
 from kernbench.engine.records import OK, Run
 from kernbench.host.files import sha256_of_file
 from kernbench.report.gather import Comparison
-from kernbench.settings import axis_home
+from kernbench.study.settings import axis_home
 from kernbench.ulm.baselines import BLIND, METHODS, fits
 from kernbench.ulm.baselines.results import USUAL_SPLIT, Domain, Row, stored_rows
 from kernbench.ulm.scores import tolerance_um

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.engine.records import LineInfo, Run
-from kernbench.engine.reference import LINE_AXES, MEAN
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
+from kernbench.study.reference import LINE_AXES, MEAN
 from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ def known_of_lines(lines: LineInfo, axis: str) -> Floats:
 
 
 def statistic(run: Run, name: str, tolerance: int, split: str = TEST) -> float:
-    """A statistic over the lines of a cell, by the names of `kernbench.engine.reference`; NaN where unknown."""
+    """A statistic over the lines of a cell, by the names of `kernbench.study.reference`; NaN where unknown."""
     f1 = line_f1(run.scores[split], tolerance)
     if name in OF_LINES:
         return OF_LINES[name](f1)

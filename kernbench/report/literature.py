@@ -8,10 +8,10 @@ from itertools import groupby
 import numpy as np
 
 from kernbench.engine.records import Run
-from kernbench.engine.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
 from kernbench.report.curves import curve_scores
 from kernbench.report.gather import Comparison, Point
 from kernbench.report.lines import point_bins, statistic
+from kernbench.study.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
 
 QUANTITY_TEXTS = {
     "average_precision": "average precision",

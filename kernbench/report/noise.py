@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.engine.reference import TOLERANCE_AXIS
 from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
 from kernbench.report.gather import TEST, Comparison, Point
 from kernbench.report.layout import legend_columns, panel_grid
 from kernbench.report.literature import published_f1
+from kernbench.study.reference import TOLERANCE_AXIS
 
 NOISE_AXES = {
     "noise_percent": "nominal noise, training and test [%]",

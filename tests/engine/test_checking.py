@@ -17,12 +17,12 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
 from kernbench.engine import checking
-from kernbench.engine.cell import file_key
 from kernbench.engine.checking import check_storage
 from kernbench.engine.checking_files import Files
 from kernbench.engine.reading import load_runs
 from kernbench.engine.storage import side_folder
 from kernbench.errors import StorageError
+from kernbench.study.cell import file_key
 
 KEY = "mine.v1.quick/discrete"
 

@@ -17,13 +17,13 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from kernbench.engine import copying
-from kernbench.engine.cell import file_key
 from kernbench.engine.copying import copy_studies
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.results import Meta
 from kernbench.engine.storage import open_storage, side_folder
 from kernbench.errors import StorageError, StudyError
 from kernbench.host.files import PART
+from kernbench.study.cell import file_key
 
 KEY, LAST = "mine.v1.quick/discrete", "kernel_size=129,seed=0"
 

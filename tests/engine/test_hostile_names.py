@@ -15,12 +15,12 @@ from kernbench import checkpoint
 from kernbench.cli.terminal import console
 from kernbench.engine.reading import load_runs, stored_states, stored_studies
 from kernbench.engine.storage import side_folder
-from kernbench.engine.study import load_study
 from kernbench.errors import KernbenchWarning, PluginError, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float
 from kernbench.registry import Found
 from kernbench.report.html import write_report
+from kernbench.study.reading import load_study
 
 HOSTILE = {
     "path": "../../escaped",

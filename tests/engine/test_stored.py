@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from kernbench import experiment
 from kernbench.engine.stored import check_same, find_stored, what_workers_need
-from kernbench.engine.study import available_studies, profiles
 from kernbench.errors import KernbenchError, StudyError
 from kernbench.registry import find, installed
+from kernbench.study.reading import available_studies, profiles
 
 
 def stored_again(world, study, family):

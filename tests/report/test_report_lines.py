@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import binned_statistic, spearmanr
 
-from kernbench.engine.reference import Reference
 from kernbench.report.gather import comparisons, line_f1
 from kernbench.report.html import write_report
 from kernbench.report.lines import line_statistics, point_bins
 from kernbench.report.spreads import density_figure
+from kernbench.study.reference import Reference
 
 BUBBLES = tuple(range(0, 1001, 100))
 PRESSURE = (5, *range(25, 251, 25))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kernbench.engine.reference import Reference
 from kernbench.report.gather import comparisons, line_f1
 from kernbench.report.html import write_report
 from kernbench.report.noise import noise_figure, noise_table, varies_noise
 from kernbench.report.sweeps import tolerance_figure
+from kernbench.study.reference import Reference
 
 
 def mean(run, tolerance):

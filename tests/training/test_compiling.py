@@ -8,7 +8,7 @@ from test_loop import SETTINGS, changed, data, hooks
 
 from kernbench.errors import KernbenchError
 from kernbench.networks.network import build
-from kernbench.settings import SETTINGS as DECLARED
+from kernbench.study.settings import SETTINGS as DECLARED
 from kernbench.training.compiling import MODES, check_compile, compiled
 from kernbench.training.loop import train
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from kernbench.engine.records import Run
     from kernbench.engine.runner import Plan, Result
-    from kernbench.engine.states import CellState
-    from kernbench.engine.study import Study
+    from kernbench.study.cell import CellState
+    from kernbench.study.study import Study
 
 STATE_STYLES = {"done": "green", "failed": "red", "diverged": "red", "lost": "yellow", "running": "cyan"}
 SHOWN_CELLS = 40
@@ -53,7 +53,7 @@ def print_plan(study: "Study", plan: "Plan") -> None:
 
 def print_outcome(study: "Study", result: "Result", url: str) -> None:
     """How a run ended."""
-    from kernbench.engine.states import ENDED
+    from kernbench.study.cell import ENDED
 
     _print_differences(result.plan)
     counts = _counts(result.states)

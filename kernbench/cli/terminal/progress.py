@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kernbench.cli.terminal.bars import SECONDS_BETWEEN_LINES
-from kernbench.engine.cell import Observer
-from kernbench.engine.states import CellState
+from kernbench.study.cell import CellState, Observer
 
 LINES_PER_CELL = 6  # in a log
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import optuna
 
     from kernbench.engine.records import Run
-    from kernbench.engine.states import CellState
+    from kernbench.study.cell import CellState
 
 DRAW = "draw"
 
@@ -55,7 +55,7 @@ def print_chosen(runs: "Sequence[Run]") -> None:
 
 
 def _progress(states: "Sequence[CellState]") -> str:
-    from kernbench.engine.states import ENDED
+    from kernbench.study.cell import ENDED
 
     ended = [state for state in states if state.state in (*ENDED, "failed")]
     kinds = sorted({state.state for state in ended} - {"done"})

@@ -8,10 +8,51 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kernbench.engine.results import SplitFacts
-from kernbench.engine.states import CellState
-from kernbench.engine.study import Params, Study
 from kernbench.host.files import sha256_of
+from kernbench.study.study import Params, Study
+
+PRUNED = "pruned"
+
+DONE = ("ok", "diverged", PRUNED)
+
+ENDED = ("done", "diverged", PRUNED)  # states of a cell that is not run again
+
+
+@dataclass(frozen=True)
+class CellState:
+    """Where one cell stands.
+
+    Attributes:
+        cell: cell id.
+        state: "done", "diverged", "pruned" (a draw that was ended early), "running", "lost" (its worker is gone),
+            "waiting", "failed" or "missing".
+        detail: failure class and first line of the error, or the worker.
+        retry: whether the next `run` takes it up by itself.
+        score: validation score of a done cell.
+    """
+
+    cell: str
+    state: str
+    detail: str = ""
+    retry: bool = False
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the report needs to know of an evaluated split.
+
+    Attributes:
+        bubbles: (N,) bubbles drawn for each whole line.
+        pressure_pa: (N,) pressure amplitude.
+        comb: (n_tol,) mean F1 of the comb floor, tolerances 0, 1, ...
+        random: (n_tol,) mean F1 of the uniform random floor.
+    """
+
+    bubbles: Sequence[int]
+    pressure_pa: Sequence[float]
+    comb: Sequence[float]
+    random: Sequence[float]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import binned_statistic, spearmanr
 
-from kernbench.engine.reference import Reference, from_json, read_references
-from kernbench.engine.study import available_studies, load_study
 from kernbench.errors import StudyError
 from kernbench.registry import find_family
+from kernbench.study.reading import available_studies, load_study
+from kernbench.study.reference import Reference, from_json, read_references
 
 GOOD = {
     "source": "Author 2000",

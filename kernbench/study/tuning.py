@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from kernbench.engine.tables import Table, only, table_of
 from kernbench.errors import KernbenchError, StudyError, close_match
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Parameter
-from kernbench.settings import Setting, Value, axis_home
+from kernbench.study.settings import Setting, Value, axis_home
+from kernbench.study.toml_tables import Table, only, table_of
 
 DRAW, SEED = "draw", "seed"  # what a cell of a tuned study has beside its axes
 NONE, MEDIAN = "none", "median"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernbench.engine.study import profiles
-from kernbench.engine.tuning import TUNING
 from kernbench.errors import StudyError
-from kernbench.settings import SETTINGS, axis_home, check_table, runtime_settings
+from kernbench.study.reading import profiles
+from kernbench.study.settings import SETTINGS, axis_home, check_table, runtime_settings
+from kernbench.study.tuning import TUNING
 
 NUMBERS = [(t, n) for t, settings in SETTINGS.items() for n, s in settings.items() if s.kind in (int, float)]
 

@@ -7,19 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernbench import experiment
-from kernbench.engine.study import (
-    available_studies,
-    cell_id,
-    differences,
-    load_study,
-    profiles,
-)
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.host.files import canonical, json_digest
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
 from kernbench.preflight import check_networks
 from kernbench.registry import find_family, installed
+from kernbench.study.reading import available_studies, load_study, profiles
+from kernbench.study.study import cell_id, differences
 
 BASIC = """
 version = 1

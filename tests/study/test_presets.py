@@ -3,9 +3,9 @@
 import pytest
 
 from kernbench import experiment
-from kernbench.engine.study import available_studies
 from kernbench.networks.cost import parameter_count
 from kernbench.registry import find_family
+from kernbench.study.reading import available_studies
 
 # What a study about one family asks for; every other one is about any.
 FAMILIES = {"jonker_omega": "siren", "omega_sweep": "siren"}

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from kernbench import experiment
 from kernbench.cli import catalogue
-from kernbench.engine import tuning
 from kernbench.engine.sampling import draw
-from kernbench.engine.study import differences, load_study
-from kernbench.engine.tuning import stored_space
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.host.files import canonical
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
 from kernbench.preflight import check_networks
 from kernbench.registry import find_family, installed
+from kernbench.study import tuning
+from kernbench.study.reading import load_study
+from kernbench.study.study import differences
+from kernbench.study.tuning import stored_space
 
 BASIC = "version = 1\nseeds = 2\n[axes]\nkernel_size = [9, 33]\n"
 CLASHING = KernelFamily("clashing", "nowhere:Nothing", space={"depth": Int(1, 9), "width": Float(1.0, 2.0)})

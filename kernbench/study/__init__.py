@@ -1,0 +1,1 @@
+"""What was asked for: study files, settings, cells and their digest."""
