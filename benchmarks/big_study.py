@@ -23,12 +23,14 @@ from optuna.trial import TrialState, create_trial
 
 from kernbench import experiment
 from kernbench.artifacts import write_curve
-from kernbench.engine import environment, results, runner
-from kernbench.engine.copying import copy_studies
-from kernbench.engine.results import RunRow, ScoreRow
-from kernbench.engine.storage import open_storage, side_folder
+from kernbench.engine import environment, runner
 from kernbench.host.files import json_digest
 from kernbench.registry import find
+from kernbench.store.database.opening import open_storage
+from kernbench.store.database.url import side_folder
+from kernbench.store.maintenance.copying import copy_studies
+from kernbench.store.tables import result_tables
+from kernbench.store.tables.result_tables import RunRow, ScoreRow
 from kernbench.study.cell import SplitFacts
 from kernbench.training.settings import Epoch
 
@@ -45,13 +47,13 @@ def make(folder: Path) -> None:
     url, found = f"sqlite:///{folder}/kernbench.db", find("discrete")
     study = experiment.load(str(path), found.family, "quick")
     storage = open_storage(url)
-    results.create_tables(storage.engine)
+    result_tables.create_tables(storage.engine)
     opened = runner._create(study, storage)
     artifacts = side_folder(url, "artifacts")
     artifacts.mkdir()
     side_folder(url, "checkpoints").mkdir()
     data, machine = experiment.data_digest(study.definition), environment.environment("cpu")
-    results.write_environment(storage.engine, json_digest(machine), machine)
+    result_tables.write_environment(storage.engine, json_digest(machine), machine)
     rng = np.random.default_rng(0)
     for split, lines in LINES.items():
         facts = SplitFacts(
@@ -60,7 +62,7 @@ def make(folder: Path) -> None:
             comb=np.linspace(0, 0.5, TOLERANCES).tolist(),
             random=np.linspace(0, 0.3, TOLERANCES).tolist(),
         )
-        results.write_split(storage.engine, data, split, facts)
+        result_tables.write_split(storage.engine, data, split, facts)
     for number, (cell, params) in enumerate(study.cells().items()):
         add(opened, storage, artifacts, study, cell, params, number, data, json_digest(machine), found.label, rng)
     storage.engine.dispose()
@@ -108,7 +110,7 @@ def add(opened, storage, artifacts, study, cell, params, number, data, machine, 
         peak_memory_mb=300.0,
         details={"curve": curve | {"thresholds": np.linspace(0, 1, THRESHOLDS).tolist()}},
     )
-    results.write_run(storage.engine, run, rows)
+    result_tables.write_run(storage.engine, run, rows)
     losses = np.exp(-np.arange(EPOCHS) / 8) + rng.normal(0, 0.01, EPOCHS)
     opened.add_trial(
         create_trial(

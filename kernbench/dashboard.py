@@ -8,9 +8,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from kernbench.engine.sidefiles import is_plain
-from kernbench.engine.storage import read_storage, shown, side_folder
 from kernbench.errors import KernbenchError, StorageError
+from kernbench.store.database.opening import read_storage
+from kernbench.store.database.url import shown, side_folder
+from kernbench.store.files.artifact_entries import is_plain
 
 HOST = "127.0.0.1"  # the dashboard has no login: it never listens beyond loopback
 

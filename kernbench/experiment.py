@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kernbench import artifacts, checkpoint
-from kernbench.engine.stored import Stored
+from kernbench import artifacts
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Scored, Workbench, median_line
 from kernbench.host import memory
@@ -25,6 +24,8 @@ from kernbench.networks import cost
 from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network, build, lines_at_once
 from kernbench.shown import scores_in_words, sortable
+from kernbench.store.files import checkpoints
+from kernbench.store.reading.stored_study import Stored
 from kernbench.study.cell import PRUNED, CellContext, LineCounts, Outcome, SplitFacts, derived_seed
 from kernbench.study.reading import load_study, study_of
 from kernbench.study.settings import axis_home
@@ -144,7 +145,7 @@ class Begun:
     seeds: dict[str, int]
     settings: Settings
     hooks: Hooks
-    state: checkpoint.State | None
+    state: checkpoints.State | None
 
 
 class _EnoughError(Exception):
@@ -247,19 +248,19 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
 
 def _hooks(
     context: CellContext, network: Network, bench: Workbench, settings: Settings
-) -> tuple[Hooks, checkpoint.State | None]:
+) -> tuple[Hooks, checkpoints.State | None]:
     """What training tells and asks, and the newest checkpoint that fits."""
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
     digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
-    state = checkpoint.load_newest(context.checkpoints, context.key, digest)
+    state = checkpoints.load_newest(context.checkpoints, context.key, digest)
     if state is not None and not fits(network, state):
         text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
         warnings.warn(text, KernbenchWarning, stacklevel=2)
         state = None
     path = context.checkpoints / f"{context.key}.{context.trial}.pt"
 
-    def save(content: checkpoint.State) -> None:
-        checkpoint.save(path, content | {"digest": digest})
+    def save(content: checkpoints.State) -> None:
+        checkpoints.save(path, content | {"digest": digest})
         context.saved(content["epoch"])
 
     first = 0 if state is None else int(state["epoch"])

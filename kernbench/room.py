@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernbench.engine.storage import side_folder, sqlite_path
 from kernbench.errors import DataError, StorageError
 from kernbench.experiment import SPLITS, recipe_of
 from kernbench.host.cache_folder import cache_folder, check_writable, nearest
+from kernbench.store.database.url import side_folder, sqlite_path
 from kernbench.study.study import Study
 from kernbench.ulm.protocol import TOLERANCES
 from kernbench.ulm.simulate import SAMPLES

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from kernbench.engine.storage import holds_password, shown, sqlite_path
 from kernbench.errors import KernbenchError, StorageError
+from kernbench.store.database.url import holds_password, shown, sqlite_path
 
 WORD = r"[\w.,:=@%+/-]+"  # what Slurm's own names, sizes and lists are made of
 _TIME = r"(\d+(:\d{1,2}(:\d{1,2})?)?|\d+-\d{1,2}(:\d{1,2}(:\d{1,2})?)?)"

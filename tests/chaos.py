@@ -26,13 +26,14 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kernbench import checkpoint
-from kernbench.engine import coordinator, states
+from kernbench.engine import coordinator
 from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
-from kernbench.engine.results import RunRow, ScoreRow
 from kernbench.engine.runner import Options, run
-from kernbench.engine.states import process_start
+from kernbench.store.files import checkpoints
+from kernbench.store.tables import cell_states
+from kernbench.store.tables.cell_states import process_start
+from kernbench.store.tables.result_tables import RunRow, ScoreRow
 from kernbench.training.settings import Interrupted
 
 CELLS, WORKERS = 60, 4
@@ -66,13 +67,13 @@ def expected(cell):
 
 def compute(context):
     """One cell; its checkpoint holds the link and the number of steps, its artifacts the link."""
-    state = checkpoint.load_newest(context.checkpoints, context.key, context.study.digest)
+    state = checkpoints.load_newest(context.checkpoints, context.key, context.study.digest)
     link, done = ("", 0) if state is None else (state["link"], state["epoch"])
     for number in range(done, steps(context.cell)):
         time.sleep(STEP_S)
         link = step(link, context.cell)
         path = context.checkpoints / f"{context.key}.{context.trial}.pt"
-        checkpoint.save(
+        checkpoints.save(
             path, {"digest": context.study.digest, "epoch": number + 1, "link": link, "ballast": torch.zeros(9999)}
         )
         context.saved(number + 1)
@@ -201,7 +202,7 @@ def main():
         os.chdir(folder)
         world = fakes.World(Path(folder))
         world.url = asked.url or world.url
-        states.KILLED_LIMIT = coordinator.STARTS = PATIENCE
+        cell_states.KILLED_LIMIT = coordinator.STARTS = PATIENCE
         began = time.monotonic()
         kills, attempts = endure(
             world, asked.kills, say=lambda text: print(f"{time.monotonic() - began:6.0f} s  {text}")

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from forked import Forked, call_main
 
+pytest_plugins = ["worlds"]  # databases for the tests of store and engine
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import fakes
 from forked import as_children
 
-from kernbench.engine import outage, storage
 from kernbench.engine.children import Crew
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
 from kernbench.engine.runner import Options, run
 from kernbench.errors import KernbenchError
+from kernbench.store.database import opening, outage
 from kernbench.training.settings import Interrupted
 
 
@@ -99,7 +99,7 @@ def main(url, toml, log, deeds, *limit):
     bound = Limit(float(limit[0]), float(limit[1])) if limit else None
     times = {"heartbeat": 60, "grace": 240} | json.loads(os.environ.get("FAKE_TIMES", "{}"))
     outage.OUTAGE_S = times.get("outage", outage.OUTAGE_S)
-    storage.LOCK_TIMEOUT_S = times.get("lock", storage.LOCK_TIMEOUT_S)
+    opening.LOCK_TIMEOUT_S = times.get("lock", opening.LOCK_TIMEOUT_S)
     coordinated = "FAKE_ALONE" not in os.environ
     terms = Terms(url, "cpu", bound, coordinated=coordinated, heartbeat_s=times["heartbeat"], grace_s=times["grace"])
     try:

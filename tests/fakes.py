@@ -15,11 +15,11 @@ from forked import Forked
 from sqlalchemy import MetaData, create_engine
 
 from kernbench.engine.record import Job, StopFlag
-from kernbench.engine.results import create_tables
 from kernbench.engine.runner import Options, run
-from kernbench.engine.storage import open_storage, read_storage
 from kernbench.engine.worker import RefusingSampler, work
 from kernbench.registry import find
+from kernbench.store.database.opening import open_storage, read_storage
+from kernbench.store.tables.result_tables import create_tables
 from kernbench.study.cell import LineCounts, Outcome, Silent, SplitFacts
 from kernbench.study.reading import load_study
 

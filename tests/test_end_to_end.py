@@ -15,10 +15,10 @@ import pytest
 
 from kernbench import experiment
 from kernbench.engine import runner
-from kernbench.engine.reading import load_runs
-from kernbench.engine.states import this_worker
 from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
+from kernbench.store.reading.runs import load_runs
+from kernbench.store.tables.cell_states import this_worker
 from kernbench.study.cell import Silent
 
 pytestmark = pytest.mark.slow

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from kernbench import checkpoint, experiment
+from kernbench import experiment
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.evaluation import Workbench
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
+from kernbench.store.files import checkpoints
 from kernbench.study.cell import CellContext, Silent, derived_seed
 from kernbench.training.settings import Interrupted
 from kernbench.ulm.metrics import tolerance_counts
@@ -179,7 +180,7 @@ def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(ce
         cell(stop=StopAt(4))
     (path,) = (tmp_path / "one" / "checkpoints").iterdir()
     state = torch.load(path, weights_only=True)
-    checkpoint.save(path, {"digest": state["digest"], "epoch": 2})
+    checkpoints.save(path, {"digest": state["digest"], "epoch": 2})
     with pytest.warns(KernbenchWarning, match="does not fit"):
         assert cell(attempt=1)[0].measures["resumed_from"] is None
 

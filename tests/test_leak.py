@@ -12,8 +12,8 @@ import fakes
 import optuna
 import pytest
 
-from kernbench.engine.reading import load_runs
-from kernbench.engine.states import KILLED_LIMIT
+from kernbench.store.reading.runs import load_runs
+from kernbench.store.tables.cell_states import KILLED_LIMIT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

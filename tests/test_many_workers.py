@@ -8,8 +8,8 @@ import time
 import fakes
 import pytest
 
-from kernbench.engine.reading import load_runs
-from kernbench.engine.states import process_start
+from kernbench.store.reading.runs import load_runs
+from kernbench.store.tables.cell_states import process_start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -9,6 +9,6 @@ import click
 def dashboard_command(storage: str | None, port: int) -> None:
     """Open optuna-dashboard on the study database, on this machine only (127.0.0.1), for reading only."""
     from kernbench.dashboard import serve
-    from kernbench.engine.storage import resolve_url
+    from kernbench.store.database.url import resolve_url
 
     serve(resolve_url(storage), port, lambda address: click.echo(f"dashboard on {address}  (Ctrl-C stops it)"))

@@ -106,9 +106,9 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 @click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 def weights(names: tuple[str, ...], storage: str | None) -> None:
     """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
-    from kernbench.engine.reading import load_runs
-    from kernbench.engine.storage import resolve_url, shown
     from kernbench.networks.weights import WEIGHTS
+    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.reading.runs import load_runs
 
     url = resolve_url(storage)
     kept = [(run, run.artifacts[WEIGHTS]) for run in load_runs(url, names) if WEIGHTS in run.artifacts]

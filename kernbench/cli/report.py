@@ -15,6 +15,6 @@ def report_command(names: tuple[str, ...], storage: str | None, out: Path | None
 
     with put_off():
         from kernbench.cli.terminal import console
-        from kernbench.engine.storage import resolve_url
+        from kernbench.store.database.url import resolve_url
 
     console.write_report(resolve_url(storage), out, names)

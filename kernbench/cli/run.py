@@ -63,11 +63,12 @@ def run_command(
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
     from kernbench.engine import runner
-    from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, resolve_url
     from kernbench.host.device import choose_device, default_profile
     from kernbench.preflight import check_networks
     from kernbench.registry import find
     from kernbench.room import check_places, check_room
+    from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
+    from kernbench.store.database.url import resolve_url
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
@@ -114,7 +115,7 @@ def _add_baselines(study: "Study", options: "Options") -> None:
     """Classical detectors that have no results on the lines of the study yet."""
     from kernbench import classical
     from kernbench.cli.baselines import working
-    from kernbench.engine.storage import side_folder
+    from kernbench.store.database.url import side_folder
     from kernbench.ulm.baselines import QUICK
 
     classical.add_missing(study, QUICK, side_folder(options.url, "artifacts"), options.device, working)

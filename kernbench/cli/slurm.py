@@ -54,7 +54,7 @@ def slurm_command(
     """
     from kernbench import slurm
     from kernbench.cli.limits import limit_of
-    from kernbench.engine.storage import resolve_url
+    from kernbench.store.database.url import resolve_url
 
     limit_of(cell_limit)  # a slip is seen now, not when the job begins
     study = _study(study_name, plugin, profile or ("thesis" if gpu else "quick"))

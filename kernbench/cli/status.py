@@ -9,8 +9,8 @@ import click
 def status_command(names: tuple[str, ...], storage: str | None) -> None:
     """Show every cell of the stored studies: done, running, waiting or failed, and why."""
     from kernbench.cli.terminal import console
-    from kernbench.engine.reading import stored_states, stored_studies
-    from kernbench.engine.storage import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.reading.runs import stored_states, stored_studies
 
     url = resolve_url(storage)
     studies = stored_studies(url, names)

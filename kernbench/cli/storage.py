@@ -18,8 +18,8 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     All of them are copied or, if anything fails, none. Workers on FROM must have ended; a cell whose worker has
     vanished is queued again in TO. FROM stays as it is.
     """
-    from kernbench.engine.copying import copy_studies
-    from kernbench.engine.storage import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.maintenance.copying import copy_studies
 
     copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
     many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
@@ -35,8 +35,8 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     Looks for damage, missing or surplus records, artifacts and checkpoints that are missing, left over, damaged or of
     another type. Files that no study names are looked for without --study.
     """
-    from kernbench.engine.checking import check_storage
-    from kernbench.engine.storage import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.maintenance.checking import check_storage
 
     url = resolve_url(storage)
     checked = check_storage(url, names)

@@ -12,8 +12,8 @@ from kernbench.cli.signals import sigterm_is_no_error
 if TYPE_CHECKING:
     from kernbench.cli.terminal.progress import LiveObserver
     from kernbench.engine.joining import Joined, Terms
-    from kernbench.engine.stored import Stored
     from kernbench.registry import Found
+    from kernbench.store.reading.stored_study import Stored
 
 
 @click.command()
@@ -53,10 +53,11 @@ def worker_command(
     from kernbench.cli.terminal import console
     from kernbench.durations import seconds_of
     from kernbench.engine.joining import Terms, serve
-    from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, outage_explained, resolve_url
-    from kernbench.engine.stored import find_stored
     from kernbench.host.device import choose_device
     from kernbench.registry import find
+    from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, outage_explained
+    from kernbench.store.database.url import resolve_url
+    from kernbench.store.reading.stored_study import find_stored
 
     url = resolve_url(storage)
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
@@ -107,8 +108,8 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
     """One study as this installation reads it, refused where it would compute other cells."""
     from kernbench import experiment
     from kernbench.engine.joining import Joined
-    from kernbench.engine.stored import check_same, find_stored
     from kernbench.preflight import check_networks
+    from kernbench.store.reading.stored_study import check_same, find_stored
 
     study = experiment.restored(each, found.family)
     check_same(each, study)
@@ -131,8 +132,8 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
 @contextmanager
 def _no_refusal_by_outage(coordinated: bool) -> Iterator[None]:
     """Code 3 where a database that the coordinator works with cannot be opened: the next worker may find it."""
-    from kernbench.engine.outage import is_outage
     from kernbench.errors import StorageError, StorageLostError
+    from kernbench.store.database.outage import is_outage
 
     try:
         yield

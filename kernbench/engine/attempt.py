@@ -11,15 +11,15 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
-from kernbench import checkpoint
 from kernbench.engine.limits import CellTimeoutError
 from kernbench.engine.record import Job, store, store_failure
 from kernbench.engine.sampling import PUT_BACK, early_end, suggest_value, unknown_names
-from kernbench.engine.scratch import scratch_folder
-from kernbench.engine.states import is_done, process_start, this_worker
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice
+from kernbench.store.files import checkpoints
+from kernbench.store.files.scratch import scratch_folder
+from kernbench.store.tables.cell_states import is_done, process_start, this_worker
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.settings import Setting
 from kernbench.study.study import Params, Study
@@ -122,7 +122,7 @@ def finish(
 ) -> None:
     """Store a finished cell, drop its checkpoints, tell the observer; the trial itself is told by the caller."""
     store(job, trial, context, outcome, started, seconds)
-    checkpoint.remove(job.checkpoints, context.key)
+    checkpoints.remove(job.checkpoints, context.key)
     summary = outcome.message or str(outcome.details.get("summary", ""))
     job.observer.cell_finished(context.cell, outcome.status, summary)
 

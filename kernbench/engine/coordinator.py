@@ -15,12 +15,12 @@ from kernbench.engine.limits import TIMED_OUT, Limit
 from kernbench.engine.queueing import requeue
 from kernbench.engine.record import made_folder
 from kernbench.engine.recovery import fail_attempts, recover
-from kernbench.engine.scratch import remove_abandoned
-from kernbench.engine.states import KILLED_LIMIT, cell_states
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.storage import read_storage
 from kernbench.engine.worker import handling, stop_on_signals
 from kernbench.errors import StorageLostError, WorkersError
+from kernbench.store.database.opening import read_storage
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.files.scratch import remove_abandoned
+from kernbench.store.tables.cell_states import KILLED_LIMIT, cell_states
 from kernbench.study.cell import CellState, Observer
 from kernbench.study.study import Study
 

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
-from kernbench.engine import results
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
 from kernbench.engine.record import Job, StopFlag, make_job, note_other_plugins
-from kernbench.engine.recovery import recover, silent_seconds
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.storage import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
+from kernbench.engine.recovery import recover
 from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import KernbenchError
 from kernbench.registry import Found
+from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.tables import result_tables
+from kernbench.store.tables.liveness import silent_seconds
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.study import Params, Study
 
@@ -106,7 +107,7 @@ def serve(
             storage.outages.leaving, storage.outages.say = stop, observer.note
             if terms.coordinated:
                 _leave_with_coordinator(stop)
-            results.create_tables(storage.engine)
+            result_tables.create_tables(storage.engine)
             worker = _Worker(joined, terms, storage, stop, until, observer, compute)
             return worker.run()
     finally:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.durations import in_words
-from kernbench.engine.steady import SteadyStorage
+from kernbench.store.database.storage import SteadyStorage
 
 TIMED_OUT = 124  # exit code of a worker that ended itself, as of timeout(1)
 SHORTEST_MARGIN_S = 60.0

@@ -17,10 +17,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.markdown import block, code, plain, table
-from kernbench.engine.outage import outlasting
-from kernbench.engine.results import FloorRow, RunRow
-from kernbench.engine.states import failure_class
 from kernbench.errors import first_line
+from kernbench.store.database.outage import outlasting
+from kernbench.store.tables.cell_states import failure_class
+from kernbench.store.tables.result_tables import FloorRow, RunRow
 from kernbench.study.cell import Outcome
 from kernbench.study.study import Params, Study
 

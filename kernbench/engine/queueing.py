@@ -8,11 +8,11 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from kernbench.engine.outage import outlasting
 from kernbench.engine.sampling import queued_values
-from kernbench.engine.states import cell_states, worker_is_gone
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.trials import engine_of, read_trials, table_of
+from kernbench.store.database.outage import outlasting
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.tables.cell_states import cell_states, worker_is_gone
+from kernbench.store.tables.optuna_tables import engine_of, read_trials, table_of
 from kernbench.study.study import Params, Study
 
 

@@ -13,14 +13,15 @@ import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
-from kernbench.engine import environment, notes, results
+from kernbench.engine import environment, notes
 from kernbench.engine.limits import Limit
-from kernbench.engine.states import is_stray
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.storage import side_folder
 from kernbench.errors import StorageError, one_line
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.database.url import side_folder
+from kernbench.store.tables import result_tables
+from kernbench.store.tables.cell_states import is_stray
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.study import Params, Study
 
@@ -120,15 +121,15 @@ def store(
         upload_artifact(artifact_store=folder, file_path=str(path), study_or_trial=trial)
     machine = environment.environment(job.device)
     engine = job.storage.engine
-    results.write_environment(engine, json_digest(machine), machine)
+    result_tables.write_environment(engine, json_digest(machine), machine)
     for split, facts in outcome.facts.items():
-        results.write_split(engine, outcome.data_digest, split, facts)
+        result_tables.write_split(engine, outcome.data_digest, split, facts)
     run = _run_row(job, trial, context, outcome, json_digest(machine))
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + float(outcome.details.get("earlier_seconds", 0))  # training before an interruption counts
     own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
     note = notes.of_finished(job.study, run, outcome, machine)
-    if not results.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
+    if not result_tables.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
     _set_attributes(job, trial, outcome.attributes, own)
     notes.save(trial, note)
@@ -154,7 +155,7 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
     own |= {"environment": json_digest(machine), "plugin": job.found.label}
     own |= {"plugin_source": environment.source_digest(job.found.family)}
     _set_attributes(job, trial, params, own)
-    results.write_environment(job.storage.engine, json_digest(machine), machine)
+    result_tables.write_environment(job.storage.engine, json_digest(machine), machine)
     notes.save(trial, notes.of_failed(job.study, cell, params, status, error, machine, job.found.label))
 
 
@@ -171,11 +172,13 @@ def _readable(value: float) -> int | float:
     return int(value) if value.is_integer() else float(f"{value:.6g}")
 
 
-def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str) -> results.RunRow:
+def _run_row(
+    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str
+) -> result_tables.RunRow:
     trials = trial.study.get_trials(deepcopy=False)
     tried = [t for t in trials if t.user_attrs.get("cell") == context.cell and not is_stray(t)]
     thresholds = {split: counts.thresholds.tolist() for split, counts in outcome.scores.items()}
-    return results.RunRow(
+    return result_tables.RunRow(
         study=job.study.key,
         cell=context.cell,
         trial=trial.number,
@@ -198,12 +201,12 @@ def _run_row(job: Job, trial: optuna.Trial, context: CellContext, outcome: Outco
     )
 
 
-def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[results.ScoreRow]:
+def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[result_tables.ScoreRow]:
     for split, counts in outcome.scores.items():
         tolerances, lines = counts.tp.shape
         for t in range(tolerances):
             for i in range(lines):
-                yield results.ScoreRow(
+                yield result_tables.ScoreRow(
                     study=study,
                     cell=cell,
                     split=split,
@@ -233,7 +236,7 @@ def made_folder(url: str, kind: str) -> Path:
 
 def note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
     """Tell of stored cells that another version of the plugin has made."""
-    others = results.plugins_of(storage.engine, study.key)
+    others = result_tables.plugins_of(storage.engine, study.key)
     others.pop(found.label, None)
     for plugin, count in others.items():
         observer.note(

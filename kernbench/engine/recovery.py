@@ -3,17 +3,16 @@
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import DateTime, Engine, bindparam, text
 
 from kernbench.engine import notes
-from kernbench.engine.outage import outlasting
-from kernbench.engine.states import worker_is_gone
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.trials import read_trials
+from kernbench.store.database.outage import outlasting
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.tables.cell_states import worker_is_gone
+from kernbench.store.tables.optuna_tables import read_trials
 from kernbench.study.cell import Observer
 
 
@@ -60,23 +59,6 @@ def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attribut
                 study._storage.set_trial_user_attr(trial._trial_id, name, value)
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         notes.save_lost(study, trial._trial_id)
-
-
-@outlasting
-def silent_seconds(engine: Engine) -> dict[int, float]:
-    """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
-    query = text(
-        "SELECT h.trial_id, h.heartbeat, CURRENT_TIMESTAMP FROM trial_heartbeats h "
-        "JOIN trials t ON t.trial_id = h.trial_id WHERE t.state = 'RUNNING'"
-    )
-    with engine.connect() as connection:
-        return {row[0]: (_naive(row[2]) - _naive(row[1])).total_seconds() for row in connection.execute(query)}
-
-
-def _naive(moment: Any) -> datetime:  # Any: SQLite gives text, PostgreSQL a datetime, now and then with a zone
-    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    # heartbeats carry no zone and are UTC
-    return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
 
 
 @outlasting

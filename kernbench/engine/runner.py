@@ -7,30 +7,31 @@ from dataclasses import dataclass, replace
 import optuna
 from optuna.trial import TrialState
 
-from kernbench.engine import notes, results
+from kernbench.engine import notes
 from kernbench.engine.children import Crew
 from kernbench.engine.coordinator import coordinate
 from kernbench.engine.limits import Limit
 from kernbench.engine.queueing import drop_unasked, enqueue_all
 from kernbench.engine.record import Job, make_job, note_other_plugins
 from kernbench.engine.recovery import recover
-from kernbench.engine.states import cell_states
-from kernbench.engine.steady import SteadyStorage
-from kernbench.engine.storage import (
+from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.errors import StudyError
+from kernbench.host.files import json_digest
+from kernbench.registry import Found
+from kernbench.store.database.opening import (
     GRACE_S,
     HEARTBEAT_S,
     check_place,
     open_storage,
     outage_explained,
     read_storage,
-    sqlite_path,
 )
-from kernbench.engine.stored import ask_for
-from kernbench.engine.trials import read_trials
-from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
-from kernbench.errors import StudyError
-from kernbench.host.files import json_digest
-from kernbench.registry import Found
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.database.url import sqlite_path
+from kernbench.store.reading.stored_study import ask_for
+from kernbench.store.tables import result_tables
+from kernbench.store.tables.cell_states import cell_states
+from kernbench.store.tables.optuna_tables import read_trials
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
 from kernbench.study.study import Study, differences
 
@@ -117,7 +118,7 @@ def plan(study: Study, options: Options) -> Plan:
     if storage is None:
         return _whole(study)
     try:
-        results.has_tables(storage.engine)  # refuses another version
+        result_tables.has_tables(storage.engine)  # refuses another version
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
@@ -157,7 +158,7 @@ def run(
     try:
         with outage_explained(options.url):
             storage.outages.say = observer.note
-            results.create_tables(storage.engine)
+            result_tables.create_tables(storage.engine)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
             now = replace(_plan(study, optuna_study, options), added=first.added)

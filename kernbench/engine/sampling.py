@@ -24,8 +24,8 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from kernbench.engine.states import cell_states, is_stray, worker_is_gone
 from kernbench.kernels.space import Choice, Int, Parameter
+from kernbench.store.tables.cell_states import cell_states, is_stray, worker_is_gone
 from kernbench.study.cell import CellState
 from kernbench.study.settings import Value
 from kernbench.study.study import Params, Study

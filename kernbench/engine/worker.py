@@ -30,8 +30,8 @@ from kernbench.engine.limits import time_limit
 from kernbench.engine.queueing import anything_waits, give_back, is_asked_for
 from kernbench.engine.record import Job, StopFlag
 from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
-from kernbench.engine.scratch import remove_abandoned, scratch_folder
 from kernbench.host.memory import release
+from kernbench.store.files.scratch import remove_abandoned, scratch_folder
 from kernbench.study.cell import PRUNED
 
 log = logging.getLogger("kernbench")

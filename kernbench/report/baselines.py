@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from math import isnan
 from pathlib import Path
 
-from kernbench.engine.records import OK, Run
 from kernbench.host.files import sha256_of_file
 from kernbench.report.gather import Comparison
+from kernbench.store.reading.records import OK, Run
 from kernbench.study.settings import axis_home
 from kernbench.ulm.baselines import BLIND, METHODS, fits
 from kernbench.ulm.baselines.results import USUAL_SPLIT, Domain, Row, stored_rows

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.engine.records import Curves
 from kernbench.report.gather import TEST, Comparison, Point, tolerance_place
+from kernbench.store.reading.records import Curves
 from kernbench.ulm.curves import average_precision, break_even, precision_recall
 from kernbench.ulm.scores import ZERO_SCORE
 

@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from kernbench.engine.records import Run
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
@@ -34,6 +33,7 @@ from kernbench.report.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.tables import write_tables
 from kernbench.report.thinning import fewer_series, fewer_values, left_out
 from kernbench.report.tuning import search_figure, tuning_rows, tuning_text
+from kernbench.store.reading.records import Run
 
 PAGE = "report.html"
 FIGURES = "figures"

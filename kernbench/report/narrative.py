@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from kernbench.engine.records import OK, Run
 from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.provenance import provenance
 from kernbench.statistics.intervals import Interval, bootstrap_difference
+from kernbench.store.reading.records import OK, Run
 from kernbench.ulm.scores import tolerance_ns, tolerance_um
 
 # The page opens with sentences, not with a second table.

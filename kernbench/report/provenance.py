@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kernbench.engine.records import Run
+from kernbench.store.reading.records import Run
 
 # What changes numbers or says that something else was computed, in the words of the warning.
 GRAVE = {

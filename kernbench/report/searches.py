@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.engine.records import OK, PRUNED, Run
+from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.ulm.scores import f1_scores
 
 Value = float | int | str

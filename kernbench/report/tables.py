@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.engine.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.report.curves import point_scores, with_curves
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
 from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
@@ -20,6 +19,7 @@ from kernbench.report.provenance import provenance
 from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
 from kernbench.report.tuning import gain_of, lines_f1
 from kernbench.statistics.intervals import bootstrap_mean
+from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None

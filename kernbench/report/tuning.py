@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from kernbench.engine.records import OK, PRUNED, Run
 from kernbench.plotting.style import Look, letter, series_look, styled
 from kernbench.report.gather import SEED, TEST, Comparison, line_f1
 from kernbench.report.layout import legend_columns, panel_grid
@@ -17,6 +16,7 @@ from kernbench.report.layout import setting_text as axis_text
 from kernbench.report.narrative import interval_text
 from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
+from kernbench.store.reading.records import OK, PRUNED, Run
 
 Floats = NDArray[np.float64]
 Row = dict[str, str]

@@ -11,10 +11,10 @@ import torch
 
 from kernbench import experiment
 from kernbench.engine import runner
-from kernbench.engine.reading import load_runs
 from kernbench.host.device import choose_device
 from kernbench.networks.network import LINES_AT_ONCE, Network
 from kernbench.registry import find
+from kernbench.store.reading.runs import load_runs
 from kernbench.study.cell import Silent
 from kernbench.ulm.scores import f1_scores
 from kernbench.ulm.srml1d import load_network

@@ -8,8 +8,8 @@ import fakes
 import optuna
 import pytest
 
-from kernbench.engine.reading import load_runs
-from kernbench.engine.storage import open_storage
+from kernbench.store.database.opening import open_storage
+from kernbench.store.reading.runs import load_runs
 
 pytestmark = pytest.mark.timeout(600)
 

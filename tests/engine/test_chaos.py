@@ -5,7 +5,8 @@ import os
 import chaos
 import pytest
 
-from kernbench.engine import coordinator, states
+from kernbench.engine import coordinator
+from kernbench.store.tables import cell_states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -13,7 +14,7 @@ KILLS = int(os.environ.get("KERNBENCH_KILLS", "8"))  # docs/reliability.md has r
 
 
 def test_whoever_is_killed_each_cell_is_complete_once_and_no_file_is_left(world, monkeypatch):
-    monkeypatch.setattr(states, "KILLED_LIMIT", chaos.PATIENCE)
+    monkeypatch.setattr(cell_states, "KILLED_LIMIT", chaos.PATIENCE)
     monkeypatch.setattr(coordinator, "STARTS", chaos.PATIENCE)
     kills, attempts = chaos.endure(world, KILLS, cells=10)
     assert len(kills) == KILLS

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 
 from kernbench.engine.children import threads_each
 from kernbench.engine.limits import Limit
-from kernbench.engine.states import KILLED_LIMIT
 from kernbench.errors import StorageLostError, WorkersError
+from kernbench.store.tables.cell_states import KILLED_LIMIT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

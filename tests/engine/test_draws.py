@@ -14,11 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kernbench.engine import sampling
-from kernbench.engine.reading import load_runs
-from kernbench.engine.results import RunRow
 from kernbench.engine.sampling import DrawingSampler, draw, past_of, suggest_value, values_of
 from kernbench.engine.worker import RefusingSampler, work
 from kernbench.report.searches import searches_of
+from kernbench.store.reading.runs import load_runs
+from kernbench.store.tables.result_tables import RunRow
 from kernbench.study.cell import LineCounts
 from kernbench.training.settings import Interrupted
 

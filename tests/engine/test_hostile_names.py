@@ -11,15 +11,15 @@ import torch
 from fakes import NINE
 from sqlalchemy import text
 
-from kernbench import checkpoint
 from kernbench.cli.terminal import console
-from kernbench.engine.reading import load_runs, stored_states, stored_studies
-from kernbench.engine.storage import side_folder
 from kernbench.errors import KernbenchWarning, PluginError, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float
 from kernbench.registry import Found
 from kernbench.report.html import write_report
+from kernbench.store.database.url import side_folder
+from kernbench.store.files import checkpoints
+from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
 from kernbench.study.reading import load_study
 
 HOSTILE = {
@@ -91,7 +91,7 @@ def test_an_axis_value_of_that_name_is_refused_or_kept_as_text(world, name):
 
     def compute(context):
         (context.scratch / "curve.csv").write_text("epoch\n1\n")
-        checkpoint.save(context.checkpoints / f"{context.key}.{context.trial}.pt", {"digest": study.digest})
+        checkpoints.save(context.checkpoints / f"{context.key}.{context.trial}.pt", {"digest": study.digest})
         return fakes.outcome(artifacts=[context.scratch / "curve.csv"])
 
     assert set(world.states(world.run(study, compute)).values()) == {"done"}
@@ -208,7 +208,7 @@ def test_a_checkpoint_that_was_replaced_is_skipped_with_a_line(tmp_path, kind):
     else:
         path.mkdir()
     with pytest.warns(KernbenchWarning, match="skipped") as told:
-        assert checkpoint.load_newest(tmp_path, "0123456789abcdef", "d") is None
+        assert checkpoints.load_newest(tmp_path, "0123456789abcdef", "d") is None
     assert "\n" not in str(told[-1].message)
     assert not sprung.exists()
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from kernbench.engine.joining import Joined, Terms, serve
 from kernbench.engine.limits import Limit
-from kernbench.engine.recovery import silent_seconds
+from kernbench.store.tables.liveness import silent_seconds
 from kernbench.training.settings import Interrupted
 
 
@@ -129,7 +129,9 @@ def test_a_cell_of_a_worker_that_went_silent_elsewhere_is_finished_by_the_last_o
 
 def test_a_worker_that_beats_elsewhere_is_left_alone_and_nobody_waits_for_it(queued):
     trial_id = leave_running(queued, "elsewhere:1")
-    program = "import sys, time; from kernbench.engine.storage import open_storage; s = open_storage(sys.argv[1])\n"
+    program = (
+        "import sys, time; from kernbench.store.database.opening import open_storage; s = open_storage(sys.argv[1])\n"
+    )
     program += "while True: s.record_heartbeat(int(sys.argv[2])); time.sleep(0.5)"
     command = [sys.executable, "-c", program, queued.url, str(trial_id)]
     beating = subprocess.Popen(command, stderr=subprocess.DEVNULL)

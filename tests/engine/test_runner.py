@@ -16,12 +16,14 @@ from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from kernbench.engine import results, runner, steady
-from kernbench.engine.reading import stored_states
-from kernbench.engine.results import RunRow, ScoreRow
+from kernbench.engine import runner
 from kernbench.engine.runner import Options, plan
-from kernbench.engine.states import KILLED_LIMIT
 from kernbench.errors import StudyError
+from kernbench.store.database import storage as steady
+from kernbench.store.reading.runs import stored_states
+from kernbench.store.tables import result_tables
+from kernbench.store.tables.cell_states import KILLED_LIMIT
+from kernbench.store.tables.result_tables import RunRow, ScoreRow
 
 
 def kill_trial(world, study, cell=NINE):
@@ -241,10 +243,10 @@ def test_an_older_attempt_cannot_overwrite_a_newer_one(world):
         with Session(storage.engine) as session:
             return session.scalars(select(RunRow.message)).one(), session.scalars(select(ScoreRow.tp)).all()
 
-    assert results.write_run(storage.engine, RunRow(**columns | {"trial": 7, "message": "seven"}), scores(7))
-    assert not results.write_run(storage.engine, RunRow(**columns | {"trial": 6, "message": "six"}), scores(6))
+    assert result_tables.write_run(storage.engine, RunRow(**columns | {"trial": 7, "message": "seven"}), scores(7))
+    assert not result_tables.write_run(storage.engine, RunRow(**columns | {"trial": 6, "message": "six"}), scores(6))
     assert stored() == ("seven", [7])
-    assert results.write_run(storage.engine, RunRow(**columns | {"trial": 7, "message": "again"}), scores(8))
+    assert result_tables.write_run(storage.engine, RunRow(**columns | {"trial": 7, "message": "again"}), scores(8))
     assert stored() == ("again", [8])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
-from kernbench.engine.records import Curves, LineInfo, Run, Scores
+from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 
 TOLERANCES = np.arange(10)
 ENVIRONMENT = {"python": "3.11.9", "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "cpu": "Test CPU", "threads": 1}

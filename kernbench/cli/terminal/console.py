@@ -17,8 +17,8 @@ from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_search
 if TYPE_CHECKING:
     import optuna
 
-    from kernbench.engine.records import Run
     from kernbench.engine.runner import Plan, Result
+    from kernbench.store.reading.records import Run
     from kernbench.study.cell import CellState
     from kernbench.study.study import Study
 
@@ -72,7 +72,7 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
             "their tracebacks are attached to the trials (kernbench dashboard)"
         )
     if result.stopped:
-        from kernbench.engine.storage import shown
+        from kernbench.store.database.url import shown
 
         click.echo(f"stopped; the same command goes on from here (storage {shown(url)})")
 
@@ -94,9 +94,9 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
 
 def print_results(study: "Study", url: str) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time."""
-    from kernbench.engine.reading import load_runs
-    from kernbench.engine.records import OK
     from kernbench.report.searches import searches_of, shown_runs
+    from kernbench.store.reading.records import OK
+    from kernbench.store.reading.runs import load_runs
 
     every = load_runs(url, [study.key])
     chosen = shown_runs(every, searches_of(every))
@@ -121,8 +121,8 @@ def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, alway
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.engine.reading import load_runs
         from kernbench.report import html
+        from kernbench.store.reading.runs import load_runs
 
     runs, folder = load_runs(url, names, whole=["test"]), out or Path("kernbench-report")
     if not always and html.is_current(runs, folder):

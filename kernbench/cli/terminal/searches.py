@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     import optuna
 
-    from kernbench.engine.records import Run
+    from kernbench.store.reading.records import Run
     from kernbench.study.cell import CellState
 
 DRAW = "draw"

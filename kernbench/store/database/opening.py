@@ -1,0 +1,254 @@
+"""Optuna's storage on SQLite or PostgreSQL, so that claims are exclusive and heartbeats outlive an outage."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from kernbench.errors import KernbenchError, StorageError, StorageLostError
+from kernbench.store.database import outage
+from kernbench.store.database.outage import Outages, is_outage, reason_of
+from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.database.url import shown, sqlite_path
+
+# a line per trial, a traceback per failed one: they would run through the progress display, and both are stored
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+LOCK_TIMEOUT_S = 60
+HEARTBEAT_S = 60
+SCHEMA_TRIES = 10  # tables being made by others at once: each try gets further
+# a host that vanishes sends nothing, not even a refusal; seconds, but for the last
+SERVER_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
+_NETWORK_FILE_SYSTEMS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "ceph",
+    "9p",
+    "fuse.sshfs",
+}
+
+
+Made = TypeVar("Made")
+
+
+def prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    """Settings of each new SQLite connection."""
+    dbapi.isolation_level = None  # sqlite3 must not open transactions itself
+    dbapi.execute("PRAGMA journal_mode=WAL")
+
+
+def prepare_postgres(dbapi: Any, _record: object) -> None:  # psycopg is optional
+    """Settings of each new PostgreSQL connection."""
+    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
+    dbapi.commit()
+
+
+def forbid_writing_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    """Make a new SQLite connection one for reading."""
+    dbapi.execute("PRAGMA query_only=ON")
+
+
+def forbid_writing_postgres(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
+    """Make a new PostgreSQL connection one for reading."""
+    dbapi.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
+    dbapi.commit()
+
+
+def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) -> SteadyStorage:
+    """Open, and on first use create, the database for work.
+
+    Args:
+        url: from `resolve_url`.
+        interval: seconds between heartbeats.
+        grace: seconds after the last heartbeat until a trial counts as lost.
+
+    Raises:
+        StorageError: it cannot be opened, with the first line of the reason.
+    """
+    check_place(url)
+    path = sqlite_path(url)
+    options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
+    outages = Outages(shown(url), seconds=0)  # who cannot begin is told at once
+    try:
+        storage = making_tables(
+            lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
+        )
+        event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
+        if path:
+            # SQLite ignores FOR UPDATE: without this two workers claim the same cell
+            event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        storage.engine.dispose()  # drop connections opened before the listeners
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
+        raise _cannot_open(url, error) from error
+    outages.seconds = outage.OUTAGE_S
+    return storage
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    """What the driver is told beside the URL, which comes first."""
+    if sqlite_path(url):
+        return {"timeout": LOCK_TIMEOUT_S}
+    return {name: value for name, value in SERVER_PATIENCE.items() if name not in make_url(url).query}
+
+
+def making_tables(make: Callable[[], Made]) -> Made:
+    """What `make` returns, tried again while other processes make the same tables at this moment.
+
+    Raises:
+        SQLAlchemyError: another error, or no end after `SCHEMA_TRIES`.
+    """
+    for _ in range(SCHEMA_TRIES - 1):
+        try:
+            return make()
+        except SQLAlchemyError as error:  # table creation is not protected, on no database
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+    return make()
+
+
+def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | None:
+    """A storage for reading only: no write lock, no table made, blocks nobody.
+
+    Args:
+        url: from `resolve_url`.
+        outages: of a process that works on the database, too; by default nobody waits for it.
+
+    Returns:
+        The storage, or None when the database exists but holds no Optuna tables.
+
+    Raises:
+        StorageError: there is no such database, or it cannot be opened.
+    """
+    path = sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise StorageError(f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage")
+    # no pool: whoever reads has nothing to close
+    options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
+    try:
+        ready = _is_ready(create_engine(url, **options))
+        if not ready:
+            return None
+        known = outages or Outages(shown(url), seconds=0)
+        storage = SteadyStorage(url, known, options, skip_table_creation=True)
+        event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
+        raise _cannot_open(url, error) from error
+    return storage
+
+
+def _is_ready(engine: Engine) -> bool:
+    """Whether Optuna has made its tables to the end; its constructor would write into half-made ones."""
+    with engine.connect() as connection:
+        if not {"studies", "version_info", "alembic_version"} <= set(inspect(connection).get_table_names()):
+            return False
+        counts = [text("SELECT count(*) FROM version_info"), text("SELECT count(*) FROM alembic_version")]
+        return all(connection.execute(count).scalar() for count in counts)
+
+
+def check_place(url: str) -> None:
+    """Check that a SQLite file can be made or written where the URL says; touches nothing.
+
+    Raises:
+        StorageError: folder missing, not writable or on a network file system; or the file is no SQLite database.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        _check_sqlite(path, url)
+
+
+def _check_sqlite(path: Path, url: str) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"storage {shown(url)} cannot be opened: folder {folder} does not exist")
+    target = path if path.exists() else folder
+    if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
+        raise StorageError(f"storage {shown(url)} cannot be opened: {target} is not writable; give another --storage")
+    kind = _file_system(folder)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"storage {shown(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
+        )
+    if path.is_dir() or (path.exists() and not _is_sqlite(path)):
+        raise StorageError(f"storage {shown(url)} cannot be opened: {path} is not a SQLite database")
+
+
+@contextmanager
+def outage_explained(url: str) -> Iterator[None]:
+    """Turn the errors of a database that went away while it was used into one line.
+
+    Raises:
+        StorageLostError: in place of Optuna's or SQLAlchemy's error, or of what Optuna makes of it.
+    """
+    try:
+        yield
+    except KernbenchError:
+        raise
+    except Exception as error:
+        cause = _outage(error)
+        if cause is None:
+            raise
+        said = reason_of(cause) if is_outage(cause) else str(cause.__cause__ or cause).strip()
+        reason = next(iter(said.splitlines()), type(cause).__name__)
+        raise StorageLostError(
+            f"storage {shown(url)} went away: {reason}; what is finished is stored, the same command goes on from there"
+        ) from error
+
+
+def _outage(error: BaseException | None) -> BaseException | None:
+    # Optuna's own error path may end in an UnboundLocalError; the cause stands further up
+    while error is not None and not isinstance(error, optuna.exceptions.StorageInternalError | SQLAlchemyError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _is_sqlite(path: Path) -> bool:
+    # Asked of SQLite, never read as a file: closing any descriptor of it drops all POSIX locks of this process on it,
+    # SQLite's among them; the next process then takes itself for the only one and removes the log that ours writes to.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            return "not a database" not in str(error)
+    return True
+
+
+def _file_system(folder: Path) -> str | None:
+    """Type of the file system that holds the folder, where the system tells (Linux)."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return None
+    fields = [line.split() for line in mounts.read_text().splitlines()]
+    holding = [(len(point), kind) for _, point, kind, *_ in fields if folder.is_relative_to(point)]
+    return max(holding)[1] if holding else None
+
+
+def _cannot_open(url: str, error: BaseException) -> StorageError:
+    if isinstance(error, ImportError):
+        return StorageError(
+            f"storage {shown(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
+        )
+    cause = error.__cause__ or error
+    reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    # SQLite keeps a log beside the file, for reading, too
+    advice = "; its folder must be writable, or copy the file elsewhere" if "unable to open" in reason else ""
+    return StorageError(f"storage {shown(url)} cannot be opened: {reason}{advice}")

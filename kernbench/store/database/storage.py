@@ -1,0 +1,124 @@
+"""Optuna's storage, whose heartbeats and calls outlive a database that is away for a while."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import Engine, text
+
+from kernbench.store.database.outage import Outages, is_outage, outlasting
+
+log = logging.getLogger("kernbench")
+
+SETTLING_BEATS = 2  # heartbeats after an outage until silence counts: every worker has beaten again by then
+
+
+class SteadyStorage(optuna.storages.RDBStorage):
+    """RDBStorage whose heartbeat starts with the claim, and which waits for a database that is away for a while.
+
+    Attributes:
+        outages: what is known of such times; shared with the result tables of the same engine.
+    """
+
+    def __init__(self, url: str, outages: Outages, engine_kwargs: Mapping[str, Any], **options: Any) -> None:
+        self.outages = outages
+        self._ahead, self._jumped = _clock_ahead(), float("-inf")
+        super().__init__(url, {**engine_kwargs, "execution_options": {"outages": outages}}, **options)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Write a heartbeat; a storage error is told, and the next beat tries again."""
+        try:
+            super().record_heartbeat(trial_id)
+        except optuna.exceptions.StorageInternalError as error:
+            if is_outage(error):
+                self.outages.does_not_answer(error)
+            else:
+                log.warning("heartbeat of trial id %d not written, trying again", trial_id)
+        else:
+            self.outages.answers()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
+        """Change a trial's state; a claim is followed by its first heartbeat at once."""
+        calls = 0
+
+        def change() -> bool:
+            nonlocal calls
+            calls += 1
+            try:
+                return super(SteadyStorage, self).set_trial_state_values(trial_id, state, values)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                if calls > 1 and self._holds(trial_id, state, values):  # done, and only the answer was lost
+                    return True
+                raise
+
+        changed = self.outages.outlast(change)
+        if changed and state == TrialState.RUNNING:
+            # fail_stale_trials skips RUNNING trials that never had a heartbeat
+            self.record_heartbeat(trial_id)
+        return changed
+
+    def _holds(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+        trial = self.get_trial(trial_id)
+        return trial.state == state and (values is None or trial.values == list(values))
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Trials whose worker went silent; none where no worker could have been heard."""
+        if self.just_back():
+            return []
+        return self.outages.outlast(lambda: super(SteadyStorage, self)._get_stale_trial_ids(study_id))
+
+    def just_back(self) -> bool:
+        """Whether the database was away a moment ago, so that silence says nothing of a worker.
+
+        A clock that was set forward, or a machine that has slept, makes every heartbeat look old, too.
+        """
+        settled_s = SETTLING_BEATS * (self.heartbeat_interval or 0)
+        before, self._ahead = self._ahead, _clock_ahead()
+        if self._ahead - before > (self.heartbeat_interval or 0):
+            self._jumped = time.monotonic()
+        if time.monotonic() - self._jumped < settled_s:
+            return True
+        if self.outages.ended is not None and time.monotonic() - self.outages.ended < settled_s:
+            return True
+        return self.engine.name == "postgresql" and _server_age(self.engine) < settled_s
+
+
+def _clock_ahead() -> float:
+    """What the clock says beyond the seconds that have passed; sleep of the machine counts for the clock only."""
+    return time.time() - time.monotonic()
+
+
+def _waits(name: str) -> Callable[..., Any]:
+    """A method of RDBStorage that waits while the database is away."""
+    usual = getattr(optuna.storages.RDBStorage, name)
+
+    @functools.wraps(usual)
+    def call(self: SteadyStorage, *args: Any, **kwargs: Any) -> Any:  # Any: as Optuna has it
+        return self.outages.outlast(lambda: getattr(super(SteadyStorage, self), name)(*args, **kwargs))
+
+    return call
+
+
+# All may be repeated: they read, or write the same again. A trial that is queued twice is pruned at its claim,
+# a claim whose answer was lost is found by its missing heartbeat.
+for _name in (
+    *("create_new_study", "set_study_user_attr", "set_study_system_attr", "get_all_studies", "get_best_trial"),
+    *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions", "get_study_user_attrs"),
+    *("get_study_system_attrs", "create_new_trial", "_create_new_trial", "set_trial_param", "_set_trial_param"),
+    *("get_trial_id_from_study_id_trial_number", "set_trial_intermediate_value", "set_trial_user_attr"),
+    *("set_trial_system_attr", "get_trial", "get_all_trials", "_get_trials", "_get_best_trial_id", "get_trial_param"),
+    *("get_trial_user_attrs", "get_trial_system_attrs"),
+):
+    setattr(SteadyStorage, _name, _waits(_name))
+
+
+@outlasting
+def _server_age(engine: Engine) -> float:
+    """Seconds since the server started."""
+    with engine.connect() as connection:
+        query = text("SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())")
+        return float(connection.execute(query).scalar_one())

@@ -1,0 +1,78 @@
+"""Storage URLs: how they are found, shown without a password, and which folders lie beside the database."""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from kernbench.errors import StorageError, one_line
+
+DEFAULT_URL = "sqlite:///kernbench.db"
+
+PASSWORDS = ("password", "sslpassword")  # that libpq takes behind the question mark, too
+
+
+def resolve_url(url: str | None) -> str:
+    """The storage URL: the one given, KERNBENCH_STORAGE, or `kernbench.db` in the working folder.
+
+    Raises:
+        StorageError: not a database URL, a database that is neither SQLite nor PostgreSQL, or braces in it.
+    """
+    chosen = url or os.environ.get("KERNBENCH_STORAGE") or DEFAULT_URL
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in chosen):  # also bytes that are no UTF-8
+        raise StorageError("the storage URL holds a control character or bytes that are no UTF-8; rename the file")
+    try:
+        parsed = make_url(chosen)
+    except (ArgumentError, ValueError) as error:
+        masked = re.sub(r"(?<=password=)[^&]*", "***", re.sub(r"^([\w+]*://)?.*@", r"\1***@", chosen, flags=re.DOTALL))
+        raise StorageError(
+            f"storage {one_line(repr(masked), 300)} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
+        ) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StorageError(f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}")
+    if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
+        raise StorageError("the password in the storage URL holds an @, which would end it; write it as %40")
+    if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
+        raise StorageError(f"storage {shown(chosen)}: braces are not allowed in the URL")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
+    if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
+        raise StorageError(f"storage {shown(chosen)}: expected the plain path of a file, sqlite:///folder/file.db")
+    if (path := sqlite_path(chosen)) is not None:
+        try:
+            path.exists()
+        except OSError as error:  # no file can have such a name
+            raise StorageError(f"storage {one_line(shown(chosen), 300)} cannot be opened: {error.strerror}") from error
+    return chosen
+
+
+def shown(url: str) -> str:
+    """The URL without its passwords."""
+    parsed = make_url(url)
+    hidden = parsed.update_query_dict({name: "hidden" for name in parsed.query if name in PASSWORDS})
+    return hidden.render_as_string(hide_password=True)
+
+
+def holds_password(url: str) -> bool:
+    """Whether there is a password in the URL."""
+    parsed = make_url(url)
+    return parsed.password is not None or any(name in PASSWORDS for name in parsed.query)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """File of a SQLite URL, or None for a server."""
+    parsed: URL = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def side_folder(url: str, kind: str) -> Path:
+    """Folder beside the database for "artifacts" or "checkpoints"; with a server, in the working folder."""
+    path = sqlite_path(url)
+    if path is None:
+        return Path(f"kernbench.{kind}")
+    # only .db is left out: results.v1 and results.v2 must not share a folder
+    return path.with_name(f"{path.name.removesuffix('.db')}.{kind}")

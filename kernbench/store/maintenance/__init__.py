@@ -1,0 +1,1 @@
+"""Look after a database: copy it, check it."""

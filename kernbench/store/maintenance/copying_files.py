@@ -1,0 +1,142 @@
+"""The files of copied studies: artifacts, checkpoints, results of classical detectors; taken back if it fails."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from optuna.storages._rdb import models
+from sqlalchemy import Connection, Table, select
+
+from kernbench.errors import StorageError
+from kernbench.host.files import PART, whole_file, writer_of
+from kernbench.store.database.url import shown, side_folder
+from kernbench.store.files.artifact_entries import PREFIX, Entry, entries, is_plain, listed
+from kernbench.store.tables.cell_states import process_start
+from kernbench.store.tables.result_tables import RunRow
+from kernbench.study.cell import file_key
+
+log = logging.getLogger("kernbench")
+
+
+class FileCopies:
+    """Copies files between the side folders of two databases; those made are removed again unless they are kept.
+
+    Attributes:
+        count: files that have been copied.
+        missing: entries whose file is not there, or no plain file.
+    """
+
+    def __init__(self, source: str, target: str) -> None:
+        self.count = self.missing = 0
+        self._source, self._target = source, target
+        self._made: list[Path] = []
+        self._parts: dict[Path, list[Path]] = {}  # temporary files that were in a folder before
+
+    def __enter__(self) -> "FileCopies":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for path in self._made:
+            path.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Leave the copies where they are."""
+        self._made.clear()
+
+    def flush(self) -> None:
+        """See that the files are on the disk before the rows that name them."""
+        if self.count:
+            os.sync()
+
+    def copy_study(self, origin: Connection, name: str) -> None:
+        """Copy all files of a study; none where both databases share their folders.
+
+        Raises:
+            StorageError: the study has artifacts and the source's folder is not here; or a foreign file is in the way.
+            OSError: the disk.
+        """
+        found = _entries(origin, name)
+        old, new = (side_folder(url, "artifacts") for url in (self._source, self._target))
+        if found and not old.is_dir():
+            raise StorageError(
+                f"{name} has {len(found)} artifacts, but {old.absolute()} is not there; run this in the folder where "
+                f"the studies of {shown(self._source)} run, or make an empty folder there to copy without them"
+            )
+        if old.resolve() == new.resolve():
+            return
+        for entry in found:
+            self._copy(old / entry.id, new / entry.id)
+        for digest in _data_digests(origin, name):  # results of classical detectors on the same lines
+            for path in sorted(old.glob(f"*/{digest}-*.csv")):
+                if not (new / path.relative_to(old)).exists():
+                    self._copy(path, new / path.relative_to(old))
+        old, new = (side_folder(url, "checkpoints") for url in (self._source, self._target))
+        keys = {file_key(name, cell) for cell in _cells(origin, name)}
+        for file in listed(old):
+            if file.name.endswith(".pt") and file.name.partition(".")[0] in keys:
+                self._copy(old / file.name, new / file.name)
+
+    def _copy(self, old: Path, new: Path) -> None:
+        if not is_plain(old):  # a link could lead anywhere
+            self.missing += 1
+            log.warning("%s is not there, or no plain file: left out; see kernbench storage check", old)
+            return
+        if os.path.lexists(new) and not is_plain(new):
+            raise StorageError(f"{new} is in the way and no plain file; remove it, then the same command works")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_cut_off(new)
+        with old.open("rb") as reading, whole_file(new, sync=False) as writing:  # see flush
+            shutil.copyfileobj(reading, writing)
+            if not new.exists():
+                self._made.append(new)
+        self.count += 1
+
+    def _remove_cut_off(self, new: Path) -> None:
+        """Remove what copies of this file that were killed have left; one that is at work keeps its own."""
+        if new.parent not in self._parts:
+            self._parts[new.parent] = [Path(file.path) for file in listed(new.parent) if file.name.endswith(PART)]
+        for part in self._parts[new.parent]:
+            writer = writer_of(part.name)
+            if writer is not None and writer[0] == new.name and process_start(writer[1]) is None:
+                part.unlink(missing_ok=True)
+
+
+def _entries(origin: Connection, name: str) -> list[Entry]:
+    """Artifacts of a study and its trials."""
+    studies, trials = models.StudyModel, models.TrialModel
+    of_study, of_trial = models.StudySystemAttributeModel, models.TrialSystemAttributeModel
+    queries = (
+        select(of_study.key, of_study.value_json).join(studies, studies.study_id == of_study.study_id),
+        select(of_trial.key, of_trial.value_json)
+        .join(trials, trials.trial_id == of_trial.trial_id)
+        .join(studies, studies.study_id == trials.study_id),
+    )
+    return [
+        entry
+        for query, column in zip(queries, (of_study.key, of_trial.key), strict=True)
+        for entry in _of_rows(origin.execute(query.where(studies.study_name == name, column.startswith(PREFIX))))
+    ]
+
+
+def _of_rows(rows: Iterable[tuple[str, str]]) -> list[Entry]:
+    return entries({key: json.loads(value) for key, value in rows})
+
+
+def _data_digests(origin: Connection, name: str) -> list[str]:
+    runs: Table = RunRow.__table__  # type: ignore[assignment]
+    found = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
+    return sorted(digest for digest in found if digest.isalnum())  # a part of a file name
+
+
+def _cells(origin: Connection, name: str) -> set[str]:
+    tags, trials, studies = models.TrialUserAttributeModel, models.TrialModel, models.StudyModel
+    query = (
+        select(tags.value_json)
+        .join(trials, trials.trial_id == tags.trial_id)
+        .join(studies, studies.study_id == trials.study_id)
+        .where(studies.study_name == name, tags.key == "cell")
+    )
+    return {str(json.loads(value)) for value in origin.execute(query).scalars()}

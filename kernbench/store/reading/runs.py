@@ -1,0 +1,320 @@
+"""Runs as the report and the command line read them: Optuna's trials joined with our tables; writes nothing."""
+
+import json
+import os
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
+from kernbench.host.files import json_digest
+from kernbench.host.garbage import put_off
+from kernbench.store.database.opening import read_storage
+from kernbench.store.database.outage import is_outage, outlasting
+from kernbench.store.database.url import shown, side_folder
+from kernbench.store.files.artifact_entries import entries, is_plain
+from kernbench.store.reading.records import Curves, LineInfo, Run
+from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
+from kernbench.store.tables.cell_states import cell_states, failure_class, is_done
+from kernbench.store.tables.liveness import silent_seconds
+from kernbench.store.tables.optuna_tables import engine_of, read_trials, table_of
+from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
+from kernbench.study.cell import CellState
+from kernbench.study.reference import Reference, from_json
+
+
+def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
+    """Optuna studies of the database that kernbench made, by name.
+
+    Args:
+        url: storage URL.
+        names: only these; `k_sweep` means all its versions, profiles and families, `k_sweep.v1.quick/siren` one.
+
+    Raises:
+        StorageError: no database, or it cannot be opened.
+        StudyError: a name that is not stored, with a close match.
+    """
+    storage = read_storage(url)
+    ours = set() if storage is None else _ours(storage.engine)
+    for name in names:
+        if not any(_matches(each, name) for each in ours):
+            bases = {each.partition(".")[0] for each in ours}
+            hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
+            raise StudyError(f"no study {name!r} in {shown(url)}{hint}")
+    chosen = [name for name in sorted(ours) if not names or any(_matches(name, each) for each in names)]
+    assert storage is not None or not chosen
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
+
+
+@outlasting
+def _ours(engine: Engine) -> set[str]:
+    """Names of the studies that kernbench made; others may have studies of their own in the same database."""
+    studies, known = table_of(models.StudyModel), table_of(models.StudyUserAttributeModel)
+    query = select(studies.c.study_name).join(known, known.c.study_id == studies.c.study_id)
+    with engine.connect() as connection:
+        return {name for name in connection.execute(query.where(known.c.key == "digest")).scalars() if "/" in name}
+
+
+@contextmanager
+def damage_explained(study: str) -> Iterator[None]:
+    """Turn what a record raises that somebody has changed or lost into one line.
+
+    Raises:
+        StorageError: in its place.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, SQLAlchemyError) as error:
+        if is_outage(error):
+            raise
+        raise StorageError(
+            f"{one_line(study)}: a record in the database is damaged ({first_line(error)}); `kernbench storage check` "
+            "looks at all of them; restore a copy, or name other studies with --study"
+        ) from error
+
+
+def stored_states(study: optuna.Study) -> list[CellState]:
+    """State of every cell ever asked for; of running ones, how long ago their worker was heard of.
+
+    Raises:
+        StorageError: a record is damaged.
+    """
+    with damage_explained(study.study_name):
+        return _states(study, read_trials(study))
+
+
+def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
+    cells = json.loads(study.user_attrs.get("cells", "[]"))
+    return cell_states(cells, trials, silent_seconds(engine_of(study)))
+
+
+def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None = None) -> list[Run]:
+    """Every cell that ended, as records: finished ones with scores, failed ones with the reason.
+
+    Args:
+        url: storage URL.
+        names: as for `stored_studies`.
+        whole: splits whose scores are read at every tolerance; those that a published number of these studies is about
+            are among them. Of the others only the headline tolerances of these studies are read, from the lowest to
+            the highest, which takes less time. All splits are read whole unless told.
+
+    Raises:
+        StorageError: there is no such database, or a record of it is damaged.
+        StudyError: a name that is not stored.
+    """
+    runs: list[Run] = []
+    studies = stored_studies(url, names)
+    wanted = Wanted() if whole is None else _wanted(studies, whole)
+    for study in studies:
+        engine = engine_of(study)
+        with put_off(), damage_explained(study.study_name):
+            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted)
+        study._storage.remove_session()
+        engine.dispose()
+    return runs
+
+
+def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
+    if not studies or not has_tables(engine_of(studies[0])):
+        return Wanted()
+    published = {row.split for study in studies for row in _references(study.user_attrs)}
+    with Session(engine_of(studies[0])) as session:
+        names = [study.study_name for study in studies]
+        return Wanted(published.union(whole), headline_tolerances(session, names))
+
+
+def _matches(stored: str, wanted: str) -> bool:
+    return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
+
+
+def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wanted) -> list[Run]:
+    if not has_tables(engine):
+        return []
+    trials = read_trials(study)
+    with Session(engine) as session:
+        rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+        complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
+        shared = _shared(session, study, rows.values(), artifacts, wanted)
+        runs = []
+        for state in _states(study, trials):
+            trial, row = complete.get(state.cell), rows.get(state.cell)
+            if trial is not None and row is not None and row.trial == trial.number:
+                runs.append(_finished(session, shared, trial, row))
+            elif state.state in ("failed", "lost"):
+                runs.append(_failed(session, study, state, trials))
+    return runs
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all cells of a study share, read once.
+
+    Attributes:
+        facts: fields of `Run`.
+        machines: digest -> environment.
+        lines: data digest -> its test lines.
+        artifacts: folder of the artifacts.
+        wanted: scores to read.
+    """
+
+    facts: dict[str, Any]  # values of several types
+    machines: dict[str, dict[str, Any]]
+    lines: dict[str, LineInfo | None]
+    artifacts: Path
+    wanted: Wanted
+
+
+def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artifacts: Path, wanted: Wanted) -> _Shared:
+    known = study.user_attrs  # a query each time
+    definition = json.loads(known.get("definition", "{}"))
+    facts = {
+        "study": study.study_name,
+        "base": _base(study.study_name, known),
+        # of what all families of a comparison share: the definition without the kernel
+        "settings_digest": json_digest({key: value for key, value in definition.items() if key != "kernel"}),
+        "definition": definition,
+        "note": str(known.get("note", "")),
+        "references": _references(known),
+        "asked": len(json.loads(known.get("cells", "[]"))),
+    }
+    machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
+    lines = {data: _lines(session, data) for data in {row.data_digest for row in rows}}
+    return _Shared(facts, machines, lines, artifacts, wanted)
+
+
+def _references(known: Mapping[str, Any]) -> tuple[Reference, ...]:
+    return tuple(from_json(row) for row in json.loads(known.get("references", "[]")))
+
+
+def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow) -> Run:
+    scores = read_scores(session, row, shared.wanted)
+    artifacts = _artifacts(trial, shared.artifacts)
+    headline = row.thresholds["test"][row.tolerance] if "test" in scores else None
+    return _run(
+        shared.facts,
+        row,
+        shared.machines.get(row.environment, {}),
+        threshold=None if headline is None else float(headline),
+        scores=scores,
+        lines=shared.lines[row.data_digest] if scores else None,
+        artifacts=artifacts,
+        lacking=len(entries(trial.system_attrs)) - len(artifacts),
+        matched=row.details.get("matched", {}),
+        curve=_curve(row.details.get("curve")),
+    )
+
+
+def _run(facts: Mapping[str, Any], row: RunRow, environment: dict[str, Any], **found: Any) -> Run:
+    """The record of a cell; Any: fields of `Run` of several types.
+
+    Args:
+        facts: what it shares with other cells of its study.
+        row: its own; of a failed cell one that was never stored.
+        environment: what ran where, JSON.
+        found: what lies in other tables and files.
+    """
+    return Run(
+        **facts,
+        family=row.family,
+        cell=row.cell,
+        params=row.params,
+        status=row.status,
+        digest=row.digest,
+        data_digest=row.data_digest,
+        message=row.message,
+        tolerance=row.tolerance,
+        n_params=row.n_params,
+        params_kernel=row.params_kernel,
+        flops=row.flops,
+        latency_ms=row.latency_ms,
+        peak_memory_mb=row.peak_memory_mb,
+        seconds=row.seconds,
+        epochs=row.epochs,
+        plugin=row.plugin,
+        plugin_source=str(row.details.get("plugin_source", "")),
+        kernbench_version=row.kernbench_version,
+        device=row.device,
+        environment=environment,
+        started=row.started,
+        **found,
+    )
+
+
+def _curve(stored: Mapping[str, Any] | None) -> Curves | None:
+    """Cells of before curves were stored have none."""
+    if stored is None:
+        return None
+    names = (field.name for field in fields(Curves))
+    return Curves(**{name: np.asarray(stored[name], np.float64) for name in names})
+
+
+def _lines(session: Session, data_digest: str) -> LineInfo | None:
+    of_test = (LineRow.data_digest == data_digest, LineRow.split == "test")
+    lines = session.execute(select(LineRow.bubbles, LineRow.pressure_pa).where(*of_test).order_by(LineRow.signal))
+    here = (FloorRow.data_digest == data_digest, FloorRow.split == "test")
+    floors = session.execute(select(FloorRow.comb, FloorRow.random).where(*here).order_by(FloorRow.tolerance))
+    line_rows, floor_rows = [tuple(row) for row in lines], [tuple(row) for row in floors]
+    if not line_rows or not floor_rows:
+        return None
+    bubbles, pressures = zip(*line_rows, strict=True)
+    comb, random = zip(*floor_rows, strict=True)
+    return LineInfo(np.asarray(bubbles), np.asarray(pressures), np.asarray(comb), np.asarray(random))
+
+
+def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
+    paths = {entry.filename: folder / entry.id for entry in entries(trial.system_attrs)}
+    # The entry precedes the file: a kill may leave an entry without one.
+    for name, path in paths.items():
+        if os.path.lexists(path) and not is_plain(path):
+            text = f"artifact {one_line(name)}, {path}, is no plain file and left out; see kernbench storage check"
+            warnings.warn(text, KernbenchWarning, stacklevel=2)
+    return {name: path for name, path in paths.items() if is_plain(path)}
+
+
+def _failed(session: Session, study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
+    """A failed cell has no row: one like it is made, and not stored, of what its last attempt has left."""
+    ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
+    last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
+    machine = session.get(EnvironmentRow, str(last.user_attrs.get("environment", "")))
+    environment = {} if machine is None else machine.content
+    known = study.user_attrs  # a query each time
+    facts = {
+        "study": study.study_name,
+        "base": _base(study.study_name, known),
+        "definition": json.loads(known.get("definition", "{}")),
+        "asked": len(json.loads(known.get("cells", "[]"))),
+    }
+    row = RunRow(
+        family=str(known.get("family", study.study_name.rpartition("/")[2])),
+        cell=state.cell,
+        params={**last.system_attrs.get("fixed_params", {}), **last.params},
+        status=failure_class(last),
+        digest=str(known.get("digest", "")),
+        data_digest="",
+        message=state.detail,
+        tolerance=int(known.get("tolerance", 4)),
+        epochs=1 + last.last_step if last.last_step is not None else None,
+        plugin=str(last.user_attrs.get("plugin", "")),
+        details={"plugin_source": last.user_attrs.get("plugin_source", "")},
+        kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
+        device=str(environment.get("device", "")),
+        started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
+    )
+    return _run(facts, row, environment, threshold=None)
+
+
+def _base(name: str, known: Mapping[str, Any]) -> str:
+    """Study file, version and profile, which runs of one comparison share."""
+    return str(known.get("base", name.partition("/")[0]))

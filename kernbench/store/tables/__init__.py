@@ -1,0 +1,1 @@
+"""Tables of results and of Optuna, and the state of cells that they tell."""

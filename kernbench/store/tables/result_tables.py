@@ -1,0 +1,221 @@
+"""SQLAlchemy tables beside Optuna's: runs, per-line scores, environments, test lines and floors."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func, insert, inspect, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from kernbench.errors import StorageError
+from kernbench.store.database.opening import making_tables
+from kernbench.store.database.outage import outlasting
+from kernbench.study.cell import SplitFacts
+
+SCHEMA_VERSION = 1
+
+
+class Base(DeclarativeBase):
+    """Own metadata: Optuna's tables are not ours to touch."""
+
+
+class Meta(Base):
+    """Version of these tables."""
+
+    __tablename__ = "kernbench_meta"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class RunRow(Base):
+    """One cell, as its last attempt left it; `trial` is the fence against a late zombie."""
+
+    __tablename__ = "kernbench_run"
+    study: Mapped[str] = mapped_column(String(512), primary_key=True)
+    cell: Mapped[str] = mapped_column(String(512), primary_key=True)
+    trial: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(32))
+    message: Mapped[str] = mapped_column(Text, default="")
+    family: Mapped[str] = mapped_column(String(128))
+    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    plugin: Mapped[str] = mapped_column(String(256))
+    kernbench_version: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    data_digest: Mapped[str] = mapped_column(String(64))
+    environment: Mapped[str] = mapped_column(String(64))
+    seeds: Mapped[dict[str, Any]] = mapped_column(JSON)
+    device: Mapped[str] = mapped_column(String(64))
+    threads: Mapped[int] = mapped_column(Integer)
+    tolerance: Mapped[int] = mapped_column(Integer)
+    thresholds: Mapped[dict[str, Any]] = mapped_column(JSON)
+    started: Mapped[str] = mapped_column(String(32))
+    seconds: Mapped[float | None] = mapped_column(Float)
+    attempts: Mapped[int] = mapped_column(Integer)
+    epochs: Mapped[int | None] = mapped_column(Integer)
+    resumed_from: Mapped[int | None] = mapped_column(Integer)
+    n_params: Mapped[int | None] = mapped_column(Integer)
+    params_kernel: Mapped[int | None] = mapped_column(Integer)
+    flops: Mapped[float | None] = mapped_column(Float)
+    latency_ms: Mapped[float | None] = mapped_column(Float)
+    peak_memory_mb: Mapped[float | None] = mapped_column(Float)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ScoreRow(Base):
+    """Counts of one line at the chosen threshold of one tolerance; F1 is computed when read."""
+
+    __tablename__ = "kernbench_score"
+    study: Mapped[str] = mapped_column(String(512), primary_key=True)
+    cell: Mapped[str] = mapped_column(String(512), primary_key=True)
+    split: Mapped[str] = mapped_column(String(32), primary_key=True)
+    signal: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tolerance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tp: Mapped[int] = mapped_column(Integer)
+    fp: Mapped[int] = mapped_column(Integer)
+    fn: Mapped[int] = mapped_column(Integer)
+
+
+class EnvironmentRow(Base):
+    """What a cell ran on."""
+
+    __tablename__ = "kernbench_environment"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class LineRow(Base):
+    """One line of an evaluated split."""
+
+    __tablename__ = "kernbench_line"
+    data_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    split: Mapped[str] = mapped_column(String(32), primary_key=True)
+    signal: Mapped[int] = mapped_column(Integer, primary_key=True)
+    bubbles: Mapped[int] = mapped_column(Integer)
+    pressure_pa: Mapped[float] = mapped_column(Float)
+
+
+class FloorRow(Base):
+    """Mean F1 of blind detectors on an evaluated split."""
+
+    __tablename__ = "kernbench_floor"
+    data_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    split: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tolerance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    comb: Mapped[float] = mapped_column(Float)
+    random: Mapped[float] = mapped_column(Float)
+
+
+@outlasting
+def create_tables(engine: Engine) -> None:
+    """Make the tables that are missing and check their version.
+
+    Raises:
+        StorageError: the database was made by another version of kernbench's tables.
+    """
+    if not has_tables(engine):
+        making_tables(lambda: _create_tables(engine))
+
+
+def _create_tables(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
+
+
+def has_tables(engine: Engine) -> bool:
+    """Whether the result tables are there; touches nothing.
+
+    Raises:
+        StorageError: they are of another version.
+    """
+    if Meta.__tablename__ not in inspect(engine).get_table_names():
+        return False
+    with Session(engine) as session:
+        row = session.get(Meta, "schema")
+    if row is None:  # made a moment ago by another process, or cut off there
+        return False
+    if row.value != str(SCHEMA_VERSION):
+        raise StorageError(
+            f"the result tables have version {row.value}, this kernbench works with version {SCHEMA_VERSION}; "
+            "use the kernbench that made them, or another --storage"
+        )
+    return True
+
+
+@outlasting
+def plugins_of(engine: Engine, study: str) -> dict[str, int]:
+    """Distribution and version of the plugins that made the stored cells of a study -> number of cells."""
+    query = select(RunRow.plugin, func.count()).where(RunRow.study == study).group_by(RunRow.plugin)
+    with Session(engine) as session:
+        return {str(plugin): int(count) for plugin, count in session.execute(query)}
+
+
+def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
+    """Write a cell's run and scores in one transaction, in place of those of an earlier attempt.
+
+    Args:
+        engine: of the storage.
+        run: the run; its trial number is the fence.
+        scores: its per-line counts, empty for a diverged cell.
+
+    Returns:
+        False when a newer attempt has written already, so this one is late and nothing was changed.
+    """
+    return _write_run(engine, run, [_columns(score) for score in scores])
+
+
+@outlasting
+def _write_run(engine: Engine, run: RunRow, rows: Sequence[Mapping[str, Any]]) -> bool:
+    with Session(engine) as session, session.begin():
+        query = select(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell).with_for_update()
+        old = session.scalar(query)
+        if old is not None and old.trial > run.trial:
+            return False
+        of_cell = (ScoreRow.study == run.study, ScoreRow.cell == run.cell)
+        session.execute(delete(ScoreRow).where(*of_cell))
+        session.execute(delete(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell))
+        session.add(run)
+        session.flush()
+        if rows:
+            session.execute(insert(ScoreRow), rows)
+    return True
+
+
+@outlasting
+def write_environment(engine: Engine, digest: str, content: Mapping[str, Any]) -> None:
+    """Store an environment once."""
+    _add_once(engine, [EnvironmentRow(digest=digest, content=json.loads(json.dumps(content)))])
+
+
+@outlasting
+def write_split(engine: Engine, data_digest: str, split: str, facts: SplitFacts) -> None:
+    """Store the lines and floors of an evaluated split once."""
+    with Session(engine) as session:
+        if session.get(LineRow, (data_digest, split, 0)) is not None:
+            return
+    pairs = zip(facts.bubbles, facts.pressure_pa, strict=True)
+    rows: list[Base] = [
+        LineRow(data_digest=data_digest, split=split, signal=i, bubbles=int(n), pressure_pa=float(p))
+        for i, (n, p) in enumerate(pairs)
+    ]
+    floors = zip(facts.comb, facts.random, strict=True)
+    rows += [
+        FloorRow(data_digest=data_digest, split=split, tolerance=t, comb=float(c), random=float(r))
+        for t, (c, r) in enumerate(floors)
+    ]
+    _add_once(engine, rows)
+
+
+def _add_once(engine: Engine, rows: Sequence[Base]) -> None:
+    try:
+        with Session(engine) as session, session.begin():
+            for row in rows:
+                session.add(row)
+    except IntegrityError:
+        # Another worker wrote the same rows first: their content is a function of their key.
+        return
+
+
+def _columns(row: Base) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in row.__table__.columns}

@@ -1,0 +1,432 @@
+"""A database that is away: calls wait and are repeated without harm; an outage is said, and counts against nobody."""
+
+import collections
+import json
+import sqlite3
+import threading
+import time
+
+import fakes
+import optuna
+import pytest
+from fake_worker import coordinate, executed
+from fakes import NINE, THIRTY_THREE
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy import event, exc, text
+
+from kernbench.engine import queueing
+from kernbench.engine.limits import Limit
+from kernbench.errors import StorageLostError
+from kernbench.store.database import opening, outage
+from kernbench.store.database import storage as steady
+from kernbench.store.database.outage import Outages, is_outage
+from kernbench.store.tables.cell_states import cell_states
+
+LOCKED = exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+REFUSED = exc.OperationalError("SELECT", {}, ConnectionRefusedError("connection refused"))
+
+
+def wrapped(error):
+    """An error of the database as Optuna passes it on."""
+    try:
+        raise optuna.exceptions.StorageInternalError("An exception is raised during the commit.") from error
+    except optuna.exceptions.StorageInternalError as raised:
+        return raised
+
+
+@pytest.mark.parametrize("error", [LOCKED, REFUSED, wrapped(LOCKED), wrapped(REFUSED)])
+def test_a_lock_and_a_server_that_is_not_there_are_outages(error):
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        ValueError("x"),
+        optuna.exceptions.UpdateFinishedTrialError("x"),
+        exc.IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed")),
+        exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
+        wrapped(exc.DataError("INSERT", {}, ValueError("too long"))),
+    ],
+)
+def test_other_errors_are_none(error):
+    assert not is_outage(error)
+
+
+def test_every_method_of_a_storage_waits():
+    # nobody deletes studies from a worker; the others are no calls of the database
+    calls = BaseStorage.__abstractmethods__ - {"delete_study"}
+    assert {name for name in calls if name not in vars(steady.SteadyStorage)} == set()
+    # the cached storage, which Optuna puts before ours, calls these
+    private = {"_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id", "_get_stale_trial_ids"}
+    assert private <= set(vars(steady.SteadyStorage))
+
+
+def after_a_while(call, seconds):
+    """Do something later, in another thread."""
+    timer = threading.Timer(seconds, call)
+    timer.start()
+    return timer
+
+
+class Outage:
+    """A call that fails until it is over."""
+
+    def __init__(self, times):
+        self.left, self.calls = times, 0
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls <= self.left:
+            raise wrapped(LOCKED)
+        return "done"
+
+
+def test_a_call_is_repeated_and_two_lines_are_said():
+    outages, said = Outages("mine"), []
+    outages.say = said.append
+    assert outages.outlast(Outage(2)) == "done"
+    assert [line.partition(" after ")[0] for line in said] == [
+        "storage mine does not answer (database is locked); waiting for it, up to 300 s",
+        "storage mine answers again",
+    ]
+
+
+def test_the_wait_is_bounded_and_later_calls_do_not_wait_again():
+    outages, call = Outages("mine", seconds=0.3), Outage(10**6)
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        outages.outlast(call)
+    calls = call.calls
+    with pytest.raises(optuna.exceptions.StorageInternalError) as error:
+        outages.outlast(call)
+    assert call.calls == calls
+    assert is_outage(error.value)
+
+
+def test_a_process_that_is_to_leave_waits_for_little_more(monkeypatch):
+    monkeypatch.setattr(outage, "LEAVING_S", 0.2)
+    outages, leave = Outages("mine", seconds=3600), threading.Event()
+    outages.leaving = leave.is_set
+    after_a_while(leave.set, 0.3)
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        outages.outlast(Outage(10**6))
+
+
+def test_the_clock_stands_still_while_somebody_waits():
+    outages = Outages("mine")
+    before, began = outages.clock(), time.monotonic()
+    outages.outlast(Outage(3))
+    passed = time.monotonic() - began
+    assert passed > 0.5
+    assert outages.clock() - before < passed / 2
+
+
+WRITES = ["set_trial_user_attr", "_set_trial_param", "set_trial_intermediate_value"]
+
+
+@pytest.mark.parametrize("method", [*WRITES, "set_trial_state_values", "_get_trials"])
+def test_a_write_whose_answer_was_lost_is_done_once(world, monkeypatch, method):
+    usual, lost = getattr(RDBStorage, method), collections.Counter()
+
+    def stored_but_not_answered(self, *arguments, **named):
+        done = usual(self, *arguments, **named)
+        claim = method == "set_trial_state_values" and TrialState.RUNNING in (*arguments, *named.values())
+        lost[method] += not claim
+        if lost[method] % 3 == 1 and not claim:
+            raise wrapped(LOCKED)
+        return done
+
+    def compute(context):
+        context.report(1, 0.5)
+        context.saved(1)
+        return fakes.outcome()
+
+    monkeypatch.setattr(RDBStorage, method, stored_but_not_answered)
+    result = world.run(compute=compute)
+    monkeypatch.undo()
+    assert lost[method] > 1
+    assert world.states(result) == {NINE: "done", THIRTY_THREE: "done"}
+    assert sorted(world.executed) == sorted([NINE, THIRTY_THREE])
+    assert len(world.trials(TrialState.COMPLETE)) == 2
+    assert [trial.intermediate_values for trial in world.trials(TrialState.COMPLETE)] == [{1: 0.5}] * 2
+
+
+def test_cells_whose_queueing_was_stored_and_not_answered_are_queued_once(world, monkeypatch):
+    usual, lost = queueing._insert, []
+
+    def queued_but_not_answered(connection, *arguments):
+        usual(connection, *arguments)
+        if not lost:
+            lost.append(connection)
+            connection.commit()
+            raise LOCKED
+
+    monkeypatch.setattr(queueing, "_insert", queued_but_not_answered)
+    assert world.states(world.run()) == {NINE: "done", THIRTY_THREE: "done"}
+    assert len(lost) == 1
+    assert sorted(world.executed) == sorted([NINE, THIRTY_THREE])
+    assert [len(world.trials(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED)] == [2, 0]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_to_the_next_after_the_grace_period(world, monkeypatch):
+    usual, lost = RDBStorage.set_trial_state_values, []
+
+    def claimed_but_not_answered(self, trial_id, state, values=None):
+        done = usual(self, trial_id, state, values)
+        if state == TrialState.RUNNING and not lost:
+            lost.append(trial_id)
+            raise wrapped(LOCKED)
+        return done
+
+    monkeypatch.setattr(RDBStorage, "set_trial_state_values", claimed_but_not_answered)
+    monkeypatch.setattr(steady, "SETTLING_BEATS", 0)
+    assert world.states(world.run(heartbeat_s=1, grace_s=600)) == {NINE: "running", THIRTY_THREE: "done"}
+    with world.storage().engine.begin() as connection:
+        connection.execute(text("UPDATE trials SET datetime_start = '2020-01-01 00:00:00' WHERE state = 'RUNNING'"))
+    assert set(world.states(world.run(heartbeat_s=1, grace_s=600)).values()) == {"done"}
+    assert world.executed == [THIRTY_THREE, NINE]
+
+
+def test_a_result_whose_transaction_broke_is_written_whole_and_once(world):
+    opened, broken = world.storage(), []
+
+    def cut(_connection, _cursor, statement, *_others):
+        if statement.startswith("INSERT INTO kernbench_score") and not broken:
+            broken.append(statement)
+            raise LOCKED
+
+    study = world.study([9])
+    world.run(study, queue_only=True)
+    event.listen(opened.engine, "before_cursor_execute", cut)
+    (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
+    fakes.work(world.optuna_study(study, opened), world.job(study, opened, lambda _: fakes.outcome()))
+    assert len(broken) == 1
+    with opened.engine.connect() as connection:
+        rows = connection.execute(text("SELECT count(*) FROM kernbench_score")).scalar()
+        assert connection.execute(text("SELECT trial, status FROM kernbench_run")).fetchall() == [(0, "ok")]
+    assert rows == 2 * fakes.TOLERANCES * fakes.LINES
+
+
+@pytest.fixture
+def foreign(sqlite_world, monkeypatch):
+    """A foreign connection that can hold the lock for longer than anybody waits at once."""
+    monkeypatch.setattr(opening, "LOCK_TIMEOUT_S", 0.2)
+    fakes.prepared(sqlite_world, [9, 33])
+    connection = sqlite3.connect(sqlite_world.database, isolation_level=None, check_same_thread=False)
+    yield connection
+    connection.close()
+
+
+def test_a_lock_past_the_timeout_is_waited_for(sqlite_world, foreign):
+    def compute(context):
+        if context.params["kernel_size"] == 9:
+            foreign.execute("BEGIN IMMEDIATE")
+            after_a_while(lambda: foreign.execute("ROLLBACK"), 1.5)
+            context.report(1, 0.5)
+        return fakes.outcome()
+
+    result = sqlite_world.run(compute=compute)
+    assert set(sqlite_world.states(result).values()) == {"done"}
+    assert sqlite_world.executed == [NINE, THIRTY_THREE]
+    lines = [note for note in sqlite_world.observer.notes if note.startswith("storage ")]
+    assert ["does not answer" in line for line in lines] == [True, False]
+
+
+def test_waiting_is_no_time_of_the_cell(sqlite_world, foreign):
+    over = []
+
+    def compute(context):
+        foreign.execute("BEGIN IMMEDIATE")
+        after_a_while(lambda: foreign.execute("ROLLBACK"), 3)
+        context.report(1, 0.5)
+        over.append(context.stop())
+        return fakes.outcome()
+
+    result = sqlite_world.run(sqlite_world.study([9]), compute, limit=Limit(2.0))
+    assert over == [False]
+    assert sqlite_world.states(result) == {NINE: "done"}
+    with sqlite_world.storage().engine.connect() as connection:
+        (seconds,) = connection.execute(text("SELECT seconds FROM kernbench_run")).one()
+    assert seconds < 2.5
+
+
+def test_nobody_is_called_silent_just_after_an_outage(world):
+    world.run(queue_only=True)
+    opened = world.storage(interval=1, grace=2)
+    trial_id = world.optuna_study(storage=opened)._pop_waiting_trial_id()
+    with opened.engine.begin() as connection:
+        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
+    opened.outages.ended = time.monotonic() + 3600  # the end of an outage, and no time passes
+    optuna.storages.fail_stale_trials(world.optuna_study(storage=opened))
+    assert opened.get_trial(trial_id).state == TrialState.RUNNING
+    opened.outages.ended = None
+    deadline = time.monotonic() + 60  # a server that has just started is an outage, too
+    while opened.get_trial(trial_id).state == TrialState.RUNNING and time.monotonic() < deadline:
+        optuna.storages.fail_stale_trials(world.optuna_study(storage=opened))
+    assert opened.get_trial(trial_id).state == TrialState.FAIL
+
+
+def test_an_attempt_cut_off_between_its_result_and_its_end_is_made_again(world):
+    def result_stored_then_killed(_context):
+        running = world.trials(TrialState.RUNNING)[0]
+        world.storage().set_trial_user_attr(running._trial_id, "status", "ok")
+        world.storage().set_trial_state_values(running._trial_id, TrialState.FAIL)
+        return fakes.outcome()
+
+    study = world.study([9])
+    world.run(study, result_stored_then_killed)
+    (state,) = cell_states(study.cells(), world.trials())
+    assert (state.state, state.retry) == ("failed", True)
+    assert world.states(world.run(study)) == {NINE: "done"}
+
+
+# Real processes
+
+
+def times(**seconds):
+    """An environment for fake workers."""
+    return {"FAKE_TIMES": json.dumps(seconds)}
+
+
+def trials(world, study, *states):
+    """Trials of a study; `world.trials` would write another study's file under the workers."""
+    found = world.optuna_study(study).get_trials(deepcopy=False)
+    return [trial for trial in found if not states or trial.state in states]
+
+
+def once_reported(world, study, count, call):
+    """Call something once so many cells are in the middle."""
+
+    def watch():
+        deadline = time.monotonic() + 120
+        while sum(bool(trial.intermediate_values) for trial in trials(world, study, TrialState.RUNNING)) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        call()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def logs(world):
+    """What the workers said."""
+    return [log.read_text() for log in (world.folder / "kernbench.logs").iterdir()]
+
+
+def outage_lines(text):
+    return ["does not answer" in line for line in text.splitlines() if line.startswith("storage ")]
+
+
+slow = pytest.mark.slow
+dead_connections = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@slow
+@dead_connections
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("zone", [None, "America/New_York"])
+def test_workers_outlive_a_server_that_stops_and_starts_in_the_middle(postgres_world, server, zone):
+    world = postgres_world
+    study = world.study([9, 33, 3, 5, 7])
+
+    def stop_and_start():
+        server.stop()
+        time.sleep(3)  # that is how long it is away
+        server.start()
+
+    world.run(study, queue_only=True)
+    watch = once_reported(world, study, 2, stop_and_start)
+    environment = times(heartbeat=1, grace=6) | ({} if zone is None else {"PGTZ": zone})
+    deeds = {9: "report", 33: "report"}
+    result = coordinate(world, study, 2, deeds, environment=environment, heartbeat_s=1, grace_s=6)
+    watch.join()
+    assert set(world.states(result).values()) == {"done"}
+    assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
+    # nothing failed; a worker that finds the queue empty may leave a pruned trial of nobody
+    assert {trial.state for trial in trials(world, study)} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    complete = trials(world, study, TrialState.COMPLETE)
+    assert len(complete) == 5
+    said = logs(world)
+    assert [outage_lines(text) for text in said] == [[True, False]] * 2, said
+    assert outage_lines("\n".join(world.observer.notes)) == [True, False]
+    epochs = [len(t.intermediate_values) for t in complete if t.user_attrs["cell"] in (NINE, THIRTY_THREE)]
+    assert epochs == [30, 30]
+
+
+@slow
+@dead_connections
+@pytest.mark.timeout(300)
+def test_a_server_that_never_comes_back_ends_everything_with_code_3_and_the_next_run_completes(
+    postgres_world, server, monkeypatch
+):
+    world = postgres_world
+    study = world.study([9, 33, 3])
+    world.run(study, queue_only=True)
+    monkeypatch.setattr(outage, "OUTAGE_S", 3.0)
+    watch = once_reported(world, study, 2, server.stop)
+    try:
+        with pytest.raises(StorageLostError, match="went away") as error:
+            coordinate(world, study, 2, {9: "report", 33: "report"}, environment=times(outage=2, heartbeat=1, grace=6))
+    finally:
+        watch.join()
+        server.start()
+    assert error.value.exit_code == 3
+    assert "\n" not in str(error.value)
+    said = logs(world)
+    assert [text.count("kernbench: storage") for text in said] == [1, 1], said
+    assert not any("Traceback" in text for text in said)
+    assert set(world.states(coordinate(world, study, 2)).values()) == {"done"}
+    assert executed(world).count("kernel_size=3,seed=0") == 1
+    assert len(trials(world, study, TrialState.COMPLETE)) == 3
+
+
+@slow
+@pytest.mark.timeout(300)
+def test_a_foreign_lock_for_ten_seconds_is_not_noticed(sqlite_world):
+    world = sqlite_world
+    study = world.study([9, 33, 3])
+    world.run(study, queue_only=True)
+
+    def hold():
+        foreign = sqlite3.connect(world.database, isolation_level=None, timeout=60)
+        foreign.execute("BEGIN IMMEDIATE")
+        time.sleep(10)
+        foreign.execute("ROLLBACK")
+        foreign.close()
+
+    watch = once_reported(world, study, 1, hold)
+    result = coordinate(world, study, 2, {9: "report"}, environment=times(heartbeat=1, grace=90))
+    watch.join()
+    assert set(world.states(result).values()) == {"done"}
+    assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
+    assert "does not answer" not in "\n".join([*logs(world), *world.observer.notes])
+
+
+@slow
+@pytest.mark.timeout(300)
+def test_workers_leave_with_code_3_when_a_lock_is_never_given_back(sqlite_world, monkeypatch):
+    world = sqlite_world
+    study = world.study([9, 33, 3])
+    world.run(study, queue_only=True)
+    foreign = sqlite3.connect(world.database, isolation_level=None, timeout=60, check_same_thread=False)
+    monkeypatch.setattr(outage, "OUTAGE_S", 3.0)
+    monkeypatch.setattr(opening, "LOCK_TIMEOUT_S", 2)
+    watch = once_reported(world, study, 2, lambda: foreign.execute("BEGIN IMMEDIATE"))
+    environment = times(outage=2, heartbeat=1, grace=6, lock=1)
+    try:
+        with pytest.raises(StorageLostError) as error:
+            coordinate(world, study, 2, {9: "report", 33: "report"}, environment=environment)
+    finally:
+        watch.join()
+        foreign.execute("ROLLBACK")
+        foreign.close()
+    assert error.value.exit_code == 3
+    said = logs(world)
+    assert [text.count("kernbench: storage") for text in said if "went away" in text], said
+    assert not any("Traceback" in text for text in said)
+    monkeypatch.undo()
+    assert set(world.states(coordinate(world, study, 2)).values()) == {"done"}
+    assert len(trials(world, study, TrialState.COMPLETE)) == 3

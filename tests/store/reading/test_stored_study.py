@@ -1,0 +1,164 @@
+"""A study read back from a database is the study that was stored; anything else is refused."""
+
+import json
+
+import fakes
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernbench import experiment
+from kernbench.errors import KernbenchError, StudyError
+from kernbench.registry import find, installed
+from kernbench.store.reading.stored_study import check_same, find_stored, what_workers_need
+from kernbench.study.reading import available_studies, profiles
+
+
+def stored_again(world, study, family):
+    """What a worker makes of a study after `run --workers 0`."""
+    world.found = find(family)
+    world.run(study, queue_only=True)
+    (stored,) = find_stored(world.url, study.key)
+    return stored, experiment.restored(stored, find(stored.family).family)
+
+
+@pytest.mark.parametrize("profile", sorted(profiles()))
+def test_every_installed_study_comes_back_with_the_same_cells_and_digest(profile, tmp_path, empty_database):
+    families = sorted(installed().found)
+    for place, name in enumerate(sorted(available_studies())):
+        (tmp_path / name).mkdir()
+        world = fakes.World(tmp_path / name, empty_database)
+        for family in dict.fromkeys(["siren", families[place % len(families)]]):  # each with several studies
+            try:
+                study = experiment.load(name, find(family).family, profile)
+            except KernbenchError:  # an axis of another family, or files that are not here
+                continue
+            stored, again = stored_again(world, study, family)
+            assert again.digest == study.digest
+            assert again.cells() == study.cells()
+            assert tuple(stored.cells) == tuple(study.cells())
+            assert (again.key, again.runtime, again.seeds) == (study.key, study.runtime, study.seeds)
+            check_same(stored, again)
+        world.close()
+
+
+def test_axes_of_every_kind_and_the_runtime_come_back(world):
+    more = "omega_0 = [0.1e2, 15.5]\ninit = ['siren-intended']\nomega_bias = [true, false]\nrate = [0.001]\n"
+    more += "[training]\nrecompute = true\n[hyper.siren]\nhidden = 7"
+    world.found = find("siren")
+    path = world.folder / "mine.toml"
+    path.write_text(fakes.TEXT.format(sizes=[9, 33], seeds=3, more=more))
+    study = experiment.load(str(path), find("siren").family, "quick")
+    stored, again = stored_again(world, study, "siren")
+    assert again.cells() == study.cells()
+    assert again.digest == study.digest
+    assert again.runtime == study.runtime == {"recompute": True, "compile": "off", "checkpoint_seconds": 20.0}
+    check_same(stored, again)
+
+
+def test_a_profile_of_the_study_itself_comes_back(world):
+    path = world.folder / "mine.toml"
+    path.write_text(fakes.TEXT.format(sizes=[9], seeds=1, more="[profiles.mine]\ntraining = {epochs = 3}"))
+    study = experiment.load(str(path), find("discrete").family, "mine")
+    stored, again = stored_again(world, study, "discrete")
+    check_same(stored, again)
+    assert (again.profile, again.definition["training"]["epochs"]) == ("mine", 3)
+
+
+def test_cells_of_all_runs_are_known_and_the_runtime_is_that_of_the_last(world):
+    world.run(world.study([9]), queue_only=True)
+    world.run(world.study([9, 33], seeds=2), queue_only=True, extend=True)
+    world.run(world.study([33], more="[training]\nrecompute = true"), queue_only=True)
+    attributes = world.optuna_study().user_attrs
+    assert json.loads(attributes["axes"]) == {"kernel_size": [9, 33]}
+    assert json.loads(attributes["seeds"]) == 2
+    assert json.loads(attributes["runtime"])["recompute"] is True
+    assert len(json.loads(attributes["cells"])) == 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sets(st.integers(1, 20), min_size=1), min_size=1, max_size=5), st.lists(st.integers(1, 9)))
+def test_axes_only_ever_grow_and_keep_their_order(runs, seeds):
+    class Asked:
+        def __init__(self, values, count):
+            self.axes, self.seeds, self.runtime = {"k": tuple(values)}, tuple(range(count)), {}
+
+    known, before = {}, []
+    for values, count in zip(runs, [*seeds, 1, 1, 1, 1, 1], strict=False):
+        known = {name: json.dumps(value) for name, value in what_workers_need(Asked(values, count), known).items()}
+        now = json.loads(known["axes"])["k"]
+        assert now[: len(before)] == before
+        assert set(now) == set(before) | values
+        assert json.loads(known["seeds"]) >= count
+        before = now
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("protocol",), "0", "protocol: '0' (stored)"),
+        (("recipe",), "feedfeedfeed", "recipe: 'feedfeedfeed' (stored)"),
+        (("kernel", "hyper", "gone"), 1, "gone"),
+        (("training", "rate_of_another_time"), 1, "training.rate_of_another_time"),
+    ],
+)
+def test_a_definition_that_means_something_else_here_is_refused(world, path, value, said):
+    study = experiment.load("smoke", find("discrete").family, "quick")
+    world.run(study, queue_only=True)
+    opened = world.optuna_study(study)
+    definition = json.loads(opened.user_attrs["definition"])
+    table = definition
+    for key in path[:-1]:
+        table = table[key]
+    table[path[-1]] = value
+    opened.set_user_attr("definition", json.dumps(definition))
+    (stored,) = find_stored(world.url, "smoke")
+    with pytest.raises(StudyError, match=r"smoke\.v1\.quick/discrete") as error:
+        check_same(stored, experiment.restored(stored, find("discrete").family))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_setting_that_the_stored_definition_lacks_is_refused(world):
+    study = experiment.load("smoke", find("discrete").family, "quick")
+    world.run(study, queue_only=True)
+    opened = world.optuna_study(study)
+    definition = json.loads(opened.user_attrs["definition"])
+    del definition["training"]["hard_weight"]
+    opened.set_user_attr("definition", json.dumps(definition))
+    (stored,) = find_stored(world.url, "smoke")
+    with pytest.raises(StudyError, match=r"training.hard_weight: None \(stored\) -> 1.6 \(now\)"):
+        check_same(stored, experiment.restored(stored, find("discrete").family))
+
+
+def test_studies_are_found_by_name_profile_family_and_version(world):
+    for family in ("discrete", "siren"):
+        world.found = find(family)
+        world.run(world.study(), queue_only=True)
+    assert [each.family for each in find_stored(world.url, "mine")] == ["discrete", "siren"]
+    assert [each.key for each in find_stored(world.url, "mine.v1.quick/siren")] == ["mine.v1.quick/siren"]
+    assert [each.family for each in find_stored(world.url, "mine", family="siren")] == ["siren"]
+    with pytest.raises(StudyError, match=r"no study 'other' .*stored: mine.v1.quick/discrete, mine.v1.quick/siren"):
+        find_stored(world.url, "other")
+    with pytest.raises(StudyError, match=r"family 'gaussian'; stored: discrete, siren"):
+        find_stored(world.url, "mine", family="gaussian")
+    world.run(world.study(profile="thesis"), queue_only=True)
+    with pytest.raises(StudyError, match="profiles quick, thesis; give --profile"):
+        find_stored(world.url, "mine")
+    assert {each.profile for each in find_stored(world.url, "mine", "thesis")} == {"thesis"}
+    path = world.folder / "mine.toml"
+    path.write_text(path.read_text().replace("version = 1", "version = 2"))
+    world.run(fakes.load_study(str(path), world.found.family, "quick"), queue_only=True)
+    assert [each.key for each in find_stored(world.url, "mine", "quick")] == ["mine.v2.quick/siren"]
+
+
+def test_a_database_of_before_says_what_to_do(world):
+    world.run(queue_only=True)
+    opened = world.optuna_study()
+    opened._storage.set_study_user_attr(opened._study_id, "axes", "{}")
+    with opened._storage._backend.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM study_user_attributes WHERE \"key\" = 'axes'")
+    with pytest.raises(StudyError, match="`kernbench run` of the study adds it"):
+        find_stored(world.url, "mine")
+    world.run(queue_only=True)
+    assert find_stored(world.url, "mine")
