@@ -23,7 +23,8 @@ from optuna.trial import TrialState, create_trial
 
 from kernbench import experiment
 from kernbench.artifacts import write_curve
-from kernbench.engine import environment, runner
+from kernbench.engine.fleet import runner
+from kernbench.engine.work import environment
 from kernbench.host.files import json_digest
 from kernbench.registry import find
 from kernbench.store.database.opening import open_storage

@@ -26,10 +26,10 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kernbench.engine import coordinator
-from kernbench.engine.children import Crew
-from kernbench.engine.joining import Joined, Terms, serve
-from kernbench.engine.runner import Options, run
+from kernbench.engine.fleet import coordinator
+from kernbench.engine.fleet.children import Crew
+from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.fleet.runner import Options, run
 from kernbench.store.files import checkpoints
 from kernbench.store.tables import cell_states
 from kernbench.store.tables.cell_states import process_start

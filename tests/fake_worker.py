@@ -17,10 +17,10 @@ from pathlib import Path
 import fakes
 from forked import as_children
 
-from kernbench.engine.children import Crew
-from kernbench.engine.joining import Joined, Terms, serve
-from kernbench.engine.limits import Limit
-from kernbench.engine.runner import Options, run
+from kernbench.engine.fleet.children import Crew
+from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.fleet.runner import Options, run
+from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import KernbenchError
 from kernbench.store.database import opening, outage
 from kernbench.training.settings import Interrupted

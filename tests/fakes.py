@@ -14,9 +14,9 @@ import optuna
 from forked import Forked
 from sqlalchemy import MetaData, create_engine
 
-from kernbench.engine.record import Job, StopFlag
-from kernbench.engine.runner import Options, run
-from kernbench.engine.worker import RefusingSampler, work
+from kernbench.engine.fleet.runner import Options, run
+from kernbench.engine.work.storing import Job, StopFlag
+from kernbench.engine.work.worker import RefusingSampler, work
 from kernbench.registry import find
 from kernbench.store.database.opening import open_storage, read_storage
 from kernbench.store.tables.result_tables import create_tables

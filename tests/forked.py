@@ -14,14 +14,26 @@ import threading
 from multiprocessing.reduction import DupFd
 from unittest import mock
 
-from kernbench.engine import children
+from kernbench.engine.fleet import children
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
         *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.terminal.console", "kernbench.experiment"),
-        *("kernbench.engine.runner", "kernbench.engine.joining", "kernbench.report.html", "kernbench.pictures"),
-        *("kernbench.preflight", "kernbench.room", "kernbench_siren", "kernbench_discrete", "psycopg", "optuna"),
+        *(
+            "kernbench.engine.fleet.runner",
+            "kernbench.engine.fleet.joining",
+            "kernbench.report.html",
+            "kernbench.pictures",
+        ),
+        *(
+            "kernbench.preflight",
+            "kernbench.engine.fleet.disk",
+            "kernbench_siren",
+            "kernbench_discrete",
+            "psycopg",
+            "optuna",
+        ),
     ]
 )
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kernbench import experiment
-from kernbench.engine import runner
+from kernbench.engine.fleet import runner
 from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
 from kernbench.store.reading.runs import load_runs

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from kernbench import experiment
+from kernbench.engine.fleet.disk import check_places
 from kernbench.errors import DataError, KernbenchError, PluginError, StorageError
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.preflight import check_networks
 from kernbench.registry import find_family
-from kernbench.room import check_places
 
 
 def study_with(tmp_path, text, family="siren"):

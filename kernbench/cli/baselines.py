@@ -48,9 +48,9 @@ def baselines_command(
     the study, each level has its own.
     """
     from kernbench import classical, experiment
+    from kernbench.engine.fleet.disk import check_places
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
-    from kernbench.room import check_places
     from kernbench.store.database.url import resolve_url, side_folder
     from kernbench.ulm.baselines.catalogue import check_methods
     from kernbench.ulm.baselines.results import write_rows

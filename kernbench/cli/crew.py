@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import kernbench
 
 if TYPE_CHECKING:
-    from kernbench.engine.children import Crew
-    from kernbench.engine.runner import Options
+    from kernbench.engine.fleet.children import Crew
+    from kernbench.engine.fleet.runner import Options
     from kernbench.study.study import Study
 
 
@@ -25,7 +25,7 @@ def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Op
     """
     if workers == 0 or (workers == 1 and options.limit is None):  # a process cannot outlive its own watch
         return None
-    from kernbench.engine.children import Crew
+    from kernbench.engine.fleet.children import Crew
 
     words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
     words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]

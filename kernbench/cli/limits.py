@@ -1,7 +1,7 @@
 """Time limits as they are typed."""
 
-from kernbench.durations import seconds_of
-from kernbench.engine.limits import Limit, margin_of
+from kernbench.engine.work.durations import seconds_of
+from kernbench.engine.work.time_limit import Limit, margin_of
 
 
 def limit_of(text: str | None, margin: str | None = None) -> Limit | None:

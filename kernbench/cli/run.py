@@ -8,7 +8,7 @@ import click
 from kernbench.cli.signals import sigterm_is_no_error
 
 if TYPE_CHECKING:
-    from kernbench.engine.runner import Options
+    from kernbench.engine.fleet.runner import Options
     from kernbench.study.study import Study
 
 
@@ -62,11 +62,11 @@ def run_command(
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
-    from kernbench.engine import runner
+    from kernbench.engine.fleet import runner
+    from kernbench.engine.fleet.disk import check_places, check_room
     from kernbench.host.device import choose_device, default_profile
     from kernbench.preflight import check_networks
     from kernbench.registry import find
-    from kernbench.room import check_places, check_room
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
     from kernbench.store.database.url import resolve_url
 

@@ -52,8 +52,8 @@ def slurm_command(
 
     The workers share a PostgreSQL database and this folder. Fill the queue first, then submit.
     """
-    from kernbench import slurm
     from kernbench.cli.limits import limit_of
+    from kernbench.engine.fleet import slurm
     from kernbench.store.database.url import resolve_url
 
     limit_of(cell_limit)  # a slip is seen now, not when the job begins

@@ -11,7 +11,7 @@ from kernbench.cli.signals import sigterm_is_no_error
 
 if TYPE_CHECKING:
     from kernbench.cli.terminal.progress import LiveObserver
-    from kernbench.engine.joining import Joined, Terms
+    from kernbench.engine.fleet.joining import Joined, Terms
     from kernbench.registry import Found
     from kernbench.store.reading.stored_study import Stored
 
@@ -51,8 +51,8 @@ def worker_command(
         from kernbench import experiment  # and with it nearly everything
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
-    from kernbench.durations import seconds_of
-    from kernbench.engine.joining import Terms, serve
+    from kernbench.engine.fleet.joining import Terms, serve
+    from kernbench.engine.work.durations import seconds_of
     from kernbench.host.device import choose_device
     from kernbench.registry import find
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, outage_explained
@@ -107,7 +107,7 @@ def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer
 def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserver") -> "Joined":
     """One study as this installation reads it, refused where it would compute other cells."""
     from kernbench import experiment
-    from kernbench.engine.joining import Joined
+    from kernbench.engine.fleet.joining import Joined
     from kernbench.preflight import check_networks
     from kernbench.store.reading.stored_study import check_same, find_stored
 

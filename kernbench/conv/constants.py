@@ -1,7 +1,7 @@
 """Constants of `kernbench.conv.predict`: those fitted on this machine, else those that come with kernbench.
 
 A run reads them once and never measures, so what `auto` chooses is a function of shapes and of a file; the file's
-digest is recorded with each run (`kernbench.engine.environment`).
+digest is recorded with each run (`kernbench.engine.work.environment`).
 """
 
 import contextlib

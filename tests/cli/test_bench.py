@@ -109,7 +109,7 @@ def small_fit(monkeypatch):
 
 def test_fit_stores_what_the_next_process_computes_with(bench, small_fit):
     from kernbench.conv import constants
-    from kernbench.engine.environment import environment
+    from kernbench.engine.work.environment import environment
 
     before = environment("cpu")["convolution"]
     done = bench.run("bench", "fit", "--passes", "1")

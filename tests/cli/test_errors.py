@@ -6,7 +6,7 @@ import fakes
 import pytest
 
 from kernbench import experiment
-from kernbench.engine.runner import Options, run
+from kernbench.engine.fleet.runner import Options, run
 from kernbench.registry import find
 
 PLUGIN = """

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kernbench import experiment
-from kernbench.engine import runner
+from kernbench.engine.fleet import runner
 from kernbench.host.device import choose_device
 from kernbench.networks.network import LINES_AT_ONCE, Network
 from kernbench.registry import find

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernbench import experiment
 from kernbench.cli import catalogue
-from kernbench.engine.sampling import draw
+from kernbench.engine.queue.draws import draw
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.host.files import canonical
 from kernbench.kernels.family import KernelFamily

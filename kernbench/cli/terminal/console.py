@@ -17,7 +17,7 @@ from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_search
 if TYPE_CHECKING:
     import optuna
 
-    from kernbench.engine.runner import Plan, Result
+    from kernbench.engine.fleet.runner import Plan, Result
     from kernbench.store.reading.records import Run
     from kernbench.study.cell import CellState
     from kernbench.study.study import Study

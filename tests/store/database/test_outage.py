@@ -15,8 +15,8 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, exc, text
 
-from kernbench.engine import queueing
-from kernbench.engine.limits import Limit
+from kernbench.engine.queue import queueing
+from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageLostError
 from kernbench.store.database import opening, outage
 from kernbench.store.database import storage as steady

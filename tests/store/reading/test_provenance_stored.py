@@ -8,8 +8,8 @@ import fakes
 import kernbench_siren
 from fakes import NINE, THIRTY_THREE
 
-from kernbench.engine import environment
-from kernbench.engine.environment import source_digest
+from kernbench.engine.work import environment
+from kernbench.engine.work.environment import source_digest
 from kernbench.kernels.family import KernelFamily
 from kernbench.registry import find, find_family
 from kernbench.store.reading.runs import load_runs

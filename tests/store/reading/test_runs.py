@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from kernbench.engine.queueing import enqueue_all
+from kernbench.engine.queue.queueing import enqueue_all
 from kernbench.errors import StorageError, StudyError
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
 from kernbench.store.tables.result_tables import Meta, RunRow, ScoreRow

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from kernbench.engine.queueing import enqueue_all
+from kernbench.engine.queue.queueing import enqueue_all
 from kernbench.store.tables.optuna_tables import read_trials
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -78,7 +78,7 @@ def test_nothing_is_queued_unless_everything_is(world, monkeypatch):
     study = world.study([9, 33])
     world.run(study)
     before = world.content()[0]
-    monkeypatch.setattr("kernbench.engine.queueing.json", None)  # fails after the trials are in
+    monkeypatch.setattr("kernbench.engine.queue.queueing.json", None)  # fails after the trials are in
     with pytest.raises(AttributeError):
         enqueue_all(world.optuna_study(study), study, list(study.cells()))
     assert world.content()[0] == before

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from kernbench.engine.runner import Options, plan
+from kernbench.engine.fleet.runner import Options, plan
 from kernbench.errors import StorageError
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, Meta, RunRow, ScoreRow

@@ -14,8 +14,8 @@ from fakes import NINE, THIRTY_THREE
 from forked import Forked
 from optuna.trial import TrialState
 
-from kernbench.engine.children import threads_each
-from kernbench.engine.limits import Limit
+from kernbench.engine.fleet.children import threads_each
+from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageLostError, WorkersError
 from kernbench.store.tables.cell_states import KILLED_LIMIT
 
@@ -180,7 +180,7 @@ def test_workers_leave_when_their_coordinator_is_killed_and_give_their_cells_bac
 
 
 def test_threads_are_shared_and_never_more_than_asked_for(monkeypatch):
-    monkeypatch.setattr("kernbench.engine.children.cores", lambda: 8)
+    monkeypatch.setattr("kernbench.engine.fleet.children.cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert [threads_each(count) for count in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

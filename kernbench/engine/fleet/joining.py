@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
-from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import anything_waits, requeue, waiting_cells
-from kernbench.engine.record import Job, StopFlag, make_job, note_other_plugins
-from kernbench.engine.recovery import recover
-from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.engine.queue.queueing import anything_waits, requeue, waiting_cells
+from kernbench.engine.queue.recovery import recover
+from kernbench.engine.work.storing import Job, StopFlag, make_job, note_other_plugins
+from kernbench.engine.work.time_limit import Limit
+from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import KernbenchError
 from kernbench.registry import Found
 from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained

@@ -11,7 +11,7 @@ import fakes
 import pytest
 from forked import Forked, call_main
 
-from kernbench import room
+from kernbench.engine.fleet import disk as room
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from fakes import NINE, THIRTY_THREE
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import Trial, TrialState
 
-from kernbench.engine import notes
+from kernbench.engine.notes import notes
 
 optuna_dashboard = pytest.importorskip("optuna_dashboard")
 

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import DateTime, Engine, bindparam, text
 
-from kernbench.engine import notes
+from kernbench.engine.notes import notes
 from kernbench.store.database.outage import outlasting
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.tables.cell_states import worker_is_gone

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernbench.durations import in_words, seconds_of
+from kernbench.engine.work.durations import in_words, seconds_of
 from kernbench.errors import KernbenchError
 
 

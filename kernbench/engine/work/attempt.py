@@ -11,9 +11,9 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
-from kernbench.engine.limits import CellTimeoutError
-from kernbench.engine.record import Job, store, store_failure
-from kernbench.engine.sampling import PUT_BACK, early_end, suggest_value, unknown_names
+from kernbench.engine.queue.draws import PUT_BACK, early_end, suggest_value, unknown_names
+from kernbench.engine.work.storing import Job, store, store_failure
+from kernbench.engine.work.time_limit import CellTimeoutError
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice

@@ -13,8 +13,9 @@ import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
-from kernbench.engine import environment, notes
-from kernbench.engine.limits import Limit
+from kernbench.engine.notes import notes
+from kernbench.engine.work import environment
+from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageError, one_line
 from kernbench.host.files import json_digest
 from kernbench.registry import Found

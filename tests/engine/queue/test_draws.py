@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kernbench.engine import sampling
-from kernbench.engine.sampling import DrawingSampler, draw, past_of, suggest_value, values_of
-from kernbench.engine.worker import RefusingSampler, work
+from kernbench.engine.queue import draws
+from kernbench.engine.queue.draws import DrawingSampler, draw, past_of, suggest_value, values_of
+from kernbench.engine.work.worker import RefusingSampler, work
 from kernbench.report.searches import searches_of
 from kernbench.store.reading.runs import load_runs
 from kernbench.store.tables.result_tables import RunRow
@@ -416,16 +416,16 @@ def test_a_draw_waits_for_the_values_of_one_that_was_claimed_a_moment_before(wor
     def stored_meanwhile(seconds):  # by the worker that has claimed draw 1
         waited.append(seconds)
         for name, parameter in study.tuned.items():
-            distribution = sampling._distribution(parameter)
+            distribution = draws._distribution(parameter)
             storage.set_trial_param(ids[1], name, distribution.to_internal_repr(alone[name]), distribution)
 
-    monkeypatch.setattr(sampling.time, "sleep", stored_meanwhile)
+    monkeypatch.setattr(draws.time, "sleep", stored_meanwhile)
     sampler = DrawingSampler(study, RefusingSampler())
     trial = storage.get_trial(ids[2])
     values = {name: sampler.sample_independent(opened, trial, name, None) for name in study.tuned}
     assert len(waited) == 1
     assert values != alone
-    monkeypatch.setattr(sampling, "SETTLING_S", 0)  # a worker that died before it had drawn holds nobody up
+    monkeypatch.setattr(draws, "SETTLING_S", 0)  # a worker that died before it had drawn holds nobody up
     storage.set_trial_state_values(ids[1], TrialState.FAIL)
     assert DrawingSampler(study, RefusingSampler()).sample_independent(opened, trial, "set", None)
     assert len(waited) == 1

@@ -9,9 +9,9 @@ import torch
 from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 
-from kernbench.engine.record import StopFlag
-from kernbench.engine.runner import Options
-from kernbench.engine.worker import stop_on_signals, work
+from kernbench.engine.fleet.runner import Options
+from kernbench.engine.work.storing import StopFlag
+from kernbench.engine.work.worker import stop_on_signals, work
 from kernbench.errors import StorageError
 from kernbench.training.settings import Interrupted
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from kernbench.engine.markdown import block, code, plain, table
+from kernbench.engine.notes.markdown import block, code, plain, table
 
 NASTY = st.text(alphabet="`~*_#<>|[]()!\\$&;:-+=1. ab\n\r\t\u202e\x00\ud800é", max_size=60) | st.text(max_size=60)
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import optuna
 from optuna.trial import TrialState
 
-from kernbench.engine import notes
-from kernbench.engine.children import Crew
-from kernbench.engine.coordinator import coordinate
-from kernbench.engine.limits import Limit
-from kernbench.engine.queueing import drop_unasked, enqueue_all
-from kernbench.engine.record import Job, make_job, note_other_plugins
-from kernbench.engine.recovery import recover
-from kernbench.engine.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.engine.fleet.children import Crew
+from kernbench.engine.fleet.coordinator import coordinate
+from kernbench.engine.notes import notes
+from kernbench.engine.queue.queueing import drop_unasked, enqueue_all
+from kernbench.engine.queue.recovery import recover
+from kernbench.engine.work.storing import Job, make_job, note_other_plugins
+from kernbench.engine.work.time_limit import Limit
+from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError
 from kernbench.host.files import json_digest
 from kernbench.registry import Found

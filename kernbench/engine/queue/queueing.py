@@ -8,7 +8,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from kernbench.engine.sampling import queued_values
+from kernbench.engine.queue.draws import queued_values
 from kernbench.store.database.outage import outlasting
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.tables.cell_states import cell_states, worker_is_gone

@@ -7,11 +7,12 @@ from pathlib import Path
 import fakes
 import pytest
 
-from kernbench import experiment, room
+from kernbench import experiment
+from kernbench.engine.fleet import disk as room
+from kernbench.engine.fleet.disk import check_room, disks, needs
 from kernbench.errors import StorageError
 from kernbench.preflight import check_networks
 from kernbench.registry import find_family
-from kernbench.room import check_room, disks, needs
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -14,8 +14,8 @@ from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import text
 
-from kernbench.engine.joining import Joined, Terms, serve
-from kernbench.engine.limits import Limit
+from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.work.time_limit import Limit
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.training.settings import Interrupted
 

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from kernbench.engine.markdown import block, code, plain, table
+from kernbench.engine.notes.markdown import block, code, plain, table
 from kernbench.errors import first_line
 from kernbench.store.database.outage import outlasting
 from kernbench.store.tables.cell_states import failure_class

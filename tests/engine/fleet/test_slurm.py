@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernbench import slurm
+from kernbench.engine.fleet import slurm
 from kernbench.errors import KernbenchError, StorageError
 
 URL = "postgresql+psycopg://kb@dbhost/kernbench"

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from kernbench.durations import in_words
+from kernbench.engine.work.durations import in_words
 from kernbench.store.database.storage import SteadyStorage
 
 TIMED_OUT = 124  # exit code of a worker that ended itself, as of timeout(1)

@@ -10,12 +10,12 @@ from typing import Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from kernbench.engine.children import Child, Crew, start, wait_for_all
-from kernbench.engine.limits import TIMED_OUT, Limit
-from kernbench.engine.queueing import requeue
-from kernbench.engine.record import made_folder
-from kernbench.engine.recovery import fail_attempts, recover
-from kernbench.engine.worker import handling, stop_on_signals
+from kernbench.engine.fleet.children import Child, Crew, start, wait_for_all
+from kernbench.engine.queue.queueing import requeue
+from kernbench.engine.queue.recovery import fail_attempts, recover
+from kernbench.engine.work.storing import made_folder
+from kernbench.engine.work.time_limit import TIMED_OUT, Limit
+from kernbench.engine.work.worker import handling, stop_on_signals
 from kernbench.errors import StorageLostError, WorkersError
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.storage import SteadyStorage
@@ -32,7 +32,7 @@ ENDED = ("done", "diverged", "pruned", "failed")
 
 
 class Settings(Protocol):
-    """What the coordinator needs of `kernbench.engine.runner.Options`."""
+    """What the coordinator needs of `kernbench.engine.fleet.runner.Options`."""
 
     @property
     def url(self) -> str:
@@ -62,7 +62,7 @@ def coordinate(
         optuna_study: Optuna's, with its queue.
         study: the study.
         storage: open storage.
-        options: see `kernbench.engine.runner.Options`.
+        options: see `kernbench.engine.fleet.runner.Options`.
         crew: how many workers, and how each is started.
         prepare: called once before the first worker starts.
         observer: who shows progress.

@@ -5,7 +5,7 @@ import os
 import chaos
 import pytest
 
-from kernbench.engine import coordinator
+from kernbench.engine.fleet import coordinator
 from kernbench.store.tables import cell_states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from kernbench.engine import runner
-from kernbench.engine.runner import Options, plan
+from kernbench.engine.fleet import runner
+from kernbench.engine.fleet.runner import Options, plan
 from kernbench.errors import StudyError
 from kernbench.store.database import storage as steady
 from kernbench.store.reading.runs import stored_states
@@ -298,7 +298,7 @@ def test_a_run_with_another_study_file_takes_no_cell_from_one_that_runs(world, a
     def meddle(context):
         if context.cell == NINE:
             if not at_work:  # as in the moment between two cells
-                monkey.setattr("kernbench.engine.queueing.worker_is_gone", lambda _trial: True)
+                monkey.setattr("kernbench.engine.queue.queueing.worker_is_gone", lambda _trial: True)
             result = other.run(another, extend=True)
             assert other.states(result) == {"kernel_size=65,seed=0": "done"}
         return fakes.outcome()

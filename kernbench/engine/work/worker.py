@@ -14,8 +14,10 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from kernbench.engine import environment
-from kernbench.engine.attempt import (
+from kernbench.engine.queue.draws import DrawingSampler, out_of_turn, put_back
+from kernbench.engine.queue.queueing import anything_waits, give_back, is_asked_for
+from kernbench.engine.work import environment
+from kernbench.engine.work.attempt import (
     CellFailedError,
     WrongCellError,
     checked_params,
@@ -26,10 +28,8 @@ from kernbench.engine.attempt import (
     judged,
     sign,
 )
-from kernbench.engine.limits import time_limit
-from kernbench.engine.queueing import anything_waits, give_back, is_asked_for
-from kernbench.engine.record import Job, StopFlag
-from kernbench.engine.sampling import DrawingSampler, out_of_turn, put_back
+from kernbench.engine.work.storing import Job, StopFlag
+from kernbench.engine.work.time_limit import time_limit
 from kernbench.host.memory import release
 from kernbench.store.files.scratch import remove_abandoned, scratch_folder
 from kernbench.study.cell import PRUNED

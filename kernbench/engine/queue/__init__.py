@@ -1,0 +1,1 @@
+"""The queue: what waits, what is taken back, what is drawn."""

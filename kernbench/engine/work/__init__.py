@@ -1,0 +1,1 @@
+"""One worker: claim a cell, compute it, store it."""
