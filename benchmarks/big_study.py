@@ -21,8 +21,6 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from kernbench import experiment
-from kernbench.artifacts import write_curve
 from kernbench.engine.fleet import runner
 from kernbench.engine.work import environment
 from kernbench.host.files import json_digest
@@ -34,6 +32,8 @@ from kernbench.store.tables import result_tables
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
 from kernbench.study.cell import SplitFacts
 from kernbench.training.settings import Epoch
+from kernbench.ulm.cells import definition
+from kernbench.ulm.cells.artifacts import write_curve
 
 SIZES, SEEDS, EPOCHS = 100, 20, 20
 LINES, TOLERANCES, THRESHOLDS = {"validation": 64, "test": 128}, 10, 44
@@ -46,14 +46,14 @@ def make(folder: Path) -> None:
     path = folder / "big.toml"
     path.write_text(STUDY.format(seeds=SEEDS, sizes=sizes), encoding="utf-8")
     url, found = f"sqlite:///{folder}/kernbench.db", find("discrete")
-    study = experiment.load(str(path), found.family, "quick")
+    study = definition.load(str(path), found.family, "quick")
     storage = open_storage(url)
     result_tables.create_tables(storage.engine)
     opened = runner._create(study, storage)
     artifacts = side_folder(url, "artifacts")
     artifacts.mkdir()
     side_folder(url, "checkpoints").mkdir()
-    data, machine = experiment.data_digest(study.definition), environment.environment("cpu")
+    data, machine = definition.data_digest(study.definition), environment.environment("cpu")
     result_tables.write_environment(storage.engine, json_digest(machine), machine)
     rng = np.random.default_rng(0)
     for split, lines in LINES.items():

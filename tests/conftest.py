@@ -134,8 +134,8 @@ def bench(tmp_path, capsys, monkeypatch):
 @pytest.fixture(scope="session")
 def smoke_lines(tmp_path_factory):
     """A cache folder with the lines of the smoke study, simulated once."""
-    from kernbench.experiment import load, prepare
     from kernbench.registry import find_family
+    from kernbench.ulm.cells.definition import load, prepare
 
     folder = tmp_path_factory.mktemp("smoke-lines")
     with pytest.MonkeyPatch.context() as patch:

@@ -19,7 +19,7 @@ from kernbench.engine.fleet import children
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
-        *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.terminal.console", "kernbench.experiment"),
+        *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.terminal.console", "kernbench.ulm.cells.run"),
         *(
             "kernbench.engine.fleet.runner",
             "kernbench.engine.fleet.joining",
@@ -27,7 +27,7 @@ processes.set_forkserver_preload(
             "kernbench.pictures",
         ),
         *(
-            "kernbench.preflight",
+            "kernbench.ulm.cells.preflight",
             "kernbench.engine.fleet.disk",
             "kernbench_siren",
             "kernbench_discrete",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kernbench.ulm.scene import SAMPLES
-from kernbench.ulm.srml1d import RecordedLine, write_line
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.srml1d.formats import RecordedLine, write_line
 
 
 def recorded_line(number):

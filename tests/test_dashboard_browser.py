@@ -13,9 +13,9 @@ import fakes
 import numpy as np
 import pytest
 
-from kernbench import artifacts
 from kernbench.study.cell import Outcome
 from kernbench.training.settings import Epoch
+from kernbench.ulm.cells import artifacts
 
 pytest.importorskip("optuna_dashboard")
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -13,13 +13,14 @@ import fakes
 import numpy as np
 import pytest
 
-from kernbench import experiment
 from kernbench.engine.fleet import runner
 from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
 from kernbench.store.reading.runs import load_runs
 from kernbench.store.tables.cell_states import this_worker
 from kernbench.study.cell import Silent
+from kernbench.ulm.cells import definition
+from kernbench.ulm.cells import run as experiment
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def uninterrupted(tmp_path_factory, smoke_lines):
     folder = tmp_path_factory.mktemp("uninterrupted")
     (folder / "long.toml").write_text(LONG)
     found = find("discrete")
-    study = experiment.load(str(folder / "long.toml"), found.family, "quick")
+    study = definition.load(str(folder / "long.toml"), found.family, "quick")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
         options = runner.Options(f"sqlite:///{folder}/kernbench.db", choose_device("cpu"))
@@ -150,7 +151,7 @@ def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke
         assert said in first.out, first
     page = bench.folder / "kernbench-report" / "report.html"
     assert "siren" in page.read_text()
-    assert {"kernbench.db", "kernbench.artifacts", "kernbench.checkpoints", "kernbench-report"} == {
+    assert {"kernbench.db", "kernbench.ulm.cells.artifacts", "kernbench.checkpoints", "kernbench-report"} == {
         path.name for path in bench.folder.iterdir()
     }
     assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []

@@ -8,10 +8,16 @@ import scipy.integrate
 from kernbench.bench.table import Table
 from kernbench.bench.timing import where
 from kernbench.errors import KernbenchError
-from kernbench.ulm import fits
-from kernbench.ulm.dataset import Recipe, draw_line
-from kernbench.ulm.physics import REST_TENSION, WATER, shell_viscosity, surface_tension, thermal_damping
-from kernbench.ulm.simulate import BubbleTrace, simulate_bubbles, simulate_lines
+from kernbench.ulm.data.recipe import Recipe, draw_line
+from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.physics import (
+    REST_TENSION,
+    WATER,
+    shell_viscosity,
+    surface_tension,
+    thermal_damping,
+)
+from kernbench.ulm.simulator.simulate import BubbleTrace, simulate_bubbles, simulate_lines
 
 AGREEMENT = 0.02  # of the peak excursion; the peer reads the pressure by linear interpolation on 4 ns
 
@@ -70,7 +76,7 @@ def solve(trace: BubbleTrace, bubble: int, radius_m: float) -> np.ndarray:
     thermal, kappa = (float(each[0]) for each in thermal_damping(np.array([radius_m])))
     shell = float(shell_viscosity(np.array([radius_m]))[0])
     stretch = np.linspace(0.5, 2.0, 8192)  # R / R0; tabulated once, as anybody would
-    tensions = surface_tension(fits.AREA_AT_REST * stretch**2)
+    tensions = surface_tension(embedded_fits.AREA_AT_REST * stretch**2)
     gas_at_rest = WATER.pressure + 2 * REST_TENSION / radius_m
 
     def motion(t: float, state: np.ndarray) -> tuple[float, float]:

@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from kernbench.bench.metrics import DENSITY
 from kernbench.bench.timing import fresh_peak, interleaved
-from kernbench.evaluation import Workbench
 from kernbench.host.memory import return_freed_tensors
 from kernbench.networks.network import Network, build
 from kernbench.training.batches import TrainingData
 from kernbench.training.loop import train
 from kernbench.training.settings import Hooks, Settings
-from kernbench.ulm.loss import dual_loss, gaussian_taps
-from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
+from kernbench.ulm.evaluation.workbench import Workbench
+from kernbench.ulm.scoring.loss import dual_loss, gaussian_taps
+from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
 
 SAMPLES = 8446
 MATRIX = 2048

@@ -12,7 +12,7 @@ from kernbench.cli.terminal.detectors import noise_text, print_rows
 
 if TYPE_CHECKING:
     from kernbench.study.study import Study
-    from kernbench.ulm.dataset import Split
+    from kernbench.ulm.data.recipe import Split
 
 FILE = "baselines.csv"
 
@@ -47,24 +47,25 @@ def baselines_command(
     artifacts of the storage, where reports on studies of the same lines and noise find them. Where noise is an axis of
     the study, each level has its own.
     """
-    from kernbench import classical, experiment
     from kernbench.engine.fleet.disk import check_places
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
     from kernbench.store.database.url import resolve_url, side_folder
-    from kernbench.ulm.baselines.catalogue import check_methods
-    from kernbench.ulm.baselines.results import write_rows
+    from kernbench.ulm.cells import definition
+    from kernbench.ulm.detectors import on_studies
+    from kernbench.ulm.detectors.catalogue import check_methods
+    from kernbench.ulm.detectors.results import write_rows
 
     where, url = choose_device(device), resolve_url(storage)
-    study = experiment.load(study_name, find(plugin).family, profile or default_profile(where))
+    study = definition.load(study_name, find(plugin).family, profile or default_profile(where))
     given = [name.strip() for name in methods.split(",") if name.strip()]
     check_methods(given, 1 << 30)  # a misspelt name before anything is simulated
     check_places(url, out)
     digest, splits = _lines(study, data, where)
-    wanted = classical.domains(study, digest, noise)
+    wanted = on_studies.domains(study, digest, noise)
     several = sum(map(len, wanted.values())) > 1
     for same in wanted.values():
-        bench = classical.bench(study, splits, same, side_folder(url, "artifacts"), where)
+        bench = on_studies.bench(study, splits, same, side_folder(url, "artifacts"), where)
         rows_of_each = bench.run(check_methods(given, bench.task.length), working)
         for domain, path, rows in zip(same, bench.paths, rows_of_each, strict=True):
             print_rows(rows, f"data {digest}, {noise_text(domain)}")
@@ -76,15 +77,16 @@ def baselines_command(
 
 def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping[str, Split]]":
     """Digest of the lines, and the lines themselves: the study's own, or those of a named data set."""
-    from kernbench import classical, experiment
     from kernbench.cli.terminal import console
-    from kernbench.ulm.baselines.catalogue import TEST
-    from kernbench.ulm.sets import find_set
+    from kernbench.ulm.cells import definition
+    from kernbench.ulm.data.find import find_set
+    from kernbench.ulm.detectors import on_studies
+    from kernbench.ulm.detectors.catalogue import TEST
 
     if data is None:
         with console.observer(study) as observer:
-            experiment.prepare(study, device, observer.simulated)
-        return experiment.data_digest(study.definition), classical.study_splits(study)
+            definition.prepare(study, device, observer.simulated)
+        return definition.data_digest(study.definition), on_studies.study_splits(study)
     found = find_set(data)
     wanted = {*found.splits, study.definition["evaluation"]["threshold_split"], TEST}  # `load` names a missing one
     return found.digest, {split: found.load(split) for split in sorted(wanted)}

@@ -18,17 +18,17 @@ def data_command() -> None:
 @click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
 def simulate(study_name: str, profile: str | None, device: str) -> None:
     """Simulate the training, validation and test lines of a study, so that runs find them in the cache."""
-    from kernbench import experiment
     from kernbench.cli.terminal import console
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find_family
-    from kernbench.ulm.dataset import cache_folder
+    from kernbench.ulm.cells import definition
+    from kernbench.ulm.data.recipe import cache_folder
 
     where = choose_device(device)
-    study = experiment.load(study_name, find_family("discrete"), profile or default_profile(where))
+    study = definition.load(study_name, find_family("discrete"), profile or default_profile(where))
     with console.observer(study) as observer:
-        experiment.prepare(study, where, observer.simulated)
-    recipe = experiment.recipe_of(study.definition)
+        definition.prepare(study, where, observer.simulated)
+    recipe = definition.recipe_of(study.definition)
     lines = ", ".join(f"{split} {number}" for split, number in recipe.lines.items())
     click.echo(f"data {recipe.digest()}: {lines} lines, in {cache_folder()}")
 
@@ -56,7 +56,7 @@ def manifest(
 
     It lists file, content hash, split, position, bubbles and pressure of each line, and the rule that chose them.
     """
-    from kernbench.ulm.manifest import MANIFEST_NAMES, manifest_by_number, write_manifest
+    from kernbench.ulm.data.manifest import MANIFEST_NAMES, manifest_by_number, write_manifest
 
     given = {"train": train, "validation": validation, "test": test}
     ranges = {split: _range(split, text) for split, text in given.items() if text is not None}
@@ -77,8 +77,8 @@ def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
 
     A malformed file is named with its line number, and nothing is imported.
     """
-    from kernbench.ulm.imported import import_lines
-    from kernbench.ulm.manifest import find_manifest
+    from kernbench.ulm.data.imported import import_lines
+    from kernbench.ulm.data.manifest import find_manifest
 
     with bar("imported", now_and_then) as progress:
         found = import_lines(folder, manifest_path or find_manifest(folder), name, progress)
@@ -93,8 +93,8 @@ def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
 @click.option("--format", "form", type=click.Choice(["text", "mat"]), default="text", show_default=True)
 def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
     """Write DATA (name or digest of a data set) as published text lines or MATLAB v5 files, with a manifest."""
-    from kernbench.ulm.export import export_set
-    from kernbench.ulm.sets import find_set
+    from kernbench.ulm.data.export import export_set
+    from kernbench.ulm.data.find import find_set
 
     with bar("exported", now_and_then) as progress:
         path = export_set(find_set(data), out, splits, form, progress)
@@ -128,7 +128,7 @@ def export_weights(weights: Path, out: Path, plugin: str | None) -> None:
     The published layout holds a dilated network of 12 layers, 64 channels and K = 3; families other than discrete are
     written as the kernels that they make. One-to-one thresholds have no place in it.
     """
-    from kernbench.weights import export_published, load_trained
+    from kernbench.ulm.evaluation.trained import export_published, load_trained
 
     written = export_published(load_trained(weights, plugin), out)
     click.echo(f"published layout: {', '.join(path.name for path in written)} in {out}")
@@ -144,7 +144,7 @@ def _range(split: str, text: str) -> tuple[int, int]:
 
 def _print_imported() -> None:
     """Imported sets, below the simulated ones."""
-    from kernbench.ulm.imported import describe_imported
+    from kernbench.ulm.data.imported import describe_imported
 
     sets = describe_imported()
     if sets:

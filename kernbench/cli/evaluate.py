@@ -9,13 +9,13 @@ import click
 from kernbench.cli.terminal.bars import bar
 
 if TYPE_CHECKING:
-    from kernbench.matched_card import Output
-    from kernbench.reproduction import Published
-    from kernbench.ulm.dataset import Split
-    from kernbench.ulm.matched import PublishedPairs
-    from kernbench.ulm.onetoone import MatchedChoice
-    from kernbench.ulm.protocol import Choice
-    from kernbench.weights import Trained
+    from kernbench.ulm.data.published_pairs import PublishedPairs
+    from kernbench.ulm.data.recipe import Split
+    from kernbench.ulm.evaluation.pair_card import Output
+    from kernbench.ulm.evaluation.reproduction import Published
+    from kernbench.ulm.evaluation.trained import Trained
+    from kernbench.ulm.pairing.protocol import MatchedChoice
+    from kernbench.ulm.scoring.protocol import Choice
 
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
@@ -123,11 +123,11 @@ def _evaluate(
     out: Path | None,
 ) -> None:
     """One network on one data set."""
-    from kernbench import matched_card, scorecard
     from kernbench.cli.terminal import scores
-    from kernbench.ulm.protocol import choose_thresholds
-    from kernbench.ulm.sets import find_set
-    from kernbench.weights import load_trained
+    from kernbench.ulm.data.find import find_set
+    from kernbench.ulm.evaluation import pair_card, scorecard
+    from kernbench.ulm.evaluation.trained import load_trained
+    from kernbench.ulm.scoring.protocol import choose_thresholds
 
     trained = load_trained(weights, plugin)
     found = find_set(data)
@@ -150,7 +150,7 @@ def _evaluate(
         if "dilation" in metrics:
             choice = choose_thresholds(scorecard.score_output(output, fitted.counts), threshold_split)
         if "matched" in metrics:
-            pair_choice = matched_card.choose_pairs(output, fitted, nms_width)
+            pair_choice = pair_card.choose_pairs(output, fitted, nms_width)
     output = output_of(scored, f"{split} lines")
     origin = f"data set {found.name} ({found.digest}; {found.origin})"
     noisy = f", noise {level:g} %" if level else ""
@@ -165,20 +165,20 @@ def _evaluate(
         if out is not None:
             scorecard.save(card, out, facts)
     if "matched" in metrics:
-        arrivals = matched_card.content_arrivals(content, scored)
-        pairs = matched_card.matched_card(output, scored, pair_choice, arrivals)
+        arrivals = pair_card.content_arrivals(content, scored)
+        pairs = pair_card.matched_card(output, scored, pair_choice, arrivals)
         scores.print_matched(pairs, len(scored.bubbles))
         if out is not None:
-            curve = matched_card.matched_curve(output, scored, pair_choice.decoder)
-            matched_card.save_matched(pairs, curve, scored, out, facts)
+            curve = pair_card.matched_curve(output, scored, pair_choice.decoder)
+            pair_card.save_matched(pairs, curve, scored, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
 
 
 def _stored(trained: "Trained", thresholds: Path | None, nms_width: int | None) -> "tuple[Choice, MatchedChoice]":
     """Frozen thresholds: from a file, from the weights of a cell, or from beside published weights."""
-    from kernbench import matched_card
-    from kernbench.ulm.srml1d import THRESHOLDS_NAME, load_thresholds
+    from kernbench.ulm.evaluation import pair_card
+    from kernbench.ulm.srml1d.formats import THRESHOLDS_NAME, load_thresholds
 
     if thresholds is None and trained.choice is not None and trained.pairs is not None:
         if nms_width not in (None, trained.pairs.decoder.width):
@@ -191,16 +191,16 @@ def _stored(trained: "Trained", thresholds: Path | None, nms_width: int | None) 
     if thresholds is None and not (beside / THRESHOLDS_NAME).is_file():
         raise click.UsageError(f"{beside} has no {THRESHOLDS_NAME}: give --thresholds or --threshold-split")
     choice = load_thresholds(thresholds or beside, f"stored in {thresholds or beside}")
-    return choice, matched_card.stored_pairs(choice, nms_width)
+    return choice, pair_card.stored_pairs(choice, nms_width)
 
 
 def _reproduce(
     folder: Path, models: tuple[str, ...], lines: int | None, seed: int, device: str, out: Path | None
 ) -> None:
     """Every published network on matched lines."""
-    from kernbench import reproduction
     from kernbench.cli.terminal import scores
-    from kernbench.ulm.matched import published_pairs
+    from kernbench.ulm.data.published_pairs import published_pairs
+    from kernbench.ulm.evaluation import reproduction
 
     networks = reproduction.published_networks(folder)
     chosen = reproduction.select(networks, models)
@@ -225,8 +225,8 @@ def _reproduce(
 
 def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: str) -> "tuple[Split, Split | None]":
     """Matched lines, or for a network without stored thresholds new ones of its population, and lines for those."""
-    from kernbench.ulm.dataset import Recipe, load_split
-    from kernbench.ulm.matched import matched_lines
+    from kernbench.ulm.data.published_pairs import matched_lines
+    from kernbench.ulm.data.recipe import Recipe, load_split
 
     with bar(f"simulating {network.population} lines") as progress:
         if network.stored:

@@ -58,17 +58,20 @@ def run_command(
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench import experiment  # and with it nearly everything
+        from kernbench.ulm.cells import (
+            definition,
+            run,  # and with it nearly everything
+        )
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
     from kernbench.engine.fleet import runner
     from kernbench.engine.fleet.disk import check_places, check_room
     from kernbench.host.device import choose_device, default_profile
-    from kernbench.preflight import check_networks
     from kernbench.registry import find
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
     from kernbench.store.database.url import resolve_url
+    from kernbench.ulm.cells.preflight import check_networks
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
@@ -82,7 +85,7 @@ def run_command(
         grace_s=grace,
     )
     found = find(plugin)
-    study = experiment.load(study_name, found.family, profile or default_profile(options.device))
+    study = definition.load(study_name, found.family, profile or default_profile(options.device))
     parameters = check_networks(study, options.device)
     plan = runner.plan(study, options)
     if dry_run:
@@ -97,8 +100,8 @@ def run_command(
             study,
             found,
             options,
-            compute=experiment.run_cell,
-            prepare=lambda: experiment.prepare(study, options.device, observer.simulated),
+            compute=run.run_cell,
+            prepare=lambda: definition.prepare(study, options.device, observer.simulated),
             observer=observer,
             crew=crew_of(workers, plugin, device, study, options),
         )
@@ -113,9 +116,9 @@ def run_command(
 
 def _add_baselines(study: "Study", options: "Options") -> None:
     """Classical detectors that have no results on the lines of the study yet."""
-    from kernbench import classical
     from kernbench.cli.baselines import working
     from kernbench.store.database.url import side_folder
-    from kernbench.ulm.baselines import QUICK
+    from kernbench.ulm.detectors import on_studies
+    from kernbench.ulm.detectors.names import QUICK
 
-    classical.add_missing(study, QUICK, side_folder(options.url, "artifacts"), options.device, working)
+    on_studies.add_missing(study, QUICK, side_folder(options.url, "artifacts"), options.device, working)

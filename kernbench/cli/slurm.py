@@ -88,16 +88,16 @@ def slurm_command(
 
 def _study(name: str, plugin: str | None, profile: str) -> "Study":
     """The study as one family sees it: the one named, else the first installed one that has its axes."""
-    from kernbench import experiment
     from kernbench.errors import StudyError
     from kernbench.registry import find, installed
+    from kernbench.ulm.cells import definition
 
     if plugin is not None:
-        return experiment.load(name, find(plugin).family, profile)
+        return definition.load(name, find(plugin).family, profile)
     refusal: StudyError | None = None
     for found in installed().found.values():
         try:
-            return experiment.load(name, found.family, profile)
+            return definition.load(name, found.family, profile)
         except StudyError as error:
             refusal = refusal or error
     raise refusal or StudyError("no kernel family is installed; install kernbench anew or name one by --plugin")

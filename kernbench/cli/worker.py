@@ -48,7 +48,9 @@ def worker_command(
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench import experiment  # and with it nearly everything
+        from kernbench.ulm.cells import (
+            run,  # and with it nearly everything
+        )
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
     from kernbench.engine.fleet.joining import Terms, serve
@@ -75,7 +77,7 @@ def worker_command(
         stored = find_stored(url, study_name, profile, family)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
         joined = _joined(stored, plugin, terms, observer)
-        return serve(joined, terms, experiment.run_cell, observer)
+        return serve(joined, terms, run.run_cell, observer)
 
 
 def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer: "LiveObserver") -> "list[Joined]":
@@ -106,12 +108,12 @@ def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer
 
 def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserver") -> "Joined":
     """One study as this installation reads it, refused where it would compute other cells."""
-    from kernbench import experiment
     from kernbench.engine.fleet.joining import Joined
-    from kernbench.preflight import check_networks
     from kernbench.store.reading.stored_study import check_same, find_stored
+    from kernbench.ulm.cells import definition
+    from kernbench.ulm.cells.preflight import check_networks
 
-    study = experiment.restored(each, found.family)
+    study = definition.restored(each, found.family)
     check_same(each, study)
     if not terms.coordinated:  # else it has just been done
         check_networks(study, terms.device)
@@ -124,7 +126,7 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
         study=study,
         found=found,
         cells=each.cells,
-        prepare=functools.partial(experiment.prepare, study, terms.device, observer.simulated),
+        prepare=functools.partial(definition.prepare, study, terms.device, observer.simulated),
         again=again,
     )
 

@@ -9,9 +9,9 @@ from kernbench.host.files import sha256_of_file
 from kernbench.report.gather import Comparison
 from kernbench.store.reading.records import OK, Run
 from kernbench.study.settings import axis_home
-from kernbench.ulm.baselines import BLIND, METHODS, fits
-from kernbench.ulm.baselines.results import USUAL_SPLIT, Domain, Row, stored_rows
-from kernbench.ulm.scores import tolerance_um
+from kernbench.ulm.detectors.names import BLIND, METHODS, fits
+from kernbench.ulm.detectors.results import USUAL_SPLIT, Domain, Row, stored_rows
+from kernbench.ulm.scoring.scores import tolerance_um
 
 # Drawn as lines across the figure; of a group, the one that did best where it was fitted.
 GROUPS = ("matched-filter", "wiener", "fista", "omp", "fir")

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kernbench.report.gather import TEST, Comparison, Point, tolerance_place
 from kernbench.store.reading.records import Curves
-from kernbench.ulm.curves import average_precision, break_even, precision_recall
-from kernbench.ulm.scores import ZERO_SCORE
+from kernbench.ulm.scoring.curves import average_precision, break_even, precision_recall
+from kernbench.ulm.scoring.scores import ZERO_SCORE
 
 Floats = NDArray[np.float64]
 

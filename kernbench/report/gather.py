@@ -13,7 +13,7 @@ from kernbench.report.searches import Search, searches_of, shown_runs
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.store.reading.records import OK, PRUNED, LineInfo, Run, Scores
 from kernbench.study.reference import Reference
-from kernbench.ulm.scores import f1_scores, skill
+from kernbench.ulm.scoring.scores import f1_scores, skill
 
 Floats = NDArray[np.float64]
 Value = float | int | str

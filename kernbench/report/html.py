@@ -17,11 +17,9 @@ from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.plotting.style import as_svg, save
-from kernbench.report.artifacts import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.curves import best_with_curves, with_curves
-from kernbench.report.figures import example_figure, kernel_figure
 from kernbench.report.gather import Comparison, comparisons
 from kernbench.report.literature import Table, note_of, shown, tables
 from kernbench.report.narrative import cautions, headline
@@ -34,6 +32,8 @@ from kernbench.report.tables import write_tables
 from kernbench.report.thinning import fewer_series, fewer_values, left_out
 from kernbench.report.tuning import search_figure, tuning_rows, tuning_text
 from kernbench.store.reading.records import Run
+from kernbench.ulm.cells.artifact_reader import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
+from kernbench.ulm.cells.pictures import example_figure, kernel_figure
 
 PAGE = "report.html"
 FIGURES = "figures"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kernbench.report.gather import TEST, Comparison, Point, line_f1
 from kernbench.store.reading.records import LineInfo, Run
 from kernbench.study.reference import LINE_AXES, MEAN
-from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
+from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 
 Floats = NDArray[np.float64]
 

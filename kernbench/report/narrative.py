@@ -8,7 +8,7 @@ from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.provenance import provenance
 from kernbench.statistics.intervals import Interval, bootstrap_difference
 from kernbench.store.reading.records import OK, Run
-from kernbench.ulm.scores import tolerance_ns, tolerance_um
+from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
 
 # The page opens with sentences, not with a second table.
 MOST_NAMED = 3

@@ -10,7 +10,7 @@ from kernbench.report.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.gather import Comparison, Point, Value
 from kernbench.report.lines import line_statistics
 from kernbench.report.narrative import interval_text
-from kernbench.ulm.scores import tolerance_um
+from kernbench.ulm.scoring.scores import tolerance_um
 
 Row = dict[str, str]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.store.reading.records import OK, PRUNED, Run
-from kernbench.ulm.scores import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores
 
 Value = float | int | str
 

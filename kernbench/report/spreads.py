@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from kernbench.plotting.style import RULE, Look, letter, panels, series_look, styled
-from kernbench.report.figures import draw_sparse
 from kernbench.report.gather import Comparison, Point, Series
 from kernbench.report.layout import (
     COLUMNS,
@@ -27,7 +26,8 @@ from kernbench.report.lines import EDGES, known_of_lines
 from kernbench.report.literature import published_bins
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.study.reference import LINE_AXES
-from kernbench.ulm.by_line import bin_numbers
+from kernbench.ulm.cells.pictures import draw_sparse
+from kernbench.ulm.scoring.by_line import bin_numbers
 
 FEWEST_PER_BIN = 3
 MOST_CLOUDS = 3

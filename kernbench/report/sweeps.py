@@ -24,7 +24,7 @@ from kernbench.report.layout import (
     value_text,
 )
 from kernbench.report.literature import published_f1
-from kernbench.ulm.scores import tolerance_um
+from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12
 FLOORS: tuple[tuple[Any, str], ...] = (  # Any: matplotlib spells out its dashes

@@ -20,7 +20,7 @@ from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
 from kernbench.report.tuning import gain_of, lines_f1
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
-from kernbench.ulm.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
+from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
 Row = dict[str, Cell]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kernbench.errors import DivergedError
 from kernbench.training.batches import Lines, TrainingData
 from kernbench.training.settings import Epoch, Hooks, Interrupted, Settings
-from kernbench.ulm.loss import dual_loss
+from kernbench.ulm.scoring.loss import dual_loss
 
 
 @dataclass(eq=False)

@@ -4,12 +4,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernbench.ulm.metrics import tolerance_counts as tolerance_counts
-    from kernbench.ulm.simulate import Lines as Lines
-    from kernbench.ulm.simulate import Scene as Scene
-    from kernbench.ulm.simulate import simulate_lines as simulate_lines
+    from kernbench.ulm.scoring.tolerance_counts import tolerance_counts as tolerance_counts
+    from kernbench.ulm.simulator.simulate import Lines as Lines
+    from kernbench.ulm.simulator.simulate import Scene as Scene
+    from kernbench.ulm.simulator.simulate import simulate_lines as simulate_lines
 
-_HOMES = {"Lines": "simulate", "Scene": "simulate", "simulate_lines": "simulate", "tolerance_counts": "metrics"}
+_HOMES = {
+    "Lines": "simulator.simulate",
+    "Scene": "simulator.scene",
+    "simulate_lines": "simulator.simulate",
+    "tolerance_counts": "scoring.tolerance_counts",
+}
 
 __all__ = ["Lines", "Scene", "simulate_lines", "tolerance_counts"]
 

@@ -5,8 +5,8 @@ import torch
 
 from kernbench.bench import metrics, timing
 from kernbench.errors import KernbenchError
-from kernbench.ulm.metrics import tolerance_counts
-from kernbench.ulm.protocol import THRESHOLDS, TOLERANCES
+from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
+from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 
 def test_both_ways_to_count_agree():

@@ -7,7 +7,7 @@ from small_bench import shrink
 from kernbench.bench import training
 from kernbench.errors import KernbenchError
 from kernbench.networks.network import build
-from kernbench.ulm.loss import dual_loss
+from kernbench.ulm.scoring.loss import dual_loss
 
 
 def test_the_plain_loss_is_the_loss():

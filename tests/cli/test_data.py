@@ -3,8 +3,8 @@
 import pytest
 from line_files import write_folder
 
-from kernbench.ulm.cache import cache_folder
-from kernbench.ulm.dataset import Recipe, load_split
+from kernbench.ulm.data.cache import cache_folder
+from kernbench.ulm.data.recipe import Recipe, load_split
 
 RULE = ("--train", "1-2", "--test", "3-4")
 

@@ -5,9 +5,9 @@ import sys
 import fakes
 import pytest
 
-from kernbench import experiment
 from kernbench.engine.fleet.runner import Options, run
 from kernbench.registry import find
+from kernbench.ulm.cells import definition
 
 PLUGIN = """
 import torch, kernbench
@@ -149,16 +149,16 @@ def test_folders_that_cannot_be_written_are_refused(refused, bench, monkeypatch)
     refused(*words, "--out", "file", said=["file", "--out"])
     refused(*words, "--out", "file/report", said=["file", "--out"])
     refused(*words, "--out", "/proc/report", said=["/proc"])
-    (bench.folder / "kernbench.artifacts").write_text("in the way")
-    refused(*words, said=["kernbench.artifacts"])
-    (bench.folder / "kernbench.artifacts").unlink()
+    (bench.folder / "kernbench.ulm.cells.artifacts").write_text("in the way")
+    refused(*words, said=["kernbench.ulm.cells.artifacts"])
+    (bench.folder / "kernbench.ulm.cells.artifacts").unlink()
     monkeypatch.setenv("KERNBENCH_CACHE", str(bench.folder / "file"))
     refused(*words, said=["KERNBENCH_CACHE"])
 
 
 def test_a_study_that_changed_since_its_cells_ran_is_refused_with_old_and_new(refused, bench, study):
     found = find("siren")
-    stored = experiment.load(study(), found.family, "quick")
+    stored = definition.load(study(), found.family, "quick")
     run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
     content = bench.database.read_bytes()
     name = study(SMOKE.replace("rate = 0.005", "rate = 0.05"))
@@ -170,7 +170,7 @@ def test_a_study_that_changed_since_its_cells_ran_is_refused_with_old_and_new(re
 
 def test_more_cells_than_stored_need_extend(refused, bench, study):
     found = find("siren")
-    stored = experiment.load(study(), found.family, "quick")
+    stored = definition.load(study(), found.family, "quick")
     run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
     name = study(SMOKE.replace("[9, 33]", "[9, 33, 65]"))
     refused("run", "--plugin", "siren", "--study", name, "--profile", "quick", said=["kernel_size: 65", "--extend"])

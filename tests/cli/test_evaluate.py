@@ -11,10 +11,10 @@ import torch
 from line_files import write_folder
 
 from kernbench.networks.network import build
-from kernbench.ulm.dataset import Recipe, load_split
-from kernbench.ulm.manifest import manifest_by_number, write_manifest
-from kernbench.ulm.protocol import Choice
-from kernbench.ulm.srml1d import save_network, save_thresholds
+from kernbench.ulm.data.manifest import manifest_by_number, write_manifest
+from kernbench.ulm.data.recipe import Recipe, load_split
+from kernbench.ulm.scoring.protocol import Choice
+from kernbench.ulm.srml1d.formats import save_network, save_thresholds
 
 
 @pytest.fixture

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from kernbench import experiment
 from kernbench.engine.fleet import runner
 from kernbench.host.device import choose_device
 from kernbench.networks.network import LINES_AT_ONCE, Network
 from kernbench.registry import find
 from kernbench.store.reading.runs import load_runs
 from kernbench.study.cell import Silent
-from kernbench.ulm.scores import f1_scores
-from kernbench.ulm.srml1d import load_network
-from kernbench.weights import load_trained
+from kernbench.ulm.cells import definition
+from kernbench.ulm.cells import run as experiment
+from kernbench.ulm.evaluation.trained import load_trained
+from kernbench.ulm.scoring.scores import f1_scores
+from kernbench.ulm.srml1d.formats import load_network
 
 LEVELS = "noise_percent = [4.0]\ntest_noise_percent = [-1.0, 16.0]"
 NOISY = (
@@ -73,9 +74,9 @@ def trained(tmp_path_factory, smoke_lines):
         found, url = find(plugin), f"sqlite:///{folder}/kernbench.db"
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
-            patch.setattr("kernbench.artifacts._pictures", lambda *_arguments: [])
+            patch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_arguments: [])
             options = runner.Options(url, choose_device("cpu"))
-            loaded = experiment.load(name, found.family, "quick")
+            loaded = definition.load(name, found.family, "quick")
             runner.run(loaded, found, options, experiment.run_cell, lambda: None, Silent())
         kept[study, plugin] = load_runs(url)
         assert {run.status for run in kept[study, plugin]} == {"ok"}

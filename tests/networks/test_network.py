@@ -21,7 +21,7 @@ from kernbench.networks.architecture import (
     receptive_field,
 )
 from kernbench.networks.network import build, lines_at_once
-from kernbench.ulm.loss import dual_loss
+from kernbench.ulm.scoring.loss import dual_loss
 
 
 def count(network):

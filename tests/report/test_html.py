@@ -12,7 +12,7 @@ import pytest
 
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.report.html import is_current, write_report
-from kernbench.ulm.scores import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores
 
 
 class Page(HTMLParser):

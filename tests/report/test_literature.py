@@ -12,7 +12,7 @@ from kernbench.report.gather import comparisons
 from kernbench.report.html import is_current, write_report
 from kernbench.report.literature import beside, tables
 from kernbench.study.reference import Reference
-from kernbench.ulm.scores import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores
 
 ROW = Reference("Author 2000, Table 1", "siren", "test", "mean", "kernel_size", (17, 65), (0.3, 0.8), tolerance=3)
 

@@ -13,7 +13,7 @@ from kernbench.report.html import write_report
 from kernbench.report.searches import choose, searches_of, validation_f1
 from kernbench.report.tuning import gain_of, lines_f1, search_figure, tuning_rows, tuning_text
 from kernbench.store.reading.records import Scores
-from kernbench.ulm.scores import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores
 
 SPACE = {"omega_0": {"low": 1.0, "high": 200.0, "log": True, "default": 30.0}}
 

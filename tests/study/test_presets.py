@@ -2,10 +2,10 @@
 
 import pytest
 
-from kernbench import experiment
 from kernbench.networks.cost import parameter_count
 from kernbench.registry import find_family
 from kernbench.study.reading import available_studies
+from kernbench.ulm.cells import definition
 
 # What a study about one family asks for; every other one is about any.
 FAMILIES = {"jonker_omega": "siren", "omega_sweep": "siren"}
@@ -13,7 +13,7 @@ PROFILES = ("quick", "thesis")
 
 
 def load(name, profile, family=None):
-    return experiment.load(name, find_family(family or FAMILIES.get(name, "discrete")), profile)
+    return definition.load(name, find_family(family or FAMILIES.get(name, "discrete")), profile)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -52,14 +52,14 @@ def test_every_preset_plans_at_quick(bench, name):
 def test_a_preset_of_a_publication_has_its_number_of_parameters(name, family, expected):
     study = load(name, "thesis", family)
     for params in list(study.cells().values())[:: len(study.seeds)]:
-        assert parameter_count(experiment.make_network(study, params)) == expected
+        assert parameter_count(definition.make_network(study, params)) == expected
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("train", "test"), [(a, b) for a in ("mono", "poly") for b in ("mono", "poly")])
 def test_every_shift_of_population_is_there_with_thresholds_from_the_training_population(train, test, profile):
     study = load(f"{train}_to_{test}", profile)
-    populations = {split: experiment.recipe_of(study.definition, split).population for split in experiment.SPLITS}
+    populations = {split: definition.recipe_of(study.definition, split).population for split in definition.SPLITS}
     assert populations == {
         "train": f"{train}disperse",
         "validation": f"{train}disperse",

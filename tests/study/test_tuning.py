@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernbench import experiment
 from kernbench.cli import catalogue
 from kernbench.engine.queue.draws import draw
 from kernbench.errors import KernbenchWarning, StudyError
 from kernbench.host.files import canonical
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
-from kernbench.preflight import check_networks
 from kernbench.registry import find_family, installed
 from kernbench.study import tuning
 from kernbench.study.reading import load_study
 from kernbench.study.study import differences
 from kernbench.study.tuning import stored_space
+from kernbench.ulm.cells import definition
+from kernbench.ulm.cells.preflight import check_networks
 
 BASIC = "version = 1\nseeds = 2\n[axes]\nkernel_size = [9, 33]\n"
 CLASHING = KernelFamily("clashing", "nowhere:Nothing", space={"depth": Int(1, 9), "width": Float(1.0, 2.0)})
@@ -207,7 +207,7 @@ def test_a_narrowed_space_holds_the_default_and_only_what_was_declared(family, d
 
 @pytest.mark.parametrize("family", sorted(installed().found))
 def test_the_bundled_study_suits_every_bundled_family(family):
-    loaded = experiment.load("tuned_k", find_family(family), "smoke")
+    loaded = definition.load("tuned_k", find_family(family), "smoke")
     check_networks(loaded)
     assert loaded.tuning.draws == (8 if loaded.family.parameters else 1)
 

@@ -13,7 +13,7 @@ from kernbench.store.files import checkpoints
 from kernbench.training.batches import TrainingData
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Hooks, Interrupted, Settings
-from kernbench.ulm.loss import dual_loss
+from kernbench.ulm.scoring.loss import dual_loss
 
 SETTINGS = Settings(
     epochs=6,

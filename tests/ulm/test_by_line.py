@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.errors import DataError
-from kernbench.ulm.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, bin_numbers, binned, rank_correlation
+from kernbench.ulm.scoring.by_line import (
+    BUBBLE_EDGES,
+    PRESSURE_EDGES_KPA,
+    bin_numbers,
+    binned,
+    rank_correlation,
+)
 
 # Protocol 8.4, HS_001: lines in each bin, and their mean F1 at t = 0 and 4.
 BY_BUBBLES = (

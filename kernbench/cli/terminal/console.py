@@ -133,7 +133,7 @@ def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, alway
 
 def print_cache() -> None:
     """The data cache, for `data info`."""
-    from kernbench.ulm.dataset import cache_folder, describe_cache
+    from kernbench.ulm.data.recipe import cache_folder, describe_cache
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
@@ -151,7 +151,7 @@ def _row(cells: Sequence["Run"]) -> list[str]:
     import numpy as np
 
     from kernbench.statistics.intervals import bootstrap_mean
-    from kernbench.ulm.scores import f1_scores, skill
+    from kernbench.ulm.scoring.scores import f1_scores, skill
 
     tolerance = cells[0].tolerance
     tests = [cell.scores["test"] for cell in cells]

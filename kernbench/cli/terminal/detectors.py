@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernbench.ulm.baselines.results import Domain, Row
+    from kernbench.ulm.detectors.results import Domain, Row
 
 
 def noise_text(domain: "Domain") -> str:
@@ -20,8 +20,8 @@ def print_rows(rows: Sequence["Row"], title: str) -> None:
     from rich.text import Text
 
     from kernbench.cli.terminal import console
-    from kernbench.ulm.protocol import HEADLINE_TOLERANCE, TOLERANCES
-    from kernbench.ulm.scores import tolerance_um
+    from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, TOLERANCES
+    from kernbench.ulm.scoring.scores import tolerance_um
 
     where = f"{title}: {rows[0].lines} test lines, tolerance {HEADLINE_TOLERANCE} samples"
     caption = "Precision, recall and RMSE (samples, and µm of two-way depth) belong to the one-to-one metric."

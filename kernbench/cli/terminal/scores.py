@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kernbench.matched_card import MatchedCard
-    from kernbench.reproduction import Comparison, Published
-    from kernbench.scorecard import Scorecard
-    from kernbench.ulm.by_line import Binned
+    from kernbench.ulm.evaluation.pair_card import MatchedCard
+    from kernbench.ulm.evaluation.reproduction import Comparison, Published
+    from kernbench.ulm.evaluation.scorecard import Scorecard
+    from kernbench.ulm.scoring.by_line import Binned
 
 
 def print_card(card: "Scorecard", lines: int) -> None:
     """F1 by tolerance, then by density and pressure."""
-    from kernbench.scorecard import BINNED_TOLERANCES
+    from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
 
     names = ("tolerance", "ns", "um two-way", "threshold", "F1", "median", "comb", "random", "skill", "oracle gap")
     rows = [
@@ -40,7 +40,7 @@ def print_card(card: "Scorecard", lines: int) -> None:
 
 def print_matched(card: "MatchedCard", lines: int) -> None:
     """One-to-one scores by tolerance."""
-    from kernbench.matched_card import table_columns
+    from kernbench.ulm.evaluation.pair_card import table_columns
 
     choice = card.evaluation.choice
     click.echo(f"decoder {choice.decoder.name}, width {choice.decoder.width}; thresholds: {choice.split}")
@@ -67,7 +67,7 @@ def print_comparison(compared: "Comparison") -> None:
 
 def print_figure(figure: "dict[str, list[tuple[Binned, Binned]]]") -> None:
     """F1 of HS_001 by density and pressure, published and measured."""
-    from kernbench.scorecard import BINNED_TOLERANCES
+    from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
 
     names = [f"{kind}, t = {tolerance}" for tolerance in BINNED_TOLERANCES for kind in ("published", "measured")]
     for by, bins in figure.items():
@@ -77,7 +77,7 @@ def print_figure(figure: "dict[str, list[tuple[Binned, Binned]]]") -> None:
 
 def print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Published]") -> None:
     """How far everything is from the published values, in a few lines."""
-    from kernbench.reproduction import AGREEMENT, FULL
+    from kernbench.ulm.evaluation.reproduction import AGREEMENT, FULL
 
     for compared in comparisons:
         worst = int(abs(compared.difference).argmax())
@@ -99,7 +99,7 @@ def print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Publi
 
 def _filled_bins(bins: "Sequence[Binned]") -> list[tuple[str, ...]]:
     """Rows of bins with lines in them."""
-    from kernbench.scorecard import bin_rows
+    from kernbench.ulm.evaluation.scorecard import bin_rows
 
     return [
         (f"{low:g} to {high:g}", str(lines), *(f"{value:.4f}" for value in values))

@@ -7,12 +7,12 @@ from pathlib import Path
 import fakes
 import pytest
 
-from kernbench import experiment
 from kernbench.engine.fleet import disk as room
 from kernbench.engine.fleet.disk import check_room, disks, needs
 from kernbench.errors import StorageError
-from kernbench.preflight import check_networks
 from kernbench.registry import find_family
+from kernbench.ulm.cells import definition
+from kernbench.ulm.cells.preflight import check_networks
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -22,7 +22,7 @@ def study(tmp_path):
     """A small study."""
     path = tmp_path / "mine.toml"
     path.write_text(fakes.SMALL + "epochs = 1\n")
-    return experiment.load(str(path), find_family("siren"), "quick")
+    return definition.load(str(path), find_family("siren"), "quick")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_lines_that_are_in_the_cache_need_no_room(study, tmp_path, monkeypatch):
     monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "cache"))
     url = f"sqlite:///{tmp_path}/kernbench.db"
     before = needs(study, url, None, cells=2, parameters=10)
-    experiment.prepare(study, "cpu", lambda *_: None)
+    definition.prepare(study, "cpu", lambda *_: None)
     after = needs(study, url, None, cells=2, parameters=10)
     key = ("lines", tmp_path / "cache")
     assert (before[key], after[key]) == ((8 + 4 + 6) * 512 * room.SAMPLE, 0)
@@ -83,12 +83,12 @@ def test_what_a_run_leaves_is_less_than_what_it_asked_room_for(smoke_bench, fami
     (bench.folder / "mine.toml").write_text(fakes.SMALL.replace("channels = 4", "channels = 32") + "epochs = 2\n")
     ended = bench.run("run", "--study", "mine.toml", "--plugin", family, "--no-baselines")
     assert ended.code == 0, ended
-    study = experiment.load("mine.toml", find_family(family), "quick")
+    study = definition.load("mine.toml", find_family(family), "quick")
     parameters = check_networks(study)
     asked = needs(study, "sqlite:///kernbench.db", None, cells=2, parameters=parameters)
     asked = {what: size for (what, _), size in asked.items()}
     left = {
-        "artifacts": sum(path.stat().st_size for path in (bench.folder / "kernbench.artifacts").iterdir()),
+        "artifacts": sum(path.stat().st_size for path in (bench.folder / "kernbench.ulm.cells.artifacts").iterdir()),
         "database": sum(path.stat().st_size for path in bench.folder.glob("kernbench.db*")),
         "report": sum(path.stat().st_size for path in (bench.folder / "kernbench-report").rglob("*")),
     }

@@ -1,0 +1,170 @@
+"""Files that a finished cell leaves: kernels and spectra, an example line, the learning curve, and their pictures."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.networks.network import Network
+from kernbench.training.settings import Epoch
+from kernbench.ulm.line import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_KERNELS = 16
+
+Floats = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Example:
+    """A line to look at.
+
+    Attributes:
+        voltage: (L,) a.u.
+        counts: (L,) bubbles per sample.
+        prediction: (L,) network output.
+        start: first sample of the window.
+        threshold: chosen threshold at the headline tolerance.
+        line: index among the test lines.
+    """
+
+    voltage: Floats
+    counts: Floats
+    prediction: Floats
+    start: int
+    threshold: float
+    line: int
+
+
+def kernels_of(network: Network) -> list[Floats]:
+    """Kernels of every layer, (pairs, K) each, pairs in (output, input) order."""
+    layers = [layer.kernel().detach().cpu().numpy() for layer in network.kernel_layers()]
+    return [np.asarray(kernel, np.float32).reshape(-1, kernel.shape[-1]) for kernel in layers]
+
+
+def write_all(
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], example: Example, curve: Sequence[Epoch]
+) -> list[Path]:
+    """Write `cell.npz`, `curve.csv` and the pictures.
+
+    Args:
+        folder: where to.
+        before: kernels of each layer at the start of training.
+        after: the same at its end.
+        example: a test line.
+        curve: learning curve.
+
+    Returns:
+        The files.
+    """
+    arrays = _arrays(before, after, example)
+    path = folder / "cell.npz"
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+    return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
+
+
+def write_diverged(
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
+) -> list[Path]:
+    """What there is to see of a cell that met NaN: its curve, and its kernels as far as they are numbers.
+
+    Args:
+        folder: where to.
+        before: kernels of each layer at the start of training.
+        after: the same at its end; drawn only if all are finite.
+        curve: learning curve up to there.
+
+    Returns:
+        The files.
+    """
+    finite = all(np.isfinite(layer).all() for layer in after)
+    shown = after if finite else before
+    if not all(np.isfinite(layer).all() for layer in shown):
+        return [*write_curve(folder, curve), *_draw(folder, {"curve.png": _curve_picture(curve)} if curve else {})]
+    arrays = _kernel_arrays(before, shown)
+    title = "when training diverged" if finite else "before training; at its end they were not finite"
+    figures = {"kernel.png": _kernel_picture(arrays, f"Kernels {title}")}
+    if curve:
+        figures["curve.png"] = _curve_picture(curve)
+    return [*write_curve(folder, curve), *_draw(folder, figures)]
+
+
+def write_curve(folder: Path, curve: Sequence[Any]) -> list[Path]:
+    """Write `curve.csv`, one row per epoch, empty cells where nothing was measured."""
+    path = folder / "curve.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
+        writer.writerows(["" if value is None else value for value in dataclasses.astuple(row)] for row in curve)
+    return [path]
+
+
+def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "example_voltage": example.voltage,
+        "example_counts": example.counts,
+        "example_prediction": example.prediction,
+        "example_start": np.asarray(example.start),
+        "example_line": np.asarray(example.line),
+        "threshold": np.asarray(example.threshold),
+        "rate_hz": np.asarray(SAMPLE_RATE_HZ),
+    }
+    return arrays | _kernel_arrays(before, after)
+
+
+def _kernel_arrays(before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for layer, (start, end) in enumerate(zip(before, after, strict=True)):
+        # The strongest kernels of the trained layer, and the same pairs before training.
+        strongest = np.argsort(-np.square(end).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
+        spectrum = layer_spectrum(end)
+        arrays |= {
+            f"kernel_{layer}": end[strongest],
+            f"kernel_start_{layer}": start[strongest],
+            f"spectrum_{layer}": spectrum.power.astype(np.float32),
+            f"spectrum_start_{layer}": layer_spectrum(start).power.astype(np.float32),
+            "frequency": spectrum.frequency,
+        }
+    return arrays
+
+
+def _pictures(folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]) -> list[Path]:
+    # matplotlib takes a second to import, which a worker that finds nothing to do should not wait for
+    from kernbench.ulm.cells.pictures import example_figure  # noqa: PLC0415
+
+    line = example_figure(example.voltage, example.counts, example.prediction, example.threshold, example.start)
+    figures = {"kernel.png": _kernel_picture(arrays), "example.png": line, "curve.png": _curve_picture(curve)}
+    return _draw(folder, figures)
+
+
+def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure":
+    from kernbench.ulm.cells.pictures import kernel_figure  # noqa: PLC0415  # see _pictures
+
+    layers = range(sum(name.startswith("kernel_start_") for name in arrays))
+    named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
+    kernels, spectra, starts = named
+    return kernel_figure(kernels, spectra, arrays["frequency"], starts, title=title)
+
+
+def _curve_picture(curve: Sequence[Epoch]) -> "Figure":
+    from kernbench.ulm.cells.pictures import curve_figure  # noqa: PLC0415  # see _pictures
+
+    columns = {
+        field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]
+        for field in dataclasses.fields(Epoch)
+    }
+    return curve_figure(columns)
+
+
+def _draw(folder: Path, figures: "dict[str, Figure]") -> list[Path]:
+    for name, figure in figures.items():
+        figure.savefig(folder / name, dpi=120)
+    return [folder / name for name in figures]

@@ -1,0 +1,101 @@
+"""What a study means for this task: recipes of its lines, networks of its cells, versions."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from kernbench.host.files import sha256_of
+from kernbench.kernels.family import KernelFamily
+from kernbench.networks.network import Network, build
+from kernbench.store.reading.stored_study import Stored
+from kernbench.study.reading import load_study, study_of
+from kernbench.study.settings import axis_home
+from kernbench.study.study import Params, Study
+from kernbench.ulm.data.recipe import Recipe, load_split
+from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+
+TASK = "ulm-1d.1"  # raised when the meaning of a score changes
+
+SPLITS = ("train", "validation", "test")
+
+Progress = Callable[[str, int, int], None]
+
+
+def load(name: str, family: KernelFamily, profile: str) -> Study:
+    """A study, with what the task adds to its definition: versions and the digest of the data.
+
+    Raises:
+        StudyError: see `kernbench.study.reading.load_study`.
+    """
+    return _with_facts(load_study(name, family, profile))
+
+
+def restored(stored: Stored, family: KernelFamily) -> Study:
+    """A study of a database as this installation reads it; that it means the same is checked by the caller.
+
+    Raises:
+        StudyError: a setting or a value that this installation does not know.
+    """
+    return _with_facts(study_of(stored.table, stored.name, family, stored.profile, stored.source))
+
+
+def _with_facts(study: Study) -> Study:
+    facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": data_digest(study.definition)}
+    return dataclasses.replace(study, definition=study.definition | facts)
+
+
+def data_digest(definition: dict[str, Any]) -> str:
+    """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own."""
+    digests = sorted({recipe_of(definition, split).digest() for split in SPLITS})
+    return digests[0] if len(digests) == 1 else sha256_of("+".join(digests), 12)
+
+
+def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
+    """Data recipe of a split; noise is added when lines are loaded, so it is no part of it."""
+    data = definition["data"]
+    return Recipe(
+        lines={split: data[split] for split in SPLITS},
+        window=data["window"] or None,
+        population=(split == "test" and data["test_population"]) or data["population"],
+        seed=data["seed"],
+        transmit_response=data["transmit_response"] or None,
+        receive_response=data["receive_response"] or None,
+    )
+
+
+def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
+    """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
+    return dict(definition[table]) | {name: value for name, value in params.items() if axis_home(name) == table}
+
+
+def make_network(study: Study, params: Params) -> Network:
+    """The untrained network of a cell; weights come from torch's global generator.
+
+    Raises:
+        KernbenchError, PluginError: see `kernbench.networks.build`.
+    """
+    plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
+    size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
+    network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
+    network.recompute = bool(study.runtime.get("recompute", False))
+    return network
+
+
+def hyper_of(study: Study, params: Params) -> dict[str, Any]:
+    """Hyper-parameters of the family for one cell."""
+    own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
+    return dict(study.definition["kernel"]["hyper"]) | {name: params[name] for name in own}
+
+
+def prepare(study: Study, device: str, progress: Progress) -> None:
+    """Make sure that all splits are in the cache.
+
+    Args:
+        study: the study.
+        device: where to simulate.
+        progress: called as progress(split, bubbles done, bubbles in all).
+    """
+    for split in SPLITS:
+        recipe = recipe_of(study.definition, split)
+        load_split(recipe, split, device=device, progress=functools.partial(progress, split))

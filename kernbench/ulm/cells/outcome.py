@@ -1,0 +1,116 @@
+"""What a trained cell reports: scores, facts of its lines, costs."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from kernbench.host import memory
+from kernbench.networks import cost
+from kernbench.networks.network import Network, lines_at_once
+from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
+from kernbench.ulm.cells import artifacts
+from kernbench.ulm.cells.attributes import scores_in_words
+from kernbench.ulm.cells.definition import SPLITS, TASK, data_digest, recipe_of, resolved
+from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
+from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.scoring.floors import comb_f1, random_f1
+from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+
+
+def _scored_outcome(
+    context: CellContext,
+    bench: Workbench,
+    scored: Scored,
+    details: dict[str, dict[str, list[Any]]],  # Any: JSON
+) -> Outcome:
+    tolerance, matched = context.tolerance, details["matched"]
+    f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
+    threshold = float(scored.choice.thresholds[tolerance])
+    headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
+    pairs = {name: value for name, value in headline.items() if value is not None}
+    facts = {split: _facts(bench, split) for split in scored.splits}
+    return Outcome(
+        status="ok",
+        value=f1["validation"],
+        data_digest=data_digest(context.study.definition),
+        scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
+        facts=facts,
+        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
+        details=details
+        | {
+            "summary": f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+            "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
+            "window": bench.splits["test"].voltage.shape[1],
+        },
+        note=scores_in_words(scored, facts["test"], tolerance, pairs),
+    )
+
+
+def _weights_facts(
+    context: CellContext, network: Network, bench: Workbench, scored: Scored, matched: dict[str, list[float | None]]
+) -> dict[str, Any]:
+    """What `weights.pt` says about a network: enough to rebuild it and to score it on the same lines."""
+    study = context.study
+    plan = resolved(study.definition, context.params, "network")
+    tolerances = scored.choice.tolerances.tolist()
+    split, width = scored.choice.split, matched["width"][0]
+    samples = bench.splits["test"].voltage.shape[1]
+    batch = lines_at_once(network, samples, context.device)
+    assert width is not None  # a width is always chosen
+    return {
+        "task": {"name": TASK, "protocol": PROTOCOL_VERSION},
+        "study": study.key,
+        "digest": study.digest,
+        "cell": context.cell,
+        "params": dict(context.params),
+        "family": {
+            "name": study.family.name,
+            "plugin": context.plugin,
+            "hyper": network.kernel_layers()[0].kernel_module.hyper,
+        },
+        "network": plan,
+        "samples": samples,
+        "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
+        "noise": {"percent": bench.level("train"), "test_percent": bench.level("test"), "seed": bench.seed},
+        "evaluation": {"batch": batch, "device": context.device, "threads": torch.get_num_threads()},
+        "thresholds": {"split": split, "tolerances": tolerances, "values": scored.choice.thresholds.tolist()},
+        "one_to_one": {"split": split, "decoder": Decoder().name, "width": int(width)}
+        | {"tolerances": tolerances, "values": matched["threshold"]},
+    }
+
+
+def _facts(bench: Workbench, split: str) -> SplitFacts:
+    source = bench.splits[split]
+    counts = np.asarray(source.counts)
+    return SplitFacts(
+        bubbles=[int(number) for number in source.bubbles],
+        pressure_pa=[float(pressure) for pressure in source.pressure_pa],
+        comb=comb_f1(counts).mean(axis=1).tolist(),
+        random=random_f1(counts, seed=bench.seed).mean(axis=1).tolist(),
+    )
+
+
+def _example(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
+    line = median_line(scored.splits["test"], tolerance)
+    split = bench.splits["test"]
+    return artifacts.Example(
+        voltage=bench.lines("test")[0][line].cpu().numpy(),
+        counts=bench.lines("test")[1][line].cpu().numpy(),
+        prediction=bench.prediction(network, "test", line),
+        start=int(split.starts[line]),
+        threshold=float(scored.choice.thresholds[tolerance]),
+        line=line,
+    )
+
+
+def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str, Any]:
+    line = bench.lines("test")[0][:1].unsqueeze(1)
+    layers = network.kernel_layers()
+    return {
+        "n_params": cost.parameter_count(network),
+        "params_kernel": sum(cost.parameter_count(layer.kernel_module) for layer in layers),
+        "flops": float(cost.flops_forward(network, line.shape[-1], "auto")),
+        "latency_ms": 1e3 * cost.latency(network, line),
+        "peak_memory_mb": memory.peak_memory(context.device) / 2**20,
+    }

@@ -1,0 +1,60 @@
+"""Before anything is written: every network of a study is built once, so that what cannot work is refused."""
+
+import torch
+
+from kernbench.errors import PluginError
+from kernbench.host.memory import is_out_of_memory
+from kernbench.networks import cost
+from kernbench.networks.architecture import check_kernel_size
+from kernbench.study.study import Params, Study
+from kernbench.study.tuning import DRAW
+from kernbench.training.compiling import OFF, check_compile
+from kernbench.ulm.cells.definition import hyper_of, make_network, resolved
+from kernbench.ulm.simulator.simulate import SAMPLES
+
+
+def check_networks(study: Study, device: str = "cpu") -> int:
+    """Build every network of the axes, before anything is written: points that differ in its training share one.
+
+    Args:
+        study: the study.
+        device: that its cells will run on.
+
+    Returns:
+        Trainable numbers of the largest network.
+
+    Raises:
+        KernbenchError: a kernel size that the network or the line cannot take; a way to compute that the device lacks.
+        PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K.
+    """
+    check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
+    length = study.definition["data"]["window"] or SAMPLES
+    where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
+    points = _points_of_networks(study)
+    for params in points:
+        plan = resolved(study.definition, params, "network")
+        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
+    largest = 0
+    with torch.random.fork_rng(devices=[]):
+        for params in points:
+            torch.manual_seed(0)
+            try:
+                largest = max(largest, cost.parameter_count(make_network(study, params)))
+            except Exception as error:
+                if not is_out_of_memory(error):  # that ends its cell, not the study
+                    raise
+            except SystemExit as error:  # a plugin must not end the program, let alone with exit code 0
+                size = resolved(study.definition, params, "network")["kernel_size"]
+                raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
+    return largest
+
+
+def _points_of_networks(study: Study) -> list[Params]:
+    """The first point of the axes for each network, in order; tuned, with the defaults of what is drawn."""
+    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
+    if study.tuning is not None:
+        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
+    first: dict[str, Params] = {}
+    for params in points:
+        first.setdefault(repr((resolved(study.definition, params, "network"), hyper_of(study, params))), params)
+    return list(first.values())

@@ -1,0 +1,189 @@
+"""One cell from definition to outcome: data, network, training, evaluation.
+
+The only module that knows both the task (`kernbench.ulm`) and the engine.
+"""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from kernbench.errors import DivergedError, KernbenchWarning
+from kernbench.host import memory
+from kernbench.host.memory import return_freed_tensors
+from kernbench.networks import weights as weights_module
+from kernbench.networks.network import Network
+from kernbench.store.files import checkpoints
+from kernbench.study.cell import PRUNED, CellContext, Outcome, derived_seed
+from kernbench.training.compiling import OFF, compiled
+from kernbench.training.loop import fits, train
+from kernbench.training.settings import Epoch, Hooks, Settings
+from kernbench.ulm.cells import artifacts
+from kernbench.ulm.cells.attributes import sortable
+from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved
+from kernbench.ulm.cells.outcome import _costs, _example, _scored_outcome, _weights_facts
+from kernbench.ulm.data.recipe import load_split
+from kernbench.ulm.evaluation.workbench import Scored, Workbench
+
+
+@dataclasses.dataclass(eq=False)
+class Begun:
+    """A cell ready to be trained.
+
+    Attributes:
+        context: the cell and where it runs.
+        network: untrained, on the device.
+        before: its kernels.
+        bench: the lines.
+        seeds: name -> seed of every random stream.
+        settings: of training.
+        hooks: what training tells and asks.
+        state: checkpoint to go on from, or None.
+    """
+
+    context: CellContext
+    network: Network
+    before: list[artifacts.Floats]
+    bench: Workbench
+    seeds: dict[str, int]
+    settings: Settings
+    hooks: Hooks
+    state: checkpoints.State | None
+
+
+class _EnoughError(Exception):
+    """Training was ended early: there is nothing to score."""
+
+    curve: Sequence[Epoch] = ()
+
+
+def run_cell(context: CellContext) -> Outcome:
+    """Train and evaluate one cell.
+
+    Args:
+        context: the cell and where it runs.
+
+    Returns:
+        Its outcome; a diverged cell keeps its curve and has no scores, and so does one that was ended early.
+
+    Raises:
+        Interrupted: the worker was asked to leave; a checkpoint is saved.
+    """
+    cell = begin(context)
+    network, bench, settings, order = cell.network, cell.bench, cell.settings, cell.seeds["order"]
+    forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
+    data = bench.training_data()
+    curve: list[Epoch] = []
+    try:
+        curve = train(network, data, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
+        if len(curve) < settings.epochs:
+            raise _EnoughError(f"below the median of its search after {len(curve)} of {settings.epochs} epochs")
+        scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
+    except (DivergedError, _EnoughError) as error:
+        curve = curve or list(error.curve)
+        outcome = _unscored(cell, curve, error)
+    else:
+        outcome = _scored(cell, curve, scored)
+    return _with_costs(cell, curve, outcome)
+
+
+def begin(context: CellContext) -> Begun:
+    """Network, lines and newest checkpoint of a cell."""
+    definition = context.study.definition
+    memory.reset_peak_memory(context.device)
+    seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
+    torch.manual_seed(seeds["initialization"])
+    network = make_network(context.study, context.params)
+    if network.recompute:
+        return_freed_tensors()
+    before = artifacts.kernels_of(network)
+    network.to(context.device)
+    splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
+    data = resolved(definition, context.params, "data")
+    seed = recipe_of(definition).seed
+    bench = Workbench(splits, data["noise_percent"], seed, context.device, data["test_noise_percent"])
+    settings = Settings(**resolved(definition, context.params, "training"))
+    hooks, state = _hooks(context, network, bench, settings)
+    return Begun(context, network, before, bench, seeds, settings, hooks, state)
+
+
+def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughError) -> Outcome:
+    """A cell without scores: its curve and its kernels, and why."""
+    context, after = cell.context, artifacts.kernels_of(cell.network)
+    return Outcome(
+        status="diverged" if isinstance(error, DivergedError) else PRUNED,
+        value=-math.inf,
+        data_digest=data_digest(context.study.definition),
+        message=str(error),
+        artifacts=artifacts.write_diverged(context.scratch, cell.before, after, curve),
+    )
+
+
+def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
+    """Scores and files of a trained cell."""
+    context, network, bench = cell.context, cell.network, cell.bench
+    matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
+    outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
+    example = _example(bench, network, scored, context.tolerance)
+    files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+    facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
+    kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
+    return dataclasses.replace(outcome, artifacts=[*files, kept])
+
+
+def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
+    """The outcome with seeds, costs, and what was trained before an interruption."""
+    context = cell.context
+    resumed_from = None if cell.state is None else int(cell.state["epoch"])
+    measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance}
+    measures |= _costs(context, cell.network, cell.bench)
+    kernel_size = resolved(context.study.definition, context.params, "network")["kernel_size"]
+    place = {"kernel_size": kernel_size} | context.params
+    earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
+    return dataclasses.replace(
+        outcome,
+        seeds=cell.seeds | {"data": cell.bench.seed},
+        measures=measures,
+        attributes=dict(outcome.attributes) | sortable(place, measures),
+        details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},
+    )
+
+
+def _hooks(
+    context: CellContext, network: Network, bench: Workbench, settings: Settings
+) -> tuple[Hooks, checkpoints.State | None]:
+    """What training tells and asks, and the newest checkpoint that fits."""
+    drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
+    digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
+    state = checkpoints.load_newest(context.checkpoints, context.key, digest)
+    if state is not None and not fits(network, state):
+        text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
+        warnings.warn(text, KernbenchWarning, stacklevel=2)
+        state = None
+    path = context.checkpoints / f"{context.key}.{context.trial}.pt"
+
+    def save(content: checkpoints.State) -> None:
+        checkpoints.save(path, content | {"digest": digest})
+        context.saved(content["epoch"])
+
+    first = 0 if state is None else int(state["epoch"])
+    if state is not None:
+        context.observer.note(f"goes on from epoch {first} of {settings.epochs}, where its checkpoint is")
+
+    def on_epoch(row: Epoch) -> None:
+        if row.val_f1 is not None:
+            context.report(row.epoch, row.val_f1)
+        if row.epoch >= first:  # restored epochs belong to the curve, they are no news
+            context.observer.epoch(row.epoch + 1, settings.epochs, row.train_loss, row.val_f1, row.seconds)
+
+    hooks = Hooks(
+        validate=lambda net: bench.look(net, settings, context.tolerance),
+        on_epoch=on_epoch,
+        stop=context.stop,
+        enough=context.enough,
+        save=save,
+        save_seconds=float(context.study.runtime.get("checkpoint_seconds", Hooks.save_seconds)),
+    )
+    return hooks, state

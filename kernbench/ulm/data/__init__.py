@@ -1,0 +1,1 @@
+"""Lines on disk: recipes, cache, published and recorded lines, in and out."""

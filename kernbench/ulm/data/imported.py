@@ -1,0 +1,266 @@
+"""Data sets that were not simulated from a recipe: imported line files, in the cache, by name or digest."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernbench.errors import DataError, close_match
+from kernbench.host.cache_folder import cache_folder
+from kernbench.host.files import sha256_of
+from kernbench.ulm.data.cache import MANIFEST, Damaged, Facts, describe_entry, locked, read_entry, write_entry
+from kernbench.ulm.data.manifest import Manifest, ManifestLine, find_manifest, read_manifest
+from kernbench.ulm.data.recipe import SPLITS, Split
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, read_bytes
+
+Progress = Callable[[int, int], None]
+Arrays = Mapping[str, npt.NDArray[Any]]  # voltage, counts, fields and positions differ in type
+
+DIGEST = re.compile(r"[0-9a-f]{12}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class ImportedSet:
+    """One imported data set in the cache.
+
+    Attributes:
+        name: given at the import.
+        digest: of contents and order of its lines.
+        lines: split -> number of lines.
+        folder: where it lies.
+        size_bytes: of all its files.
+        source: rule of its manifest, or how it was made.
+        problem: why it cannot be used, empty if it is whole.
+    """
+
+    name: str
+    digest: str
+    lines: Mapping[str, int]
+    folder: Path
+    size_bytes: int
+    source: str
+    problem: str
+
+
+def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | None = None) -> ImportedSet:
+    """Import a folder of line files into the cache; files are read one at a time, each once.
+
+    Args:
+        folder: of the files that the manifest names.
+        manifest: JSON or CSV, see `kernbench.ulm.data.manifest`.
+        name: of the data set.
+        progress: called as progress(lines done, lines in all).
+
+    Returns:
+        The set. Importing the same lines again under the same name changes nothing.
+
+    Raises:
+        DataError: a file that is malformed (named with its line number) or not the one of the manifest, two files with
+            the same signal, or a name that is taken. Nothing is left in the cache then.
+    """
+    chosen = read_manifest(manifest)
+    digest = chosen.digest()
+    if found := _existing(name, digest):
+        return found
+    arrays, facts = _read_all(folder, chosen, progress)
+    with locked(_root() / "names"):  # looked up again: another import may have taken the name meanwhile
+        if found := _existing(name, digest):
+            return found
+        store(name, digest, arrays, facts | {"source": chosen.rule})
+    return _describe(_root() / digest)
+
+
+def read_folder(folder: Path, split: str) -> tuple[Arrays, Facts]:
+    """Arrays and facts of one split of a folder of line files with a manifest in it, without the cache.
+
+    Raises:
+        DataError: as `import_lines`, or the manifest has no such split.
+    """
+    chosen = read_manifest(find_manifest(folder))
+    check_split(split, chosen.splits, f"folder {folder}")
+    return _read_all(folder, Manifest(chosen.rule, tuple(chosen.split(split))), None)
+
+
+def load_imported(name: str, split: str) -> Split:
+    """Lines of a split of an imported set.
+
+    Args:
+        name: its name or digest.
+        split: train, validation or test.
+
+    Raises:
+        DataError: no such set or split, or its files are damaged.
+    """
+    arrays, facts = read_set(name)
+    check_split(split, facts["splits"], f"data set {name}")
+    return split_of(split, arrays, facts)
+
+
+def read_set(name: str) -> tuple[Arrays, Facts]:
+    """Arrays and facts of an imported set, by name or digest; arrays are read-only memory maps.
+
+    The arrays of each split are `<split>_voltage`, `<split>_counts` and, where every file had them, `<split>_field`
+    (float32, Pa) and `<split>_positions` (z, x, radius of all bubbles, line after line, float64).
+
+    Raises:
+        DataError: no such set, or its files are damaged.
+    """
+    found = find_imported(name)
+    if found is None:
+        known = [each.name for each in describe_imported()]
+        raise DataError(f"no imported data set {name!r}{close_match(name, known) or _known(known)}")
+    try:
+        entry = read_entry(found.folder)
+    except Damaged as damage:
+        raise DataError(
+            f"imported data set {found.name or name} in {found.folder} cannot be used ({damage}); import it again"
+        ) from damage
+    assert entry is not None
+    return entry
+
+
+def find_imported(name: str) -> ImportedSet | None:
+    """The imported set of this name or digest, or None."""
+    return next((each for each in describe_imported() if name in (each.name, each.digest)), None)
+
+
+def describe_imported() -> list[ImportedSet]:
+    """All imported sets in the cache, with checksums verified, sorted by name."""
+    folders = [path for path in _root().glob("*") if DIGEST.fullmatch(path.name) and path.is_dir()]
+    return sorted(map(_describe, folders), key=lambda each: (each.name, each.digest))
+
+
+def store(name: str, digest: str, arrays: Arrays, facts: Facts) -> None:
+    """Write a data set into the cache, whole or not at all.
+
+    Args:
+        name: of the set.
+        digest: 12 hexadecimal digits.
+        arrays: see `read_set`.
+        facts: `splits`: split -> files, bubbles and pressure_pa of its lines; `source`.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    folder = _root() / digest
+    with locked(folder):
+        write_entry(folder, arrays, facts | {"name": name})
+
+
+def _existing(name: str, digest: str) -> ImportedSet | None:
+    """The set if it is there and whole; refuses a name that is taken, and lines that have another name."""
+    if not _NAME.fullmatch(name) or DIGEST.fullmatch(name):
+        raise DataError(f"name: expected letters, digits, '_', '.' or '-', and no digest, got {name!r}")
+    for each in describe_imported():
+        if each.digest == digest and not each.problem and each.name != name:
+            raise DataError(f"these lines are in the cache already, as {each.name} ({digest})")
+        if each.digest == digest and not each.problem:
+            return each
+        if each.name == name and each.digest != digest:
+            raise DataError(f"data set {name} is in the cache with other lines ({each.digest}); choose another name")
+    return None
+
+
+def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tuple[dict[str, Any], Facts]:
+    """Arrays and facts of all splits of a manifest."""
+    arrays: dict[str, Any] = {}
+    splits: dict[str, Facts] = {}
+    signals: dict[str, str] = {}
+    done = 0
+    for split in manifest.splits:
+        entries = manifest.split(split)
+        voltage = np.empty((len(entries), SAMPLES), np.float32)
+        counts = np.empty((len(entries), SAMPLES), np.uint8)
+        fields, positions, pressures = [], [], []
+        for row, entry in enumerate(entries):
+            line = _read(folder, entry)
+            # Other line ends or another header hide a copy from the hash of the file; in two splits it would leak.
+            first = signals.setdefault(sha256_of(line.voltage.tobytes()), entry.file)
+            if first != entry.file:
+                raise DataError(f"{entry.file} holds the same signal as {first}; a line may be in a data set once")
+            voltage[row], counts[row] = line.voltage, line.counts
+            fields.append(line.field_pa)
+            positions.append(line.positions)
+            pressures.append(line.pressure_pa)
+            done += 1
+            if progress is not None:
+                progress(done, len(manifest.lines))
+        arrays |= {f"{split}_voltage": voltage, f"{split}_counts": counts}
+        if known := [field for field in fields if field is not None]:
+            arrays |= {f"{split}_field": np.stack(known)} if len(known) == len(entries) else {}
+        if placed := [each for each in positions if each is not None]:
+            arrays |= {f"{split}_positions": np.concatenate(placed)} if len(placed) == len(entries) else {}
+        names, bubbles = [entry.file for entry in entries], [entry.bubbles for entry in entries]
+        splits[split] = {"files": names, "bubbles": bubbles, "pressure_pa": pressures}
+    return arrays, {"splits": splits}
+
+
+def _read(folder: Path, entry: ManifestLine) -> RecordedLine:
+    """One line file, checked against its entry in the manifest."""
+    content = read_bytes(folder / entry.file)
+    # The line number of a malformed text says more than its hash; damaged MATLAB files can crash their reader.
+    line = None if entry.file.lower().endswith(".mat") else parse_line(content, entry.file)
+    if sha256_of(content) != entry.sha256:
+        raise DataError(f"{entry.file}: its content is not the one of the manifest (sha256 {entry.sha256[:12]}...)")
+    line = line or parse_line(content, entry.file)
+    if line.bubbles != entry.bubbles or abs(line.pressure_pa / 1e3 - entry.pressure_kpa) > 5e-3:
+        raise DataError(
+            f"{entry.file}: the manifest says {entry.bubbles} bubbles and {entry.pressure_kpa:g} kPa, the file "
+            f"{line.bubbles} and {line.pressure_pa / 1e3:g}"
+        )
+    return line
+
+
+def split_of(split: str, arrays: Arrays, facts: Facts) -> Split:
+    """A split out of the arrays and facts of `read_set`."""
+    known = facts["splits"][split]
+    bubbles = np.asarray(known["bubbles"], np.int64)
+    return Split(
+        name=split,
+        voltage=arrays[f"{split}_voltage"],
+        counts=arrays[f"{split}_counts"],
+        bubbles=bubbles,
+        pressure_pa=np.asarray(known["pressure_pa"], np.float64),
+        starts=np.zeros(len(bubbles), np.int64),
+    )
+
+
+def _describe(folder: Path) -> ImportedSet:
+    """State of one imported set."""
+    facts, size, problem = describe_entry(folder)
+    facts = _unchecked_facts(folder) if problem else facts
+    splits = facts.get("splits", {})
+    lines = {split: len(splits[split]["bubbles"]) for split in SPLITS if split in splits}
+    return ImportedSet(facts.get("name", ""), folder.name, lines, folder, size, facts.get("source", ""), problem)
+
+
+def _unchecked_facts(folder: Path) -> Facts:
+    """What a damaged set says of itself, so that it is still found by its name; empty where that is nonsense."""
+    try:
+        facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["facts"]
+        splits = {split: {"bubbles": list(each["bubbles"])} for split, each in facts["splits"].items()}
+        return {"name": str(facts["name"]), "source": str(facts["source"]), "splits": splits}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def check_split(split: str, there: Collection[str], where: str) -> None:
+    """Raise DataError unless the split is there."""
+    if split not in there:
+        hint = close_match(split, SPLITS) if split not in SPLITS else ""
+        raise DataError(f"{where} has no split {split!r}, only {', '.join(there)}{hint}")
+
+
+def _known(names: list[str]) -> str:
+    return f"; there are {', '.join(names)}" if names else "; `kernbench data import` makes one"
+
+
+def _root() -> Path:
+    return cache_folder() / "imported"

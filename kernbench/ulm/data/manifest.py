@@ -1,0 +1,298 @@
+"""Split manifests: which line file is which line of which split, by name and content, never by directory order."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kernbench.errors import DataError, close_match, first_line
+from kernbench.host.files import json_digest, sha256_of, write_whole
+from kernbench.ulm.data.recipe import SPLITS
+from kernbench.ulm.srml1d.formats import LINE_FORMATS, parse_line, read_bytes
+from kernbench.ulm.srml1d.text import parse_text_header
+
+MANIFEST_NAMES = ("manifest.json", "manifest.csv")
+MANIFEST_VERSION = 1
+LONGEST_NAME = 1024
+_RULE = "# rule: "
+
+
+@dataclass(frozen=True)
+class ManifestLine:
+    """One line of a data set.
+
+    Attributes:
+        file: path below the folder of the data set, with forward slashes.
+        sha256: of the content, 64 hexadecimal digits.
+        split: train, validation or test.
+        position: place in its split, from 0.
+        bubbles: number of bubbles, as the file says.
+        pressure_kpa: amplitude of the pulse, as the file says.
+    """
+
+    file: str
+    sha256: str
+    split: str
+    position: int
+    bubbles: int
+    pressure_kpa: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The lines of a data set and the rule that put them into splits.
+
+    Attributes:
+        rule: in words, such as "number in the file name: train 1-1024".
+        lines: sorted by split (train, validation, test) and position.
+    """
+
+    rule: str
+    lines: tuple[ManifestLine, ...]
+
+    def split(self, name: str) -> list[ManifestLine]:
+        """Lines of one split in order."""
+        return [line for line in self.lines if line.split == name]
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits that have lines."""
+        return [split for split in SPLITS if self.split(split)]
+
+    def digest(self) -> str:
+        """Name of the data set: 12 hexadecimal digits of contents and order, file names left out."""
+        facts = {"version": MANIFEST_VERSION} | {
+            split: [line.sha256 for line in self.split(split)] for split in self.splits
+        }
+        return json_digest(facts)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A manifest from JSON or CSV.
+
+    Raises:
+        DataError: it cannot be read, a key is missing or unknown, or two lines claim one place, file or content.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise DataError(f"manifest {path} cannot be read: {reason}") from error
+    rule, rows = _read_csv(text, path) if path.suffix.lower() == ".csv" else _read_json(text, path)
+    lines = [_line(row, f"manifest {path}, entry {number}") for number, row in enumerate(rows, 1)]
+    return _checked(rule, lines, f"manifest {path}")
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest as JSON, or as CSV where the name ends in .csv.
+
+    Raises:
+        DataError: the file cannot be written; one that was there is still whole then.
+    """
+    text = _csv_text(manifest) if path.suffix.lower() == ".csv" else _json_text(manifest)
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise DataError(f"manifest {path} cannot be written: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"manifest {path}: a file name is not UTF-8; rename it, or write .json") from error
+
+
+def find_manifest(folder: Path) -> Path:
+    """The manifest that lies in a folder of line files.
+
+    Raises:
+        DataError: there is none; the order of a directory is undefined and never used.
+    """
+    names = {path.name for path in _listed(folder)}
+    for name in MANIFEST_NAMES:
+        if name in names:
+            return folder / name
+    raise DataError(
+        f"folder {folder} has no {' or '.join(MANIFEST_NAMES)}: lines are put into splits by a manifest only, never by "
+        f"the order of a directory; `kernbench data manifest {folder} --train 1-1024 ...` writes one"
+    )
+
+
+def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form: str = "text") -> Manifest:
+    """A manifest by the number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
+
+    Args:
+        folder: of the line files.
+        ranges: split -> first and last number, both included.
+        form: "text" or "mat".
+
+    Raises:
+        DataError: a number of the ranges has no file or several, or a file's header cannot be read.
+    """
+    numbered = _numbered(folder, LINE_FORMATS[form])
+    lines = []
+    for split, (first, last) in ranges.items():
+        for position, number in enumerate(range(first, last + 1)):
+            found = numbered.get(number, [])
+            if len(found) != 1:
+                what = f"files {', '.join(path.name for path in found)}" if found else "no file"
+                raise DataError(f"{folder}: {what} of number {number} ({LINE_FORMATS[form]}), asked for by {split}")
+            lines.append(describe_file(found[0], folder, split, position))
+    rule = "number in the file name: " + ", ".join(f"{split} {first}-{last}" for split, (first, last) in ranges.items())
+    return _checked(rule, lines, f"folder {folder}")
+
+
+def describe_file(path: Path, folder: Path, split: str, position: int) -> ManifestLine:
+    """Entry of one line file.
+
+    Raises:
+        DataError: the file (of text, its header) is malformed.
+    """
+    content = read_bytes(path)
+    if path.suffix.lower() == ".txt":
+        bubbles, pressure = parse_text_header(content, path.name)
+    else:
+        line = parse_line(content, path.name)
+        bubbles, pressure = line.bubbles, line.pressure_pa
+    name = path.relative_to(folder).as_posix()
+    return ManifestLine(name, sha256_of(content), split, position, bubbles, round(pressure / 1e3, 6))
+
+
+def _numbered(folder: Path, suffix: str) -> dict[int, list[Path]]:
+    """Line files of a folder by the last number in their names."""
+    found: dict[int, list[Path]] = {}
+    for path in _listed(folder):
+        if path.suffix.lower() == suffix and (digits := re.findall(r"\d+", path.stem)):
+            found.setdefault(int(digits[-1]), []).append(path)
+    return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; what the file system does not take for a name is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted by name."""
+    if not is_folder(folder):
+        raise DataError(f"no folder {folder}; expected the folder of the line files")
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"folder {folder} cannot be read: {error.strerror}") from error
+
+
+def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
+    """The manifest in order, without gaps or repetitions."""
+    if not lines:
+        raise DataError(f"{where} has no lines")
+    for kind in ("file", "sha256"):
+        _refuse_twice([getattr(line, kind) for line in lines], kind, where)
+    for split in SPLITS:
+        places = sorted(line.position for line in lines if line.split == split)
+        if places != list(range(len(places))):
+            wrong = next(number for number, place in enumerate(places) if number != place)
+            raise DataError(f"{where}: the positions of {split} must be 0 to {len(places) - 1}, each once; see {wrong}")
+    return Manifest(rule, tuple(sorted(lines, key=lambda line: (SPLITS.index(line.split), line.position))))
+
+
+def _refuse_twice(values: Iterable[str], kind: str, where: str) -> None:
+    # The same line in two splits would leak; twice in one split it would count double.
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise DataError(f"{where}: {'file' if kind == 'file' else 'content'} {value} is listed twice")
+        seen.add(value)
+
+
+def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
+    """One entry, checked and in its types."""
+    known = [field.name for field in fields(ManifestLine)]
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a table with {', '.join(known)}")
+    for key in row:
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r}{close_match(str(key), known)}")
+    if absent := [key for key in known if row.get(key) in (None, "")]:
+        raise DataError(f"{where}: {absent[0]} is missing")
+    for key in ("file", "sha256", "split"):
+        if not isinstance(row[key], str):
+            raise DataError(f"{where}: {key} must be text, got {row[key]!r:.40}")
+    try:
+        line = ManifestLine(
+            file=row["file"],
+            sha256=row["sha256"].lower(),
+            split=row["split"],
+            position=_whole(row["position"]),
+            bubbles=_whole(row["bubbles"]),
+            pressure_kpa=_pressure(row["pressure_kpa"]),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: position and bubbles must be whole numbers, pressure_kpa a number") from error
+    if line.split not in SPLITS:
+        raise DataError(f"{where}: split expected {', '.join(SPLITS)}, got {line.split!r}")
+    if not re.fullmatch(r"[0-9a-f]{64}", line.sha256):
+        raise DataError(f"{where}: sha256 expected 64 hexadecimal digits, got {line.sha256!r:.40}")
+    inside = PurePosixPath(line.file)
+    if inside.is_absolute() or ".." in inside.parts or "\\" in line.file:
+        raise DataError(f"{where}: file must be a path below the folder, got {line.file!r}")
+    if len(line.file) > LONGEST_NAME:
+        raise DataError(f"{where}: file has {len(line.file)} characters, no file has such a name: {line.file!r:.60}...")
+    return line
+
+
+def _whole(value: object) -> int:
+    """A number 0 or more as JSON or CSV hold it; int() would take 0.7 and true, too."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII):
+        raise ValueError(value)
+    return int(str(value))
+
+
+def _pressure(value: Any) -> float:  # number or text
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _read_json(text: str, path: Path) -> tuple[str, list[Any]]:
+    try:
+        content = json.loads(text)
+        rows = content["lines"]
+        rule, version = content["rule"], content["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"manifest {path} is not JSON with version, rule and lines: {first_line(error)}") from error
+    if version != MANIFEST_VERSION or not isinstance(rows, list):
+        raise DataError(
+            f"manifest {path}: expected version {MANIFEST_VERSION} and a list of lines, got {version!r:.40}"
+        )
+    if not isinstance(rule, str):
+        raise DataError(f"manifest {path}: rule must be text, got {rule!r:.40}")
+    return rule, rows
+
+
+def _read_csv(text: str, path: Path) -> tuple[str, list[dict[str, Any]]]:
+    first, _, rest = text.partition("\n")
+    rule = first.removeprefix(_RULE).strip() if first.startswith(_RULE) else ""
+    try:
+        return rule, list(csv.DictReader(io.StringIO(rest if rule else text)))
+    except csv.Error as error:
+        raise DataError(f"manifest {path} is not CSV: {error}") from error
+
+
+def _json_text(manifest: Manifest) -> str:
+    rows = ",\n  ".join(json.dumps(asdict(line)) for line in manifest.lines)
+    return f'{{"version": {MANIFEST_VERSION},\n "rule": {json.dumps(manifest.rule)},\n "lines": [\n  {rows}\n ]\n}}\n'
+
+
+def _csv_text(manifest: Manifest) -> str:
+    out = io.StringIO()
+    out.write(f"{_RULE}{manifest.rule}\n")
+    writer = csv.DictWriter(out, [field.name for field in fields(ManifestLine)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in manifest.lines)
+    return out.getvalue()

@@ -1,0 +1,290 @@
+"""Data sets: splits of simulated lines, each a function of (recipe, seed), cached under the recipe's digest."""
+
+import importlib.metadata
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernbench.errors import DataError, KernbenchWarning, close_match
+from kernbench.host.cache_folder import cache_folder
+from kernbench.host.files import json_digest, sha256_of_file
+from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, locked, read_entry, write_entry
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.population import check_population, draw_scene
+from kernbench.ulm.simulator.scene import IntArray, Scene
+from kernbench.ulm.simulator.simulate import Lines, Progress, simulate_lines
+
+__all__ = ["SPLITS", "CacheEntry", "Recipe", "Split", "cache_folder", "describe_cache", "load_split"]
+
+RECIPE_VERSION = 1  # raise it when the same recipe gives other lines
+SPLITS = ("train", "validation", "test")  # the position is the random stream: never reorder
+LABEL_SUPPORT = (312, 8176)  # first and last sample that can carry a label
+
+# Bubbles below 1 um need the smaller step: at 16 ns their echoes are off by up to 6 %.
+TIME_STEPS_NS = {"monodisperse": 16, "polydisperse": 8}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that determines a data set.
+
+    Attributes:
+        lines: number of lines per split; keys out of train, validation, test.
+        window: samples of a window at a random depth of each line, 1 to 7865, or None for whole lines.
+        population: "monodisperse" or "polydisperse".
+        seed: 0 or more.
+        transmit_response: measured response (.mat), or None for the embedded fit.
+        receive_response: the same for reception.
+
+    Raises:
+        DataError: a value that cannot be used.
+    """
+
+    lines: Mapping[str, int]
+    window: int | None = None
+    population: str = "monodisperse"
+    seed: int = 0
+    transmit_response: str | None = None
+    receive_response: str | None = None
+
+    def __post_init__(self) -> None:
+        for split, number in self.lines.items():
+            _check_split(split)
+            if number < 1:
+                raise DataError(f"split {split}: expected 1 line or more, got {number}")
+        longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0] + 1
+        if self.window is not None and not 1 <= self.window <= longest:
+            raise DataError(f"window: expected 1 to {longest} samples or none, got {self.window}")
+        if self.seed < 0:
+            raise DataError(f"seed: expected 0 or more, got {self.seed}")
+        check_population(self.population)
+
+    def facts(self) -> Facts:
+        """What the digest covers, as JSON: measured responses by content, not by path."""
+        return {
+            "version": RECIPE_VERSION,
+            "lines": dict(self.lines),
+            "window": self.window,
+            "population": self.population,
+            "seed": self.seed,
+            "time_step_ns": TIME_STEPS_NS[self.population],
+            "transmit_response": _content(self.transmit_response),
+            "receive_response": _content(self.receive_response),
+        }
+
+    def digest(self) -> str:
+        """Name of the data set: 12 hexadecimal digits, the same on every machine.
+
+        Raises:
+            DataError: a response file cannot be read.
+        """
+        return json_digest(self.facts())
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Lines of one split.
+
+    Attributes:
+        name: train, validation or test.
+        voltage: clean signal, (lines, samples) float32, a.u.; read-only memory map.
+        counts: bubbles that arrive in each sample, (lines, samples) uint8; read-only memory map.
+        bubbles: drawn for the whole line, (lines,).
+        pressure_pa: amplitude of the pulse, (lines,).
+        starts: first sample of the window in its line, (lines,); 0 for whole lines.
+    """
+
+    name: str
+    voltage: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.uint8]
+    bubbles: IntArray
+    pressure_pa: npt.NDArray[np.float64]
+    starts: IntArray
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One split in the cache, for `kernbench data info`.
+
+    Attributes:
+        digest: of its recipe.
+        split: train, validation or test.
+        size_bytes: of all its files.
+        lines: number of lines; 0 if damaged.
+        recipe: what the digest covers; empty if damaged.
+        problem: why it will be simulated again, empty if it is whole.
+    """
+
+    digest: str
+    split: str
+    size_bytes: int
+    lines: int
+    recipe: Mapping[str, Any]  # JSON
+    problem: str
+
+
+def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Progress | None = None) -> Split:
+    """Lines of a split, from the cache or simulated.
+
+    Several processes may ask at once: one simulates, the others wait. A cut, changed or missing file is noticed and
+    the split simulated again, with a KernbenchWarning. A whole split is found in a cache that cannot be written, too.
+
+    Args:
+        recipe: what to simulate.
+        split: train, validation or test.
+        device: where to simulate; the lines agree to rounding.
+        progress: called as progress(bubbles done, bubbles in all) while simulating.
+
+    Raises:
+        DataError: no such split, the cache cannot be written, or see `simulate_lines`.
+    """
+    _check_split(split)
+    if split not in recipe.lines:
+        raise DataError(
+            f"split {split}: the recipe has no lines for it, only for {', '.join(recipe.lines) or 'nothing'}"
+        )
+    folder = _root() / recipe.digest() / split
+    try:
+        found = _find(recipe, split, folder)
+    except Damaged:
+        found = None
+    if found is not None:
+        return found
+    with locked(folder):
+        try:
+            found = _find(recipe, split, folder)  # perhaps made while we waited
+        except Damaged as damage:
+            message = f"cached lines in {folder} cannot be used ({damage}); simulating them again"
+            warnings.warn(message, KernbenchWarning, stacklevel=2)
+        if found is None:
+            _simulate(recipe, split, folder, device, progress)
+            found = _find(recipe, split, folder)
+    assert found is not None
+    return found
+
+
+def describe_cache() -> list[CacheEntry]:
+    """All splits in the cache, with checksums verified, sorted by digest and split."""
+    folders = (path for path in _root().glob("*/*") if path.is_dir() and not path.name.startswith("."))
+    return [_describe(folder) for folder in sorted(folders)]
+
+
+def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
+    """Scene and first window sample of one line; depends on seed, split and line only.
+
+    The same scene underlies a windowed and a whole line of one seed.
+    """
+    entropy = (SPLITS.index(split), line)
+    scene_stream, window_stream = (
+        np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(*entropy, purpose))) for purpose in (0, 1)
+    )
+    scene = draw_scene(scene_stream, recipe.population)
+    if recipe.window is None:
+        return scene, 0
+    first, last = LABEL_SUPPORT
+    return scene, int(window_stream.integers(first, last - recipe.window + 1, endpoint=True))
+
+
+def simulate_line(recipe: Recipe, split: str, line: int) -> Lines:
+    """One line of a recipe, simulated again: whole, also where the recipe has windows.
+
+    Raises:
+        DataError: see `simulate_lines`.
+    """
+    return simulate_lines(
+        [draw_line(recipe, split, line)[0]],
+        time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
+        transmit_response=recipe.transmit_response,
+        receive_response=recipe.receive_response,
+    )
+
+
+def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: Progress | None) -> None:
+    """Simulate a split and write it to the cache."""
+    drawn = [draw_line(recipe, split, line) for line in range(recipe.lines[split])]
+    scenes, starts = [scene for scene, _ in drawn], [start for _, start in drawn]
+    lines = simulate_lines(
+        scenes,
+        device=device,
+        time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
+        window=None if recipe.window is None else (starts, recipe.window),
+        transmit_response=recipe.transmit_response,
+        receive_response=recipe.receive_response,
+        progress=progress,
+    )
+    facts = {
+        "recipe": recipe.facts(),
+        "split": split,
+        "bubbles": [len(np.asarray(scene.radius_m)) for scene in scenes],
+        "pressure_pa": [scene.pressure_pa for scene in scenes],
+        "starts": starts,
+        "device": device,
+        "versions": _versions(),
+    }
+    write_entry(folder, {"voltage": lines.voltage.numpy(), "counts": lines.counts.numpy().astype(np.uint8)}, facts)
+
+
+def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:
+    """The split in the cache, or None; raises Damaged if it is there but not what the recipe asks for."""
+    entry = read_entry(folder)
+    if entry is None:
+        return None
+    arrays, facts = entry
+    shape = (recipe.lines[split], recipe.window or SAMPLES)
+    wanted = {"voltage": (shape, np.dtype(np.float32)), "counts": (shape, np.dtype(np.uint8))}
+    if {name: (array.shape, array.dtype) for name, array in arrays.items()} != wanted:
+        raise Damaged("its arrays have other names, shapes or types")
+    if facts.get("recipe") != recipe.facts() or facts.get("split") != split:
+        raise Damaged("it belongs to another recipe")
+    return split_of_entry(split, arrays, facts)
+
+
+def split_of_entry(split: str, arrays: Mapping[str, Array], facts: Facts) -> Split:
+    """A split of simulated lines out of the arrays and facts of its entry in the cache."""
+    return Split(
+        name=split,
+        voltage=arrays["voltage"],
+        counts=arrays["counts"],
+        bubbles=np.asarray(facts["bubbles"], dtype=np.int64),
+        pressure_pa=np.asarray(facts["pressure_pa"], dtype=np.float64),
+        starts=np.asarray(facts["starts"], dtype=np.int64),
+    )
+
+
+def _describe(folder: Path) -> CacheEntry:
+    """State of one folder of the cache."""
+    facts, size, problem = describe_entry(folder)
+    lines = len(facts.get("starts", ()))
+    return CacheEntry(folder.parent.name, folder.name, size, lines, facts.get("recipe", {}), problem)
+
+
+def _root() -> Path:
+    return cache_folder() / "lines"
+
+
+def _check_split(split: str) -> None:
+    """Raise DataError if there is no such split."""
+    if split not in SPLITS:
+        raise DataError(f"split: expected {', '.join(SPLITS)}, got {split!r}{close_match(split, SPLITS)}")
+
+
+def _content(path: str | None) -> str | None:
+    """Checksum of a response file."""
+    if path is None:
+        return None
+    try:
+        return sha256_of_file(Path(path))
+    except OSError as error:
+        raise DataError(f"response file {path} cannot be read: {error.strerror}") from error
+
+
+def _versions() -> dict[str, str]:
+    """What simulated the lines."""
+    names = ("kernbench", "numpy", "scipy", "torch")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

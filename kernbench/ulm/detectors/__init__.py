@@ -1,0 +1,1 @@
+"""Classical detectors under the protocol of the networks."""

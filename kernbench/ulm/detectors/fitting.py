@@ -1,0 +1,181 @@
+"""Fitting a detector on the threshold split and scoring it on the test lines, by the protocol of the networks."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kernbench.ulm.detectors.delay import Delay, advanced, fit_delay, score_levels
+from kernbench.ulm.detectors.detector import Detector, Setting
+from kernbench.ulm.detectors.methods.blind import (
+    EVERY_SAMPLE,
+    UniformNoise,
+    comb,
+    comb_f1,
+    comb_spacing,
+    matched_comb_spacing,
+)
+from kernbench.ulm.detectors.recording import Recording
+from kernbench.ulm.detectors.results import Row
+from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.pairing.localization import position_error
+from kernbench.ulm.pairing.points import label_points
+from kernbench.ulm.pairing.protocol import (
+    WIDTHS,
+    MatchedChoice,
+    MatchedEvaluation,
+    choose_matched,
+    evaluate_matched,
+)
+from kernbench.ulm.scoring.protocol import (
+    HEADLINE_TOLERANCE,
+    TOLERANCES,
+    Choice,
+    choose_thresholds,
+    freeze,
+    score,
+)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What was chosen on the threshold split.
+
+    Attributes:
+        setting: of the detector.
+        delay: samples, and the F1 that chose setting and delay.
+        choice: thresholds of the dilation metric.
+        matched: decoder and thresholds of the one-to-one metric.
+        seconds: it took.
+    """
+
+    setting: Setting
+    delay: Delay
+    choice: Choice
+    matched: MatchedChoice
+    seconds: float
+
+
+def fit(detector: Detector, recording: Recording, split: str, progress: Progress | None = None) -> Fit:
+    """Choose setting and delay for the largest mean dilation F1 at 4 samples, then thresholds and decoder width.
+
+    Ties go to the first setting and the smallest delay. Thresholds are 0 and 120 quantiles of the detector's own
+    positive scores; each metric has its own, for each tolerance.
+
+    Args:
+        detector: which.
+        recording: lines of the threshold split.
+        split: name of these lines.
+        progress: called as progress(settings tried, settings in all).
+    """
+    started = time.monotonic()
+    settings = detector.settings()
+    found: list[Delay] = []
+    for setting in settings:
+        z = detector.score(recording, setting)
+        found.append(fit_delay(z, recording.counts, detector.delays, HEADLINE_TOLERANCE))
+        if progress is not None:
+            progress(len(found), len(settings))
+    best = int(np.argmax([each.mean_f1 for each in found]))
+    z = advanced(detector.score(recording, settings[best]), found[best].samples)
+    levels = score_levels(z).tolist()
+    choice = choose_thresholds(score(z, recording.counts, TOLERANCES, levels), split)
+    blind = isinstance(detector, UniformNoise)
+    decoder, widths = (EVERY_SAMPLE, None) if blind else (Decoder(), WIDTHS)
+    matched = choose_matched(z, label_points(recording.counts), split, decoder, widths, thresholds=levels)
+    return Fit(settings[best], found[best], choice, matched, time.monotonic() - started)
+
+
+def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Row]:
+    """Score lines at everything that was chosen elsewhere, one row for each tolerance."""
+    started = time.monotonic()
+    z = advanced(detector.score(recording, chosen.setting), chosen.delay.samples)
+    line_ms = 1e3 * (time.monotonic() - started) / len(z)
+    f1 = freeze(score(z, recording.counts, TOLERANCES, chosen.choice.thresholds.tolist()), chosen.choice).mean_f1
+    matched = evaluate_matched(z, label_points(recording.counts), chosen.matched)
+    width = math.nan if chosen.matched.decoder == EVERY_SAMPLE else float(chosen.matched.decoder.width)
+    setting = ", ".join(f"{name}={_shown(value)}" for name, value in chosen.setting.items())
+    return [
+        Row(
+            method=detector.name,
+            tolerance_samples=tolerance,
+            f1=float(f1[place]),
+            threshold=float(chosen.choice.thresholds[place]),
+            delay_samples=chosen.delay.samples,
+            width_samples=width,
+            setting=setting,
+            parameters=detector.parameters,
+            threshold_split=chosen.choice.split,
+            fitted_f1=float(chosen.choice.mean_f1[place]),
+            lines=len(z),
+            fit_seconds=chosen.seconds,
+            line_ms=line_ms,
+            **_matched_columns(matched, place),
+        )
+        for place, tolerance in enumerate(TOLERANCES)
+    ]
+
+
+def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[Row]:
+    """The comb: for each tolerance and metric the best spacing on the threshold split, scored on other lines.
+
+    Args:
+        fitted_on: lines of the threshold split.
+        recording: lines to score.
+        split: name of the threshold split.
+    """
+    return [_comb_row(fitted_on, recording, split, tolerance) for tolerance in TOLERANCES]
+
+
+def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance: int) -> Row:
+    started = time.monotonic()
+    known = _array(fitted_on.counts)
+    spacing, fitted_f1 = comb_spacing(known, tolerance)
+    pair_spacing = matched_comb_spacing(label_points(known), known.shape, tolerance)
+    seconds = time.monotonic() - started
+    counts = _array(recording.counts)
+    tolerances, half = np.array([tolerance], np.int64), np.array([0.5])
+    choice = MatchedChoice(split, EVERY_SAMPLE, tolerances, half, np.array([math.nan]))
+    matched = evaluate_matched(comb(counts.shape, pair_spacing), label_points(counts), choice)
+    return Row(
+        method="comb",
+        tolerance_samples=tolerance,
+        f1=comb_f1(counts, comb(counts.shape, spacing), tolerance),
+        threshold=0.5,
+        delay_samples=0,
+        width_samples=math.nan,
+        setting=f"spacing={spacing}, one-to-one spacing={pair_spacing}",
+        parameters=0,
+        threshold_split=split,
+        fitted_f1=fitted_f1,
+        lines=len(counts),
+        fit_seconds=seconds,
+        line_ms=0.0,
+        **_matched_columns(matched, 0),
+    )
+
+
+def _matched_columns(matched: MatchedEvaluation, place: int) -> dict[str, float]:
+    error = position_error(matched.pairs[place])
+    return {
+        "matched_f1": float(matched.summary.mean[place]),
+        "matched_precision": float(matched.summary.micro_precision[place]),
+        "matched_recall": error.recall,
+        "rmse_samples": error.samples.rmse,
+        "bias_samples": error.samples.bias,
+        "matched_threshold": float(matched.choice.thresholds[place]),
+    }
+
+
+def _array(counts: Tensor) -> NDArray[np.float32]:
+    return np.asarray(counts.cpu().numpy(), np.float32)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

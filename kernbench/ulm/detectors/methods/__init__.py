@@ -1,0 +1,1 @@
+"""The detectors themselves, one method a file."""

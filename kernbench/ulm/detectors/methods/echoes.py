@@ -1,0 +1,124 @@
+"""Templates: echoes of single bubbles on the axis, simulated, from their geometric arrival on."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor
+
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.physics import WATER
+from kernbench.ulm.simulator.scene import Scene
+from kernbench.ulm.simulator.simulate import simulate_lines
+from kernbench.ulm.simulator.transducer import RATE_HZ
+
+ECHO_SAMPLES = 256
+RADIUS_M = 2.4e-6
+PRESSURE_PA = 100e3
+DEPTH_M = 0.05
+BANK_PRESSURES_PA: tuple[float, ...] = tuple(np.geomspace(5e3, 250e3, 8).tolist())
+BANK_DEPTHS_M = (0.010, 0.035, 0.060, 0.090)
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Echoes of single bubbles.
+
+    Attributes:
+        echoes: voltage from the geometric arrival on, (B, 256) float32, a.u.
+        pressure_pa: of the pulse, (B,).
+        arrival: sample of the arrival in a whole line, (B,).
+    """
+
+    echoes: Tensor
+    pressure_pa: Tensor
+    arrival: Tensor
+
+    @property
+    def norm(self) -> Tensor:
+        """Root of the energy of each echo, (B,)."""
+        return self.echoes.square().sum(dim=1).sqrt()
+
+    @property
+    def unit(self) -> Tensor:
+        """Echoes of energy 1, (B, 256)."""
+        return self.echoes / self.norm[:, None]
+
+    def to(self, device: torch.device | str) -> "Bank":
+        """The same on a device."""
+        return Bank(*(each.to(device) for each in (self.echoes, self.pressure_pa, self.arrival)))
+
+    def at_pressure(self, pressure_pa: float) -> "Bank":
+        """The echoes of one pressure."""
+        rows = self.pressure_pa == pressure_pa
+        return Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
+
+    def in_expected(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
+        """Amplitudes of unit-energy echoes relative to what their pressure lets expect, summed over the bank, (N, L).
+
+        Args:
+            amplitude: (N, B, L).
+            depth: share of the line's length, (N, L); echoes fall as 1/r.
+            gain: "depth" where the lines have been multiplied by the depth, so that 1/r is out of them, or "none".
+        """
+        at_template = self.arrival / SAMPLES
+        relative = (amplitude / (self.norm * at_template)[:, None]).sum(dim=1)
+        return relative if gain == "depth" else relative * depth
+
+
+@functools.cache
+def simulated_bank(
+    pressures_pa: Sequence[float] = (PRESSURE_PA,),
+    depths_m: Sequence[float] = (DEPTH_M,),
+    transmit_response: str | None = None,
+    receive_response: str | None = None,
+) -> Bank:
+    """Echoes of a 2.4 um bubble at every pressure and depth, pressures outermost; the default is the single template.
+
+    Depths are rounded to whole samples of arrival.
+
+    Args:
+        pressures_pa: of the pulse at the array, a tuple.
+        depths_m: a tuple.
+        transmit_response: measured response (.mat), or None for the embedded fit.
+        receive_response: the same for reception.
+
+    Raises:
+        DataError: a response file that cannot be used.
+    """
+    sample_m = WATER.sound_speed / (2 * RATE_HZ)
+    pairs = [(pressure, round(depth / sample_m)) for pressure, depth in product(pressures_pa, depths_m)]
+    scenes = [Scene([arrival * sample_m], [0.0], [RADIUS_M], pressure) for pressure, arrival in pairs]
+    pressure, arrival = (np.array(column) for column in zip(*pairs, strict=True))
+    lines = simulate_lines(
+        scenes,
+        window=(arrival, ECHO_SAMPLES),
+        transmit_response=transmit_response,
+        receive_response=receive_response,
+    )
+    return Bank(lines.voltage, torch.from_numpy(pressure).float(), torch.from_numpy(arrival))
+
+
+def fft_length(samples: int) -> int:
+    """A fast FFT length at which an echo that starts inside a line of that many samples does not wrap around."""
+    return int(scipy.fft.next_fast_len(samples + ECHO_SAMPLES - 1, real=True))
+
+
+def correlation(voltage: Tensor, templates: Tensor) -> Tensor:
+    """Correlation c[n] = sum_k V[n + k] s[k] of lines with templates that start at the arrival; zeros behind the line.
+
+    Args:
+        voltage: (N, L).
+        templates: (B, K), K <= 256.
+
+    Returns:
+        (N, B, L).
+    """
+    points = fft_length(voltage.shape[1])
+    spectrum = torch.fft.rfft(voltage, n=points)[:, None] * torch.fft.rfft(templates, n=points).conj()
+    result: Tensor = torch.fft.irfft(spectrum, n=points)[..., : voltage.shape[1]]
+    return result

@@ -1,0 +1,158 @@
+"""What a baseline scored, one row for each tolerance, as a CSV file beside the study database; without torch."""
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any  # a column is text, int or float; so is a setting
+
+from kernbench.errors import DataError, StorageError
+from kernbench.host.files import write_whole
+from kernbench.ulm.detectors.names import METHODS
+
+FOLDER = "baselines"  # within the artifacts of a storage
+USUAL_SPLIT = "validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Scores of one method at one tolerance on the test lines.
+
+    Attributes:
+        method: name in `METHODS`.
+        tolerance_samples: samples.
+        f1: mean over lines of the dilation metric.
+        matched_f1: mean over lines of the one-to-one metric.
+        matched_precision: share of all detections that have a partner.
+        matched_recall: share of all truths that have a partner.
+        rmse_samples: of the matched pairs; NaN without any.
+        bias_samples: mean of detection minus truth of these pairs.
+        threshold: on the score, for the dilation metric.
+        matched_threshold: the same for the one-to-one metric.
+        delay_samples: fitted delay.
+        width_samples: fitted width of peak-nms; NaN for a blind method, whose every sample above threshold counts.
+        setting: other fitted values, `name=value` pairs.
+        parameters: trained numbers.
+        threshold_split: where everything was fitted.
+        fitted_f1: mean dilation F1 on that split at this tolerance.
+        lines: number of test lines.
+        fit_seconds: time to fit (for a linear filter, training included).
+        line_ms: time to score one test line.
+    """
+
+    method: str
+    tolerance_samples: int
+    f1: float
+    matched_f1: float
+    matched_precision: float
+    matched_recall: float
+    rmse_samples: float
+    bias_samples: float
+    threshold: float
+    matched_threshold: float
+    delay_samples: int
+    width_samples: float
+    setting: str
+    parameters: int
+    threshold_split: str
+    fitted_f1: float
+    lines: int
+    fit_seconds: float
+    line_ms: float
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Domain:
+    """The lines that results belong to: those that everything was fitted on, and the test lines.
+
+    Attributes:
+        data_digest: of the data recipe.
+        noise_percent: nominal level of all lines.
+        test_noise_percent: that of the test lines.
+        threshold_split: where everything is fitted.
+    """
+
+    data_digest: str
+    noise_percent: float
+    test_noise_percent: float
+    threshold_split: str
+
+    @classmethod
+    def of(cls, data_digest: str, data: Mapping[str, Any], threshold_split: str) -> "Domain":
+        """From the settings of a study's `data` table, as one cell has them."""
+        noise, own = float(data.get("noise_percent", 0)), float(data.get("test_noise_percent", -1))
+        return cls(data_digest, noise, own if own >= 0 else noise, threshold_split)
+
+    def path(self, artifacts: Path) -> Path:
+        """File of the results, `<artifacts>/baselines/<digest>-<noise>.csv`; what is unusual goes to the name, too."""
+        parts = [self.data_digest, f"{self.noise_percent:g}"]
+        if self.test_noise_percent != self.noise_percent:
+            parts.append(f"test{self.test_noise_percent:g}")
+        if self.threshold_split != USUAL_SPLIT:
+            parts.append(self.threshold_split)
+        return artifacts / FOLDER / f"{'-'.join(parts)}.csv"
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write rows, in the order of `METHODS`, whole or not at all; folders are made.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    order = {name: place for place, name in enumerate(METHODS)}
+    ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([field.name for field in dataclasses.fields(Row)])
+    writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.getvalue())
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a file.
+
+    Raises:
+        DataError: it cannot be read, or is not such a file.
+    """
+    fields = dataclasses.fields(Row)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return [Row(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is no file of baseline results: {error}") from error
+
+
+def stored_rows(path: Path) -> list[Row]:
+    """Rows of a file, none where there is no file.
+
+    Raises:
+        DataError: see `read_rows`.
+    """
+    return read_rows(path) if path.is_file() else []
+
+
+def replaced(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
+    """Old rows with those of the new rows' methods replaced."""
+    again = {row.method for row in new}
+    return [*(row for row in old if row.method not in again), *new]
+
+
+def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
+    """A cell in the type of its column; an empty number is NaN."""
+    if field.type is float:
+        return float(text) if text else math.nan
+    return int(text) if field.type is int else text
+
+
+def _text(value: object) -> str:
+    """A cell of the file; NaN is empty."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return str(value)

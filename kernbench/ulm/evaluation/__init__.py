@@ -1,0 +1,1 @@
+"""Score networks on lines: for a cell, and for weights from a file."""

@@ -1,0 +1,213 @@
+"""A network's output under the one-to-one metric: scores by tolerance, errors of position, average precision."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.ulm.data.find import Content
+from kernbench.ulm.data.recipe import Split
+from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
+from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.pairing.localization import position_error
+from kernbench.ulm.pairing.points import Points, arrival_points, label_points
+from kernbench.ulm.pairing.protocol import (
+    WIDTHS,
+    MatchedChoice,
+    MatchedEvaluation,
+    choose_matched,
+    evaluate_matched,
+    pair_table,
+)
+from kernbench.ulm.scoring.curves import Average, Curve, precision_recall, score_quantiles
+from kernbench.ulm.scoring.exact import exact_scores
+from kernbench.ulm.scoring.protocol import Choice
+from kernbench.ulm.simulator.scene import Scene
+
+CURVE_TOLERANCES = tuple(range(6))
+AVERAGE: Average = "macro-exact"  # of the curves, as the mean F1 of this metric
+
+Output = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class MatchedRow:
+    """One line of the table of one-to-one scores by tolerance.
+
+    Attributes:
+        tolerance: samples.
+        threshold: frozen.
+        f1: mean over lines that are not empty.
+        precision: of the counts pooled over lines.
+        recall: of the pooled counts.
+        jaccard: mean over lines that are not empty.
+        rmse_samples: of the matched pairs, against labels on whole samples; NaN without pairs.
+        rmse_um: the same as two-way depth.
+        bias_samples: mean of detection minus label.
+        arrival_recall: share of the bubbles with a detection within the tolerance of the arrival, which is not rounded;
+            NaN where the positions are not known.
+        arrival_rmse_samples: of those pairs.
+        arrival_rmse_um: the same as two-way depth.
+    """
+
+    tolerance: int
+    threshold: float
+    f1: float
+    precision: float
+    recall: float
+    jaccard: float
+    rmse_samples: float
+    rmse_um: float
+    bias_samples: float
+    arrival_recall: float
+    arrival_rmse_samples: float
+    arrival_rmse_um: float
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedCard:
+    """One-to-one scores of one network on one split.
+
+    Attributes:
+        evaluation: pairs of each line and tolerance at the frozen decoder and thresholds, against labels.
+        rows: the table.
+        arrivals: whether the errors against arrivals are known.
+    """
+
+    evaluation: MatchedEvaluation
+    rows: list[MatchedRow]
+    arrivals: bool
+
+
+def choose_pairs(output: Output, split: Split, width: int | None) -> MatchedChoice:
+    """Thresholds, and the width of `peak-nms` if none is given, chosen on a split."""
+    widths = WIDTHS if width is None else None
+    return choose_matched(output, label_points(split.counts), split.name, Decoder(width=width or 0), widths)
+
+
+def stored_pairs(choice: Choice, width: int | None) -> MatchedChoice:
+    """Stored thresholds with `peak-nms` of a width, 0 if none is given: they were chosen for the dilation metric."""
+    unknown = np.full(len(choice.thresholds), math.nan)
+    return MatchedChoice(choice.split, Decoder(width=width or 0), choice.tolerances, choice.thresholds, unknown)
+
+
+def content_arrivals(content: Content, split: Split) -> Points | None:
+    """Arrivals of the labelled bubbles in samples of the lines, not rounded, or None where positions are not known.
+
+    Args:
+        content: of a data set.
+        split: its lines, or the first of them.
+    """
+    if content.positions is None:
+        return None
+    lines, samples = split.counts.shape
+    scenes = [Scene(z, x, radius, 0.0) for z, x, radius in (each.T for each in content.positions[:lines])]
+    whole = arrival_points(scenes)
+    sample = whole.sample - split.starts[whole.line]
+    label = np.floor(sample + 0.5)
+    return Points(whole.line, sample, lines)[(label >= 0) & (label < samples)]
+
+
+def matched_card(output: Output, split: Split, choice: MatchedChoice, arrivals: Points | None = None) -> MatchedCard:
+    """Table of one-to-one scores against the labels, and of errors against labels and arrivals.
+
+    Args:
+        output: of the network, (N, L).
+        split: the lines.
+        choice: frozen decoder and thresholds.
+        arrivals: of the same lines, see `content_arrivals`.
+
+    Raises:
+        DataError: NaN in the output.
+    """
+    evaluation = evaluate_matched(output, label_points(split.counts), choice)
+    exact = evaluate_matched(output, arrivals, choice) if arrivals is not None else None
+    rows = [_row(evaluation, exact, place) for place in range(len(choice.tolerances))]
+    return MatchedCard(evaluation, rows, exact is not None)
+
+
+def matched_curve(output: Output, split: Split, decoder: Decoder) -> Curve:
+    """Precision and recall at `CURVE_TOLERANCES` and 201 thresholds between the scores."""
+    levels = score_quantiles(output).tolist()
+    table = pair_table(output, label_points(split.counts), decoder, CURVE_TOLERANCES, levels)
+    return precision_recall(table.tp, table.fn, table.fp, levels, AVERAGE)
+
+
+def save_matched(card: MatchedCard, curve: Curve, split: Split, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
+    """Write `matched_table.csv`, `matched_lines.csv`, `matched_curves.csv`, `matched_scores.npz`, `matched_facts.json`.
+
+    Args:
+        card: the scores.
+        curve: of `matched_curve`; its average precision and break-even are saved beside it.
+        split: the lines.
+        folder: made if it is not there.
+        facts: where they come from, JSON.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    evaluation, choice = card.evaluation, card.evaluation.choice
+    arrays = {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
+    curves = {name: getattr(curve, name) for name in ("thresholds", "precision", "recall")}
+    summaries = zip(CURVE_TOLERANCES, curve.average_precision.tolist(), curve.break_even.tolist(), strict=True)
+    columns = [field.name for field in dataclasses.fields(MatchedRow)]
+    tables = {
+        "matched_table.csv": Table(columns, map(dataclasses.astuple, card.rows)),
+        "matched_lines.csv": line_table(choice.tolerances.tolist(), split.bubbles, split.pressure_pa, evaluation.f1),
+        "matched_curves.csv": Table(["tolerance", "average_precision", "break_even"], summaries),
+    }
+    scores = (
+        arrays
+        | {"tolerances": choice.tolerances, "thresholds": choice.thresholds}
+        | {"curve_tolerances": np.array(CURVE_TOLERANCES)}
+        | {f"curve_{name}": values for name, values in curves.items()}
+    )
+    origin = {"threshold_split": choice.split, "decoder": choice.decoder.name, "width": choice.decoder.width}
+    content = dict(facts) | origin | {"curve_average": curve.average}
+    return write_files(ScoreFiles(tables, {"matched_scores.npz": scores}, {"matched_facts.json": content}), folder)
+
+
+def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Names and cells of the table for people; errors against arrivals only where they are known."""
+    names = ["tolerance", "threshold", "F1", "precision", "recall", "Jaccard", "RMSE", "um"]
+    if card.arrivals:
+        names += ["arrival RMSE", "arrival um"]
+    rows = []
+    for row in card.rows:
+        shares = (f"{value:.4f}" for value in (row.f1, row.precision, row.recall, row.jaccard))
+        errors = [f"{row.rmse_samples:.3f}", f"{row.rmse_um:.2f}"]
+        if card.arrivals:
+            errors += [f"{row.arrival_rmse_samples:.3f}", f"{row.arrival_rmse_um:.2f}"]
+        rows.append((str(row.tolerance), f"{row.threshold:.4g}", *shares, *errors))
+    return names, rows
+
+
+def _row(evaluation: MatchedEvaluation, exact: MatchedEvaluation | None, place: int) -> MatchedRow:
+    summary = evaluation.summary
+    counts = (each[place] for each in (evaluation.tp, evaluation.fn, evaluation.fp))
+    jaccard = exact_scores(*counts).jaccard
+    known = jaccard[~np.isnan(jaccard)]
+    error = position_error(evaluation.pairs[place])
+    arrival = position_error(exact.pairs[place]) if exact is not None else None
+    return MatchedRow(
+        tolerance=int(evaluation.choice.tolerances[place]),
+        threshold=float(evaluation.choice.thresholds[place]),
+        f1=float(summary.mean[place]),
+        precision=float(summary.micro_precision[place]),
+        recall=float(summary.micro_recall[place]),
+        jaccard=float(known.mean()) if len(known) else math.nan,
+        rmse_samples=error.samples.rmse,
+        rmse_um=error.um.rmse,
+        bias_samples=error.samples.bias,
+        arrival_recall=arrival.recall if arrival else math.nan,
+        arrival_rmse_samples=arrival.samples.rmse if arrival else math.nan,
+        arrival_rmse_um=arrival.um.rmse if arrival else math.nan,
+    )

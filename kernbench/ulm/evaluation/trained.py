@@ -1,0 +1,150 @@
+"""Trained networks of kernbench as files: tensors and plain facts, enough to rebuild and score them again.
+
+The file is a dict: "format", "version", "facts" (JSON-like), "state" (name -> tensor) and "sha256". It is read by
+torch's weights-only loader, so nothing in it is executed; the code comes from the installed plugin that the facts name.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kernbench.errors import DataError
+from kernbench.host.tensor_files import read_tensors
+from kernbench.networks.network import Network
+from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
+from kernbench.ulm.data.export import new_folder
+from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.pairing.protocol import MatchedChoice
+from kernbench.ulm.scoring.protocol import Choice
+from kernbench.ulm.srml1d.networks import WEIGHTS_NAME, network_of, save_network, save_thresholds, weights_path
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of the lines that a cell was scored on.
+
+    Attributes:
+        percent: nominal level of training and validation lines.
+        test_percent: of the test lines.
+        seed: of the streams.
+    """
+
+    percent: float
+    test_percent: float
+    seed: int
+
+    def level(self, split: str) -> float:
+        """Nominal level of a split [percent]."""
+        return self.test_percent if split == "test" else self.percent
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network, ours or a published one, in evaluation mode.
+
+    Attributes:
+        path: its file.
+        network: (N, 1, L) -> (N, 1, L).
+        facts: what the file says about it; empty for a published network, as is what follows.
+        choice: frozen thresholds of the dilation metric.
+        pairs: frozen decoder and thresholds of the one-to-one metric.
+        noise: of the lines that it was scored on.
+        batch: lines per forward pass when it was scored; another number may change the last bit of an output.
+    """
+
+    path: Path
+    network: Network
+    facts: Facts = field(default_factory=dict)
+    choice: Choice | None = None
+    pairs: MatchedChoice | None = None
+    noise: Noise | None = None
+    batch: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Study and cell, or the file of a published network."""
+        return f"{self.facts['study']} {self.facts['cell']}" if self.facts else str(self.path)
+
+
+def load_trained(source: str | Path, plugin: str | None = None) -> Trained:
+    """A trained network from `weights.pt` of a cell, or from a state dict in the published layout.
+
+    Args:
+        source: the file, or a folder with a published `epoch_1249`.
+        plugin: family (name or FILE.py:NAME) that makes the kernels, in place of the one that the file names and
+            whatever its version. torch's global random generator is left as it was.
+
+    Raises:
+        DataError: no such file, Python code in it, damaged, or made by a later kernbench; nothing is executed.
+        PluginError: the family is missing, broken, or of another version than the one that trained it.
+    """
+    path = weights_path(Path(source))
+    if path.is_symlink():
+        raise DataError(f"{path} is a symbolic link; give the file itself, {path.resolve()}")
+    content = read_tensors(path)
+    if content.get("format") == FORMAT:
+        return _ours(path, content, plugin)
+    if plugin is not None:
+        raise DataError(f"{path} is not a weights.pt of kernbench; --plugin goes with one, published kernels need none")
+    return Trained(path, network_of(content, path))
+
+
+def export_published(trained: Trained, folder: Path) -> list[Path]:
+    """Write a trained network in the published layout, with the thresholds that its file has.
+
+    Args:
+        trained: a dilated network of 12 layers, 64 channels, K = 3.
+        folder: new, or empty; made under another name and renamed.
+
+    Returns:
+        The files: `epoch_1249`, and `thresholds_optimal.npy` with `tolerance_list.npy`.
+
+    Raises:
+        DataError: another architecture, naming the first thing that differs, or a folder that cannot be written.
+    """
+    with new_folder(folder) as partial:
+        save_network(trained.network, partial / WEIGHTS_NAME)
+        if trained.choice is not None:
+            save_thresholds(trained.choice, partial)
+        names = sorted(path.name for path in partial.iterdir())
+    return [folder / name for name in names]
+
+
+def _ours(path: Path, content: Mapping[str, object], plugin: str | None) -> Trained:
+    if content.get("version") != VERSION:
+        raise DataError(
+            f"{path}: weights of format version {content.get('version')!r}, this kernbench reads {VERSION}; "
+            "use the kernbench that wrote them"
+        )
+    facts = _Reader(path, content.get("facts"))
+    state = content.get("state")
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise DataError(f"{path}: state expected a dict of tensors, got {type(state).__name__}")
+    network = _rebuilt(facts, plugin)
+    _fill(network, state, facts)
+    if content.get("sha256") != seal(facts.content, state):
+        raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
+    facts.get("cell", str)
+    noise = Noise(facts.number("noise.percent"), facts.number("noise.test_percent"), facts.natural("noise.seed"))
+    return Trained(
+        path, network.eval(), facts.content, _choice(facts), _pairs(facts), noise, facts.natural("evaluation.batch", 1)
+    )
+
+
+def _choice(facts: "_Reader") -> Choice:
+    tolerances, thresholds = facts.thresholds("thresholds")
+    unknown = np.full(len(tolerances), math.nan)
+    return Choice(facts.get("thresholds.split", str), tolerances, thresholds, unknown)
+
+
+def _pairs(facts: "_Reader") -> MatchedChoice:
+    tolerances, thresholds = facts.thresholds("one_to_one")
+    try:
+        decoder = Decoder(facts.get("one_to_one.decoder", str), facts.natural("one_to_one.width"))
+    except DataError as error:
+        raise DataError(f"{facts.path}: one_to_one: {error}") from error
+    unknown = np.full(len(tolerances), math.nan)
+    return MatchedChoice(facts.get("one_to_one.split", str), decoder, tolerances, thresholds, unknown)

@@ -1,0 +1,13 @@
+"""The RF line: rates, lengths and constants that simulator, scores and data share."""
+
+LINE_LENGTH = 8446
+
+LABEL_SUPPORT = (312, 8177)  # bubbles lie 3.7 to 96.3 mm deep: samples 312..8176
+
+SAMPLES = 8446  # of a whole line: 0.1 m of depth and back
+
+SAMPLE_RATE_HZ = 62.5e6
+
+SPEED_OF_SOUND_M_PER_S = 1480.0
+
+PULSE_FREQUENCY_HZ = 1.7e6

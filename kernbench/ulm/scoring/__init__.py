@@ -1,0 +1,1 @@
+"""The published metric and loss: tolerance counts, thresholds, scores, floors."""

@@ -1,0 +1,1 @@
+"""From bubbles to RF lines: physics, transducer, populations, noise."""

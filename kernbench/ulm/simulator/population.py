@@ -1,0 +1,66 @@
+"""Random scenes: the published populations of bubbles, lines and pressures.
+
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
+"""
+
+import functools
+
+import numpy as np
+
+from kernbench.errors import DataError, close_match
+from kernbench.ulm.simulator.physics import FloatArray
+from kernbench.ulm.simulator.scene import Scene
+
+POPULATIONS = ("monodisperse", "polydisperse")
+PRESSURE_RANGE_PA = (5e3, 250e3)
+BUBBLE_RANGE = (10, 1000)
+DEPTH_RANGE_M = (3.7e-3, 96.3e-3)
+HALF_WIDTH_M = 14e-3
+
+
+def draw_scene(rng: np.random.Generator, population: str = "monodisperse") -> Scene:
+    """Scene of one line: pressure, number of bubbles, positions and radii as published.
+
+    Args:
+        rng: source of all randomness; equal states give equal scenes.
+        population: "monodisperse" (2.4 um +- 5 %) or "polydisperse" (0.5 to 6 um).
+
+    Returns:
+        Scene with 10 to 1000 bubbles sorted by depth.
+
+    Raises:
+        DataError: no such population.
+    """
+    check_population(population)
+    pressure = rng.uniform(*PRESSURE_RANGE_PA)
+    bubbles = int(np.floor(rng.uniform(*BUBBLE_RANGE) + 0.5))
+    z = np.sort(rng.uniform(*DEPTH_RANGE_M, size=bubbles))
+    x = rng.uniform(-HALF_WIDTH_M, HALF_WIDTH_M, size=bubbles)
+    radius = _monodisperse(rng, bubbles) if population == "monodisperse" else _polydisperse(rng, bubbles)
+    return Scene(z, x, radius, float(pressure))
+
+
+def check_population(population: str) -> None:
+    """Raise DataError if there is no such population."""
+    if population not in POPULATIONS:
+        known = " or ".join(POPULATIONS)
+        raise DataError(f"population: expected {known}, got {population!r}{close_match(population, POPULATIONS)}")
+
+
+def _monodisperse(rng: np.random.Generator, bubbles: int) -> FloatArray:
+    """Radii [m] of a sorted population: normal, 2.4 +- 0.12 um, within 50 % of the mean."""
+    return np.clip(rng.normal(2.4e-6, 0.12e-6, size=bubbles), 1.2e-6, 3.6e-6)
+
+
+def _polydisperse(rng: np.random.Generator, bubbles: int) -> FloatArray:
+    """Radii [m] of a native population, by its tabulated distribution function."""
+    radius, cumulative = _polydisperse_distribution()
+    return np.asarray(np.interp(rng.uniform(size=bubbles), cumulative, radius))
+
+
+@functools.cache
+def _polydisperse_distribution() -> tuple[FloatArray, FloatArray]:
+    """Radii [m] and their cumulative probability, P ~ R^2 exp(-2.19 R) with R in um."""
+    radius_um = np.linspace(0.5, 6, 1001)
+    density = radius_um**2 * np.exp(-2.19 * radius_um)
+    return radius_um * 1e-6, np.cumsum(density / density.sum())

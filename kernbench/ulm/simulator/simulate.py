@@ -1,0 +1,303 @@
+"""From scenes to RF lines and labels: every echo of every bubble of many lines, simulated in batches.
+
+Source: SRML-1D, Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9). One plane wave out (delay z/c), one receiving
+element at the origin (delay sqrt(x^2 + z^2)/c), no interaction between bubbles, echoes added.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy  # not scipy.fft, for the same reason as in kernbench.conv.plan
+import torch
+
+from kernbench.errors import DataError
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.physics import WATER, FloatArray, bubble_equation, integrate
+from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, flatten, line_counts
+from kernbench.ulm.simulator.transducer import (
+    PERIOD_SAMPLES,
+    PULSE_SAMPLES,
+    RATE_HZ,
+    DriveSpectrum,
+    ReceiveFilter,
+    attenuation,
+    drive_spectrum,
+    driving_pressure,
+    receive_filter,
+    transmit_pulse,
+)
+
+__all__ = ["SAMPLES", "BubbleTrace", "Lines", "Scene", "simulate_bubbles", "simulate_lines"]
+
+Progress = Callable[[int, int], None]
+Window = tuple[Sequence[int] | IntArray, int]
+
+SENSOR_DISTANCE_M = 1e-3  # where the scattered pressure is taken
+TIME_STEP_S = 1 / RATE_HZ
+ECHO_SAMPLES = PULSE_SAMPLES // 4
+STRIDE = SAMPLES + ECHO_SAMPLES  # each line has room for an echo that runs past its end, to be cut off
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Simulated RF lines, each (lines, samples).
+
+    Attributes:
+        voltage: received signal, float32, arbitrary units of SRML-1D.
+        counts: bubbles whose geometric arrival rounds to the sample, int64.
+        pressure_field_pa: largest pressure at the depth of the sample, float32; by depth, not by off-axis arrival.
+        echo_pa: pressure of the echoes at the element, before the receive response, float32.
+    """
+
+    voltage: torch.Tensor
+    counts: torch.Tensor
+    pressure_field_pa: torch.Tensor
+    echo_pa: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class BubbleTrace:
+    """Motion of single bubbles; time 0 is the arrival of the start of the drive at the bubble.
+
+    Attributes:
+        time_s: shape (steps,).
+        pressure_pa: driving pressure, (bubbles, steps).
+        radius_m: R, (bubbles, steps).
+        scattered_pa: scattered pressure 1 mm from the bubble, (bubbles, steps).
+    """
+
+    time_s: torch.Tensor
+    pressure_pa: torch.Tensor
+    radius_m: torch.Tensor
+    scattered_pa: torch.Tensor
+
+
+def simulate_lines(
+    scenes: Sequence[Scene],
+    *,
+    device: str = "cpu",
+    time_step_s: float = TIME_STEP_S,
+    window: Window | None = None,
+    transmit_response: str | None = None,
+    receive_response: str | None = None,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Lines:
+    """RF lines and labels of scenes.
+
+    Args:
+        scenes: one per line; they may differ in bubbles and pressure.
+        device: "cpu", "cuda" or "cuda:i".
+        time_step_s: step of the bubble equation: 16 ns, or 16 ns over an integer. Bubbles below 1 um need 8 ns.
+        window: None for whole lines of 8446 samples, or (first sample per line (lines,), length). Only bubbles whose
+            echo reaches the window are simulated; the result equals the same slice of the whole line.
+        transmit_response: measured response (.mat) in place of the embedded fit.
+        receive_response: the same for reception.
+        batch: bubbles per batch; None takes what suits the device.
+        progress: called as progress(bubbles done, bubbles in all).
+
+    Returns:
+        Lines on the CPU, each tensor (lines, 8446 or window length).
+
+    Raises:
+        DataError: a scene, window, step or response file that cannot be used, or an integration that diverged.
+    """
+    substeps = _substeps(time_step_s)
+    starts, length = _window(window, len(scenes))
+    pulse, receive = transmit_pulse(transmit_response), receive_filter(receive_response)
+    everything = flatten(scenes)
+    spectrum = drive_spectrum(pulse, device)
+    pressure = torch.zeros(len(scenes) * STRIDE, dtype=torch.float64, device=device)
+    # Small enough for the cache of a core; a GPU needs far more to hide its launches.
+    size = batch or (1 << 16 if torch.device(device).type == "cuda" else 2048)
+    reaching = _reaching(everything, starts, length, receive)
+    done = 0
+    for part in _parts(reaching, size):
+        _add_echoes(pressure, part, spectrum, substeps, device)
+        done += len(part)
+        if progress is not None:
+            progress(done, len(reaching))
+    echoes = pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy()
+    voltage = _receive(echoes, receive, starts, length)
+    return Lines(
+        torch.from_numpy(voltage),
+        torch.from_numpy(_windowed(line_counts(everything, len(scenes)), starts, length)),
+        torch.from_numpy(_windowed(_pressure_field(scenes, spectrum), starts, length)),
+        torch.from_numpy(_windowed(echoes, starts, length).astype(np.float32)),
+    )
+
+
+def simulate_bubbles(
+    z_m: npt.ArrayLike,
+    radius_m: npt.ArrayLike,
+    pressure_pa: npt.ArrayLike,
+    *,
+    device: str = "cpu",
+    time_step_s: float = TIME_STEP_S,
+    transmit_response: str | None = None,
+    area_at_rest: float = embedded_fits.AREA_AT_REST,
+) -> BubbleTrace:
+    """Motion of single bubbles.
+
+    Args:
+        z_m: depths, shape (bubbles,) or one for all.
+        radius_m: rest radii, the same.
+        pressure_pa: amplitudes of the pulse at the array, the same.
+        device: "cpu", "cuda" or "cuda:i".
+        time_step_s: as in `simulate_lines`.
+        transmit_response: measured response (.mat) in place of the embedded fit.
+        area_at_rest: see `bubble_equation`; lines always start in equilibrium.
+
+    Raises:
+        DataError: as `simulate_lines`.
+    """
+    z, radius, amplitude = np.broadcast_arrays(
+        *(np.atleast_1d(np.asarray(v, float)) for v in (z_m, radius_m, pressure_pa))
+    )
+    scenes = [Scene([zi], [0.0], [ri], float(pi)) for zi, ri, pi in zip(z, radius, amplitude, strict=True)]
+    spectrum = drive_spectrum(transmit_pulse(transmit_response), device)
+    return _trace(flatten(scenes), spectrum, _substeps(time_step_s), device, area_at_rest)
+
+
+def _trace(
+    bubbles: Bubbles,
+    spectrum: DriveSpectrum,
+    substeps: int,
+    device: str,
+    area_at_rest: float = embedded_fits.AREA_AT_REST,
+) -> BubbleTrace:
+    """Motion of a batch of bubbles."""
+    step = TIME_STEP_S / substeps
+    z, amplitude, radius = (
+        torch.as_tensor(column, dtype=torch.float32, device=device)
+        for column in (bubbles.z_m, bubbles.pressure_pa, bubbles.radius_m)
+    )
+    half_steps = 2 * PERIOD_SAMPLES // 4 * substeps
+    pressure = driving_pressure(spectrum, z, amplitude, half_steps)
+    pressure = pressure[:, : 2 * ECHO_SAMPLES * substeps - 1]
+    equation = bubble_equation(bubbles.radius_m, step, device, area_at_rest=area_at_rest)
+    x, u, a = integrate(equation, pressure.T.contiguous())
+    if not torch.isfinite(a[-1]).all():
+        worst = bubbles.radius_m[~torch.isfinite(a[-1]).cpu().numpy()].min()
+        raise DataError(
+            f"the motion of a bubble of {worst * 1e6:.2f} um diverged with a time step of {step * 1e9:g} ns; "
+            "use a smaller time step, such as 8 ns"
+        )
+    y = x + 1
+    # rho R (2 R'^2 + R R'') / r0; times are in steps until here
+    scattered = torch.addcmul(y * a, u, u, value=2).mul_(y)
+    scattered *= WATER.density * radius**3 / (SENSOR_DISTANCE_M * step**2)
+    time = torch.arange(len(x), dtype=torch.float64) * step
+    return BubbleTrace(time, pressure[:, ::2], (y * radius).T, scattered.T)
+
+
+def _add_echoes(
+    line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, device: str
+) -> None:
+    """Add the echoes of a batch of bubbles to the pressure at the element, (lines * STRIDE,) float64."""
+    scattered = _trace(bubbles, spectrum, substeps, device).scattered_pa
+    arrival = bubbles.arrival_samples
+    first = np.ceil(arrival).astype(np.int64)
+    # Whole samples stay integers: a float32 phase over the full delay would lose the fourth digit.
+    echoes = _propagate(scattered, bubbles.range_m, first - arrival, substeps)
+    start = torch.as_tensor(bubbles.line * STRIDE + first, device=device)
+    target = start[:, None] + torch.arange(ECHO_SAMPLES, device=device)
+    # float64 sums do not depend on the order of bubbles once rounded to float32
+    line_pressure.index_add_(0, target.ravel(), echoes.ravel().double())
+
+
+def _propagate(
+    scattered: torch.Tensor, range_m: FloatArray, advance_samples: FloatArray, substeps: int
+) -> torch.Tensor:
+    """Echoes at the element on the RF grid: spreading, attenuation and a fractional shift, all in frequency.
+
+    Args:
+        scattered: pressure at 1 mm, (bubbles, steps).
+        range_m: distance to the element, (bubbles,).
+        advance_samples: 0 <= advance < 1, (bubbles,).
+        substeps: steps per RF sample.
+
+    Returns:
+        Pa, (bubbles, 356).
+    """
+    points = PERIOD_SAMPLES // 4
+    frequency = np.fft.rfftfreq(points, 1 / RATE_HZ)
+    distance, advance, decay, omega = (
+        torch.as_tensor(values, dtype=torch.float32, device=scattered.device)
+        for values in (range_m, advance_samples, attenuation(frequency), 2 * np.pi * frequency / RATE_HZ)
+    )
+    bins = torch.fft.rfft(scattered, n=points * substeps)[:, : len(frequency)]
+    level = SENSOR_DISTANCE_M / substeps / distance[:, None] * torch.exp(-decay * distance[:, None])
+    shifted = bins * torch.polar(level, omega * advance[:, None])
+    echoes: torch.Tensor = torch.fft.irfft(shifted, n=points)
+    return echoes[:, :ECHO_SAMPLES]
+
+
+def _receive(pressure: FloatArray, receive: ReceiveFilter, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
+    """Voltage in the window of each line, (lines, length): circular convolution with the receive response."""
+    reach = len(receive.taps) - 1
+    columns = (starts[:, None] - receive.last + np.arange(length + reach)) % SAMPLES
+    points = scipy.fft.next_fast_len(length + reach, real=True)
+    taps = scipy.fft.rfft(receive.taps, n=points)
+    voltage = np.empty((len(pressure), length), dtype=np.float32)
+    for line, (row, wanted) in enumerate(zip(pressure, columns, strict=True)):
+        filtered = scipy.fft.irfft(scipy.fft.rfft(row[wanted], n=points) * taps, n=points)
+        voltage[line] = filtered[reach : reach + length]
+    return voltage
+
+
+def _window(window: Window | None, lines: int) -> tuple[IntArray, int]:
+    """First sample of each line (lines,) and length of the window, checked."""
+    if window is None:
+        return np.zeros(lines, np.int64), SAMPLES
+    starts, length = np.asarray(window[0], dtype=np.int64), int(window[1])
+    if starts.shape != (lines,):
+        raise DataError(f"window: expected one start per line, shape ({lines},), got {starts.shape}")
+    if length < 1 or (lines and (starts.min() < 0 or starts.max() + length > SAMPLES)):
+        raise DataError(f"window: starts and length {length} must stay within the {SAMPLES} samples of a line")
+    return starts, length
+
+
+def _substeps(time_step_s: float) -> int:
+    """Steps per RF sample."""
+    steps = round(TIME_STEP_S / time_step_s) if time_step_s > 0 else 0
+    if steps < 1 or abs(steps * time_step_s - TIME_STEP_S) > 1e-6 * TIME_STEP_S:
+        raise DataError(f"time step: expected 16 ns or 16 ns over an integer, got {time_step_s * 1e9:g} ns")
+    return steps
+
+
+def _reaching(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveFilter) -> Bubbles:
+    """Bubbles whose echo, receive response included, touches the window of their line."""
+    if length == SAMPLES:
+        return bubbles  # the receive response is circular: every echo counts
+    first = np.ceil(bubbles.arrival_samples).astype(np.int64)
+    start = starts[bubbles.line]
+    end = np.minimum(first + ECHO_SAMPLES, SAMPLES)
+    direct = (first + receive.first < start + length) & (end + receive.last > start)
+    wrapped = (end + receive.last - SAMPLES > start) | (first + receive.first + SAMPLES < start + length)
+    return bubbles[direct | wrapped]
+
+
+def _parts(bubbles: Bubbles, size: int) -> Iterator[Bubbles]:
+    """Batches of at most `size` bubbles, in order."""
+    return (bubbles[first : first + size] for first in range(0, len(bubbles), size))
+
+
+def _windowed(lines: npt.NDArray[np.generic], starts: IntArray, length: int) -> npt.NDArray[np.generic]:
+    """The window of each line, (lines, length)."""
+    return np.take_along_axis(lines, starts[:, None] + np.arange(length), axis=1)
+
+
+def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum, depths: int = 257) -> npt.NDArray[np.float32]:
+    """Largest pressure at the depth of each sample, (lines, 8446); interpolated between `depths` planes."""
+    planes = torch.linspace(0, SAMPLES * WATER.sound_speed / (2 * RATE_HZ), depths, device=spectrum.linear.device)
+    grid = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
+    field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
+    for line, scene in enumerate(scenes):
+        amplitude = torch.full_like(planes, float(scene.pressure_pa))
+        peak = driving_pressure(spectrum, planes, amplitude, PERIOD_SAMPLES).abs().amax(dim=1)
+        field[line] = np.interp(grid, planes.cpu().numpy(), peak.cpu().numpy())
+    return field

@@ -1,0 +1,237 @@
+"""Drive pulse, transmit and receive responses, and propagation of the plane wave through water.
+
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), for pulse and transducer (P4-1, one tri-level cycle at
+1.7 MHz); the second harmonic is the quasi-linear solution of the Burgers equation.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from kernbench.errors import DataError
+from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.physics import PULSE_FREQUENCY_HZ, WATER, FloatArray, Liquid
+
+RATE_HZ = 62.5e6  # of the recorded RF line
+FINE_RATE_HZ = 250e6  # of the measured responses, and of the pulse
+DRIVE_SAMPLES = 50_000
+PULSE_SAMPLES = 1424  # 1/f0 + 2/bandwidth + 4 us
+# Period of all spectra, in fine samples: 1424 = 16 x 89 costs eight times more to transform, and pulse and echo are
+# near zero where they end.
+PERIOD_SAMPLES = 1440
+BAND_HZ = 25e6  # the driving pressure has nothing above, not even the second harmonic
+
+_VARIABLES = {"transmit": "Tfit", "receive": "Hfit"}
+
+
+@dataclass(frozen=True, eq=False)
+class Pulse:
+    """Transmitted pressure at the array for unit amplitude, 1424 samples at 250 MHz.
+
+    Attributes:
+        pressure: p / PA, largest magnitude 1.000152.
+        slope: dp/dt / PA in 1/s.
+    """
+
+    pressure: FloatArray
+    slope: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ReceiveFilter:
+    """Receive response as taps at the RF rate: V[n] = sum_k taps[k] p[n - first - k]; first <= 0 [samples]."""
+
+    taps: FloatArray
+    first: int
+
+    @property
+    def last(self) -> int:
+        """Largest delay in samples that the filter still passes on."""
+        return self.first + len(self.taps) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class DriveSpectrum:
+    """Half spectra of the pulse and of its second-harmonic source, for `driving_pressure`.
+
+    Attributes:
+        linear: spectrum of p / PA, shape (bins,) complex64.
+        source: spectrum of beta / (rho c^3) p dp/dt / PA^2 [1/(Pa m)], shape (bins,) complex64.
+        attenuation: Np/m at each bin, shape (bins,) float32.
+        attenuation_at_source: twice that at the pulse frequency [Np/m].
+    """
+
+    linear: torch.Tensor
+    source: torch.Tensor
+    attenuation: torch.Tensor
+    attenuation_at_source: float
+
+
+def drive_signal() -> FloatArray:
+    """Tri-level drive voltage, one cycle of 1.7 MHz, shape (50000,) at 250 MHz."""
+    drive = np.zeros(DRIVE_SAMPLES)
+    drive[0:50] = 1
+    drive[74:124] = -1
+    return drive
+
+
+def atoms_response(atoms: Sequence[embedded_fits.Atom], time_us: FloatArray) -> FloatArray:
+    """Impulse response of a fit at times [us], as taps at 4 ns; zero before time 0."""
+    total = np.zeros_like(time_us)
+    for atom in atoms:
+        since = time_us - atom.centre_us
+        phase = 2 * np.pi * atom.frequency_mhz * since
+        packet = atom.cosine * np.cos(phase) + atom.sine * np.sin(phase)
+        total += np.exp(-((since / atom.width_us) ** 2)) * packet
+    return np.where(time_us >= 0, total, 0.0)
+
+
+def load_response(path: str | Path, role: str) -> tuple[npt.NDArray[np.complex128], float]:
+    """Measured transfer function of a transducer from a MATLAB file.
+
+    Args:
+        path: .mat file with `Fs` [Hz] and `Tfit` (transmit) or `Hfit` (receive), two-sided in FFT order.
+        role: "transmit" or "receive".
+
+    Returns:
+        Two-sided spectrum (bins,) and its sampling rate [Hz].
+
+    Raises:
+        DataError: the file is missing, unreadable, or lacks the variables of its role.
+    """
+    name = _VARIABLES[role]
+    contents = _read_mat(path)
+    missing = [wanted for wanted in ("Fs", name) if wanted not in contents]
+    if missing:
+        found = ", ".join(sorted(key for key in contents if not key.startswith("_"))) or "nothing"
+        raise DataError(f"{path} is no {role} response: expected Fs and {name}, found {found}")
+    spectrum = np.asarray(contents[name], dtype=np.complex128).ravel()
+    rate = float(np.asarray(contents["Fs"]).ravel()[0])
+    if len(spectrum) < 2 or not np.isfinite(spectrum).all() or not rate > 0:
+        raise DataError(f"{path}: {name} must be a finite spectrum and Fs a positive rate in Hz")
+    return spectrum, rate
+
+
+def _read_mat(path: str | Path) -> dict[str, Any]:  # MATLAB variables are of any type
+    """Variables of a MATLAB file."""
+    from scipy.io import loadmat  # noqa: PLC0415  most runs use the fits: no need to load the reader
+
+    try:
+        contents: dict[str, Any] = loadmat(str(path))
+    except FileNotFoundError:
+        raise DataError(f"response file {path} does not exist") from None
+    except Exception as error:  # the reader raises whatever a damaged file leads it to
+        reason = str(error).split("\n", 1)[0]
+        raise DataError(f"response file {path} cannot be read as a MATLAB file: {reason}") from error
+    return contents
+
+
+def _taps_at(spectrum: npt.NDArray[np.complex128], rate_hz: float, wanted_hz: float) -> FloatArray:
+    """Impulse response at another rate: its spectrum cut or padded at the new Nyquist frequency."""
+    points = round(len(spectrum) * wanted_hz / rate_hz)
+    half = spectrum[: len(spectrum) // 2 + 1]
+    half = half[: points // 2 + 1]
+    return np.asarray(np.fft.irfft(half, n=points))
+
+
+def transmit_response(path: str | None = None) -> FloatArray:
+    """Transmit impulse response as taps at 250 MHz, shape (50000,): the embedded fit, or a measured file."""
+    if path is None:
+        return atoms_response(embedded_fits.TRANSMIT_ATOMS, np.arange(DRIVE_SAMPLES) / FINE_RATE_HZ * 1e6)
+    taps = _taps_at(*load_response(path, "transmit"), FINE_RATE_HZ)
+    if len(taps) >= DRIVE_SAMPLES:
+        return np.concatenate([taps[: DRIVE_SAMPLES // 2], taps[-DRIVE_SAMPLES // 2 :]])
+    # A shorter record: what lies in its second half belongs to negative times.
+    half = (len(taps) + 1) // 2
+    return np.concatenate([taps[:half], np.zeros(DRIVE_SAMPLES - len(taps)), taps[half:]])
+
+
+@functools.cache
+def transmit_pulse(path: str | None = None) -> Pulse:
+    """Pulse at the array: drive times transmit response, cut to 5.7 us and normalized to a peak of 1.
+
+    Args:
+        path: measured response (.mat), or None for the embedded fit.
+
+    Raises:
+        DataError: see `load_response`.
+    """
+    spectrum = np.fft.rfft(drive_signal()) * np.fft.rfft(transmit_response(path))
+    omega = 2 * np.pi * np.fft.rfftfreq(DRIVE_SAMPLES, 1 / FINE_RATE_HZ)
+    pressure = np.fft.irfft(spectrum, n=DRIVE_SAMPLES)[:PULSE_SAMPLES]
+    slope = np.fft.irfft(1j * omega * spectrum, n=DRIVE_SAMPLES)[:PULSE_SAMPLES]
+    peak = np.abs(pressure).max()
+    pressure, slope = pressure / peak, slope / peak
+    # The line through both ends is taken off the pressure only, after normalization: the peak becomes 1.000152.
+    pressure = pressure - np.linspace(pressure[0], pressure[-1], PULSE_SAMPLES)
+    if path is None:
+        pressure *= embedded_fits.PULSE_PEAK / np.abs(pressure).max()
+    return Pulse(pressure, slope)
+
+
+@functools.cache
+def receive_filter(path: str | None = None) -> ReceiveFilter:
+    """Receive response at the RF rate: the embedded fit, or a measured .mat file.
+
+    Raises:
+        DataError: see `load_response`.
+    """
+    if path is None:
+        time_us = np.arange(112) / RATE_HZ * 1e6  # the last atom has decayed to 2e-7
+        return ReceiveFilter(atoms_response(embedded_fits.RECEIVE_ATOMS, time_us) * FINE_RATE_HZ / RATE_HZ, 0)
+    taps = _taps_at(*load_response(path, "receive"), RATE_HZ)
+    before, after = min(64, len(taps) // 2), min(192, len(taps) // 2)
+    return ReceiveFilter(np.concatenate([taps[-before:], taps[:after]]), -before)
+
+
+def attenuation(frequency_hz: npt.ArrayLike, liquid: Liquid = WATER) -> FloatArray:
+    """Attenuation of water [Np/m] at frequencies [Hz], proportional to their square."""
+    megahertz = np.asarray(frequency_hz, dtype=np.float64) / 1e6
+    return np.asarray(liquid.attenuation_db_cm_mhz2 * megahertz**2 * 100 * np.log(10) / 20)
+
+
+def drive_spectrum(pulse: Pulse, device: str = "cpu", liquid: Liquid = WATER) -> DriveSpectrum:
+    """Spectra from which the pressure at any depth follows."""
+    strength = liquid.nonlinearity / (liquid.density * liquid.sound_speed**3)
+    frequency = np.fft.rfftfreq(PERIOD_SAMPLES, 1 / FINE_RATE_HZ)
+    bins = int(np.searchsorted(frequency, BAND_HZ))
+    halves = (
+        np.fft.rfft(signal, n=PERIOD_SAMPLES)[:bins]
+        for signal in (pulse.pressure, strength * pulse.pressure * pulse.slope)
+    )
+    linear, source = (torch.as_tensor(half, dtype=torch.complex64, device=device) for half in halves)
+    decay = torch.as_tensor(attenuation(frequency[:bins], liquid), dtype=torch.float32, device=device)
+    return DriveSpectrum(linear, source, decay, float(2 * attenuation(PULSE_FREQUENCY_HZ, liquid)))
+
+
+def driving_pressure(
+    spectrum: DriveSpectrum, depth_m: torch.Tensor, amplitude_pa: torch.Tensor, points: int
+) -> torch.Tensor:
+    """Pressure of the transmitted wave at given depths, fundamental and second harmonic.
+
+    Args:
+        spectrum: from `drive_spectrum`.
+        depth_m: axial distance from the array, shape (bubbles,) float32.
+        amplitude_pa: pressure amplitude at the array, shape (bubbles,) float32.
+        points: samples in the period of 5.76 us, so the rate is points / 5.76 us.
+
+    Returns:
+        Pa, shape (bubbles, points) float32; time 0 is the arrival of the start of the drive.
+    """
+    depth = depth_m[:, None]
+    excess = spectrum.attenuation - spectrum.attenuation_at_source
+    decay = torch.exp(-spectrum.attenuation * depth)
+    # (exp(-2 a1 d) - exp(-a d)) / (a - 2 a1), which is d exp(-2 a1 d) where the two rates meet
+    safe = torch.where(excess == 0, 1.0, excess)
+    growth = torch.where(excess == 0, depth, torch.expm1(-safe * depth).neg_() / safe)
+    growth = growth.mul_(torch.exp(-spectrum.attenuation_at_source * depth))
+    amplitude = amplitude_pa[:, None]
+    total = (amplitude * decay) * spectrum.linear + (amplitude**2 * growth) * spectrum.source
+    pressure: torch.Tensor = torch.fft.irfft(total, n=points)
+    return pressure * (points / PERIOD_SAMPLES)

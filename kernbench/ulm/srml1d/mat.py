@@ -1,0 +1,209 @@
+"""MATLAB v5 results of the SRML-1D simulator, one line each; the only files with continuous bubble positions.
+
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
+
+from kernbench.errors import DataError, first_line
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.physics import C4F10, PULSE_FREQUENCY_HZ, REST_TENSION, WATER, shell_viscosity
+from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
+from kernbench.ulm.simulator.scene import arrival_samples
+from kernbench.ulm.simulator.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
+from kernbench.ulm.srml1d.text import LARGEST, FloatArray, RecordedLine, writing
+
+IMAGING_DEPTH_M = 0.1
+SENSOR_DISTANCE_M = 1e-3
+
+Structs = Mapping[str, Any]  # whatever a .mat file holds
+StructArray = npt.NDArray[Any]  # of MATLAB structs: numbers, text and arrays
+
+
+def parse_mat(content: bytes, name: str) -> RecordedLine:
+    """A line from a MATLAB v5 result; labels are rebuilt from the positions of the bubbles.
+
+    Args:
+        content: the whole file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
+            if known, pfield (PA).
+        name: of the file, for messages.
+
+    Raises:
+        DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
+            samples at 62.5 MHz and 1480 m/s.
+
+    Bubbles that all lie on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
+    they are no positions.
+    """
+    structs = _structs(content, name)
+    _expect(_field(structs, "RF.fs", name, size=1), RATE_HZ, "RF.fs", name)
+    _expect(_field(structs, "domain.c", name, size=1), WATER.sound_speed, "domain.c", name)
+    voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
+    pressure = float(_field(structs, "pulse.A", name, size=1)[0])
+    field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
+    positions = _positions(structs, name)
+    if pressure < 0:
+        raise DataError(f"{name}: pulse.A expected an amplitude of 0 Pa or more, got {pressure:g}")
+    placed = np.isnan(positions[:, 2]).all() and not positions[:, 1].any() and len(positions) > 0
+    return RecordedLine(voltage, _labels(positions, name), field, pressure, None if placed else positions)
+
+
+def write_mat(path: Path, line: RecordedLine, source: str) -> None:
+    """Write a line as a MATLAB v5 result: every struct and field of a result of SRML-1D, and a text `source`.
+
+    Where continuous positions are not known the bubbles are placed on the axis, at the middle of their samples and
+    with radius NaN, so that the labels come back as they were. Pressures of the echoes (RF.p) and of the pulse
+    (pulse.p) and shell constants of bubbles of unknown radius are NaN where the line does not know them; liquid, gas
+    and shell hold the constants of the simulator. Only an unknown pressure field is left out: importers tell by that.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    near, far = DEPTH_RANGE_M
+    positions = on_axis(line.counts) if line.positions is None else line.positions
+    echo = np.full(SAMPLES, np.nan) if line.echo_pa is None else line.echo_pa.astype(np.float64)
+    pulse = np.full(PULSE_SAMPLES, np.nan) if line.pulse_pa is None else line.pulse_pa
+    content: dict[str, Any] = {
+        "RF": {"p": echo[None], "fs": RATE_HZ, "V": line.voltage.astype(np.float64)[None]},
+        "bubble": _bubbles(positions),
+        "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "c": WATER.sound_speed}
+        | {"d1": near, "d2": far, "x_el": 0.0},
+        "pulse": {"f": PULSE_FREQUENCY_HZ, "w": 2 * np.pi * PULSE_FREQUENCY_HZ, "Nc": 1.0, "A": line.pressure_pa}
+        | {"fs": FINE_RATE_HZ, "p": pulse[None]},
+        "shell": _shells(positions[:, 2]),
+        "liquid": _liquid(),
+        "gas": _gas(),
+        "source": source,
+    }
+    if line.field_pa is not None:
+        depth = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
+        content["pfield"] = {"PA": line.field_pa.astype(np.float64)[None], "z": depth[None]}
+    with writing(path):
+        scipy.io.savemat(path, content, format="5", do_compression=True)
+
+
+def _bubbles(positions: FloatArray) -> StructArray:
+    """Struct array of the bubbles, (1, bubbles)."""
+    return _struct_array(("z", "x", "R0", "r0"), [(*row, SENSOR_DISTANCE_M) for row in positions.tolist()])
+
+
+def _shells(radius_m: FloatArray) -> StructArray:
+    """Struct array of the shells, (1, bubbles): model, tensions [N/m], viscosity [N s/m] and reference area [m^2]."""
+    viscosity = shell_viscosity(radius_m).tolist()
+    area = (4 * np.pi * radius_m**2 / embedded_fits.AREA_AT_REST).tolist()
+    rows = [
+        ("Segers", REST_TENSION, embedded_fits.TENSION_KNOTS[-1], *pair) for pair in zip(viscosity, area, strict=True)
+    ]
+    return _struct_array(("model", "sig_0", "sig_l", "Ks", "A_N"), rows)
+
+
+def _liquid() -> dict[str, Any]:
+    """Water, with the names and units of SRML-1D."""
+    return {
+        "k": WATER.heat_conductivity,
+        "rho": WATER.density,
+        "cp": WATER.heat_capacity,
+        "nu": WATER.viscosity,
+        "c": WATER.sound_speed,
+        "sig": embedded_fits.TENSION_KNOTS[-1],
+        "T0": WATER.temperature,
+        "P0": WATER.pressure,
+        "a": WATER.attenuation_db_cm_mhz2,
+        "b": 2.0,  # power of the frequency in the attenuation
+        "BA": 2 * (WATER.nonlinearity - 1),
+        "beta": WATER.nonlinearity,
+        "ThermalModel": "Prosperetti",
+    }
+
+
+def _gas() -> dict[str, float]:
+    """C4F10, with the names and units of SRML-1D."""
+    return {
+        "k": C4F10.heat_conductivity,
+        "rho": C4F10.density,
+        "Mg": C4F10.molar_mass,
+        "gam": C4F10.polytropic,
+        "cp": C4F10.heat_capacity,
+    }
+
+
+def _struct_array(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> StructArray:
+    """A MATLAB struct array, (1, rows)."""
+    array = np.empty((1, len(rows)), dtype=[(name, object) for name in names])
+    for index, row in enumerate(rows):
+        array[0, index] = row
+    return array
+
+
+def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
+    """Positions that give these labels back: x = 0, z in the middle of the sample, radius NaN; (bubbles, 3)."""
+    samples = np.repeat(np.arange(len(counts)), counts)
+    z = samples * WATER.sound_speed / (2 * RATE_HZ)
+    return np.stack([z, np.zeros(len(z)), np.full(len(z), np.nan)], axis=1)
+
+
+def _structs(content: bytes, name: str) -> Structs:
+    """Variables of the file."""
+    wanted = ["RF", "bubble", "domain", "pulse", "pfield"]
+    try:
+        structs: Structs = scipy.io.loadmat(io.BytesIO(content), variable_names=wanted)
+    except NotImplementedError as error:
+        raise DataError(f"{name}: MATLAB v7.3 files are not read; save it with -v7 or -v6") from error
+    except Exception as error:  # scipy has no type of its own for what a damaged file may raise
+        raise DataError(f"{name} is not a whole MATLAB v5 file: {first_line(error)}") from error
+    return structs
+
+
+def _field(structs: Structs, key: str, name: str, size: int | None = None) -> FloatArray:
+    """All numbers of one field of a struct (or array of structs), in order; finite, as many as expected."""
+    struct, _, field = key.partition(".")
+    array = structs.get(struct)
+    if not isinstance(array, np.ndarray) or array.dtype.names is None or field not in array.dtype.names:
+        raise DataError(f"{name}: no {key} in it; expected the structs that the SRML-1D simulator writes")
+    parts = [np.asarray(part) for part in array[field].ravel()]
+    if any(part.dtype.kind not in "biuf" for part in parts):  # text, structs, complex numbers
+        raise DataError(f"{name}: {key} does not hold real numbers")
+    values = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
+    if size is not None and (len(values) != size or len(parts) != 1):
+        elements = f" in {len(parts)} elements; only lines of one element are read" if len(parts) > 1 else ""
+        raise DataError(f"{name}: {key} expected {size} numbers, got {len(values)}{elements}")
+    if size is not None and size not in (1, *parts[0].shape):
+        raise DataError(f"{name}: {key} expected a row or a column, got a matrix of {parts[0].shape}")
+    if field != "R0" and not (np.abs(values) < LARGEST).all():  # false for NaN, too
+        raise DataError(f"{name}: {key} has NaN, infinite or too large numbers")
+    return values
+
+
+def _expect(values: FloatArray, wanted: float, key: str, name: str) -> None:
+    if not np.isclose(values[0], wanted, rtol=1e-9):
+        raise DataError(f"{name}: {key} expected {wanted:g}, got {values[0]:g}")
+
+
+def _positions(structs: Structs, name: str) -> FloatArray:
+    """z, x and radius of the bubbles, (bubbles, 3)."""
+    z, x = _field(structs, "bubble.z", name), _field(structs, "bubble.x", name)
+    known = "R0" in (structs["bubble"].dtype.names or ())
+    radius = _field(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
+    if not len(z) == len(x) == len(radius):
+        raise DataError(f"{name}: bubble.z, x and R0 have {len(z)}, {len(x)} and {len(radius)} numbers")
+    return np.stack([z, x, radius], axis=1)
+
+
+def _labels(positions: FloatArray, name: str) -> npt.NDArray[np.uint8]:
+    """Bubbles per sample: arrival of the start of the drive, rounded half away from zero."""
+    z, x = positions[:, 0], positions[:, 1]
+    samples = np.floor(arrival_samples(z, np.hypot(x, z)) + 0.5)
+    if ((z < 0) | (samples >= SAMPLES)).any():
+        raise DataError(f"{name}: a bubble lies outside the line, at z = {z[(z < 0) | (samples >= SAMPLES)][0]:g} m")
+    counts = np.bincount(samples.astype(np.int64), minlength=SAMPLES)
+    if counts.max() > 255:
+        raise DataError(f"{name}: {counts.max()} bubbles in one sample, at most 255 can be stored")
+    return counts.astype(np.uint8)

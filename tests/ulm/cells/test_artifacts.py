@@ -1,0 +1,58 @@
+import csv
+
+import numpy as np
+import torch
+
+from kernbench.networks.network import build
+from kernbench.training.settings import Epoch
+from kernbench.ulm.cells.artifacts import (
+    SHOWN_KERNELS,
+    Example,
+    kernels_of,
+    write_all,
+    write_curve,
+    write_diverged,
+)
+
+CURVE = [Epoch(0, 2.0, 0.3, 1.0, None, None, 5e-3, 1.0), Epoch(1, 1.5, 0.2, 0.8, 1.6, 0.25, 5e-4, 2.0)]
+
+
+def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
+    torch.manual_seed(0)
+    before = kernels_of(build("shallow", "discrete", 9, channels=5, depth=2))
+    after = [kernel * np.arange(len(kernel))[:, None] for kernel in before]
+    line = np.sin(np.arange(300, dtype=np.float32))
+    labels = (np.arange(300) % 50 == 0).astype(np.float32)
+    files = write_all(tmp_path, before, after, Example(line, labels, line, 7, 0.2, 3), CURVE)
+    assert {file.name for file in files} == {"cell.npz", "curve.csv", "curve.png", "kernel.png", "example.png"}
+    with np.load(tmp_path / "cell.npz", allow_pickle=False) as stored:
+        # layer 1 has 25 pairs: the 16 strongest trained kernels, and the same pairs before
+        strongest = np.argsort(-np.square(after[1]).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
+        assert np.array_equal(stored["kernel_1"], after[1][strongest])
+        assert np.array_equal(stored["kernel_start_1"], before[1][strongest])
+        assert stored["spectrum_1"].shape == (3, len(stored["frequency"]))
+        assert stored["kernel_0"].shape == (5, 9)
+    assert (tmp_path / "kernel.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_leaves_what_was_not_measured_empty(tmp_path):
+    (path,) = write_curve(tmp_path, CURVE)
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["val_f1"] for row in rows] == ["", "0.25"]
+    assert float(rows[1]["train_loss"]) == 1.5
+
+
+def test_a_diverged_cell_leaves_its_curve_and_the_kernels_that_are_numbers(tmp_path):
+    torch.manual_seed(0)
+    before = kernels_of(build("shallow", "discrete", 9, channels=5, depth=2))
+    after = [kernel * np.nan for kernel in before]
+    for name, end, curve, left in (
+        ("late", before, CURVE, {"curve.csv", "curve.png", "kernel.png"}),
+        ("broken", after, CURVE, {"curve.csv", "curve.png", "kernel.png"}),
+        ("at once", after, [], {"curve.csv", "kernel.png"}),
+    ):
+        (tmp_path / name).mkdir()
+        files = write_diverged(tmp_path / name, before, end, curve)
+        assert {file.name for file in files} == left
+        assert all(file.stat().st_size for file in files)
+    assert (tmp_path / "late" / "kernel.png").read_bytes() != (tmp_path / "broken" / "kernel.png").read_bytes()

@@ -1,0 +1,357 @@
+"""Data sets: what a recipe determines, and a cache that survives damage, company and full disks."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernbench.errors import DataError, KernbenchWarning
+from kernbench.host.files import canonical
+from kernbench.ulm.data import cache
+from kernbench.ulm.data import recipe as dataset
+from kernbench.ulm.data.recipe import Recipe, cache_folder, describe_cache, draw_line, load_split
+from kernbench.ulm.simulator.simulate import Scene, simulate_lines
+
+SMALL = Recipe({"train": 3, "validation": 2, "test": 2}, window=256, seed=1)
+
+
+def entry(recipe=SMALL, split="train"):
+    return cache_folder() / "lines" / recipe.digest() / split
+
+
+def spy(monkeypatch):
+    """List that grows with every simulation."""
+    calls = []
+
+    def simulate(*args, **kwargs):
+        calls.append(args)
+        return simulate_lines(*args, **kwargs)
+
+    monkeypatch.setattr(dataset, "simulate_lines", simulate)
+    return calls
+
+
+def test_split_holds_what_the_simulator_gives():
+    split = load_split(SMALL, "train")
+    drawn = [draw_line(SMALL, "train", line) for line in range(3)]
+    lines = simulate_lines([scene for scene, _ in drawn], window=([start for _, start in drawn], 256))
+    assert np.array_equal(split.voltage, lines.voltage.numpy())
+    assert np.array_equal(split.counts, lines.counts.numpy())
+    assert (split.voltage.dtype, split.counts.dtype) == (np.float32, np.uint8)
+    assert split.bubbles.tolist() == [len(scene.z_m) for scene, _ in drawn]
+    assert split.pressure_pa.tolist() == [scene.pressure_pa for scene, _ in drawn]
+    assert split.starts.tolist() == [start for _, start in drawn]
+
+
+def test_windows_lie_in_the_label_support():
+    starts = [draw_line(Recipe({"test": 1}, window=2048, seed=3), "test", line)[1] for line in range(300)]
+    assert min(starts) >= 312
+    assert max(starts) + 2047 <= 8176
+    assert np.std(starts) == pytest.approx((7865 - 2048) / 12**0.5, rel=0.1)
+
+
+def test_longest_window_is_the_label_support():
+    assert draw_line(Recipe({"test": 1}, window=7865), "test", 0)[1] == 312
+
+
+def test_windowed_and_whole_recipes_share_their_scenes():
+    windowed, whole = (draw_line(Recipe({"test": 1}, window=window, seed=3), "test", 0)[0] for window in (100, None))
+    assert np.array_equal(windowed.z_m, whole.z_m)
+
+
+def test_line_does_not_depend_on_the_number_of_lines():
+    more = Recipe({"train": 5}, window=256, seed=1)
+    few, many = load_split(SMALL, "train"), load_split(more, "train")
+    assert np.allclose(few.voltage, many.voltage[:3], rtol=0, atol=1e-6 * np.abs(few.voltage).max())
+    assert np.array_equal(few.counts, many.counts[:3])
+
+
+def test_splits_and_seeds_differ():
+    other = Recipe(SMALL.lines, window=256, seed=2)
+    drawn = [draw_line(recipe, split, 0)[0].pressure_pa for recipe in (SMALL, other) for split in dataset.SPLITS]
+    assert len(set(drawn)) == 6
+
+
+def test_digest_is_stable():
+    # Known by hand: SHA-256 of this text. It must not move between releases unless RECIPE_VERSION does.
+    text = (
+        '{"lines":{"test":2,"train":3,"validation":2},"population":"monodisperse","receive_response":null,"seed":1,'
+        '"time_step_ns":16,"transmit_response":null,"version":1,"window":256}'
+    )
+    assert canonical(SMALL.facts()) == text
+    assert Recipe({"test": 2, "validation": 2, "train": 3}, window=256, seed=1).digest() == SMALL.digest()
+
+
+def test_digest_covers_every_field(tmp_path):
+    paths = [tmp_path / "a.mat", tmp_path / "b.mat"]
+    for path in paths:
+        path.write_text(path.name)
+    lines = {"train": 3}
+    recipes = [
+        Recipe(lines),
+        Recipe({"train": 4}),
+        Recipe(lines, window=100),
+        Recipe(lines, population="polydisperse"),
+        Recipe(lines, seed=1),
+        *(Recipe(lines, transmit_response=str(path)) for path in paths),
+        Recipe(lines, receive_response=str(paths[0])),
+    ]
+    assert len({recipe.digest() for recipe in recipes}) == len(recipes)
+
+
+def test_measured_response_counts_by_content_not_by_path(tmp_path):
+    for name in ("a.mat", "b.mat"):
+        (tmp_path / name).write_text("same")
+    first, second = (Recipe({"train": 1}, transmit_response=str(tmp_path / name)) for name in ("a.mat", "b.mat"))
+    assert first.digest() == second.digest()
+
+
+def test_second_load_reads_the_cache(monkeypatch):
+    first = load_split(SMALL, "train")
+    calls = spy(monkeypatch)
+    assert np.array_equal(load_split(SMALL, "train").voltage, first.voltage)
+    assert not calls
+
+
+def test_progress_is_told_while_simulating():
+    seen = []
+    load_split(SMALL, "test", progress=lambda done, total: seen.append((done, total)))
+    load_split(SMALL, "test", progress=lambda done, total: seen.append("again"))
+    assert seen[-1][0] == seen[-1][1]
+    assert "again" not in seen
+
+
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "cut": lambda folder: (folder / "voltage.npy").write_bytes((folder / "voltage.npy").read_bytes()[:-9]),
+    "empty": lambda folder: (folder / "counts.npy").write_bytes(b""),
+    "changed": lambda folder: flip_last_byte(folder / "voltage.npy"),
+    "missing": lambda folder: (folder / "counts.npy").unlink(),
+    "no manifest": lambda folder: (folder / "manifest.json").unlink(),
+    "cut manifest": lambda folder: (folder / "manifest.json").write_text("{"),
+    "odd manifest": lambda folder: (folder / "manifest.json").write_text("[]"),
+    "edited manifest": lambda folder: (folder / "manifest.json").write_text(
+        (folder / "manifest.json").read_text().replace('"starts"', '"stops"')
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_noticed_and_repaired(damage):
+    before = load_split(SMALL, "train").voltage.copy()
+    DAMAGE[damage](entry())
+    assert describe_cache()[0].problem
+    with pytest.warns(KernbenchWarning, match="simulating them again"):
+        after = load_split(SMALL, "train")
+    assert np.array_equal(after.voltage, before)
+    assert not describe_cache()[0].problem
+
+
+def test_entry_of_another_recipe_is_not_taken():
+    load_split(SMALL, "train")
+    other = Recipe(SMALL.lines, window=256, seed=2)
+    entry(other).parent.mkdir(parents=True)
+    entry().rename(entry(other))
+    with pytest.warns(KernbenchWarning, match="another recipe"):
+        load_split(other, "train")
+
+
+def test_unwritable_cache_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="Set KERNBENCH_CACHE") as error:
+        load_split(SMALL, "train")
+    assert str(tmp_path / "file" / "cache") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_full_disk_leaves_nothing_behind(monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.np, "save", full)
+        with pytest.raises(DataError, match="No space left"):
+            load_split(SMALL, "train")
+    assert not list(cache_folder().glob("lines/*/*.npy"))
+    assert not list(cache_folder().glob("lines/*/.*.partial"))
+
+
+def test_whole_split_is_found_in_a_cache_that_cannot_be_written(monkeypatch):
+    first = load_split(SMALL, "train")
+
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(cache, "locked", refuse)
+    assert np.array_equal(load_split(SMALL, "train").voltage, first.voltage)
+
+
+def test_leftovers_of_dead_processes_are_removed():
+    other = cache_folder() / "lines" / "0123456789ab"
+    leftovers = [entry().parent / ".train.99999-abcd.partial", other / ".test.99999-abcd.partial"]
+    for leftover in leftovers:
+        leftover.mkdir(parents=True)
+        (leftover / "voltage.npy").write_text("half")
+    load_split(SMALL, "train")
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_work_of_a_living_process_is_left_alone():
+    other = cache_folder() / "lines" / "0123456789ab" / "test"
+    with cache.locked(other):
+        partial = other.parent / ".test.1-abcd.partial"
+        partial.mkdir()
+        load_split(SMALL, "train")
+        assert partial.is_dir()
+
+
+def test_interrupted_simulation_leaves_nothing(monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "simulate_lines", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load_split(SMALL, "train")
+    assert not describe_cache()
+    assert load_split(SMALL, "train").voltage.shape == (3, 256)
+
+
+def test_without_locks_the_first_rename_wins(monkeypatch):
+    monkeypatch.setattr(cache, "_flock", lambda handle, operation: False)
+    split = load_split(SMALL, "train")
+    cache.write_entry(entry(), {"voltage": split.voltage, "counts": split.counts}, {"again": True})
+    assert len(list(entry().parent.glob("*"))) == 2  # the entry and its lock file
+
+
+def test_two_threads_simulate_once(monkeypatch):
+    calls = spy(monkeypatch)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(load_split(SMALL, "train"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert np.array_equal(found[0].voltage, found[1].voltage)
+
+
+ASK = """
+import sys
+from kernbench.ulm.dataset import Recipe, load_split
+told = []
+split = load_split(Recipe({"train": 40}, window=1024), "train", progress=lambda done, total: told.append(done))
+print(bool(told), float(split.voltage.sum()))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_simulate_once():
+    processes = [subprocess.Popen([sys.executable, "-c", ASK], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [process.communicate(timeout=120)[0].split() for process in processes]
+    assert sorted(told for told, _ in answers) == ["False", "True"]
+    assert answers[0][1] == answers[1][1]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from kernbench.ulm.cache import locked
+with locked(Path(sys.argv[1])):
+    Path(sys.argv[1]).with_name(".train.1-dead.partial").mkdir()
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_lock_of_a_killed_process_does_not_block():
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(entry())], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert load_split(SMALL, "train").voltage.shape == (3, 256)
+    assert not list(entry().parent.glob(".*.partial"))
+
+
+def test_describe_cache_lists_every_split():
+    assert describe_cache() == []
+    for split in SMALL.lines:
+        load_split(SMALL, split)
+    entries = describe_cache()
+    assert [(e.split, e.lines, e.problem) for e in entries] == [
+        ("test", 2, ""),
+        ("train", 3, ""),
+        ("validation", 2, ""),
+    ]
+    assert {e.digest for e in entries} == {SMALL.digest()}
+    assert entries[0].recipe["window"] == 256
+    assert all(e.size_bytes > 2 * 256 * 5 for e in entries)
+
+
+def test_manifest_names_files_bubbles_pressures_and_versions():
+    load_split(SMALL, "train")
+    manifest = json.loads((entry() / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"voltage.npy", "counts.npy"}
+    assert {"recipe", "split", "bubbles", "pressure_pa", "starts", "versions"} <= set(manifest["facts"])
+    assert {"kernbench", "numpy", "torch"} <= set(manifest["facts"]["versions"])
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "here"))
+    assert cache_folder() == tmp_path / "here"
+    monkeypatch.delenv("KERNBENCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "kernbench"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lines": {"trian": 3}}, "did you mean 'train'"),
+        ({"lines": {"train": 0}}, "1 line or more"),
+        ({"lines": {"train": 1}, "window": 7866}, "1 to 7865"),
+        ({"lines": {"train": 1}, "seed": -1}, "0 or more"),
+        ({"lines": {"train": 1}, "population": "mono"}, "monodisperse"),
+    ],
+)
+def test_impossible_recipe_is_refused(fields, message):
+    with pytest.raises(DataError, match=message):
+        Recipe(**fields)
+
+
+def test_unknown_or_absent_split_is_refused():
+    with pytest.raises(DataError, match="did you mean 'test'"):
+        load_split(SMALL, "tests")
+    with pytest.raises(DataError, match="no lines for it, only for train"):
+        load_split(Recipe({"train": 1}), "test")
+
+
+def test_missing_response_file_is_refused():
+    with pytest.raises(DataError, match=r"nowhere\.mat cannot be read"):
+        load_split(Recipe({"train": 1}, transmit_response="nowhere.mat"), "train")
+
+
+def test_polydisperse_lines_take_the_smaller_step(monkeypatch):
+    steps = []
+
+    def simulate(scenes, *, time_step_s, **options):
+        steps.append(time_step_s)
+        return simulate_lines([Scene([], [], [], scene.pressure_pa) for scene in scenes], window=options["window"])
+
+    monkeypatch.setattr(dataset, "simulate_lines", simulate)
+    load_split(Recipe({"train": 1}, window=64, population="polydisperse"), "train")
+    assert steps == pytest.approx([8e-9])

@@ -1,0 +1,207 @@
+"""Classical detectors on the page: found by lines and noise, drawn, and never in the way."""
+
+import dataclasses
+from itertools import pairwise
+
+import pytest
+
+from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.gather import comparisons
+from kernbench.report.html import is_current, write_report
+from kernbench.report.sweeps import sweep_figure
+from kernbench.ulm.detectors.names import METHODS
+from kernbench.ulm.detectors.results import Domain, Row, write_rows
+
+
+def make_rows(method, f1, fitted=None):
+    """Ten tolerances of a method; F1 grows with the tolerance."""
+    return [
+        Row(
+            method=method,
+            tolerance_samples=tolerance,
+            f1=f1 * (tolerance + 6) / 10,
+            matched_f1=0.9 * f1 * (tolerance + 6) / 10,
+            matched_precision=0.5,
+            matched_recall=0.25,
+            rmse_samples=float("nan") if method == "comb" else 1.5,
+            bias_samples=0.1,
+            threshold=0.3,
+            matched_threshold=0.4,
+            delay_samples=7,
+            width_samples=float("nan") if method == "comb" else 3.0,
+            setting="gain=<depth>",
+            parameters=258,
+            threshold_split="validation",
+            fitted_f1=f1 if fitted is None else fitted,
+            lines=64,
+            fit_seconds=1.0,
+            line_ms=0.1,
+        )
+        for tolerance in range(10)
+    ]
+
+
+ROWS = [
+    *make_rows("comb", 0.5),
+    *make_rows("matched-filter", 0.55),
+    *make_rows("fista-single", 0.7, fitted=0.6),
+    *make_rows("fista-bank", 0.65, fitted=0.68),
+    *make_rows("fir-257", 0.6),
+]
+
+
+@pytest.fixture
+def runs(make_run, tmp_path):
+    """Two cells with an artifact in a folder of their own, noise 8 %."""
+    artifact = {"cell.npz": tmp_path / "artifacts" / "some-id"}
+    definition = {"data": {"noise_percent": 8.0}}
+    return [
+        dataclasses.replace(make_run("siren", size, artifacts=False), artifacts=artifact, definition=definition)
+        for size in (17, 65)
+    ]
+
+
+@pytest.fixture
+def results(runs, tmp_path):
+    path = Domain(runs[0].data_digest, 8.0, 8.0, "validation").path(tmp_path / "artifacts")
+    write_rows(ROWS, path)
+    return path
+
+
+def only_level(runs):
+    """Rows where all cells share their lines."""
+    (comparison,) = comparisons(runs)
+    return classical(comparison).levels.get("", [])
+
+
+def test_results_are_found_by_lines_noise_and_threshold_split(runs, results):
+    assert len(only_level(runs)) == len(ROWS)
+    for definition in (
+        {"data": {"noise_percent": 0.0}},
+        {"data": {"noise_percent": 8.0, "test_noise_percent": 16.0}},
+        {"data": {"noise_percent": 8.0}, "evaluation": {"threshold_split": "train"}},
+    ):
+        assert only_level([dataclasses.replace(run, definition=definition) for run in runs]) == []
+    assert only_level([dataclasses.replace(run, data_digest="another") for run in runs]) == []
+    as_the_others = {"data": {"noise_percent": 8.0, "test_noise_percent": -1.0}}
+    assert only_level([dataclasses.replace(run, definition=as_the_others) for run in runs]) != []
+
+
+def at_noise(run, percent, name="noise_percent"):
+    return dataclasses.replace(run, params=run.params | {name: percent})
+
+
+def test_a_noise_axis_decides_where_there_is_one(runs, results):
+    assert only_level([at_noise(run, 2.0) for run in runs]) == []
+
+
+def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
+    loud = Domain(runs[0].data_digest, 32.0, 32.0, "validation").path(tmp_path / "artifacts")
+    write_rows(make_rows("comb", 0.4), loud)
+    (comparison,) = comparisons([at_noise(run, percent) for run in runs for percent in (8.0, 16.0, 32.0)])
+    found = classical(comparison)
+    assert {name: len(rows) for name, rows in found.levels.items()} == {"noise 8 %": len(ROWS), "noise 32 %": 10}
+    assert baseline_levels(found, 4) == {}
+    table = [row["method"] for row in baseline_table(found, 4)]
+    assert table[0] == "noise 8 %"
+    assert table[6:8] == ["noise 32 %", "comb (blind)"]
+    assert set(METHODS) == set(found.missing)  # at 16 % there is nothing at all
+
+
+def test_noise_of_the_test_lines_alone_is_told_apart(runs, results, tmp_path):
+    other = Domain(runs[0].data_digest, 8.0, 32.0, "validation").path(tmp_path / "artifacts")
+    write_rows(make_rows("comb", 0.4), other)
+    (comparison,) = comparisons(
+        [at_noise(run, percent, "test_noise_percent") for run in runs for percent in (8.0, 32.0)]
+    )
+    assert list(classical(comparison).levels) == ["noise of the test lines 8 %", "noise of the test lines 32 %"]
+
+
+def test_lines_of_several_data_sets_are_told_apart(runs, results):
+    others = [runs[0], dataclasses.replace(runs[1], data_digest="another")]
+    (comparison,) = comparisons(others)
+    assert list(classical(comparison).levels) == [f"data {runs[0].data_digest}"]
+
+
+def test_what_was_not_run_is_named_with_the_command_that_runs_it(runs, results):
+    definition = {"data": {"noise_percent": 8.0, "window": 2048}}
+    (comparison,) = comparisons([dataclasses.replace(run, definition=definition) for run in runs])
+    found = classical(comparison)
+    stored = {row.method for row in ROWS}
+    assert found.missing == [name for name in METHODS if name not in stored and name != "fir-4097"]
+    last = baseline_table(found, 4)[-1]
+    assert last["method"] == "not run"
+    assert last["setting"].startswith("random, envelope, wiener, ")
+    command = f"kernbench baselines --study k_sweep --profile quick --methods {','.join(found.missing)}"
+    assert last["setting"].endswith(command)
+
+
+def test_the_command_names_the_family_that_an_axis_belongs_to(runs):
+    (comparison,) = comparisons([dataclasses.replace(run, params=run.params | {"omega_0": 30.0}) for run in runs])
+    assert classical(comparison).command.endswith(" --plugin siren")
+
+
+def test_with_every_method_there_is_nothing_left_to_run(runs, results):
+    write_rows([row for name in METHODS for row in make_rows(name, 0.5)], results)
+    (comparison,) = comparisons(runs)
+    assert classical(comparison).missing == []
+    assert baseline_table(classical(comparison), 4)[-1]["method"] == "fir-4097"
+
+
+def test_of_each_group_the_one_that_was_fitted_best_is_drawn():
+    found = Classical({"": ROWS}, [], "")
+    assert baseline_levels(found, 4) == {"matched-filter": 0.55, "fista-bank": 0.65, "fir-257": 0.6}
+
+
+def test_the_table_has_every_method_and_no_nan():
+    table = baseline_table(Classical({"": ROWS}, [], ""), 4)
+    assert [row["method"] for row in table][:2] == ["comb (blind)", "matched-filter"]
+    assert table[0]["rmse"] == "–"
+    assert table[1] | {"setting": ""} == {
+        "method": "matched-filter",
+        "f1": "0.550",
+        "matched_f1": "0.495",
+        "precision": "0.500",
+        "recall": "0.250",
+        "rmse": "1.50",
+        "rmse_um": "17.8",
+        "delay": "7",
+        "width": "3",
+        "parameters": "258",
+        "setting": "",
+    }
+
+
+def test_lines_and_labels_are_drawn_apart(runs):
+    (comparison,) = comparisons(runs)
+    levels = {"wiener": 0.600, "fista-bank": 0.601, "fir-257": 0.602}
+    figure = sweep_figure(comparison, levels)
+    texts = [text for text in figure.axes[0].texts if any(name in text.get_text() for name in levels)]
+    places = sorted(text.get_position()[1] for text in texts)
+    assert len(places) == 3
+    assert min(b - a for a, b in pairwise(places)) > 0.04
+    drawn = [line.get_ydata()[0] for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1]
+    assert set(levels.values()) <= set(drawn)
+
+
+def test_the_page_shows_them_and_is_made_anew_when_they_change(runs, results, tmp_path):
+    out = tmp_path / "report"
+    page = write_report(runs, out).read_text(encoding="utf-8")
+    assert "Classical detectors on the same lines" in page
+    assert "gain=&lt;depth&gt;" in page
+    assert is_current(runs, out)
+    write_rows(make_rows("wiener", 0.7), results)
+    assert not is_current(runs, out)
+
+
+def test_a_page_without_them_names_what_was_not_run(runs, tmp_path):
+    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
+    assert "not run" in page
+    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page
+    assert baseline_facts(runs) == []
+
+
+def test_a_damaged_file_is_named_and_the_page_made(runs, results, tmp_path):
+    results.write_text("nonsense\n1\n")
+    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
+    assert "is no file of baseline results" in page

@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kernbench.errors import DivergedError
+from kernbench.training.settings import Settings
+from kernbench.ulm.data.recipe import Split
+from kernbench.ulm.evaluation.workbench import Workbench, median_line
+from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.pairing.points import label_points
+from kernbench.ulm.pairing.protocol import WIDTHS, choose_matched, evaluate_matched
+from kernbench.ulm.scoring.loss import dual_loss
+from kernbench.ulm.scoring.protocol import THRESHOLDS, choose_thresholds, evaluate, score
+from kernbench.ulm.simulator.noise import add_noise
+
+SETTINGS = Settings(1, 8, "per-batch", 1e-3, 1, 0.1, 1.0, 1.6, 0.1, 1)
+
+
+def split(name, lines, seed, length=200):
+    rng = np.random.default_rng(seed)
+    voltage = rng.normal(size=(lines, length)).astype(np.float32)
+    counts = (rng.random((lines, length)) < 0.05).astype(np.uint8)
+    return Split(name, voltage, counts, np.full(lines, 10), np.full(lines, 1e5), np.zeros(lines, int))
+
+
+@pytest.fixture
+def splits():
+    return {"train": split("train", 40, 1), "validation": split("validation", 37, 2), "test": split("test", 5, 3)}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Conv1d(1, 1, 9, padding=4)
+
+
+def whole(network, voltage):
+    with torch.no_grad():
+        return network(torch.from_numpy(voltage).unsqueeze(1)).squeeze(1)
+
+
+def test_batches_of_evaluation_do_not_change_the_scores(splits, network):
+    bench = Workbench(splits, 0.0, 7, "cpu")
+    table = bench.table(network, "validation")  # 37 lines: two batches
+    direct = score(whole(network, splits["validation"].voltage), splits["validation"].counts)
+    assert np.array_equal(table.tp, direct.tp)
+    assert np.array_equal(table.fp, direct.fp)
+
+
+def test_a_look_is_the_mean_loss_over_lines_and_the_best_f1(splits, network):
+    bench = Workbench(splits, 0.0, 7, "cpu")
+    loss, f1 = bench.look(network, SETTINGS, 4)
+    output = whole(network, splits["validation"].voltage)
+    counts = torch.from_numpy(splits["validation"].counts.astype(np.float32))
+    # both terms are means over lines, so batches of unequal size are weighted by their lines
+    assert loss == pytest.approx(float(dual_loss(output, counts, 1.0, 1.6, 0.1)[0]), rel=1e-5)
+    assert f1 == pytest.approx(float(score(output, counts, (4,), THRESHOLDS).mean_f1.max()))
+
+
+def test_thresholds_come_from_the_named_split(splits, network):
+    bench = Workbench(splits, 0.0, 7, "cpu")
+    for name in ("train", "validation"):
+        scored = bench.scored(network, name)
+        table = score(whole(network, splits[name].voltage), splits[name].counts)
+        choice = choose_thresholds(table, name)
+        assert np.array_equal(scored.choice.thresholds, choice.thresholds)
+        expected = evaluate(whole(network, splits["test"].voltage), splits["test"].counts, choice)
+        assert np.array_equal(scored.splits["test"].tp, expected.tp)
+
+
+def test_one_to_one_scores_are_chosen_on_the_named_split_and_read_on_the_test_lines(splits, network):
+    found = Workbench(splits, 0.0, 7, "cpu").matched(network, "validation")
+    truths = {name: label_points(each.counts) for name, each in splits.items()}
+    outputs = {name: whole(network, each.voltage).numpy() for name, each in splits.items()}
+    choice = choose_matched(outputs["validation"], truths["validation"], "validation", Decoder(), WIDTHS)
+    expected = evaluate_matched(outputs["test"], truths["test"], choice)
+    assert found["f1"] == pytest.approx(expected.summary.mean.tolist())
+    assert found["width"] == 10 * [choice.decoder.width]
+    assert found["rmse_samples"][0] in (0.0, None)  # within a tolerance of 0 a pair cannot err
+
+
+def test_the_example_is_the_median_line(splits, network):
+    evaluation = Workbench(splits, 0.0, 7, "cpu").scored(network, "validation").splits["test"]
+    f1 = evaluation.f1[4]
+    assert f1[median_line(evaluation, 4)] == np.median(f1)
+
+
+def test_noise_of_test_lines_is_the_same_each_time_and_differs_between_splits(splits):
+    first, again = (Workbench(splits, 8.0, 7, "cpu").lines("test")[0] for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, Workbench(splits, 8.0, 8, "cpu").lines("test")[0])
+    same = dict.fromkeys(splits, splits["test"])
+    bench = Workbench(same, 8.0, 7, "cpu")
+    assert not torch.equal(bench.lines("test")[0], bench.lines("validation")[0])
+
+
+def test_noise_of_a_line_does_not_depend_on_the_others(splits):
+    fewer = splits | {"test": split("test", 5, 3)}
+    fewer["test"] = Split(
+        "test", *(getattr(fewer["test"], n)[:2] for n in ("voltage", "counts", "bubbles", "pressure_pa", "starts"))
+    )
+    all_lines = Workbench(splits, 8.0, 7, "cpu").lines("test")[0]
+    assert torch.equal(Workbench(fewer, 8.0, 7, "cpu").lines("test")[0], all_lines[:2])
+
+
+def test_training_noise_depends_on_its_seed_alone(splits):
+    data = Workbench(splits, 8.0, 7, "cpu").training_data()
+    first, second = data.renew(3), data.renew(4)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, data.renew(3))
+    clean = add_noise(splits["train"].voltage, 1e-9, 0)
+    assert float((first - torch.from_numpy(clean)).std()) == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
+
+
+def test_test_lines_may_have_a_noise_level_of_their_own(splits):
+    clean = Workbench(splits, 0.0, 7, "cpu")
+    transfer = Workbench(splits, 0.0, 7, "cpu", test_noise_percent=8.0)
+    assert transfer.training_data().renew is None
+    assert torch.equal(transfer.lines("validation")[0], clean.lines("validation")[0])
+    assert torch.equal(transfer.lines("test")[0], Workbench(splits, 8.0, 7, "cpu").lines("test")[0])
+    silent = Workbench(splits, 8.0, 7, "cpu", test_noise_percent=0.0)
+    assert torch.equal(silent.lines("test")[0], clean.lines("test")[0])
+
+
+def test_clean_data_are_not_drawn_again(splits):
+    assert Workbench(splits, 0.0, 7, "cpu").training_data().renew is None
+
+
+def test_an_output_of_nan_is_divergence(splits, network):
+    with torch.no_grad():
+        network.weight.fill_(float("nan"))
+    with pytest.raises(DivergedError):
+        Workbench(splits, 0.0, 7, "cpu").scored(network, "validation")
+
+
+def test_the_curve_has_the_means_over_test_lines_at_every_tolerance_and_threshold(splits, network):
+    found = Workbench(splits, 0.0, 7, "cpu").curve(network)
+    outputs, counts = whole(network, splits["test"].voltage).numpy(), splits["test"].counts
+    assert len(found["thresholds"]) == 44
+    assert np.diff(found["thresholds"]).min() > 0
+    for tolerance, place in ((0, 0), (4, 12), (9, 20), (2, 43)):
+        level = np.float32(found["thresholds"][place])
+        lines = [_by_hand(z > level, y > 0, tolerance) for z, y in zip(outputs, counts, strict=True)]
+        got = [found[name][tolerance][place] for name in ("precision", "recall", "f1")]
+        assert got == pytest.approx(np.mean(lines, axis=0).tolist(), abs=1e-6)
+
+
+def _by_hand(detected, labelled, tolerance):
+    """Guarded precision, recall and F1 of a line, from the definition."""
+    truths, detections = np.flatnonzero(labelled), np.flatnonzero(detected)
+    near = np.abs(truths[:, None] - detections[None]) <= tolerance
+    tp, fp = near.any(axis=1).sum(), (~near.any(axis=0)).sum()
+    precision = tp / (tp + fp) if tp else 0.001
+    recall = tp / len(truths) if tp else 0.001
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def test_a_curve_of_a_network_that_became_nan_is_refused(splits, network):
+    torch.nn.init.constant_(network.bias, float("nan"))
+    with pytest.raises(DivergedError):
+        Workbench(splits, 0.0, 7, "cpu").curve(network)

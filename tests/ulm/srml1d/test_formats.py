@@ -1,0 +1,397 @@
+"""Line files of SRML-1D: text and MATLAB, read, refused and written."""
+
+import io
+
+import numpy as np
+import pytest
+import scipy.io
+
+from kernbench.errors import DataError
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.simulate import Scene, simulate_lines
+from kernbench.ulm.simulator.transducer import transmit_pulse
+from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, read_bytes, write_line
+
+HEADER = [
+    '"Generated with a test"',
+    '"Number of bubbles:",3',
+    '"Acoustic pressure (kPa):",123.45',
+    '"Bubble count","Voltage (a.u)","Pressure field (Pa)"',
+]
+
+
+def read(path):
+    return parse_line(read_bytes(path), path.name)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Rows of a well-formed file: three bubbles."""
+    counts = np.zeros(SAMPLES, int)
+    counts[[400, 8000]] = 1, 2
+    voltage = 50 * np.sin(np.arange(SAMPLES) / 7)
+    field = 123469 - np.arange(SAMPLES)
+    return [f"{c},{v:.10f},{p:.0f}" for c, v, p in zip(counts, voltage, field, strict=True)]
+
+
+def content(rows, header=HEADER, end="\n"):
+    return ("\n".join([*header, *rows]) + end).encode()
+
+
+def recorded(rng, positions=None):
+    counts = np.zeros(SAMPLES, np.uint8)
+    counts[rng.integers(312, 8177, size=40)] += 1
+    field = (2e5 - np.arange(SAMPLES)).astype(np.float32)
+    voltage = (10 * rng.normal(size=SAMPLES)).astype(np.float32)
+    return RecordedLine(voltage, counts, field, 123450.0, positions)
+
+
+# text: reading
+
+
+def test_a_text_line_is_read_as_numpy_reads_it(reference):
+    path = reference / "RFDATA00001.txt"
+    line = read(path)
+    table = np.loadtxt(path, delimiter=",", skiprows=4)
+    assert (line.counts == table[:, 0]).all()
+    assert (line.voltage == table[:, 1].astype(np.float32)).all()
+    assert (line.field_pa == table[:, 2]).all()
+    assert line.bubbles == 10
+    assert line.pressure_pa == 224690.0
+    assert (line.counts.dtype, line.voltage.dtype) == (np.uint8, np.float32)
+
+
+def test_line_ends_of_windows_are_read(rows):
+    plain = parse_line(content(rows), "a.txt")
+    other = parse_line(content(rows).replace(b"\n", b"\r\n"), "a.txt")
+    assert (plain.voltage == other.voltage).all()
+
+
+def test_a_long_source_is_read(rows):
+    plain = parse_line(content(rows), "a.txt")
+    other = parse_line(content(rows, [f'"{"a" * 10_000}"', *HEADER[1:]]), "a.txt")
+    assert (plain.voltage == other.voltage).all()
+
+
+def replaced(place, text):
+    return lambda rows: content([*rows[:place], text, *rows[place + 1 :]])
+
+
+MALFORMED = {
+    "empty": (lambda rows: b"", 1, "empty"),
+    "blank": (lambda rows: b"\n \n", 1, "empty"),
+    "header only": (lambda rows: content([]), 4, "cut"),
+    "half a header": (lambda rows: "\n".join(HEADER[:2]).encode(), 2, "header"),
+    "no source": (lambda rows: content(rows, ["text", *HEADER[1:]]), 1, "quoted"),
+    "no number of bubbles": (lambda rows: content(rows, [HEADER[0], '"Number of bubbles:",x', *HEADER[2:]]), 2, "'"),
+    "no pressure": (lambda rows: content(rows, [*HEADER[:2], '"Pressure:",1', HEADER[3]]), 3, "Acoustic pressure"),
+    "other columns": (lambda rows: content(rows, [*HEADER[:3], '"a","b"']), 4, "Bubble count"),
+    "a number of bubbles without end": (
+        lambda rows: content(rows, [HEADER[0], f'"Number of bubbles:",{"9" * 3000}', *HEADER[2:]]),
+        2,
+        "Number of bubbles",
+    ),
+    "a pressure beyond numbers": (
+        lambda rows: content(rows, [*HEADER[:2], f'"Acoustic pressure (kPa):",{"9" * 400}', HEADER[3]]),
+        3,
+        "Acoustic pressure",
+    ),
+    "headers missing": (lambda rows: content(rows, []), 1, "quoted"),
+    "cut between rows": (lambda rows: content(rows[:5000]), 5004, "expected 8450 complete lines, got 5004"),
+    "cut within a row": (lambda rows: content(rows)[:100_000], None, "is cut here"),
+    "cut within the last number": (lambda rows: content(rows, end=""), 8450, "is cut here"),
+    "too long": (lambda rows: content([*rows, rows[-1]]), 8451, "goes on"),
+    "text behind the end": (lambda rows: content(rows, end="\nx"), 8451, "goes on"),
+    "a word": (replaced(100, "0,abc,1"), 105, "'abc' is not a number"),
+    "an empty cell": (replaced(100, "0,,1"), 105, "'' is not a number"),
+    "a blank row": (replaced(0, ""), 5, "expected count,voltage,pressure, got ''"),
+    "two columns": (replaced(8445, "0,1.5"), 8450, "expected count,voltage,pressure"),
+    "four columns": (replaced(7, "0,1.5,3,4"), 12, "expected count,voltage,pressure"),
+    "NaN": (replaced(77, "0,NaN,1"), 82, "finite"),
+    "infinity": (replaced(77, "0,-inf,1"), 82, "finite"),
+    "beyond float32": (replaced(77, "0,1e60,1"), 82, "too large"),
+    "a comment": (replaced(3, "# 0,1,2"), 8, "not a number"),
+    "not text": (replaced(3, "0,\x00\x00,2"), 8, "not a number"),
+    "a line end of old Macs in a row": (replaced(3, "0,1\r,2"), 8, "'1\\r' is not a number"),
+    "half a bubble": (replaced(9, "0.5,1,1"), 14, "bubble count"),
+    "a negative count": (replaced(9, "-1,1,1"), 14, "bubble count"),
+    "too many in a sample": (replaced(9, "256,1,1"), 14, "bubble count"),
+    "another number than the header's": (replaced(9, "1,1,1"), 2, "says 3 bubbles, column 1 adds up to 4"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_text_line_is_named_with_its_line_number(rows, name):
+    damage, number, said = MALFORMED[name]
+    damaged = damage(rows)
+    number = damaged.count(b"\n") + 1 if number is None else number
+    with pytest.raises(DataError) as refused:
+        parse_line(damaged, "RFDATA00007.txt")
+    assert str(refused.value).startswith(f"RFDATA00007.txt, line {number}: ")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"absent.txt cannot be read: No such file"):
+        read_bytes(tmp_path / "absent.txt")
+
+
+def test_another_suffix_is_refused():
+    with pytest.raises(DataError, match=r"a\.tx: expected a file \.txt or \.mat; did you mean '\.txt'"):
+        parse_line(b"", "a.tx")
+
+
+# text: writing
+
+
+def test_a_published_text_line_comes_back(reference, tmp_path):
+    source = reference / "RFDATA00001.txt"
+    line = read(source)
+    write_line(tmp_path / "a.txt", line, "writeResultsToTxt.m from RFDATA00001.mat")
+    ours, theirs = (path.read_text().split("\n") for path in (tmp_path / "a.txt", source))
+    assert ours[:4] == theirs[:4]
+    assert len(ours) == len(theirs)
+    for mine, published in zip(ours[4:-1], theirs[4:-1], strict=True):
+        (count, voltage, field), expected = mine.split(","), published.split(",")
+        assert (count, field) == (expected[0], expected[2])
+        assert np.float32(voltage) == np.float32(expected[1])
+    again = read(tmp_path / "a.txt")
+    assert again.voltage.tobytes() == line.voltage.tobytes()
+    write_line(tmp_path / "b.txt", again, "writeResultsToTxt.m from RFDATA00001.mat")
+    assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
+
+
+def test_voltages_lose_less_than_the_last_decimal(tmp_path):
+    line = recorded(np.random.default_rng(1))
+    write_line(tmp_path / "a.txt", line, "test")
+    again = read(tmp_path / "a.txt")
+    large = np.abs(line.voltage) > 1e-3
+    assert (again.voltage[large] == line.voltage[large]).all()
+    assert np.abs(again.voltage - line.voltage).max() <= 0.5e-10
+    assert (again.counts == line.counts).all()
+    assert again.pressure_pa == line.pressure_pa
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="cannot be written: No such file"):
+        write_line(tmp_path / "absent" / "a.txt", recorded(np.random.default_rng(0)), "test")
+
+
+# MATLAB
+
+
+@pytest.fixture(scope="module")
+def scene():
+    rng = np.random.default_rng(3)
+    return Scene(np.sort(rng.uniform(0.004, 0.096, 30)), rng.uniform(-0.014, 0.014, 30), np.full(30, 2.4e-6), 1.5e5)
+
+
+@pytest.fixture(scope="module")
+def simulated(scene):
+    return simulate_lines([scene])
+
+
+def published_mat(scene, lines, **changed):
+    """A result as the published simulator lays it out: structs by element and by bubble."""
+    bubble = np.zeros((1, len(scene.z_m)), dtype=[("z", "O"), ("x", "O"), ("R0", "O"), ("r0", "O")])
+    for index, (z, x, radius) in enumerate(zip(scene.z_m, scene.x_m, scene.radius_m, strict=True)):
+        bubble[0, index] = (z, x, radius, 1e-3)
+    structs = {
+        "RF": {"p": np.zeros((1, SAMPLES)), "fs": 62.5e6, "V": lines.voltage.double().numpy()},
+        "bubble": bubble,
+        "domain": {"depth": 0.1, "c": 1480.0, "x_el": 0.0},
+        "pulse": {"f": 1.7e6, "A": scene.pressure_pa, "fs": 250e6},
+        "pfield": {"PA": lines.pressure_field_pa.double().numpy()},
+        "liquid": {"ThermalModel": "Prosperetti"},
+    } | changed
+    out = io.BytesIO()
+    scipy.io.savemat(out, {name: value for name, value in structs.items() if value is not None}, do_compression=True)
+    return out.getvalue()
+
+
+def test_labels_are_rebuilt_from_the_positions(scene, simulated):
+    line = parse_line(published_mat(scene, simulated), "a.mat")
+    assert (line.counts == simulated.counts[0].numpy()).all()
+    assert (line.voltage == simulated.voltage[0].numpy()).all()
+    assert line.pressure_pa == 1.5e5
+    assert line.field_pa == pytest.approx(simulated.pressure_field_pa[0].numpy())
+    assert (line.positions[:, 0] == scene.z_m).all()
+    assert (line.positions[:, 1] == scene.x_m).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"RF": None}, "no RF.fs"),
+        ({"bubble": {"z": 0.05}}, "no bubble.x"),
+        ({"domain": {"c": 1500.0}}, "domain.c expected 1480, got 1500"),
+        ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 31.25e6}}, "RF.fs expected 6.25e"),
+        ({"RF": {"V": np.zeros((1, 100)), "fs": 62.5e6}}, "RF.V expected 8446 numbers, got 100"),
+        ({"RF": {"V": np.full((1, SAMPLES), np.nan), "fs": 62.5e6}}, "RF.V has NaN"),
+        ({"RF": {"V": np.full((1, SAMPLES), 1e60), "fs": 62.5e6}}, "RF.V has NaN, infinite or too large numbers"),
+        ({"RF": {"V": "text", "fs": 62.5e6}}, "RF.V does not hold real numbers"),
+        ({"RF": {"V": np.full((1, SAMPLES), 1j), "fs": 62.5e6}}, "RF.V does not hold real numbers"),
+        ({"RF": {"V": np.zeros((2, SAMPLES // 2)), "fs": 62.5e6}}, "RF.V expected a row or a column"),
+        ({"bubble": {"z": 1e308, "x": 0.0}}, "bubble.z has NaN, infinite or too large"),
+        ({"pulse": {"f": 1.7e6, "A": -5.0}}, "pulse.A expected an amplitude of 0 Pa or more, got -5"),
+        ({"bubble": {"z": np.nan, "x": 0.0}}, "bubble.z has NaN"),
+        ({"bubble": {"z": 0.2, "x": 0.0}}, "outside the line, at z = 0.2 m"),
+        ({"pulse": {"f": 1.7e6}}, "no pulse.A"),
+        ({"pfield": {"PA": np.zeros((1, 3))}}, "pfield.PA expected 8446"),
+        ({"RF": 5.0}, "no RF.fs"),
+    ],
+)
+def test_a_result_that_lacks_something_is_refused(scene, simulated, changed, said):
+    with pytest.raises(DataError) as refused:
+        parse_line(published_mat(scene, simulated, **changed), "RFDATA00003.mat")
+    assert str(refused.value).startswith("RFDATA00003.mat: ")
+    assert said in str(refused.value)
+
+
+def test_several_elements_are_refused(scene, simulated):
+    elements = np.zeros((1, 96), dtype=[("V", "O"), ("fs", "O")])
+    for element in range(96):
+        elements[0, element] = (np.zeros((1, SAMPLES)), 62.5e6)
+    with pytest.raises(DataError, match="in 96 elements; only lines of one element"):
+        parse_line(published_mat(scene, simulated, RF=elements), "a.mat")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000])
+def test_a_cut_result_is_refused(scene, simulated, keep):
+    with pytest.raises(DataError, match=r"^a\.mat"):
+        parse_line(published_mat(scene, simulated)[:keep], "a.mat")
+
+
+def test_matlab_files_of_version_7_3_are_refused_with_advice():
+    head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n".ljust(512, b"\0")
+    with pytest.raises(DataError, match=r"a\.mat: MATLAB v7\.3 files are not read; save it with -v7"):
+        parse_line(head, "a.mat")
+
+
+def test_a_result_with_positions_comes_back(scene, simulated, tmp_path):
+    line = parse_line(published_mat(scene, simulated), "a.mat")
+    write_line(tmp_path / "b.mat", line, "test")
+    again = read(tmp_path / "b.mat")
+    assert again.positions.tobytes() == line.positions.tobytes()
+    assert again.voltage.tobytes() == line.voltage.tobytes()
+    assert (again.counts == line.counts).all()
+    assert again.pressure_pa == line.pressure_pa
+    structs = scipy.io.loadmat(tmp_path / "b.mat")
+    assert structs["bubble"].shape == (1, 30)
+    assert structs["RF"]["V"][0, 0].shape == (1, SAMPLES)
+
+
+# Structs and fields of a result of the published simulator, as its protocol lists them.
+PUBLISHED_FIELDS = {
+    "RF": {"p", "fs", "V"},
+    "bubble": {"z", "x", "R0", "r0"},
+    "domain": {"depth", "width", "c", "d1", "d2", "x_el"},
+    "pulse": {"f", "w", "Nc", "A", "fs", "p"},
+    "pfield": {"PA", "z"},
+    "shell": {"model", "sig_0", "sig_l", "Ks", "A_N"},
+    "liquid": {"k", "rho", "cp", "nu", "c", "sig", "T0", "P0", "a", "b", "BA", "beta", "ThermalModel"},
+    "gas": {"k", "rho", "Mg", "gam", "cp"},
+}
+
+
+@pytest.fixture
+def exported(scene, simulated, tmp_path):
+    """A simulated line as scipy reads its .mat file."""
+    pulse = transmit_pulse().pressure * scene.pressure_pa
+    line = RecordedLine(
+        simulated.voltage[0].numpy(),
+        simulated.counts[0].numpy().astype(np.uint8),
+        simulated.pressure_field_pa[0].numpy(),
+        scene.pressure_pa,
+        np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1),
+        simulated.echo_pa[0].numpy(),
+        pulse,
+    )
+    write_line(tmp_path / "a.mat", line, "test")
+    return scipy.io.loadmat(tmp_path / "a.mat")
+
+
+def test_a_result_has_every_struct_and_field_of_a_published_one(exported):
+    assert {name: set(exported[name].dtype.names) for name in PUBLISHED_FIELDS} == PUBLISHED_FIELDS
+    assert {name: exported[name].shape for name in PUBLISHED_FIELDS if name not in ("bubble", "shell")} == {
+        name: (1, 1) for name in PUBLISHED_FIELDS if name not in ("bubble", "shell")
+    }
+    assert exported["bubble"].shape == exported["shell"].shape == (1, 30)
+    shapes = {"RF.p": (1, SAMPLES), "RF.V": (1, SAMPLES), "pulse.p": (1, 1424), "pfield.z": (1, SAMPLES)}
+    for key, shape in shapes.items():
+        struct, field = key.split(".")
+        assert exported[struct][field][0, 0].shape == shape, key
+    assert exported["liquid"]["ThermalModel"][0, 0][0] == "Prosperetti"
+    assert {str(model[0]) for model in exported["shell"]["model"][0]} == {"Segers"}
+
+
+def test_the_published_programs_find_what_they_take_from_a_result(exported, scene, simulated):
+    # the network's loader: one line per element, by the name of the signal
+    lines = {
+        name: np.concatenate([element[name] for element in exported["RF"][0]]) for name in exported["RF"].dtype.names
+    }
+    assert (np.squeeze(lines["V"]).astype(np.float32) == simulated.voltage[0].numpy()).all()
+    assert (np.squeeze(lines["p"]).astype(np.float32) == simulated.echo_pa[0].numpy()).all()
+    # delay and sum: c and the pulse for the wavelength, width and depth for the image
+    assert exported["liquid"]["c"][0, 0].item() / exported["pulse"]["f"][0, 0].item() == 1480 / 1.7e6
+    assert exported["domain"]["width"][0, 0].item() == 0.028
+    assert exported["domain"]["depth"][0, 0].item() == 0.1
+    # the writer of text lines
+    z, x = (np.array([bubble[name].item() for bubble in exported["bubble"][0]]) for name in ("z", "x"))
+    index = np.floor((z + np.hypot(x, z)) / exported["domain"]["c"][0, 0].item() * 62.5e6 + 0.5).astype(int)
+    assert (np.bincount(index, minlength=SAMPLES) == simulated.counts[0].numpy()).all()
+    assert exported["pulse"]["A"][0, 0].item() == scene.pressure_pa
+    assert np.abs(exported["pulse"]["p"][0, 0]).max() == pytest.approx(1.000152 * scene.pressure_pa, rel=1e-6)
+
+
+def test_shells_are_those_of_the_published_simulator(reference, tmp_path):
+    with np.load(reference / "single_bubble.npz") as single:
+        radius, viscosity, area = single["R0"], single["Ks"], single["A_N"]
+    positions = np.stack([np.full(12, 0.05), np.zeros(12), radius], axis=1)
+    counts = np.zeros(SAMPLES, np.uint8)
+    counts[round(0.1 / 1480 * 62.5e6)] = 12
+    write_line(tmp_path / "a.mat", RecordedLine(np.zeros(SAMPLES, np.float32), counts, None, 1e5, positions), "test")
+    shells = scipy.io.loadmat(tmp_path / "a.mat")["shell"][0]
+    assert [shell["Ks"].item() for shell in shells] == pytest.approx(viscosity, rel=1e-9)
+    # Octave's root for the area at rest is 1e-4 off
+    assert [shell["A_N"].item() for shell in shells] == pytest.approx(area, rel=2e-4)
+
+
+def test_what_a_line_does_not_know_is_nan_and_the_line_comes_back(tmp_path):
+    line = recorded(np.random.default_rng(4))
+    write_line(tmp_path / "a.mat", line, "test")
+    structs = scipy.io.loadmat(tmp_path / "a.mat")
+    assert {name: set(structs[name].dtype.names) for name in PUBLISHED_FIELDS} == PUBLISHED_FIELDS
+    assert np.isnan(structs["RF"]["p"][0, 0]).all()
+    assert structs["RF"]["p"][0, 0].shape == (1, SAMPLES)
+    assert np.isnan(structs["pulse"]["p"][0, 0]).all()
+    assert all(np.isnan(shell["A_N"].item()) for shell in structs["shell"][0])
+    again = read(tmp_path / "a.mat")
+    assert (again.voltage == line.voltage).all()
+    assert (again.field_pa == line.field_pa).all()
+
+
+def test_labels_come_back_where_positions_are_not_known(tmp_path):
+    line = recorded(np.random.default_rng(2))
+    write_line(tmp_path / "a.mat", line, "test")
+    again = read(tmp_path / "a.mat")
+    assert (again.counts == line.counts).all()
+    bubble = scipy.io.loadmat(tmp_path / "a.mat")["bubble"][0]
+    assert all(each["x"].item() == 0 and np.isnan(each["R0"].item()) for each in bubble)
+    assert again.positions is None  # the middle of a sample is no arrival to measure errors against
+
+
+def test_positions_without_radii_are_positions(scene, simulated):
+    bubble = {"z": scene.z_m, "x": scene.x_m}
+    line = parse_line(published_mat(scene, simulated, bubble=bubble), "a.mat")
+    assert (line.positions[:, 1] == scene.x_m).all()
+    assert np.isnan(line.positions[:, 2]).all()
+
+
+def test_a_line_without_bubbles_comes_back(tmp_path):
+    line = RecordedLine(np.zeros(SAMPLES, np.float32), np.zeros(SAMPLES, np.uint8), None, 1e5)
+    write_line(tmp_path / "a.mat", line, "test")
+    again = read(tmp_path / "a.mat")
+    assert again.bubbles == 0
+    assert again.field_pa is None
