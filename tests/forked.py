@@ -23,7 +23,7 @@ processes.set_forkserver_preload(
         *(
             "kernbench.engine.fleet.runner",
             "kernbench.engine.fleet.joining",
-            "kernbench.report.html",
+            "kernbench.report.page.html",
             "kernbench.pictures",
         ),
         *(

@@ -16,7 +16,7 @@ from kernbench.errors import KernbenchWarning, PluginError, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float
 from kernbench.registry import Found
-from kernbench.report.html import write_report
+from kernbench.report.page.html import write_report
 from kernbench.store.database.url import side_folder
 from kernbench.store.files import checkpoints
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies

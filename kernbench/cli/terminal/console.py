@@ -94,7 +94,7 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
 
 def print_results(study: "Study", url: str) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time."""
-    from kernbench.report.searches import searches_of, shown_runs
+    from kernbench.report.numbers.searches import searches_of, shown_runs
     from kernbench.store.reading.records import OK
     from kernbench.store.reading.runs import load_runs
 
@@ -121,7 +121,7 @@ def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, alway
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.report import html
+        from kernbench.report.page import html
         from kernbench.store.reading.runs import load_runs
 
     runs, folder = load_runs(url, names, whole=["test"]), out or Path("kernbench-report")

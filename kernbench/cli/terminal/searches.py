@@ -41,7 +41,7 @@ def search_of(cell: str) -> str:
 
 def print_chosen(runs: "Sequence[Run]") -> None:
     """The chosen draw of each search, what it has drawn, and the default setting beside it."""
-    from kernbench.report.searches import searches_of, setting_text, validation_f1
+    from kernbench.report.numbers.searches import searches_of, setting_text, validation_f1
 
     for search in searches_of(runs):
         if search.chosen is None:
@@ -64,7 +64,7 @@ def _progress(states: "Sequence[CellState]") -> str:
 
 
 def _best(states: "Sequence[CellState]", drawn: "dict[str | None, dict[str, object]]", tuned: "Sequence[str]") -> str:
-    from kernbench.report.searches import choose, setting_text
+    from kernbench.report.numbers.searches import choose, setting_text
 
     scores = {place: state.score for place, state in enumerate(states) if state.score is not None}
     best = choose(scores)

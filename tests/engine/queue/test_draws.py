@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from kernbench.engine.queue import draws
 from kernbench.engine.queue.draws import DrawingSampler, draw, past_of, suggest_value, values_of
 from kernbench.engine.work.worker import RefusingSampler, work
-from kernbench.report.searches import searches_of
+from kernbench.report.numbers.searches import searches_of
 from kernbench.store.reading.runs import load_runs
 from kernbench.store.tables.result_tables import RunRow
 from kernbench.study.cell import LineCounts

@@ -6,9 +6,9 @@ import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.plotting.style import STYLE, as_svg, save, series_look, shades
-from kernbench.report.gather import comparisons
-from kernbench.report.spreads import density_figure, violin_figure
-from kernbench.report.sweeps import sweep_figure, tolerance_figure
+from kernbench.report.figures.spreads import density_figure, violin_figure
+from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
+from kernbench.report.numbers.comparison import comparisons
 from kernbench.ulm.cells.pictures import curve_figure, example_figure, kernel_figure
 
 

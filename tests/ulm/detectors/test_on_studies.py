@@ -5,10 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
-from kernbench.report.gather import comparisons
-from kernbench.report.html import is_current, write_report
-from kernbench.report.sweeps import sweep_figure
+from kernbench.report.figures.sweeps import sweep_figure
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.detectors import (
+    Classical,
+    baseline_facts,
+    baseline_levels,
+    baseline_table,
+    classical,
+)
+from kernbench.report.page.html import is_current, write_report
 from kernbench.ulm.detectors.names import METHODS
 from kernbench.ulm.detectors.results import Domain, Row, write_rows
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import binned_statistic, spearmanr
 
-from kernbench.report.curves import curve_scores
-from kernbench.report.gather import comparisons
-from kernbench.report.html import is_current, write_report
-from kernbench.report.literature import beside, tables
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.curves import curve_scores
+from kernbench.report.numbers.published import beside, tables
+from kernbench.report.page.html import is_current, write_report
 from kernbench.study.reference import Reference
 from kernbench.ulm.scoring.scores import f1_scores
 

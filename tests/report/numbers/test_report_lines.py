@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import binned_statistic, spearmanr
 
-from kernbench.report.gather import comparisons, line_f1
-from kernbench.report.html import write_report
-from kernbench.report.lines import line_statistics, point_bins
-from kernbench.report.spreads import density_figure
+from kernbench.report.figures.spreads import density_figure
+from kernbench.report.numbers.comparison import comparisons, line_f1
+from kernbench.report.numbers.lines import line_statistics, point_bins
+from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 BUBBLES = tuple(range(0, 1001, 100))

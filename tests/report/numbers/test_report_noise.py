@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from kernbench.report.gather import comparisons, line_f1
-from kernbench.report.html import write_report
-from kernbench.report.noise import noise_figure, noise_table, varies_noise
-from kernbench.report.sweeps import tolerance_figure
+from kernbench.report.figures.noise import noise_figure
+from kernbench.report.figures.sweeps import tolerance_figure
+from kernbench.report.numbers.comparison import comparisons, line_f1
+from kernbench.report.numbers.noise import noise_table, varies_noise
+from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 

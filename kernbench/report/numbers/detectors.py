@@ -6,7 +6,7 @@ from math import isnan
 from pathlib import Path
 
 from kernbench.host.files import sha256_of_file
-from kernbench.report.gather import Comparison
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.store.reading.records import OK, Run
 from kernbench.study.settings import axis_home
 from kernbench.ulm.detectors.names import BLIND, METHODS, fits

@@ -7,10 +7,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kernbench.plotting.style import RULE, letter, shades, styled
-from kernbench.report.curves import CURVE_TOLERANCES, best_with_curves, frozen_point, point_curve, with_curves
-from kernbench.report.gather import Comparison, Point
-from kernbench.report.layout import Colour, legend_columns, panel_grid, setting_text, value_looks, value_text
-from kernbench.report.literature import published_at
+from kernbench.report.figures.layout import (
+    Colour,
+    legend_columns,
+    panel_grid,
+    setting_text,
+    value_looks,
+    value_text,
+)
+from kernbench.report.numbers.comparison import Comparison, Point
+from kernbench.report.numbers.curves import (
+    CURVE_TOLERANCES,
+    best_with_curves,
+    frozen_point,
+    point_curve,
+    with_curves,
+)
+from kernbench.report.numbers.published import published_at
 
 
 @styled

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import KernbenchError
-from kernbench.report.searches import Search, searches_of, shown_runs
+from kernbench.report.numbers.searches import Search, searches_of, shown_runs
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.store.reading.records import OK, PRUNED, LineInfo, Run, Scores
 from kernbench.study.reference import Reference

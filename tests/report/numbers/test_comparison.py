@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernbench.errors import KernbenchError
-from kernbench.report.gather import comparisons
+from kernbench.report.numbers.comparison import comparisons
 
 
 def direct_f1(run, tolerance=4):

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernbench.report.gather import comparisons
-from kernbench.report.html import write_report
-from kernbench.report.searches import choose, searches_of, validation_f1
-from kernbench.report.tuning import gain_of, lines_f1, search_figure, tuning_rows, tuning_text
+from kernbench.report.figures.searches import search_figure
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.searches import choose, searches_of, validation_f1
+from kernbench.report.numbers.tuning import gain_of, lines_f1, tuning_rows, tuning_text
+from kernbench.report.page.html import write_report
 from kernbench.store.reading.records import Scores
 from kernbench.ulm.scoring.scores import f1_scores
 

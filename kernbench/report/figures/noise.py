@@ -1,25 +1,16 @@
-"""F1 against the noise level, where a study varies it: figure and table, as Blanken et al. (2022), Fig. 11."""
+"""Figure of F1 against the noise level."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
-from kernbench.report.gather import TEST, Comparison, Point
-from kernbench.report.layout import legend_columns, panel_grid
-from kernbench.report.literature import published_f1
-from kernbench.study.reference import TOLERANCE_AXIS
+from kernbench.report.figures.layout import legend_columns, panel_grid
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.noise import NOISE_AXES, _mean
+from kernbench.report.numbers.published import published_f1
 
-NOISE_AXES = {
-    "noise_percent": "nominal noise, training and test [%]",
-    "test_noise_percent": "nominal noise of the test lines [%]",
-}
 DRAWN_TOLERANCES = (0, 2, 4, 9)
-
-
-def varies_noise(comparison: Comparison) -> bool:
-    """Whether the comparison runs along a noise level."""
-    return comparison.axis in NOISE_AXES and bool(comparison.scored)
 
 
 @styled
@@ -62,23 +53,3 @@ def noise_figure(comparison: Comparison) -> Figure:
     names = [handle.get_label() for handle in handles]
     figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(names, len(shown)))
     return figure
-
-
-def noise_table(comparison: Comparison) -> list[dict[str, str]]:
-    """Mean F1 of every point by tolerance, formatted, rows by noise level; none where published rows show the same."""
-    covered = any(
-        comparison.axis in (reference.where or {}) and reference.axis == TOLERANCE_AXIS
-        for reference in comparison.references
-    )
-    if covered or not varies_noise(comparison):
-        return []
-    return [
-        {"series": series.name, "level": "–" if point.x is None else str(point.x)}
-        | {str(t): f"{_mean(point, int(t)):.3f}" for t in point.scored[0].scores[TEST].tolerances}
-        for series in comparison.series
-        for point in series.scored
-    ]
-
-
-def _mean(point: Point, tolerance: int) -> float:
-    return float(point.f1(tolerance).mean())

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from kernbench.report.gather import comparisons
-from kernbench.report.html import write_report
-from kernbench.report.layout import axis_places
-from kernbench.report.thinning import MOST_SERIES, MOST_VALUES, fewer_series, fewer_values, left_out
+from kernbench.report.figures.layout import axis_places
+from kernbench.report.figures.thinning import MOST_SERIES, MOST_VALUES, fewer_series, fewer_values, left_out
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.page.html import write_report
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from kernbench.report.gather import Comparison, Series
-from kernbench.report.layout import axis_places
-from kernbench.report.narrative import validation_rank
+from kernbench.report.figures.layout import axis_places
+from kernbench.report.numbers.comparison import Comparison, Series
+from kernbench.report.numbers.sentences import validation_rank
 
 # More can be told apart neither by colour nor in a legend, which would leave no room for the panels.
 MOST_VALUES = 12

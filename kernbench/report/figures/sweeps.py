@@ -11,8 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from kernbench.plotting.style import QUIET, RULE, Look, letter, panels, series_look, styled
-from kernbench.report.gather import TEST, Comparison, Point, Series
-from kernbench.report.layout import (
+from kernbench.report.figures.layout import (
     Colour,
     axis_label,
     axis_places,
@@ -23,7 +22,8 @@ from kernbench.report.layout import (
     value_looks,
     value_text,
 )
-from kernbench.report.literature import published_f1
+from kernbench.report.numbers.comparison import TEST, Comparison, Point, Series
+from kernbench.report.numbers.published import published_f1
 from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12

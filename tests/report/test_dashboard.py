@@ -11,8 +11,8 @@ import urllib.request
 import fakes
 import pytest
 
-from kernbench import dashboard
 from kernbench.errors import KernbenchError, StorageError
+from kernbench.report import dashboard
 
 pytest.importorskip("optuna_dashboard")
 

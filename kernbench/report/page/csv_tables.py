@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.report.curves import point_scores, with_curves
-from kernbench.report.gather import TEST, Comparison, Point, line_f1
-from kernbench.report.lines import EDGES, line_statistics, line_tolerances, point_bins
-from kernbench.report.literature import beside
-from kernbench.report.provenance import provenance
-from kernbench.report.searches import DRAW, Search, setting_text, validation_f1
-from kernbench.report.tuning import gain_of, lines_f1
+from kernbench.report.numbers.comparison import TEST, Comparison, Point, line_f1
+from kernbench.report.numbers.curves import point_scores, with_curves
+from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
+from kernbench.report.numbers.provenance import provenance
+from kernbench.report.numbers.published import beside
+from kernbench.report.numbers.searches import DRAW, Search, setting_text, validation_f1
+from kernbench.report.numbers.tuning import gain_of, lines_f1
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths

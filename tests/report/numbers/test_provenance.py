@@ -3,10 +3,10 @@
 import csv
 import dataclasses
 
-from test_html import Page
+from html_page import Page
 
-from kernbench.report.html import write_report
-from kernbench.report.provenance import NONE, flatten, provenance
+from kernbench.report.numbers.provenance import NONE, flatten, provenance
+from kernbench.report.page.html import write_report
 
 HERE = {"cpu": "A", "threads": 1, "python": "3.11.9", "git": "abc", "packages": {"torch": "2.13.0", "scipy": "1.17"}}
 

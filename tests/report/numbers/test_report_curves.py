@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kernbench.plotting.style import as_svg
-from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
-from kernbench.report.curves import curve_scores, frozen_point, point_curve, point_scores
-from kernbench.report.gather import comparisons
-from kernbench.report.html import write_report
+from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores
+from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 

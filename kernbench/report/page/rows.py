@@ -6,10 +6,10 @@ from math import isfinite, nan
 
 import numpy as np
 
-from kernbench.report.curves import CURVE_TOLERANCES, point_scores, with_curves
-from kernbench.report.gather import Comparison, Point, Value
-from kernbench.report.lines import line_statistics
-from kernbench.report.narrative import interval_text
+from kernbench.report.numbers.comparison import Comparison, Point, Value
+from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
+from kernbench.report.numbers.lines import line_statistics
+from kernbench.report.numbers.sentences import interval_text
 from kernbench.ulm.scoring.scores import tolerance_um
 
 Row = dict[str, str]

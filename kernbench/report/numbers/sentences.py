@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from kernbench.report.gather import Comparison, Point, Series
-from kernbench.report.provenance import provenance
+from kernbench.report.numbers.comparison import Comparison, Point, Series
+from kernbench.report.numbers.provenance import provenance
 from kernbench.statistics.intervals import Interval, bootstrap_difference
 from kernbench.store.reading.records import OK, Run
 from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kernbench.plotting.style import FULL_WIDTH, MARKERS, panels, shades
-from kernbench.report.gather import Comparison, Point
+from kernbench.report.numbers.comparison import Comparison, Point
 
 Colour = tuple[float, float, float, float]
 

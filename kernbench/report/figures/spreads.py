@@ -11,8 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from kernbench.plotting.style import RULE, Look, letter, panels, series_look, styled
-from kernbench.report.gather import Comparison, Point, Series
-from kernbench.report.layout import (
+from kernbench.report.figures.layout import (
     COLUMNS,
     axis_label,
     figure_width,
@@ -22,8 +21,9 @@ from kernbench.report.layout import (
     value_looks,
     value_text,
 )
-from kernbench.report.lines import EDGES, known_of_lines
-from kernbench.report.literature import published_bins
+from kernbench.report.numbers.comparison import Comparison, Point, Series
+from kernbench.report.numbers.lines import EDGES, known_of_lines
+from kernbench.report.numbers.published import published_bins
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.study.reference import LINE_AXES
 from kernbench.ulm.cells.pictures import draw_sparse

@@ -17,20 +17,28 @@ from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.plotting.style import as_svg, save
-from kernbench.report.baselines import Classical, baseline_facts, baseline_levels, baseline_table, classical
-from kernbench.report.curve_figures import precision_recall_figure, tolerance_curves_figure
-from kernbench.report.curves import best_with_curves, with_curves
-from kernbench.report.gather import Comparison, comparisons
-from kernbench.report.literature import Table, note_of, shown, tables
-from kernbench.report.narrative import cautions, headline
-from kernbench.report.noise import noise_figure, noise_table, varies_noise
-from kernbench.report.page_rows import curve_rows, line_rows, same_text, summary_rows
-from kernbench.report.provenance import Provenance, provenance
-from kernbench.report.spreads import density_figure, learning_figure, violin_figure
-from kernbench.report.sweeps import sweep_figure, tolerance_figure
-from kernbench.report.tables import write_tables
-from kernbench.report.thinning import fewer_series, fewer_values, left_out
-from kernbench.report.tuning import search_figure, tuning_rows, tuning_text
+from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
+from kernbench.report.figures.noise import noise_figure
+from kernbench.report.figures.searches import search_figure
+from kernbench.report.figures.spreads import density_figure, learning_figure, violin_figure
+from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
+from kernbench.report.figures.thinning import fewer_series, fewer_values, left_out
+from kernbench.report.numbers.comparison import Comparison, comparisons
+from kernbench.report.numbers.curves import best_with_curves, with_curves
+from kernbench.report.numbers.detectors import (
+    Classical,
+    baseline_facts,
+    baseline_levels,
+    baseline_table,
+    classical,
+)
+from kernbench.report.numbers.noise import noise_table, varies_noise
+from kernbench.report.numbers.provenance import Provenance, provenance
+from kernbench.report.numbers.published import Table, note_of, shown, tables
+from kernbench.report.numbers.sentences import cautions, headline
+from kernbench.report.numbers.tuning import tuning_rows, tuning_text
+from kernbench.report.page.csv_tables import write_tables
+from kernbench.report.page.rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.store.reading.records import Run
 from kernbench.ulm.cells.artifact_reader import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.ulm.cells.pictures import example_figure, kernel_figure
@@ -201,7 +209,7 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
 
 def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder) -> str:
     environment = Environment(
-        loader=PackageLoader("kernbench.report"),
+        loader=PackageLoader("kernbench.report.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

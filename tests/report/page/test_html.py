@@ -5,50 +5,14 @@ import dataclasses
 import os
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_page import Page
 
 from kernbench.errors import KernbenchError, StorageError
-from kernbench.report.html import is_current, write_report
+from kernbench.report.page.html import is_current, write_report
 from kernbench.ulm.scoring.scores import f1_scores
-
-
-class Page(HTMLParser):
-    """Tags, attributes and visible text of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.links, self.sources, self.texts, self.rows = [], [], [], [], []
-        self.in_cell = False
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-            self.in_cell = True
-        if "href" in attributes:
-            self.links.append(attributes["href"])
-        if "src" in attributes:
-            self.sources.append(attributes["src"])
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self.in_cell = False
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.in_cell:
-            self.rows[-1][-1] += data.strip()
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
 
 
 def read(path):
@@ -315,7 +279,7 @@ def test_names_that_become_the_same_file_name_keep_their_figures(tmp_path, make_
 
 def test_the_report_needs_no_torch():
     heavy = "{'torch', 'optuna', 'scipy.stats', 'matplotlib.pyplot'}"
-    code = f"import sys, kernbench.report.html; print(*{heavy} & set(sys.modules))"
+    code = f"import sys, kernbench.report.page.html; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -1,0 +1,66 @@
+"""Figures of tuned studies: what each search found, draw by draw."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from kernbench.plotting.style import Look, letter, series_look, styled
+from kernbench.report.figures.layout import legend_columns, panel_grid
+from kernbench.report.figures.layout import setting_text as axis_text
+from kernbench.report.numbers.comparison import SEED, Comparison
+from kernbench.report.numbers.searches import Search
+from kernbench.report.numbers.tuning import _in_order
+
+
+@styled
+def search_figure(comparison: Comparison) -> Figure:
+    """Best validation F1 so far against the number of the draw, one panel for each point of the axes."""
+    panels: dict[str, list[Search]] = {}
+    for search in _in_order(comparison):
+        point = {k: v for k, v in search.point.items() if k != SEED}
+        head = axis_text(comparison.axis, str(point.pop(comparison.axis, "all")))
+        vary = {k: v for k, v in point.items() if len({each.point.get(k) for each in comparison.searches}) > 1}
+        panels.setdefault(", ".join([head, *(f"{k} = {v}" for k, v in sorted(vary.items()))]), []).append(search)
+    looks = series_look(comparison.families)
+    figure, axes = panel_grid(len(panels), height=2.6 if len(panels) > 1 else 3.2)
+    for index, (panel, (title, searches)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for family in comparison.families:
+            _draw_family(panel, [each for each in searches if each.family == family], looks[family])
+        panel.set_xlabel("draw")
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        letter(panel, index, title)
+    best = [
+        float(np.nanmax(scores)) for each in comparison.searches if np.isfinite(scores := each.best_so_far()[1]).any()
+    ]
+    axes[0].set_ylim(0, min(1.0, 1.08 * max(best, default=1.0)))  # the panels share it
+    axes[0].set_ylabel("best mean F1 so far, validation")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4, label=name)
+        for name, (colour, marker, dash) in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks, len(panels)))
+    return figure
+
+
+def _draw_family(panel: Axes, searches: Sequence[Search], look: Look) -> None:
+    colour, marker, dash = look
+    curves = [search.best_so_far() for search in searches]
+    if not curves:
+        return
+    if not searches[0].tuned:
+        panel.axhline(np.nanmean([best[-1] for _, best in curves]), color=colour, linestyle=dash)
+        return
+    for search, (numbers, best) in zip(searches, curves, strict=True):
+        panel.plot(
+            list(search.validation), list(search.validation.values()), ".", color=colour, markersize=3, alpha=0.5
+        )
+        if len(curves) > 1:
+            panel.step(numbers, best, where="post", color=colour, linewidth=0.5, alpha=0.6)
+    length = min(len(numbers) for numbers, _ in curves)
+    numbers, mean = curves[0][0][:length], np.mean([best[:length] for _, best in curves], axis=0)
+    panel.step(numbers, mean, where="post", color=colour, linestyle=dash)
+    panel.plot(numbers[-1:], mean[-1:], marker=marker, color=colour, markersize=4)

@@ -1,0 +1,1 @@
+"""What the report computes, before anything is drawn or written."""
