@@ -170,7 +170,7 @@ def verify_files(world, trials):
     """No checkpoint and no scratch folder is left; every file in the artifact folder belongs to a trial."""
     left = [path.name for path in (world.folder / "kernbench.checkpoints").iterdir()]
     assert not left, left
-    folder = world.folder / "kernbench.ulm.cells.artifacts"
+    folder = world.folder / "kernbench.artifacts"
     entries = {
         key.removeprefix("artifacts:"): trial
         for trial in trials

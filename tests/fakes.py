@@ -192,7 +192,7 @@ class World:
             study=study,
             found=self.found,
             storage=storage,
-            artifacts=self.folder / "kernbench.ulm.cells.artifacts",
+            artifacts=self.folder / "kernbench.artifacts",
             checkpoints=self.folder / "kernbench.checkpoints",
             device="cpu",
             compute=compute,
@@ -292,5 +292,5 @@ def prepared(world, sizes, kind="steady"):
     world.run(study, queue_only=True)
     assert kind in ("steady", "plain")
     create_tables(world.storage().engine)
-    (world.folder / "kernbench.ulm.cells.artifacts").mkdir(exist_ok=True)
+    (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
     return study

@@ -151,7 +151,7 @@ def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke
         assert said in first.out, first
     page = bench.folder / "kernbench-report" / "report.html"
     assert "siren" in page.read_text()
-    assert {"kernbench.db", "kernbench.ulm.cells.artifacts", "kernbench.checkpoints", "kernbench-report"} == {
+    assert {"kernbench.db", "kernbench.artifacts", "kernbench.checkpoints", "kernbench-report"} == {
         path.name for path in bench.folder.iterdir()
     }
     assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []

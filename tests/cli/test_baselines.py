@@ -18,7 +18,7 @@ def rows(path):
 
 
 def stored(bench):
-    return sorted((bench.folder / "kernbench.ulm.cells.artifacts" / "baselines").glob("*.csv"))
+    return sorted((bench.folder / "kernbench.artifacts" / "baselines").glob("*.csv"))
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def rows(world):
 
 def files(world):
     """Artifact -> digest of its content."""
-    folder = world.folder / "kernbench.ulm.cells.artifacts"
+    folder = world.folder / "kernbench.artifacts"
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
@@ -105,7 +105,7 @@ def test_an_artifact_is_served_as_it_is(application, stored):
 def test_an_artifact_that_became_a_link_is_not_served(application, stored, tmp_path):
     trial_id, artifact_id = artifact(stored)
     (tmp_path / "secret").write_bytes(b"secret")
-    path = stored.folder / "kernbench.ulm.cells.artifacts" / artifact_id
+    path = stored.folder / "kernbench.artifacts" / artifact_id
     path.unlink()
     path.symlink_to(tmp_path / "secret")
     code, body = application("GET", f"/artifacts/1/{trial_id}/{artifact_id}")
@@ -158,7 +158,7 @@ def test_the_attempts_above_work_on_a_dashboard_that_may_write(stored):
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
 
-    store = FileSystemArtifactStore(str(stored.folder / "kernbench.ulm.cells.artifacts"))
+    store = FileSystemArtifactStore(str(stored.folder / "kernbench.artifacts"))
     app = wsgi(stored.storage(), artifact_store=store)
     method, path, body = attempts(stored)["delete study"]
     body = json.dumps(body).encode()

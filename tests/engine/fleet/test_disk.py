@@ -88,7 +88,7 @@ def test_what_a_run_leaves_is_less_than_what_it_asked_room_for(smoke_bench, fami
     asked = needs(study, "sqlite:///kernbench.db", None, cells=2, parameters=parameters)
     asked = {what: size for (what, _), size in asked.items()}
     left = {
-        "artifacts": sum(path.stat().st_size for path in (bench.folder / "kernbench.ulm.cells.artifacts").iterdir()),
+        "artifacts": sum(path.stat().st_size for path in (bench.folder / "kernbench.artifacts").iterdir()),
         "database": sum(path.stat().st_size for path in bench.folder.glob("kernbench.db*")),
         "report": sum(path.stat().st_size for path in (bench.folder / "kernbench-report").rglob("*")),
     }

@@ -146,5 +146,5 @@ def test_a_long_error_is_cut_in_the_table_and_whole_in_the_traceback(world):
     trial = world.trials(TrialState.FAIL)[0]
     assert len(trial.user_attrs["error"]) < 1100
     (meta,) = get_all_artifact_meta(trial, storage=world.storage())
-    kept = (world.folder / "kernbench.ulm.cells.artifacts" / meta.artifact_id).read_text(encoding="utf-8")
+    kept = (world.folder / "kernbench.artifacts" / meta.artifact_id).read_text(encoding="utf-8")
     assert "x" * 10_000 in kept

@@ -32,7 +32,7 @@ def started(folder):
 
 def result(folder):
     """Scores, and every tensor of the trained network."""
-    (weights,) = (path for path in (folder / "kernbench.ulm.cells.artifacts").iterdir() if is_weights(path))
+    (weights,) = (path for path in (folder / "kernbench.artifacts").iterdir() if is_weights(path))
     tensors = {name: value for name, value in read_tensors(weights)["state"].items() if isinstance(value, torch.Tensor)}
     return fakes.stored_scores(folder / "kernbench.db"), {name: value.tolist() for name, value in tensors.items()}
 

@@ -37,7 +37,7 @@ def test_a_cell_that_fails_is_classed_and_the_others_go_on(world, error, status)
     assert failed.user_attrs["error"].startswith(type(error).__name__)
     assert "\n" not in failed.user_attrs["error"]
     assert world.observer.finished[0][:2] == (NINE, status)
-    traceback = next((world.folder / "kernbench.ulm.cells.artifacts").iterdir()).read_text()
+    traceback = next((world.folder / "kernbench.artifacts").iterdir()).read_text()
     assert "Traceback" in traceback
     assert result.exit_code == 1  # the run says so, as make does
 
@@ -178,7 +178,7 @@ def test_a_full_disk_stops_the_run_and_does_not_count_against_the_cell(world):
 
 def test_a_traceback_that_cannot_be_kept_does_not_end_the_worker(world, caplog):
     def compute(_context):
-        folder = world.folder / "kernbench.ulm.cells.artifacts"
+        folder = world.folder / "kernbench.artifacts"
         if folder.is_dir():
             folder.rmdir()
             folder.write_text("in the way")

@@ -200,7 +200,7 @@ def test_a_result_whose_transaction_broke_is_written_whole_and_once(world):
     study = world.study([9])
     world.run(study, queue_only=True)
     event.listen(opened.engine, "before_cursor_execute", cut)
-    (world.folder / "kernbench.ulm.cells.artifacts").mkdir(exist_ok=True)
+    (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
     fakes.work(world.optuna_study(study, opened), world.job(study, opened, lambda _: fakes.outcome()))
     assert len(broken) == 1
     with opened.engine.connect() as connection:

@@ -132,7 +132,7 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
 
 
 def test_side_folders_lie_beside_the_database_and_two_databases_do_not_share_them(tmp_path):
-    assert side_folder("sqlite:///kernbench.db", "artifacts") == Path("kernbench.ulm.cells.artifacts")
+    assert side_folder("sqlite:///kernbench.db", "artifacts") == Path("kernbench.artifacts")
     assert side_folder(f"sqlite:///{tmp_path}/my.db", "checkpoints") == tmp_path / "my.checkpoints"
     names = ["a.db", "a.sqlite", "results.v1", "results.v2"]
     assert len({side_folder(f"sqlite:///{name}", "artifacts") for name in names}) == len(names)
