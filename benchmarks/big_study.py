@@ -31,6 +31,7 @@ from kernbench.store.maintenance.copying import copy_studies
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
 from kernbench.study.cell import SplitFacts
+from kernbench.study.task import load as load_task_study
 from kernbench.training.settings import Epoch
 from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.artifacts import write_curve
@@ -46,7 +47,7 @@ def make(folder: Path) -> None:
     path = folder / "big.toml"
     path.write_text(STUDY.format(seeds=SEEDS, sizes=sizes), encoding="utf-8")
     url, found = f"sqlite:///{folder}/kernbench.db", find("discrete")
-    study = definition.load(str(path), found.family, "quick")
+    study = load_task_study(str(path), found.family, "quick")
     storage = open_storage(url)
     result_tables.create_tables(storage.engine)
     opened = runner._create(study, storage)
@@ -58,10 +59,14 @@ def make(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for split, lines in LINES.items():
         facts = SplitFacts(
-            bubbles=rng.integers(10, 500, lines).tolist(),
-            pressure_pa=rng.uniform(5e3, 2.5e5, lines).tolist(),
-            comb=np.linspace(0, 0.5, TOLERANCES).tolist(),
-            random=np.linspace(0, 0.3, TOLERANCES).tolist(),
+            lines={
+                "bubbles": rng.integers(10, 500, lines).tolist(),
+                "pressure_pa": rng.uniform(5e3, 2.5e5, lines).tolist(),
+            },
+            floors={
+                "comb": np.linspace(0, 0.5, TOLERANCES).tolist(),
+                "random": np.linspace(0, 0.3, TOLERANCES).tolist(),
+            },
         )
         result_tables.write_split(storage.engine, data, split, facts)
     for number, (cell, params) in enumerate(study.cells().items()):

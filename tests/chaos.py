@@ -30,7 +30,6 @@ from kernbench.engine.fleet import coordinator
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.joining import Joined, Terms, serve
 from kernbench.engine.fleet.runner import Options, run
-from kernbench.store.files import checkpoints
 from kernbench.store.tables import cell_states
 from kernbench.store.tables.cell_states import process_start
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
@@ -67,15 +66,13 @@ def expected(cell):
 
 def compute(context):
     """One cell; its checkpoint holds the link and the number of steps, its artifacts the link."""
-    state = checkpoints.load_newest(context.checkpoints, context.key, context.study.digest)
+    state = context.checkpoints.newest(context.study.digest)
     link, done = ("", 0) if state is None else (state["link"], state["epoch"])
     for number in range(done, steps(context.cell)):
         time.sleep(STEP_S)
         link = step(link, context.cell)
-        path = context.checkpoints / f"{context.key}.{context.trial}.pt"
-        checkpoints.save(
-            path, {"digest": context.study.digest, "epoch": number + 1, "link": link, "ballast": torch.zeros(9999)}
-        )
+        content = {"epoch": number + 1, "link": link, "ballast": torch.zeros(9999)}
+        context.checkpoints.save({"digest": context.study.digest} | content)
         context.saved(number + 1)
         if context.stop():
             raise Interrupted("asked to leave")

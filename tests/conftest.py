@@ -135,12 +135,12 @@ def bench(tmp_path, capsys, monkeypatch):
 def smoke_lines(tmp_path_factory):
     """A cache folder with the lines of the smoke study, simulated once."""
     from kernbench.registry import find_family
-    from kernbench.ulm.cells.definition import load, prepare
+    from kernbench.study.task import load, task
 
     folder = tmp_path_factory.mktemp("smoke-lines")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERNBENCH_CACHE", str(folder))
-        prepare(load("smoke", find_family("discrete"), "quick"), "cpu", lambda *_: None)
+        task().prepare(load("smoke", find_family("discrete"), "quick"), "cpu", lambda *_: None)
     return folder
 
 

@@ -76,10 +76,8 @@ def counts(seed=0):
 def facts():
     """Lines and floors of a split."""
     return SplitFacts(
-        bubbles=[10, 20, 30],
-        pressure_pa=[5e3, 1e5, 2.5e5],
-        comb=[t / 20 for t in range(TOLERANCES)],
-        random=[t / 40 for t in range(TOLERANCES)],
+        lines={"bubbles": [10, 20, 30], "pressure_pa": [5e3, 1e5, 2.5e5]},
+        floors={"comb": [t / 20 for t in range(TOLERANCES)], "random": [t / 40 for t in range(TOLERANCES)]},
     )
 
 
@@ -92,18 +90,17 @@ def outcome(value=0.5, seed=0, artifacts=()):
         scores={"validation": counts(seed), "test": counts(seed + 1)},
         facts={"validation": facts(), "test": facts()},
         seeds={"order": 7},
-        measures={"tolerance": 4, "epochs": 3, "n_params": 11},
+        values={"n_params": 11},
+        epochs=3,
         attributes={"f1_val": value, "nothing": None},
-        details={"summary": f"F1 {value}"},
+        summary=f"F1 {value}",
         artifacts=artifacts,
     )
 
 
 def diverged():
     """A cell that met NaN."""
-    return Outcome(
-        status="diverged", value=-np.inf, data_digest=DATA, message="loss became nan", measures={"tolerance": 4}
-    )
+    return Outcome(status="diverged", value=-np.inf, data_digest=DATA, message="loss became nan")
 
 
 def raises(error):

@@ -19,7 +19,7 @@ from kernbench.registry import find, installed
 from kernbench.store.reading.runs import load_runs
 from kernbench.store.tables.cell_states import this_worker
 from kernbench.study.cell import Silent
-from kernbench.ulm.cells import definition
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def uninterrupted(tmp_path_factory, smoke_lines):
     folder = tmp_path_factory.mktemp("uninterrupted")
     (folder / "long.toml").write_text(LONG)
     found = find("discrete")
-    study = definition.load(str(folder / "long.toml"), found.family, "quick")
+    study = load_task_study(str(folder / "long.toml"), found.family, "quick")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
         options = runner.Options(f"sqlite:///{folder}/kernbench.db", choose_device("cpu"))

@@ -51,13 +51,13 @@ def baselines_command(
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
     from kernbench.store.database.url import resolve_url, side_folder
-    from kernbench.ulm.cells import definition
+    from kernbench.study.task import load
     from kernbench.ulm.detectors import on_studies
     from kernbench.ulm.detectors.catalogue import check_methods
     from kernbench.ulm.detectors.results import write_rows
 
     where, url = choose_device(device), resolve_url(storage)
-    study = definition.load(study_name, find(plugin).family, profile or default_profile(where))
+    study = load(study_name, find(plugin).family, profile or default_profile(where))
     given = [name.strip() for name in methods.split(",") if name.strip()]
     check_methods(given, 1 << 30)  # a misspelt name before anything is simulated
     check_places(url, out)
@@ -78,15 +78,15 @@ def baselines_command(
 def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping[str, Split]]":
     """Digest of the lines, and the lines themselves: the study's own, or those of a named data set."""
     from kernbench.cli.terminal import console
-    from kernbench.ulm.cells import definition
+    from kernbench.ulm.cells.definition import data_digest, prepare
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.detectors import on_studies
     from kernbench.ulm.detectors.catalogue import TEST
 
     if data is None:
         with console.observer(study) as observer:
-            definition.prepare(study, device, observer.simulated)
-        return definition.data_digest(study.definition), on_studies.study_splits(study)
+            prepare(study, device, observer.simulated)
+        return data_digest(study.definition), on_studies.study_splits(study)
     found = find_set(data)
     wanted = {*found.splits, study.definition["evaluation"]["threshold_split"], TEST}  # `load` names a missing one
     return found.digest, {split: found.load(split) for split in sorted(wanted)}

@@ -21,14 +21,15 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     from kernbench.cli.terminal import console
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find_family
-    from kernbench.ulm.cells import definition
+    from kernbench.study.task import load, task
+    from kernbench.ulm.cells.definition import recipe_of
     from kernbench.ulm.data.recipe import cache_folder
 
     where = choose_device(device)
-    study = definition.load(study_name, find_family("discrete"), profile or default_profile(where))
+    study = load(study_name, find_family("discrete"), profile or default_profile(where))
     with console.observer(study) as observer:
-        definition.prepare(study, where, observer.simulated)
-    recipe = definition.recipe_of(study.definition)
+        task().prepare(study, where, observer.simulated)
+    recipe = recipe_of(study.definition)
     lines = ", ".join(f"{split} {number}" for split, number in recipe.lines.items())
     click.echo(f"data {recipe.digest()}: {lines} lines, in {cache_folder()}")
 

@@ -58,20 +58,16 @@ def run_command(
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.ulm.cells import (
-            definition,
-            run,  # and with it nearly everything
-        )
+        from kernbench.engine.fleet import runner  # and with it nearly everything
     from kernbench.cli.crew import crew_of
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
-    from kernbench.engine.fleet import runner
     from kernbench.engine.fleet.disk import check_places, check_room
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
     from kernbench.store.database.url import resolve_url
-    from kernbench.ulm.cells.preflight import check_networks
+    from kernbench.study.task import load, task
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
@@ -85,8 +81,8 @@ def run_command(
         grace_s=grace,
     )
     found = find(plugin)
-    study = definition.load(study_name, found.family, profile or default_profile(options.device))
-    parameters = check_networks(study, options.device)
+    study = load(study_name, found.family, profile or default_profile(options.device))
+    parameters = task().check(study, options.device)
     plan = runner.plan(study, options)
     if dry_run:
         console.print_plan(study, plan)
@@ -100,8 +96,8 @@ def run_command(
             study,
             found,
             options,
-            compute=run.run_cell,
-            prepare=lambda: definition.prepare(study, options.device, observer.simulated),
+            compute=task().run,
+            prepare=lambda: task().prepare(study, options.device, observer.simulated),
             observer=observer,
             crew=crew_of(workers, plugin, device, study, options),
         )

@@ -90,14 +90,14 @@ def _study(name: str, plugin: str | None, profile: str) -> "Study":
     """The study as one family sees it: the one named, else the first installed one that has its axes."""
     from kernbench.errors import StudyError
     from kernbench.registry import find, installed
-    from kernbench.ulm.cells import definition
+    from kernbench.study.task import load
 
     if plugin is not None:
-        return definition.load(name, find(plugin).family, profile)
+        return load(name, find(plugin).family, profile)
     refusal: StudyError | None = None
     for found in installed().found.values():
         try:
-            return definition.load(name, found.family, profile)
+            return load(name, found.family, profile)
         except StudyError as error:
             refusal = refusal or error
     raise refusal or StudyError("no kernel family is installed; install kernbench anew or name one by --plugin")

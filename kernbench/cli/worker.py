@@ -48,18 +48,16 @@ def worker_command(
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.ulm.cells import (
-            run,  # and with it nearly everything
-        )
+        from kernbench.engine.fleet.joining import Terms, serve  # and with it nearly everything
     from kernbench.cli.limits import limit_of
     from kernbench.cli.terminal import console
-    from kernbench.engine.fleet.joining import Terms, serve
     from kernbench.engine.work.durations import seconds_of
     from kernbench.host.device import choose_device
     from kernbench.registry import find
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, outage_explained
     from kernbench.store.database.url import resolve_url
     from kernbench.store.reading.stored_study import find_stored
+    from kernbench.study.task import task
 
     url = resolve_url(storage)
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
@@ -77,7 +75,7 @@ def worker_command(
         stored = find_stored(url, study_name, profile, family)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
         joined = _joined(stored, plugin, terms, observer)
-        return serve(joined, terms, run.run_cell, observer)
+        return serve(joined, terms, task().run, observer)
 
 
 def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer: "LiveObserver") -> "list[Joined]":
@@ -110,13 +108,12 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
     """One study as this installation reads it, refused where it would compute other cells."""
     from kernbench.engine.fleet.joining import Joined
     from kernbench.store.reading.stored_study import check_same, find_stored
-    from kernbench.ulm.cells import definition
-    from kernbench.ulm.cells.preflight import check_networks
+    from kernbench.study.task import restored, task
 
-    study = definition.restored(each, found.family)
+    study = restored(each.table, each.name, found.family, each.profile, each.source)
     check_same(each, study)
     if not terms.coordinated:  # else it has just been done
-        check_networks(study, terms.device)
+        task().check(study, terms.device)
 
     def again() -> "Joined":
         (now,) = find_stored(terms.url, each.key)
@@ -126,7 +123,7 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
         study=study,
         found=found,
         cells=each.cells,
-        prepare=functools.partial(definition.prepare, study, terms.device, observer.simulated),
+        prepare=functools.partial(task().prepare, study, terms.device, observer.simulated),
         again=again,
     )
 

@@ -40,19 +40,15 @@ class CellState:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """What the report needs to know of an evaluated split.
+    """What the report needs to know of an evaluated split; the names are those that the task declares.
 
     Attributes:
-        bubbles: (N,) bubbles drawn for each whole line.
-        pressure_pa: (N,) pressure amplitude.
-        comb: (n_tol,) mean F1 of the comb floor, tolerances 0, 1, ...
-        random: (n_tol,) mean F1 of the uniform random floor.
+        lines: name of a `Fact` -> its value for each line, (N,).
+        floors: name of a `Floor` -> its mean score at tolerances 0, 1, ..., (n_tol,).
     """
 
-    bubbles: Sequence[int]
-    pressure_pa: Sequence[float]
-    comb: Sequence[float]
-    random: Sequence[float]
+    lines: Mapping[str, Sequence[float]]
+    floors: Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class CellContext:
         params: axis values, draw and drawn hyper-parameters where the study is tuned, and seed.
         device: "cpu" or "cuda:0".
         trial: number of this attempt; checkpoints carry it.
-        checkpoints: folder of checkpoints.
+        checkpoints: where the cell finds its newest checkpoint and saves the next.
         scratch: empty folder for artifacts, removed afterwards.
         report: (epoch, score) -> None, the learning curve of the dashboard.
         stop: true when the worker was asked to leave.
@@ -80,7 +76,7 @@ class CellContext:
     params: Params
     device: str
     trial: int
-    checkpoints: Path
+    checkpoints: "Checkpoints"
     scratch: Path
     report: Callable[[int, float], None]
     stop: Callable[[], bool]
@@ -92,7 +88,7 @@ class CellContext:
     @property
     def tolerance(self) -> int:
         """Headline tolerance of the study [samples]."""
-        return int(self.study.definition["evaluation"]["tolerance"])
+        return self.study.tolerance
 
     @property
     def key(self) -> str:
@@ -129,10 +125,16 @@ class Outcome:
         scores: split -> counts.
         facts: split -> lines and floors.
         seeds: name -> seed of every random stream.
-        measures: columns of the run table: n_params, params_kernel, flops, latency_ms, peak_memory_mb, epochs,
-            resumed_from, seconds, tolerance.
-        attributes: scalars for the dashboard.
-        details: further JSON for the run table.
+        values: name of a `Column` that the task declares -> its number; None where it was not measured.
+        tolerance: headline tolerance of the scores [samples]; None for that of the study.
+        epochs: trained in all attempts; None where there are none.
+        resumed_from: epoch of the checkpoint that this attempt went on from, or None.
+        earlier_seconds: training before an interruption.
+        matched: one-to-one scores of the test lines, column -> value at each tolerance 0, 1, ...
+        curve: precision, recall and F1 of the test lines at all thresholds, nested lists.
+        summary: how it ended, one line for the terminal.
+        attributes: further scalars for the dashboard.
+        details: further JSON for the run table, which only the task reads.
         artifacts: files to attach, in the scratch folder.
         note: what the trial's note says of the task: name and value in words.
     """
@@ -144,11 +146,28 @@ class Outcome:
     scores: Mapping[str, LineCounts] = field(default_factory=dict)
     facts: Mapping[str, SplitFacts] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
-    measures: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    tolerance: int | None = None
+    epochs: int | None = None
+    resumed_from: int | None = None
+    earlier_seconds: float = 0.0
+    matched: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    curve: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    summary: str = ""
     attributes: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
     note: Sequence[tuple[str, str]] = ()
+
+
+class Checkpoints(Protocol):
+    """Checkpoints of one cell."""
+
+    def newest(self, digest: str) -> dict[str, Any] | None:
+        """The newest intact one of this definition, or None."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state; tensors, numbers, strings, lists and dicts."""
 
 
 class Observer(Protocol):

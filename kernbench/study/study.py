@@ -67,6 +67,11 @@ class Study:
         return f"{self.name}.v{self.version}.{self.profile}"
 
     @property
+    def tolerance(self) -> int:
+        """Headline tolerance [samples]."""
+        return int(self.definition["evaluation"]["tolerance"])
+
+    @property
     def key(self) -> str:
         """Name of the Optuna study: `k_sweep.v1.quick/siren`."""
         return f"{self.base}/{self.family.name}"

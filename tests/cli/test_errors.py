@@ -7,7 +7,7 @@ import pytest
 
 from kernbench.engine.fleet.runner import Options, run
 from kernbench.registry import find
-from kernbench.ulm.cells import definition
+from kernbench.study.task import load as load_task_study
 
 PLUGIN = """
 import torch, kernbench
@@ -158,7 +158,7 @@ def test_folders_that_cannot_be_written_are_refused(refused, bench, monkeypatch)
 
 def test_a_study_that_changed_since_its_cells_ran_is_refused_with_old_and_new(refused, bench, study):
     found = find("siren")
-    stored = definition.load(study(), found.family, "quick")
+    stored = load_task_study(study(), found.family, "quick")
     run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
     content = bench.database.read_bytes()
     name = study(SMOKE.replace("rate = 0.005", "rate = 0.05"))
@@ -170,7 +170,7 @@ def test_a_study_that_changed_since_its_cells_ran_is_refused_with_old_and_new(re
 
 def test_more_cells_than_stored_need_extend(refused, bench, study):
     found = find("siren")
-    stored = definition.load(study(), found.family, "quick")
+    stored = load_task_study(study(), found.family, "quick")
     run(stored, found, Options(bench.url), lambda _context: fakes.outcome(), lambda: None, fakes.Notes())
     name = study(SMOKE.replace("[9, 33]", "[9, 33, 65]"))
     refused("run", "--plugin", "siren", "--study", name, "--profile", "quick", said=["kernel_size: 65", "--extend"])

@@ -15,7 +15,7 @@ from kernbench.networks.network import LINES_AT_ONCE, Network
 from kernbench.registry import find
 from kernbench.store.reading.runs import load_runs
 from kernbench.study.cell import Silent
-from kernbench.ulm.cells import definition
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
 from kernbench.ulm.evaluation.trained import load_trained
 from kernbench.ulm.scoring.scores import f1_scores
@@ -76,7 +76,7 @@ def trained(tmp_path_factory, smoke_lines):
             patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
             patch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_arguments: [])
             options = runner.Options(url, choose_device("cpu"))
-            loaded = definition.load(name, found.family, "quick")
+            loaded = load_task_study(name, found.family, "quick")
             runner.run(loaded, found, options, experiment.run_cell, lambda: None, Silent())
         kept[study, plugin] = load_runs(url)
         assert {run.status for run in kept[study, plugin]} == {"ok"}

@@ -91,7 +91,7 @@ def test_an_axis_value_of_that_name_is_refused_or_kept_as_text(world, name):
 
     def compute(context):
         (context.scratch / "curve.csv").write_text("epoch\n1\n")
-        checkpoints.save(context.checkpoints / f"{context.key}.{context.trial}.pt", {"digest": study.digest})
+        context.checkpoints.save({"digest": study.digest})
         return fakes.outcome(artifacts=[context.scratch / "curve.csv"])
 
     assert set(world.states(world.run(study, compute)).values()) == {"done"}

@@ -106,7 +106,7 @@ def make_run(tmp_path_factory):
                 "test": make_scores(rng, lines, quality, difficulty),
             }
             comb = 1 - 0.88 * np.exp(-TOLERANCES / 5.0)
-            info = LineInfo(bubbles, pressure, comb, 0.75 * comb)
+            info = LineInfo({"bubbles": bubbles, "pressure_pa": pressure}, {"comb": comb, "random": 0.75 * comb})
         if artifacts:
             folder = tmp_path_factory.mktemp("cell")
             files = write_artifacts(folder, kernel_size or 65, rng)
@@ -122,11 +122,13 @@ def make_run(tmp_path_factory):
             message="" if status == "ok" else f"it was {status}",
             tolerance=4,
             threshold=0.2 if status == "ok" else None,
-            n_params=4321,
-            params_kernel=4000,
-            flops=2.5e8 * (kernel_size or 65),
-            latency_ms=12.5,
-            peak_memory_mb=210.0,
+            values={
+                "n_params": 4321,
+                "params_kernel": 4000,
+                "flops": 2.5e8 * (kernel_size or 65),
+                "latency_ms": 12.5,
+                "peak_memory_mb": 210.0,
+            },
             seconds=47.0 + seed,
             epochs=60,
             plugin="kernbench 0.1.0",

@@ -5,6 +5,7 @@ import pytest
 from kernbench.networks.cost import parameter_count
 from kernbench.registry import find_family
 from kernbench.study.reading import available_studies
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 
 # What a study about one family asks for; every other one is about any.
@@ -13,7 +14,7 @@ PROFILES = ("quick", "thesis")
 
 
 def load(name, profile, family=None):
-    return definition.load(name, find_family(family or FAMILIES.get(name, "discrete")), profile)
+    return load_task_study(name, find_family(family or FAMILIES.get(name, "discrete")), profile)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

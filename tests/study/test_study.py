@@ -13,7 +13,7 @@ from kernbench.kernels.space import Choice, Float, Int
 from kernbench.registry import find_family, installed
 from kernbench.study.reading import available_studies, load_study, profiles
 from kernbench.study.study import cell_id, differences
-from kernbench.ulm.cells import definition as definition_module
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells.preflight import check_networks
 
 BASIC = """
@@ -132,9 +132,9 @@ def test_axis_values_and_seeds_stay_out_of_the_digest(study):
 
 def test_the_recipe_of_the_data_is_part_of_the_definition(monkeypatch):
     family = find_family("siren")
-    old = definition_module.load("smoke", family, "quick")
+    old = load_task_study("smoke", family, "quick")
     monkeypatch.setattr("kernbench.ulm.data.recipe.RECIPE_VERSION", 999)
-    new = definition_module.load("smoke", family, "quick")
+    new = load_task_study("smoke", family, "quick")
     assert [line.partition(":")[0] for line in differences(old.definition, new.definition)] == ["recipe"]
 
 
@@ -269,7 +269,7 @@ def test_unknown_studies_and_profiles_are_refused_with_a_close_match():
 @pytest.mark.parametrize("profile", ["quick", "thesis"])
 def test_every_bundled_study_loads_for_some_family_and_fits_its_lines(name, profile):
     family = find_family("siren")
-    study = definition_module.load(name, family, profile)
+    study = load_task_study(name, family, profile)
     assert study.cells()
     assert study.question
     if profile == "quick":

@@ -17,8 +17,8 @@ from kernbench.registry import find_family, installed
 from kernbench.study import tuning
 from kernbench.study.reading import load_study
 from kernbench.study.study import differences
+from kernbench.study.task import load as load_task_study
 from kernbench.study.tuning import stored_space
-from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.preflight import check_networks
 
 BASIC = "version = 1\nseeds = 2\n[axes]\nkernel_size = [9, 33]\n"
@@ -207,7 +207,7 @@ def test_a_narrowed_space_holds_the_default_and_only_what_was_declared(family, d
 
 @pytest.mark.parametrize("family", sorted(installed().found))
 def test_the_bundled_study_suits_every_bundled_family(family):
-    loaded = definition.load("tuned_k", find_family(family), "smoke")
+    loaded = load_task_study("tuned_k", find_family(family), "smoke")
     check_networks(loaded)
     assert loaded.tuning.draws == (8 if loaded.family.parameters else 1)
 

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
+from kernbench.study.columns import TERMINAL
+from kernbench.study.task import columns_shown
 
 if TYPE_CHECKING:
     import optuna
@@ -108,7 +110,7 @@ def print_results(study: "Study", url: str) -> None:
     table = Table(title=Text(title), title_justify="left")
     for name in [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]:
         table.add_column(name, justify="right")
-    for name in ("parameters", "time"):
+    for name in [*(column.label for column in columns_shown(TERMINAL)), "time"]:
         table.add_column(name, justify="right")
     for point, cells in sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0])):
         table.add_row(*map(str, point), *_row(cells))
@@ -158,7 +160,7 @@ def _row(cells: Sequence["Run"]) -> list[str]:
     f1 = np.stack([f1_scores(each.tp[tolerance], each.fn[tolerance], each.fp[tolerance]) for each in tests])
     interval = bootstrap_mean(f1)
     lines = cells[0].lines
-    floor = None if lines is None else float(lines.comb_floor[tolerance])
+    floor = None if lines is None else float(lines.floors["comb"][tolerance])
     seconds = [cell.seconds for cell in cells if cell.seconds is not None]
     return [
         str(len(cells)),
@@ -166,7 +168,7 @@ def _row(cells: Sequence["Run"]) -> list[str]:
         f"{interval.low:.3f} to {interval.high:.3f}",
         "" if floor is None else f"{floor:.3f}",
         "" if floor is None else f"{float(skill(interval.mean, floor)):+.2f}",
-        f"{cells[0].n_params:,}",
+        *(column.text(cells[0].values.get(column.name)) for column in columns_shown(TERMINAL)),
         f"{sum(seconds) / max(len(seconds), 1):.0f} s",
     ]
 

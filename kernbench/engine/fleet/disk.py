@@ -9,17 +9,13 @@ from kernbench.errors import DataError, StorageError
 from kernbench.host.cache_folder import cache_folder, check_writable, nearest
 from kernbench.store.database.url import side_folder, sqlite_path
 from kernbench.study.study import Study
-from kernbench.ulm.cells.definition import SPLITS, recipe_of
-from kernbench.ulm.scoring.protocol import TOLERANCES
-from kernbench.ulm.simulator.simulate import SAMPLES
+from kernbench.study.task import task
 
 # Bytes, measured on finished cells and rounded up.
-PICTURES = 1_000_000  # pictures, curve, kernels and spectra of a cell
 SCORE_ROW = 250  # a line at a tolerance in the database, its index and the write-ahead log included
 RUN_ROWS = 200_000  # everything else that the database holds of a cell
 WEIGHT = 8  # of a parameter in an artifact, the file's own frame included
 STATE = 24  # of a parameter in a checkpoint: parameter, best parameter, two moments, before and after an epoch
-SAMPLE = 5  # of a line in the cache: float32 and uint8
 CHECKPOINTS = 2  # the old one stays until the new one is whole
 REPORT = 20_000_000
 
@@ -81,16 +77,15 @@ def needs(
     study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
 ) -> dict[tuple[str, Path], int]:
     """What a run will write: (what, folder) -> bytes; arguments as for `check_room`."""
-    data = study.definition["data"]
-    rows = (data["validation"] + data["test"]) * len(TOLERANCES)
+    of_task = task().bytes_needed(study)
     found = {
-        ("lines", cache_folder()): _lines(study) if cells else 0,
-        ("artifacts", side_folder(url, "artifacts")): cells * (PICTURES + WEIGHT * parameters),
+        ("lines", cache_folder()): of_task.lines if cells else 0,
+        ("artifacts", side_folder(url, "artifacts")): cells * (of_task.files + WEIGHT * parameters),
         ("checkpoints", side_folder(url, "checkpoints")): min(cells, workers) * CHECKPOINTS * STATE * parameters,
         ("report", out or Path("kernbench-report")): REPORT,
     }
     if (database := sqlite_path(url)) is not None:
-        found["database", database.absolute().parent] = cells * (RUN_ROWS + SCORE_ROW * rows)
+        found["database", database.absolute().parent] = cells * (RUN_ROWS + SCORE_ROW * of_task.scores)
     return found
 
 
@@ -112,13 +107,3 @@ def disks(needed: Mapping[tuple[str, Path], int]) -> list[Disk]:
 def shown(size: int) -> str:
     """Bytes for a reader, in MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def _lines(study: Study) -> int:
-    """Bytes of the lines that are not in the cache yet."""
-    total = 0
-    for split in SPLITS:
-        recipe = recipe_of(study.definition, split)
-        if not (cache_folder() / "lines" / recipe.digest() / split).is_dir():
-            total += recipe.lines[split] * (recipe.window or SAMPLES) * SAMPLE
-    return total

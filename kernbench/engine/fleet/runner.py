@@ -34,6 +34,7 @@ from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
 from kernbench.study.study import Study, differences
+from kernbench.study.task import task
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
         "base": study.base,
         "family": study.family.name,
         "question": study.question,
-        "tolerance": study.definition["evaluation"]["tolerance"],
+        "tolerance": study.tolerance,
     }
     for name, value in facts.items():
         if name not in known:
@@ -243,7 +244,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
     ask_for(storage.engine, opened._study_id, study)
-    opened.set_metric_names(["f1_val"])
+    opened.set_metric_names([task().score])
     notes.save_study(opened, study, storage.engine)
     return opened
 

@@ -23,6 +23,7 @@ from kernbench.store.tables.cell_states import failure_class
 from kernbench.store.tables.result_tables import FloorRow, RunRow
 from kernbench.study.cell import Outcome
 from kernbench.study.study import Params, Study
+from kernbench.study.task import task
 
 log = logging.getLogger("kernbench")
 
@@ -56,11 +57,7 @@ def of_finished(study: Study, run: RunRow, outcome: Outcome, machine: Mapping[st
     """
     why = f"{WORDS[outcome.status]}\n\n{code(outcome.message)}" if outcome.status in WORDS else ""
     costs = [
-        ("parameters", _number(run.n_params)),
-        ("of them make kernels", _number(run.params_kernel)),
-        ("FLOPs, forward pass, one line", _number(run.flops)),
-        ("latency of that pass", _number(run.latency_ms, 2, " ms")),
-        ("peak memory", _number(run.peak_memory_mb, 0, " MB")),
+        *((column.label, column.text(outcome.values.get(column.name))) for column in task().columns),
         ("seconds", _number(run.seconds, 1)),
         ("epochs", _number(run.epochs)),
         ("went on from epoch", _number(run.resumed_from)),
@@ -102,19 +99,16 @@ def of_failed(
     )
 
 
-def of_study(study: Study, floors: Iterable[tuple[str, float, float]]) -> str:
+def of_study(study: Study, floors: Iterable[tuple[str, str]]) -> str:
     """Note of an Optuna study: its question and how to read it.
 
     Args:
         study: the study.
-        floors: digest of the data, mean F1 of comb and random noise on its test lines at the headline tolerance.
+        floors: digest of the data, and the blind floors on its test lines at the headline tolerance, as text.
     """
-    tolerance = study.definition["evaluation"]["tolerance"]
+    tolerance = study.tolerance
     axes = [(name, ", ".join(map(str, values))) for name, values in study.axes.items()]
-    blind = [
-        ("blind floors (F1 on test lines)", f"comb {comb:.3f}, random noise {random:.3f} (data {digest})")
-        for digest, comb, random in floors
-    ]
+    blind = [("blind floors (F1 on test lines)", f"{said} (data {digest})") for digest, said in floors]
     rows = [
         ("study", study.base),
         ("kernel family", study.family.name),
@@ -177,14 +171,18 @@ def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
 
 
 @outlasting
-def _floors(engine: Engine, study: Study) -> list[tuple[str, float, float]]:
+def _floors(engine: Engine, study: Study) -> list[tuple[str, str]]:
     """Floors of the test lines of every data set that cells of a study ran on."""
-    tolerance = study.definition["evaluation"]["tolerance"]
+    tolerance = study.tolerance
     used = select(RunRow.data_digest).where(RunRow.study == study.key)
-    query = select(FloorRow.data_digest, FloorRow.comb, FloorRow.random).order_by(FloorRow.data_digest)
+    query = select(FloorRow).order_by(FloorRow.data_digest)
     query = query.where(FloorRow.split == "test", FloorRow.tolerance == tolerance, FloorRow.data_digest.in_(used))
     with Session(engine) as session:
-        return [(str(digest), float(comb), float(random)) for digest, comb, random in session.execute(query)]
+        return [(row.data_digest, _floors_text(row)) for row in session.scalars(query)]
+
+
+def _floors_text(row: FloorRow) -> str:
+    return ", ".join(f"{floor.label} {getattr(row, floor.name):.3f}" for floor in task().floors)
 
 
 def _head(study: Study, cell: str, status: str) -> str:

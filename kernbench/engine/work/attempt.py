@@ -18,9 +18,10 @@ from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice
 from kernbench.store.files import checkpoints
+from kernbench.store.files.checkpoints import CellCheckpoints
 from kernbench.store.files.scratch import scratch_folder
 from kernbench.store.tables.cell_states import is_done, process_start, this_worker
-from kernbench.study.cell import CellContext, Outcome
+from kernbench.study.cell import CellContext, Outcome, file_key
 from kernbench.study.settings import Setting
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW, MAX_TRIALS
@@ -106,7 +107,7 @@ def context_of(
         params=params,
         device=job.device,
         trial=trial.number,
-        checkpoints=job.checkpoints,
+        checkpoints=CellCheckpoints(job.checkpoints, file_key(job.study.key, cell), trial.number),
         scratch=scratch,
         report=lambda epoch, score: trial.report(score, epoch),
         stop=lambda: job.stop() or over(),
@@ -123,7 +124,7 @@ def finish(
     """Store a finished cell, drop its checkpoints, tell the observer; the trial itself is told by the caller."""
     store(job, trial, context, outcome, started, seconds)
     checkpoints.remove(job.checkpoints, context.key)
-    summary = outcome.message or str(outcome.details.get("summary", ""))
+    summary = outcome.message or outcome.summary
     job.observer.cell_finished(context.cell, outcome.status, summary)
 
 

@@ -24,7 +24,9 @@ from kernbench.store.database.url import side_folder
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import is_stray
 from kernbench.study.cell import CellContext, Observer, Outcome
+from kernbench.study.columns import DASHBOARD
 from kernbench.study.study import Params, Study
+from kernbench.study.task import columns_shown, task
 
 log = logging.getLogger("kernbench")
 
@@ -127,12 +129,12 @@ def store(
         result_tables.write_split(engine, outcome.data_digest, split, facts)
     run = _run_row(job, trial, context, outcome, json_digest(machine))
     run.started = started.isoformat(timespec="seconds")
-    run.seconds = seconds + float(outcome.details.get("earlier_seconds", 0))  # training before an interruption counts
+    run.seconds = seconds + outcome.earlier_seconds  # training before an interruption counts
     own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
     note = notes.of_finished(job.study, run, outcome, machine)
     if not result_tables.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
-    _set_attributes(job, trial, outcome.attributes, own)
+    _set_attributes(job, trial, {**outcome.attributes, **_shown(outcome)}, own)
     notes.save(trial, note)
     notes.save_study(trial.study, job.study, engine)
 
@@ -160,12 +162,29 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
     notes.save(trial, notes.of_failed(job.study, cell, params, status, error, machine, job.found.label))
 
 
-def _set_attributes(job: Job, trial: optuna.Trial, task: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _set_attributes(job: Job, trial: optuna.Trial, others: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Scalars for the dashboard; a column of its table sorts where every value is a number, so others are left out."""
-    told = {name: value for name, value in task.items() if name not in OWN}
+    told = {name: value for name, value in others.items() if name not in OWN}
     for name, value in {**own, "family": job.found.family.name, "digest": job.study.digest, **told}.items():
         if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
             trial.set_user_attr(name, _readable(value) if isinstance(value, float) else value)
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    """Declared numbers of the cell under their names on the dashboard, and its epochs."""
+    values = {column.attribute_name: outcome.values.get(column.name) for column in columns_shown(DASHBOARD)}
+    return values | {"epochs": outcome.epochs, "resumed": outcome.resumed_from}
+
+
+def _details(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """What the run table keeps as JSON: scores that reports read, and what explains the cell."""
+    scores = {"matched": outcome.matched, "curve": outcome.curve, "summary": outcome.summary}
+    return {name: value for name, value in scores.items() if value} | {
+        **outcome.details,
+        "earlier_seconds": outcome.earlier_seconds,
+        "runtime": dict(job.study.runtime),
+        "plugin_source": environment.source_digest(job.found.family),
+    }
 
 
 def _readable(value: float) -> int | float:
@@ -197,8 +216,11 @@ def _run_row(
         threads=torch.get_num_threads(),
         thresholds=thresholds,
         attempts=len(tried),
-        details=dict(outcome.details) | {"plugin_source": environment.source_digest(job.found.family)},
-        **outcome.measures,
+        tolerance=context.tolerance if outcome.tolerance is None else outcome.tolerance,
+        epochs=outcome.epochs,
+        resumed_from=outcome.resumed_from,
+        details=_details(job, outcome),
+        **{column.name: outcome.values.get(column.name) for column in task().columns},
     )
 
 

@@ -110,7 +110,7 @@ class Point:
         if self.lines is None:
             return float("nan"), float("nan")
         place = tolerance_place(self.scored[0].scores[TEST], self._tolerance(tolerance))
-        return float(self.lines.comb_floor[place]), float(self.lines.random_floor[place])
+        return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
 
     @property
     def skill(self) -> float:
@@ -120,9 +120,12 @@ class Point:
         return float(skill(self.interval.mean, max(self.floors())))
 
     def mean(self, column: str) -> float:
-        """Mean of a column of the run table over the runs that have it; NaN if none has."""
-        known = [getattr(run, column) for run in self.runs if getattr(run, column) is not None]
-        return float(np.mean(known)) if known else float("nan")
+        """Mean of a field of `Run` over the runs that have it; NaN if none has."""
+        return _mean(getattr(run, column) for run in self.runs)
+
+    def value(self, column: str) -> float:
+        """Mean of a declared column over the runs that have it; NaN if none has."""
+        return _mean(run.values.get(column) for run in self.runs)
 
     def matched(self, column: str) -> float:
         """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
@@ -246,6 +249,11 @@ class Comparison:
             if point.x in there and _comparable(point, there[point.x])
         ]
         return [Difference(one, other, bootstrap_difference(one.f1(), other.f1())) for one, other in pairs]
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:

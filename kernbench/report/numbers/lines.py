@@ -47,7 +47,7 @@ class LineStatistics:
 
 def known_of_lines(lines: LineInfo, axis: str) -> Floats:
     """Bubbles or drive pressure [kPa] of each test line, (N,)."""
-    return np.asarray(lines.bubbles if axis == "bubbles" else lines.pressure_pa / 1e3, np.float64)
+    return np.asarray(lines.facts["bubbles"] if axis == "bubbles" else lines.facts["pressure_pa"] / 1e3, np.float64)
 
 
 def statistic(run: Run, name: str, tolerance: int, split: str = TEST) -> float:

@@ -20,6 +20,8 @@ from kernbench.report.numbers.searches import DRAW, Search, setting_text, valida
 from kernbench.report.numbers.tuning import gain_of, lines_f1
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
+from kernbench.study.columns import CSV
+from kernbench.study.task import columns_shown, task
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
@@ -160,11 +162,7 @@ def _summary_row(comparison: Comparison, point: Point) -> Row:
         "floor_comb": comb,
         "floor_random": random,
         "threshold": point.mean("threshold"),
-        "parameters_total": point.mean("n_params"),
-        "parameters_kernel": point.mean("params_kernel"),
-        "flops_forward": point.mean("flops"),
-        "latency_ms": point.mean("latency_ms"),
-        "peak_memory_mb": point.mean("peak_memory_mb"),
+        **{column.csv_name: point.value(column.name) for column in columns_shown(CSV)},
         "seconds": point.mean("seconds"),
     }
 
@@ -204,12 +202,14 @@ def line_table(comparisons: Sequence[Comparison]) -> Table:
     if not points:
         return [], []
     known = any(run.lines is not None for point in points for run in point.scored)
-    return ["study", "cell", "line", "f1", *(("bubbles", "pressure_pa") if known else ())], _line_cells(points, known)
+    return ["study", "cell", "line", "f1", *(fact.name for fact in task().line_facts if known)], _line_cells(
+        points, known
+    )
 
 
 def _line_cells(points: Iterable[Point], known: bool) -> Iterator[tuple[Cell, ...]]:
     blank = itertools.repeat("")
-    facts: dict[int, list[Iterable[Cell]]] = {id(None): [blank, blank] if known else []}
+    facts: dict[int, list[Iterable[Cell]]] = {id(None): [blank for _ in task().line_facts] if known else []}
     for point in points:
         for run, f1 in zip(point.scored, point.f1(), strict=True):
             if id(run.lines) not in facts:  # one record for all cells of a study
@@ -220,8 +220,11 @@ def _line_cells(points: Iterable[Point], known: bool) -> Iterator[tuple[Cell, ..
 
 def _known_of_lines(lines: LineInfo | None) -> list[Iterable[Cell]]:
     assert lines is not None
-    pressures = [str(pressure) for pressure in _numbers(lines.pressure_pa)]  # made a text once, not in every cell
-    return [np.asarray(lines.bubbles).tolist(), pressures]
+    # broken numbers are made texts once, not in every cell
+    return [
+        lines.facts[fact.name].tolist() if fact.whole else [str(value) for value in _numbers(lines.facts[fact.name])]
+        for fact in task().line_facts
+    ]
 
 
 def _numbers(values: Floats) -> list[Cell]:

@@ -40,6 +40,8 @@ from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.store.reading.records import Run
+from kernbench.study import columns
+from kernbench.study.task import columns_shown
 from kernbench.ulm.cells.artifact_reader import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
 from kernbench.ulm.cells.pictures import example_figure, kernel_figure
 
@@ -220,6 +222,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
     return environment.get_template("report.html.j2").render(
         sections=sections,
         tables=tables,
+        columns=columns_shown(columns.PAGE),
         cells=len(runs),
         latest=max(run.started for run in runs),
         unreadable=folder.unreadable,

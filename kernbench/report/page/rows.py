@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,11 @@ from kernbench.report.numbers.comparison import Comparison, Point, Value
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.numbers.lines import line_statistics
 from kernbench.report.numbers.sentences import interval_text
+from kernbench.study.columns import PAGE, Column
+from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import tolerance_um
 
-Row = dict[str, str]
+Row = dict[str, Any]  # texts, and a list of texts for declared columns
 
 
 def summary_rows(comparison: Comparison) -> list[Row]:
@@ -53,11 +56,7 @@ def _summary_row(point: Point, same: Collection[str]) -> Row:
         "rmse_um": number(float(tolerance_um(rmse)), 1),
         "bias": number(point.matched("bias_samples"), 2),
         "width": number(point.matched("width"), 1),
-        "parameters": large(point.mean("n_params")),
-        "kernel": large(point.mean("params_kernel")),
-        "flops": large(point.mean("flops")),
-        "latency": number(point.mean("latency_ms"), 1),
-        "memory": number(point.mean("peak_memory_mb"), 0),
+        "costs": [_cost(column, point.value(column.name)) for column in columns_shown(PAGE)],
         "seconds": number(point.mean("seconds"), 0),
     }
 
@@ -82,6 +81,11 @@ def line_rows(comparison: Comparison) -> list[Row]:
         | {name: number(value, 3) for name, value in each.values.items()}
         for each in line_statistics(comparison)
     ]
+
+
+def _cost(column: Column, value: float) -> str:
+    """A declared number in a column that says its unit."""
+    return number(value, column.digits) if column.digits else large(value)
 
 
 def number(value: float, digits: int) -> str:

@@ -1,6 +1,7 @@
 """Checkpoints of one training run: written atomically, read without unpickling, damaged ones skipped."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,29 @@ def remove(folder: Path, key: str) -> None:
     """Delete all checkpoints of a cell, half-written ones included."""
     for path in [*_files(folder, key), *folder.glob(f"{key}.*{PART}")]:
         path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class CellCheckpoints:
+    """Checkpoints of one cell, written by one attempt.
+
+    Attributes:
+        folder: of all checkpoints.
+        key: hash of study and cell.
+        trial: number of the attempt.
+    """
+
+    folder: Path
+    key: str
+    trial: int
+
+    def newest(self, digest: str) -> State | None:
+        """See `load_newest`."""
+        return load_newest(self.folder, self.key, digest)
+
+    def save(self, state: State) -> None:
+        """See `save`."""
+        save(self.folder / f"{self.key}.{self.trial}.pt", state)
 
 
 def _files(folder: Path, key: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """What one cell left behind, as report and command line read it: plain records, no database, no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,12 @@ class LineInfo:
     """What is known of the test lines themselves, in the order of the scores.
 
     Attributes:
-        bubbles: drawn for each whole line, (N,).
-        pressure_pa: drive pressure at the array, (N,) Pa.
-        comb_floor: mean F1 of the blind comb on these lines, one per tolerance, (n_tol,).
-        random_floor: mean F1 of uniform noise, (n_tol,).
+        facts: name of a `Fact` of the task -> its value for each line, (N,).
+        floors: name of a `Floor` of the task -> its mean score on these lines at each tolerance, (n_tol,).
     """
 
-    bubbles: NDArray[np.int64]
-    pressure_pa: NDArray[np.float64]
-    comb_floor: NDArray[np.float64]
-    random_floor: NDArray[np.float64]
+    facts: Mapping[str, NDArray[Any]]  # whole numbers or not
+    floors: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +80,7 @@ class Run:
         message: first line of the error, empty if all went well.
         tolerance: headline tolerance of the study [samples].
         threshold: on the network's output, at the headline tolerance.
-        n_params: trainable numbers of the network.
-        params_kernel: those that make kernels.
-        flops: floating-point operations of one forward pass on one line.
-        latency_ms: time of that pass.
-        peak_memory_mb: highest memory while training.
+        values: name of a `Column` of the task -> its number; None where it was not measured.
         seconds: wall time of training and evaluation.
         epochs: trained.
         plugin: distribution and version of the family's plugin.
@@ -121,11 +114,7 @@ class Run:
     message: str
     tolerance: int
     threshold: float | None
-    n_params: int | None
-    params_kernel: int | None
-    flops: float | None
-    latency_ms: float | None
-    peak_memory_mb: float | None
+    values: dict[str, float | None]
     seconds: float | None
     epochs: int | None
     plugin: str

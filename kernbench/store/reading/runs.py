@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
@@ -32,6 +33,7 @@ from kernbench.store.tables.optuna_tables import engine_of, read_trials, table_o
 from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
+from kernbench.study.task import task
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -235,11 +237,7 @@ def _run(facts: Mapping[str, Any], row: RunRow, environment: dict[str, Any], **f
         data_digest=row.data_digest,
         message=row.message,
         tolerance=row.tolerance,
-        n_params=row.n_params,
-        params_kernel=row.params_kernel,
-        flops=row.flops,
-        latency_ms=row.latency_ms,
-        peak_memory_mb=row.peak_memory_mb,
+        values={column.name: getattr(row, column.name) for column in task().columns},
         seconds=row.seconds,
         epochs=row.epochs,
         plugin=row.plugin,
@@ -261,16 +259,19 @@ def _curve(stored: Mapping[str, Any] | None) -> Curves | None:
 
 
 def _lines(session: Session, data_digest: str) -> LineInfo | None:
-    of_test = (LineRow.data_digest == data_digest, LineRow.split == "test")
-    lines = session.execute(select(LineRow.bubbles, LineRow.pressure_pa).where(*of_test).order_by(LineRow.signal))
-    here = (FloorRow.data_digest == data_digest, FloorRow.split == "test")
-    floors = session.execute(select(FloorRow.comb, FloorRow.random).where(*here).order_by(FloorRow.tolerance))
-    line_rows, floor_rows = [tuple(row) for row in lines], [tuple(row) for row in floors]
-    if not line_rows or not floor_rows:
-        return None
-    bubbles, pressures = zip(*line_rows, strict=True)
-    comb, random = zip(*floor_rows, strict=True)
-    return LineInfo(np.asarray(bubbles), np.asarray(pressures), np.asarray(comb), np.asarray(random))
+    facts = _declared(session, LineRow, LineRow.signal, data_digest, [fact.name for fact in task().line_facts])
+    floors = _declared(session, FloorRow, FloorRow.tolerance, data_digest, [floor.name for floor in task().floors])
+    return LineInfo(facts, floors) if facts and floors else None
+
+
+def _declared(
+    session: Session, table: type[LineRow | FloorRow], order: Any, data_digest: str, names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Declared columns of the test lines, in order; empty where nothing is stored."""
+    columns = [getattr(table, name) for name in names]
+    of_test = (table.data_digest == data_digest, table.split == "test")
+    rows = session.execute(select(*columns).where(*of_test).order_by(order)).all()
+    return dict(zip(names, map(np.asarray, zip(*rows, strict=True)), strict=True)) if rows else {}
 
 
 def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from kernbench.errors import StorageError
 from kernbench.store.database.opening import making_tables
 from kernbench.store.database.outage import outlasting
 from kernbench.study.cell import SplitFacts
+from kernbench.study.task import task
 
 SCHEMA_VERSION = 1
 
@@ -54,11 +55,6 @@ class RunRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     epochs: Mapped[int | None] = mapped_column(Integer)
     resumed_from: Mapped[int | None] = mapped_column(Integer)
-    n_params: Mapped[int | None] = mapped_column(Integer)
-    params_kernel: Mapped[int | None] = mapped_column(Integer)
-    flops: Mapped[float | None] = mapped_column(Float)
-    latency_ms: Mapped[float | None] = mapped_column(Float)
-    peak_memory_mb: Mapped[float | None] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -91,8 +87,6 @@ class LineRow(Base):
     data_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     split: Mapped[str] = mapped_column(String(32), primary_key=True)
     signal: Mapped[int] = mapped_column(Integer, primary_key=True)
-    bubbles: Mapped[int] = mapped_column(Integer)
-    pressure_pa: Mapped[float] = mapped_column(Float)
 
 
 class FloorRow(Base):
@@ -102,8 +96,19 @@ class FloorRow(Base):
     data_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     split: Mapped[str] = mapped_column(String(32), primary_key=True)
     tolerance: Mapped[int] = mapped_column(Integer, primary_key=True)
-    comb: Mapped[float] = mapped_column(Float)
-    random: Mapped[float] = mapped_column(Float)
+
+
+def _declare() -> None:
+    """Add to the tables what the task of this process declares: a column a number, fact or floor."""
+    for column in task().columns:
+        setattr(RunRow, column.name, mapped_column(Integer if column.whole else Float, nullable=True))
+    for fact in task().line_facts:
+        setattr(LineRow, fact.name, mapped_column(Integer if fact.whole else Float, nullable=False))
+    for floor in task().floors:
+        setattr(FloorRow, floor.name, mapped_column(Float, nullable=False))
+
+
+_declare()
 
 
 @outlasting
@@ -194,17 +199,15 @@ def write_split(engine: Engine, data_digest: str, split: str, facts: SplitFacts)
     with Session(engine) as session:
         if session.get(LineRow, (data_digest, split, 0)) is not None:
             return
-    pairs = zip(facts.bubbles, facts.pressure_pa, strict=True)
-    rows: list[Base] = [
-        LineRow(data_digest=data_digest, split=split, signal=i, bubbles=int(n), pressure_pa=float(p))
-        for i, (n, p) in enumerate(pairs)
-    ]
-    floors = zip(facts.comb, facts.random, strict=True)
-    rows += [
-        FloorRow(data_digest=data_digest, split=split, tolerance=t, comb=float(c), random=float(r))
-        for t, (c, r) in enumerate(floors)
-    ]
+    key = {"data_digest": data_digest, "split": split}
+    rows: list[Base] = [LineRow(**key, signal=i, **known) for i, known in enumerate(_records(facts.lines))]
+    rows += [FloorRow(**key, tolerance=t, **scores) for t, scores in enumerate(_records(facts.floors))]
     _add_once(engine, rows)
+
+
+def _records(columns: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Columns of equal length as one record for each place."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _add_once(engine: Engine, rows: Sequence[Base]) -> None:

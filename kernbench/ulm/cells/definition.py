@@ -1,48 +1,22 @@
 """What a study means for this task: recipes of its lines, networks of its cells, versions."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
 
+from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
-from kernbench.kernels.family import KernelFamily
 from kernbench.networks.network import Network, build
-from kernbench.store.reading.stored_study import Stored
-from kernbench.study.reading import load_study, study_of
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
 from kernbench.ulm.data.recipe import Recipe, load_split
-from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+from kernbench.ulm.simulator.simulate import SAMPLES
 
-TASK = "ulm-1d.1"  # raised when the meaning of a score changes
+TASK_VERSION = "ulm-1d.1"  # raised when the meaning of a score changes
 
 SPLITS = ("train", "validation", "test")
 
 Progress = Callable[[str, int, int], None]
-
-
-def load(name: str, family: KernelFamily, profile: str) -> Study:
-    """A study, with what the task adds to its definition: versions and the digest of the data.
-
-    Raises:
-        StudyError: see `kernbench.study.reading.load_study`.
-    """
-    return _with_facts(load_study(name, family, profile))
-
-
-def restored(stored: Stored, family: KernelFamily) -> Study:
-    """A study of a database as this installation reads it; that it means the same is checked by the caller.
-
-    Raises:
-        StudyError: a setting or a value that this installation does not know.
-    """
-    return _with_facts(study_of(stored.table, stored.name, family, stored.profile, stored.source))
-
-
-def _with_facts(study: Study) -> Study:
-    facts = {"task": TASK, "protocol": PROTOCOL_VERSION, "recipe": data_digest(study.definition)}
-    return dataclasses.replace(study, definition=study.definition | facts)
 
 
 def data_digest(definition: dict[str, Any]) -> str:
@@ -99,3 +73,10 @@ def prepare(study: Study, device: str, progress: Progress) -> None:
     for split in SPLITS:
         recipe = recipe_of(study.definition, split)
         load_split(recipe, split, device=device, progress=functools.partial(progress, split))
+
+
+def missing_samples(study: Study) -> int:
+    """Samples of the lines that are not in the cache yet."""
+    recipes = ((split, recipe_of(study.definition, split)) for split in SPLITS)
+    lacking = [(s, r) for s, r in recipes if not (cache_folder() / "lines" / r.digest() / s).is_dir()]
+    return sum(recipe.lines[split] * (recipe.window or SAMPLES) for split, recipe in lacking)

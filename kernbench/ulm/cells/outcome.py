@@ -11,7 +11,7 @@ from kernbench.networks.network import Network, lines_at_once
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.attributes import scores_in_words
-from kernbench.ulm.cells.definition import SPLITS, TASK, data_digest, recipe_of, resolved
+from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, data_digest, recipe_of, resolved
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import comb_f1, random_f1
@@ -22,13 +22,13 @@ def _scored_outcome(
     context: CellContext,
     bench: Workbench,
     scored: Scored,
-    details: dict[str, dict[str, list[Any]]],  # Any: JSON
+    matched: dict[str, list[float | None]],
+    curve: dict[str, list[Any]],  # Any: nested lists of numbers
 ) -> Outcome:
-    tolerance, matched = context.tolerance, details["matched"]
+    tolerance = context.tolerance
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
-    pairs = {name: value for name, value in headline.items() if value is not None}
     facts = {split: _facts(bench, split) for split in scored.splits}
     return Outcome(
         status="ok",
@@ -36,14 +36,16 @@ def _scored_outcome(
         data_digest=data_digest(context.study.definition),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts=facts,
-        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
-        details=details
-        | {
-            "summary": f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+        values=headline,
+        matched=matched,
+        curve=curve,
+        summary=f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+        attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},
+        details={
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },
-        note=scores_in_words(scored, facts["test"], tolerance, pairs),
+        note=scores_in_words(scored, facts["test"], tolerance),
     )
 
 
@@ -59,7 +61,7 @@ def _weights_facts(
     batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
     return {
-        "task": {"name": TASK, "protocol": PROTOCOL_VERSION},
+        "task": {"name": TASK_VERSION, "protocol": PROTOCOL_VERSION},
         "study": study.key,
         "digest": study.digest,
         "cell": context.cell,
@@ -84,10 +86,14 @@ def _facts(bench: Workbench, split: str) -> SplitFacts:
     source = bench.splits[split]
     counts = np.asarray(source.counts)
     return SplitFacts(
-        bubbles=[int(number) for number in source.bubbles],
-        pressure_pa=[float(pressure) for pressure in source.pressure_pa],
-        comb=comb_f1(counts).mean(axis=1).tolist(),
-        random=random_f1(counts, seed=bench.seed).mean(axis=1).tolist(),
+        lines={
+            "bubbles": [int(number) for number in source.bubbles],
+            "pressure_pa": [float(pressure) for pressure in source.pressure_pa],
+        },
+        floors={
+            "comb": comb_f1(counts).mean(axis=1).tolist(),
+            "random": random_f1(counts, seed=bench.seed).mean(axis=1).tolist(),
+        },
     )
 
 

@@ -1,12 +1,10 @@
-"""One cell from definition to outcome: data, network, training, evaluation.
-
-The only module that knows both the task (`kernbench.ulm`) and the engine.
-"""
+"""One cell from definition to outcome: data, network, training, evaluation."""
 
 import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -15,17 +13,17 @@ from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
 from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network
-from kernbench.store.files import checkpoints
 from kernbench.study.cell import PRUNED, CellContext, Outcome, derived_seed
 from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.attributes import sortable
 from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved
 from kernbench.ulm.cells.outcome import _costs, _example, _scored_outcome, _weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
+
+State = dict[str, Any]  # of a checkpoint
 
 
 @dataclasses.dataclass(eq=False)
@@ -50,7 +48,7 @@ class Begun:
     seeds: dict[str, int]
     settings: Settings
     hooks: Hooks
-    state: checkpoints.State | None
+    state: State | None
 
 
 class _EnoughError(Exception):
@@ -125,7 +123,7 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
     matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
-    outcome = _scored_outcome(context, bench, scored, {"matched": matched, "curve": bench.curve(network)})
+    outcome = _scored_outcome(context, bench, scored, matched, bench.curve(network))
     example = _example(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
     facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
@@ -137,35 +135,32 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     """The outcome with seeds, costs, and what was trained before an interruption."""
     context = cell.context
     resumed_from = None if cell.state is None else int(cell.state["epoch"])
-    measures = {"epochs": len(curve), "resumed_from": resumed_from, "tolerance": context.tolerance}
-    measures |= _costs(context, cell.network, cell.bench)
     kernel_size = resolved(context.study.definition, context.params, "network")["kernel_size"]
     place = {"kernel_size": kernel_size} | context.params
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
         seeds=cell.seeds | {"data": cell.bench.seed},
-        measures=measures,
-        attributes=dict(outcome.attributes) | sortable(place, measures),
-        details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},
+        values=_costs(context, cell.network, cell.bench) | dict(outcome.values),
+        epochs=len(curve),
+        resumed_from=resumed_from,
+        earlier_seconds=earlier,
+        attributes=dict(outcome.attributes) | place,
     )
 
 
-def _hooks(
-    context: CellContext, network: Network, bench: Workbench, settings: Settings
-) -> tuple[Hooks, checkpoints.State | None]:
+def _hooks(context: CellContext, network: Network, bench: Workbench, settings: Settings) -> tuple[Hooks, State | None]:
     """What training tells and asks, and the newest checkpoint that fits."""
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
     digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
-    state = checkpoints.load_newest(context.checkpoints, context.key, digest)
+    state = context.checkpoints.newest(digest)
     if state is not None and not fits(network, state):
         text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
         warnings.warn(text, KernbenchWarning, stacklevel=2)
         state = None
-    path = context.checkpoints / f"{context.key}.{context.trial}.pt"
 
-    def save(content: checkpoints.State) -> None:
-        checkpoints.save(path, content | {"digest": digest})
+    def save(content: State) -> None:
+        context.checkpoints.save(content | {"digest": digest})
         context.saved(content["epoch"])
 
     first = 0 if state is None else int(state["epoch"])

@@ -11,6 +11,7 @@ from kernbench.engine.fleet import disk as room
 from kernbench.engine.fleet.disk import check_room, disks, needs
 from kernbench.errors import StorageError
 from kernbench.registry import find_family
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.preflight import check_networks
 
@@ -22,7 +23,7 @@ def study(tmp_path):
     """A small study."""
     path = tmp_path / "mine.toml"
     path.write_text(fakes.SMALL + "epochs = 1\n")
-    return definition.load(str(path), find_family("siren"), "quick")
+    return load_task_study(str(path), find_family("siren"), "quick")
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_what_a_run_leaves_is_less_than_what_it_asked_room_for(smoke_bench, fami
     (bench.folder / "mine.toml").write_text(fakes.SMALL.replace("channels = 4", "channels = 32") + "epochs = 2\n")
     ended = bench.run("run", "--study", "mine.toml", "--plugin", family, "--no-baselines")
     assert ended.code == 0, ended
-    study = definition.load("mine.toml", find_family(family), "quick")
+    study = load_task_study("mine.toml", find_family(family), "quick")
     parameters = check_networks(study)
     asked = needs(study, "sqlite:///kernbench.db", None, cells=2, parameters=parameters)
     asked = {what: size for (what, _), size in asked.items()}

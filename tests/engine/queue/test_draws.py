@@ -341,10 +341,8 @@ def falling(context):
     for epoch in range(10):
         context.report(epoch, (0.1 if bad else 0.5) + epoch / 100)
         if epoch < 9 and context.enough():
-            return dataclasses.replace(
-                fakes.outcome(), status="pruned", scores={}, facts={}, measures={"tolerance": 4, "epochs": epoch + 1}
-            )
-    return dataclasses.replace(fakes.outcome(0.6), measures={"tolerance": 4, "epochs": 10})
+            return dataclasses.replace(fakes.outcome(), status="pruned", scores={}, facts={}, epochs=epoch + 1)
+    return dataclasses.replace(fakes.outcome(0.6), epochs=10)
 
 
 def test_pruned_draws_are_results_that_count_what_they_spent(tuned):

@@ -64,7 +64,7 @@ def test_seeds_form_one_point_and_failures_are_counted(make_run):
 def test_skill_uses_the_better_floor(make_run):
     run = make_run()
     (point,) = comparisons([run])[0].points
-    floor = max(run.lines.comb_floor[4], run.lines.random_floor[4])
+    floor = max(run.lines.floors["comb"][4], run.lines.floors["random"][4])
     assert point.skill == pytest.approx((direct_f1(run).mean() - floor) / (1 - floor))
 
 

@@ -94,9 +94,9 @@ def test_statistics_of_the_lines_and_bins_are_measured_on_the_lines(make_run):
         along("pressure_kpa", (300, 400), (0.9,)),
     )
     found = [each.measured for each in beside(comparisons(with_references([run], *rows))[0])]
-    assert found[1] == pytest.approx(spearmanr(f1(run, 9), run.lines.pressure_pa).statistic)
+    assert found[1] == pytest.approx(spearmanr(f1(run, 9), run.lines.facts["pressure_pa"]).statistic)
     assert found[2] == pytest.approx(np.quantile(f1(run, 9), 0.75))
-    expected = binned_statistic(run.lines.bubbles, f1(run, 2), bins=[0, 300, 1000]).statistic
+    expected = binned_statistic(run.lines.facts["bubbles"], f1(run, 2), bins=[0, 300, 1000]).statistic
     assert found[3:5] == pytest.approx(expected)
     assert found[5] is None  # no line in the bin
 

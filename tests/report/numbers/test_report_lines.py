@@ -18,7 +18,7 @@ PRESSURE = (5, *range(25, 251, 25))
 
 
 def known(run):
-    return {"bubbles": run.lines.bubbles, "pressure_kpa": run.lines.pressure_pa / 1e3}
+    return {"bubbles": run.lines.facts["bubbles"], "pressure_kpa": run.lines.facts["pressure_pa"] / 1e3}
 
 
 def test_statistics_over_lines_are_means_over_seeds(make_run):
@@ -55,7 +55,7 @@ def test_bins_in_the_table_are_those_of_the_lines(tmp_path, make_run):
     mine = [row for row in rows if (row["axis"], row["tolerance_samples"]) == ("bubbles", "9")]
     assert [float(row["low"]) for row in mine] == list(BUBBLES[:-1])
     assert sum(int(row["lines"]) for row in mine) == 120
-    last = run.lines.bubbles >= 900
+    last = run.lines.facts["bubbles"] >= 900
     assert float(mine[-1]["f1_mean"]) == pytest.approx(line_f1(run.scores["test"], 9)[last].mean())
     assert "F1 of single lines in numbers" in page
 
@@ -80,7 +80,7 @@ def test_figure_draws_bins_lines_and_published_means(make_run):
     assert squares[0][:, 1] == pytest.approx(values)
     assert not [line for line in upper.lines if line.get_marker() == "s"]
     dots = next(line.get_xydata() for line in upper.lines if line.get_marker() == ".")
-    assert np.array_equal(dots, np.column_stack([run.lines.bubbles, line_f1(run.scores["test"], 0)]))
+    assert np.array_equal(dots, np.column_stack([run.lines.facts["bubbles"], line_f1(run.scores["test"], 0)]))
     means = next(line.get_xydata() for line in lower.lines if line.get_marker() == "o")
     (point,) = comparisons([run])[0].points
     assert means[:, 1] == pytest.approx(point_bins(point, "bubbles", 4).mean)

@@ -40,7 +40,7 @@ def test_summary_table_and_csv_hold_the_means(report, sweep):
         row = next(r for r in rows if r["family"] == run.family and r["kernel_size"] == str(run.params["kernel_size"]))
         assert float(row["f1_mean"]) == pytest.approx(f1.mean())
         assert float(row["f1_median"]) == pytest.approx(np.median(f1))
-        floor = run.lines.comb_floor[4]
+        floor = run.lines.floors["comb"][4]
         assert float(row["skill"]) == pytest.approx((f1.mean() - floor) / (1 - floor))
         half = 1.96 * f1.std() / np.sqrt(len(f1))
         assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(2 * half, rel=0.15)
@@ -55,13 +55,13 @@ def test_tolerances_csv_has_units_and_floors(report, sweep):
     for t, row in enumerate(rows):
         assert float(row["f1_mean"]) == pytest.approx(f1_of(sweep[1], t).mean())
         assert float(row["tolerance_ns"]) == pytest.approx(16 * t)
-        assert float(row["floor_comb"]) == pytest.approx(sweep[1].lines.comb_floor[t])
+        assert float(row["floor_comb"]) == pytest.approx(sweep[1].lines.floors["comb"][t])
 
 
 def test_lines_csv_has_every_line(report, sweep):
     rows = [r for r in read(report[1] / "lines.csv") if r["study"] == sweep[1].study and r["cell"] == sweep[1].cell]
     assert [float(r["f1"]) for r in rows] == pytest.approx(f1_of(sweep[1]).tolist())
-    assert [int(r["bubbles"]) for r in rows] == sweep[1].lines.bubbles.tolist()
+    assert [int(r["bubbles"]) for r in rows] == sweep[1].lines.facts["bubbles"].tolist()
 
 
 def test_lines_csv_of_cells_of_which_some_say_nothing_of_their_lines(tmp_path, make_run):
@@ -72,7 +72,7 @@ def test_lines_csv_of_cells_of_which_some_say_nothing_of_their_lines(tmp_path, m
     for run in (known, unknown):
         assert [int(r["line"]) for r in rows[run.study]] == list(range(5))
         assert [float(r["f1"]) for r in rows[run.study]] == f1_of(run).tolist()
-    assert [float(r["pressure_pa"]) for r in rows[known.study]] == known.lines.pressure_pa.tolist()
+    assert [float(r["pressure_pa"]) for r in rows[known.study]] == known.lines.facts["pressure_pa"].tolist()
     assert {(r["bubbles"], r["pressure_pa"]) for r in rows[unknown.study]} == {("", "")}
 
 
@@ -88,7 +88,7 @@ def test_headline_names_the_winner_and_the_floor(report, sweep):
     assert "discrete (kernel_size = 65) does best on the validation lines" in text
     assert f"its mean F1 on 64 test lines is {f1_of(winner).mean():.3f} [" in text
     assert "64 ns, 47.4 µm two-way depth" in text
-    assert f"over the {winner.lines.comb_floor[4]:.3f} of a blind comb" in text
+    assert f"over the {winner.lines.floors['comb'][4]:.3f} of a blind comb" in text
     assert "below the blind floor" in text
     assert "Without a score: 1 diverged, 1 oom" in text
 

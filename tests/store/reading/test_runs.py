@@ -24,7 +24,7 @@ def test_what_is_read_equals_what_was_stored(world):
     (run,) = load_runs(world.url)
     assert (run.study, run.base, run.family, run.cell) == ("mine.v1.quick/discrete", "mine.v1.quick", "discrete", NINE)
     assert run.params == {"kernel_size": 9, "seed": 0}
-    assert (run.status, run.tolerance, run.epochs, run.n_params) == ("ok", 4, 3, 11)
+    assert (run.status, run.tolerance, run.epochs, run.values["n_params"]) == ("ok", 4, 3, 11)
     assert run.data_digest == fakes.DATA
     assert run.digest == world.study([9]).digest
     assert run.environment["packages"]["torch"]
@@ -35,15 +35,13 @@ def test_what_is_read_equals_what_was_stored(world):
         np.testing.assert_array_equal(read.fp, stored.fp)
         np.testing.assert_array_equal(read.thresholds, stored.thresholds)
     assert run.threshold == fakes.counts(4).thresholds[4]
-    np.testing.assert_array_equal(run.lines.bubbles, fakes.facts().bubbles)
-    np.testing.assert_array_equal(run.lines.pressure_pa, fakes.facts().pressure_pa)
-    np.testing.assert_array_equal(run.lines.comb_floor, fakes.facts().comb)
-    np.testing.assert_array_equal(run.lines.random_floor, fakes.facts().random)
+    for stored, written in ((run.lines.facts, fakes.facts().lines), (run.lines.floors, fakes.facts().floors)):
+        assert {name: values.tolist() for name, values in stored.items()} == written
 
 
 def test_curves_are_read_where_they_were_stored(world):
     content = {"thresholds": [0.1, 0.2], "precision": [[0.5, 0.6]], "recall": [[0.9, 0.8]], "f1": [[0.6, 0.7]]}
-    with_curve = dataclasses.replace(fakes.outcome(), details={"curve": content})
+    with_curve = dataclasses.replace(fakes.outcome(), curve=content)
     cells = iter([with_curve, fakes.outcome()])  # the second as an older kernbench stored it
     world.run(world.study([9, 33]), lambda _context: next(cells))
     new, old = sorted(load_runs(world.url), key=lambda run: run.curve is None)
@@ -221,7 +219,7 @@ def test_reading_changes_nothing(world):
 def test_splits_not_read_whole_have_the_headline_tolerances_of_all_studies_read(world):
     world.run()
     world.found = fakes.find("siren")
-    world.run(compute=lambda _context: dataclasses.replace(fakes.outcome(), measures={"tolerance": 6}))
+    world.run(compute=lambda _context: dataclasses.replace(fakes.outcome(), tolerance=6))
     parts = {(part.study, part.cell): part for part in load_runs(world.url, whole=["test"])}
     for run in load_runs(world.url):
         part = parts[run.study, run.cell]

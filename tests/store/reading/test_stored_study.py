@@ -11,7 +11,8 @@ from kernbench.errors import KernbenchError, StudyError
 from kernbench.registry import find, installed
 from kernbench.store.reading.stored_study import check_same, find_stored, what_workers_need
 from kernbench.study.reading import available_studies, profiles
-from kernbench.ulm.cells import definition as definition_module
+from kernbench.study.task import load as load_task_study
+from kernbench.study.task import restored
 
 
 def stored_again(world, study, family):
@@ -19,7 +20,7 @@ def stored_again(world, study, family):
     world.found = find(family)
     world.run(study, queue_only=True)
     (stored,) = find_stored(world.url, study.key)
-    return stored, definition_module.restored(stored, find(stored.family).family)
+    return stored, restored(stored.table, stored.name, find(stored.family).family, stored.profile, stored.source)
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
@@ -30,7 +31,7 @@ def test_every_installed_study_comes_back_with_the_same_cells_and_digest(profile
         world = fakes.World(tmp_path / name, empty_database)
         for family in dict.fromkeys(["siren", families[place % len(families)]]):  # each with several studies
             try:
-                study = definition_module.load(name, find(family).family, profile)
+                study = load_task_study(name, find(family).family, profile)
             except KernbenchError:  # an axis of another family, or files that are not here
                 continue
             stored, again = stored_again(world, study, family)
@@ -48,7 +49,7 @@ def test_axes_of_every_kind_and_the_runtime_come_back(world):
     world.found = find("siren")
     path = world.folder / "mine.toml"
     path.write_text(fakes.TEXT.format(sizes=[9, 33], seeds=3, more=more))
-    study = definition_module.load(str(path), find("siren").family, "quick")
+    study = load_task_study(str(path), find("siren").family, "quick")
     stored, again = stored_again(world, study, "siren")
     assert again.cells() == study.cells()
     assert again.digest == study.digest
@@ -59,7 +60,7 @@ def test_axes_of_every_kind_and_the_runtime_come_back(world):
 def test_a_profile_of_the_study_itself_comes_back(world):
     path = world.folder / "mine.toml"
     path.write_text(fakes.TEXT.format(sizes=[9], seeds=1, more="[profiles.mine]\ntraining = {epochs = 3}"))
-    study = definition_module.load(str(path), find("discrete").family, "mine")
+    study = load_task_study(str(path), find("discrete").family, "mine")
     stored, again = stored_again(world, study, "discrete")
     check_same(stored, again)
     assert (again.profile, again.definition["training"]["epochs"]) == ("mine", 3)
@@ -103,7 +104,7 @@ def test_axes_only_ever_grow_and_keep_their_order(runs, seeds):
     ],
 )
 def test_a_definition_that_means_something_else_here_is_refused(world, path, value, said):
-    study = definition_module.load("smoke", find("discrete").family, "quick")
+    study = load_task_study("smoke", find("discrete").family, "quick")
     world.run(study, queue_only=True)
     opened = world.optuna_study(study)
     definition = json.loads(opened.user_attrs["definition"])
@@ -114,13 +115,13 @@ def test_a_definition_that_means_something_else_here_is_refused(world, path, val
     opened.set_user_attr("definition", json.dumps(definition))
     (stored,) = find_stored(world.url, "smoke")
     with pytest.raises(StudyError, match=r"smoke\.v1\.quick/discrete") as error:
-        check_same(stored, definition_module.restored(stored, find("discrete").family))
+        check_same(stored, restored(stored.table, stored.name, find("discrete").family, stored.profile, stored.source))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_setting_that_the_stored_definition_lacks_is_refused(world):
-    study = definition_module.load("smoke", find("discrete").family, "quick")
+    study = load_task_study("smoke", find("discrete").family, "quick")
     world.run(study, queue_only=True)
     opened = world.optuna_study(study)
     definition = json.loads(opened.user_attrs["definition"])
@@ -128,7 +129,7 @@ def test_a_setting_that_the_stored_definition_lacks_is_refused(world):
     opened.set_user_attr("definition", json.dumps(definition))
     (stored,) = find_stored(world.url, "smoke")
     with pytest.raises(StudyError, match=r"training.hard_weight: None \(stored\) -> 1.6 \(now\)"):
-        check_same(stored, definition_module.restored(stored, find("discrete").family))
+        check_same(stored, restored(stored.table, stored.name, find("discrete").family, stored.profile, stored.source))
 
 
 def test_studies_are_found_by_name_profile_family_and_version(world):

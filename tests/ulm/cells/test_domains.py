@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kernbench.registry import find_family
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition as definition_module
 from kernbench.ulm.data.recipe import Recipe, load_split
 
@@ -34,7 +35,7 @@ def study(tmp_path):
     def make(axes="", data=""):
         file = tmp_path / "small.toml"
         file.write_text(SMALL.format(axes=axes, data=data), encoding="utf-8")
-        return definition_module.load(str(file), find_family("discrete"), "quick")
+        return load_task_study(str(file), find_family("discrete"), "quick")
 
     return make
 

@@ -12,6 +12,7 @@ from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find_family
+from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.preflight import check_networks
 
@@ -21,7 +22,7 @@ def study_with(tmp_path, text, family="siren"):
     source = "version = 1\n[axes]\nkernel_size = [9]\n[data]\ntrain = 2\nvalidation = 2\ntest = 2\nwindow = 512\n"
     path = tmp_path / "mine.toml"
     path.write_text(source + text)
-    return definition.load(str(path), family if not isinstance(family, str) else find_family(family), "quick")
+    return load_task_study(str(path), family if not isinstance(family, str) else find_family(family), "quick")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
 from kernbench.store.files import checkpoints
-from kernbench.study.cell import CellContext, Silent, derived_seed
+from kernbench.store.files.checkpoints import CellCheckpoints
+from kernbench.study.cell import CellContext, Silent, derived_seed, file_key
+from kernbench.study.task import load as load_task_study
+from kernbench.study.task import task
 from kernbench.training.settings import Interrupted
 from kernbench.ulm.cells import definition as definition_module
 from kernbench.ulm.cells import run as experiment
@@ -70,7 +73,7 @@ def cell(tmp_path, lines):
         **settings,
     ):
         family = find_family(family) if isinstance(family, str) else family
-        study = definition_module.load("smoke", family, "quick")
+        study = load_task_study("smoke", family, "quick")
         definition = copy.deepcopy(study.definition)
         for table, values in settings.items():
             definition[table] |= values
@@ -84,7 +87,7 @@ def cell(tmp_path, lines):
             params=study.cells()[NINE],
             device="cpu",
             trial=attempt,
-            checkpoints=tmp_path / place / "checkpoints",
+            checkpoints=CellCheckpoints(tmp_path / place / "checkpoints", file_key(study.key, NINE), attempt),
             scratch=scratch,
             report=lambda epoch, score: seen.append((epoch, score)),
             stop=stop,
@@ -149,7 +152,7 @@ def test_an_interrupted_cell_goes_on_to_the_same_result(cell):
     with pytest.raises(Interrupted):
         cell(attempt=0, stop=StopAt(4), place="cut")
     resumed = cell(attempt=1, place="cut")
-    assert resumed[0].measures["resumed_from"] == 1
+    assert resumed[0].resumed_from == 1
     assert equal(whole, resumed)
     assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is whole
 
@@ -159,8 +162,6 @@ def test_recomputed_activations_give_the_same_cell(cell):
     whole = cell(place="whole", network=deep)
     recomputed = cell(place="again", network=deep, runtime={"recompute": True})
     assert equal(whole, recomputed)
-    assert whole[0].details["runtime"] == {"recompute": False, "compile": "off", "checkpoint_seconds": 20.0}
-    assert recomputed[0].details["runtime"]["recompute"] is True
 
 
 def test_a_cell_may_go_on_with_recomputed_activations_where_it_ran_out_of_memory(cell):
@@ -173,7 +174,7 @@ def test_a_cell_may_go_on_with_recomputed_activations_where_it_ran_out_of_memory
 def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):
     with pytest.raises(Interrupted):
         cell(stop=StopAt(4), plugin="file 000000000000")
-    assert cell(attempt=1, plugin="file 111111111111")[0].measures["resumed_from"] is None
+    assert cell(attempt=1, plugin="file 111111111111")[0].resumed_from is None
 
 
 def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(cell, tmp_path):
@@ -183,7 +184,7 @@ def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(ce
     state = torch.load(path, weights_only=True)
     checkpoints.save(path, {"digest": state["digest"], "epoch": 2})
     with pytest.warns(KernbenchWarning, match="does not fit"):
-        assert cell(attempt=1)[0].measures["resumed_from"] is None
+        assert cell(attempt=1)[0].resumed_from is None
 
 
 def test_scores_are_those_of_the_trained_network_at_thresholds_chosen_on_validation_lines(cell, monkeypatch):
@@ -218,17 +219,21 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert {"cell.npz", "curve.csv"} <= set(files)
     assert all(path.stat().st_size for path in files.values())
     assert [epoch for epoch, _ in seen] == [0, 1, 2]
-    assert outcome.measures["epochs"] == 3
-    assert outcome.measures["n_params"] > outcome.measures["params_kernel"] > 0
-    assert outcome.measures["flops"] > 0
-    assert len(outcome.facts["test"].bubbles) == 6
+    assert outcome.epochs == 3
+    assert outcome.values["n_params"] > outcome.values["params_kernel"] > 0
+    assert outcome.values["flops"] > 0
+    assert len(outcome.facts["test"].lines["bubbles"]) == 6
     curve = outcome.details["curve"]
     frozen, scores = outcome.scores["test"].thresholds[4], outcome.scores["test"]
     place = np.abs(np.array(curve["thresholds"]) - frozen).argmin()
     mean = f1_scores(scores.tp[4], scores.fn[4], scores.fp[4]).mean()
     assert curve["f1"][4][place] == pytest.approx(mean, abs=1e-6)
-    scalars = {**outcome.attributes}
+    scalars = {**outcome.attributes, **outcome.values}
     assert all(type(value) in (int, float, str, bool) for value in scalars.values()), scalars
+    assert set(outcome.values) == {column.name for column in task().columns}
+    assert {split: (set(known.lines), set(known.floors)) for split, known in outcome.facts.items()} == dict.fromkeys(
+        ("validation", "test"), ({fact.name for fact in task().line_facts}, {floor.name for floor in task().floors})
+    )
 
 
 def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
@@ -240,8 +245,8 @@ def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
     assert trained.facts["samples"] == 512
     assert trained.choice.split == "validation"
     np.testing.assert_array_equal(trained.choice.thresholds, outcome.scores["test"].thresholds)
-    assert trained.pairs.thresholds.tolist() == outcome.details["matched"]["threshold"]
-    assert {trained.pairs.decoder.width} == set(outcome.details["matched"]["width"])
+    assert trained.pairs.thresholds.tolist() == outcome.matched["threshold"]
+    assert {trained.pairs.decoder.width} == set(outcome.matched["width"])
     last = arrays(files["cell.npz"])
     kernels = [layer.kernel().detach().reshape(-1, 9).numpy() for layer in trained.network.kernel_layers()]
     for level, kernel in enumerate(kernels):
@@ -280,11 +285,11 @@ def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
     outcome, files, _ = cell(poisoned(10))
     assert set(files) == {"curve.csv", "curve.png", "kernel.png"}
     assert (outcome.status, outcome.value, outcome.scores) == ("diverged", -math.inf, {})
-    epochs = outcome.measures["epochs"]
+    epochs = outcome.epochs
     assert epochs in (1, 2)
     assert f"epoch {epochs}" in outcome.message
     assert [row["epoch"] for row in curve(files["curve.csv"])] == ["0", "1"][:epochs]
-    assert outcome.measures["n_params"] > 0
+    assert outcome.values["n_params"] > 0
     assert outcome.attributes["kernel_size"] == 9
 
 
@@ -295,7 +300,7 @@ def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_whole_curve
     monkeypatch.setattr(Workbench, "scored", scored)
     outcome, files, _ = cell()
     assert outcome.status == "diverged"
-    assert len(curve(files["curve.csv"])) == outcome.measures["epochs"] == 3
+    assert len(curve(files["curve.csv"])) == outcome.epochs == 3
 
 
 def test_seeds_differ_by_purpose_and_seed_and_stay_the_same_forever():
@@ -312,7 +317,7 @@ def test_families_and_kernel_sizes_share_the_order_of_batches(cell):
 
 
 def test_settings_of_an_axis_reach_training(cell):
-    study = definition_module.load("smoke", find_family("siren"), "quick")
+    study = load_task_study("smoke", find_family("siren"), "quick")
     assert definition_module.resolved(study.definition, {"rate": 7.0, "seed": 3}, "training")["rate"] == 7.0
     # the data's seed is not the cell's
     assert definition_module.resolved(study.definition, {"seed": 3}, "data")["seed"] == study.definition["data"]["seed"]
@@ -321,7 +326,7 @@ def test_settings_of_an_axis_reach_training(cell):
 def test_a_cell_that_is_ended_early_keeps_its_curve_and_never_sees_the_test_lines(cell, monkeypatch):
     monkeypatch.setattr(Workbench, "scored", lambda *_: pytest.fail("scored a cell that was ended early"))
     outcome, files, seen = cell(enough=StopAt(2))
-    assert (outcome.status, outcome.scores, outcome.measures["epochs"]) == ("pruned", {}, 2)
+    assert (outcome.status, outcome.scores, outcome.epochs) == ("pruned", {}, 2)
     assert outcome.message == "below the median of its search after 2 of 3 epochs"
     assert sorted(files) == ["curve.csv", "curve.png", "kernel.png"]  # no example, which is a test line
     assert [epoch for epoch, _ in seen] == [0, 1]
@@ -333,7 +338,7 @@ def test_a_cell_that_could_be_ended_early_and_is_not_is_the_same(cell):
 
 def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     found = find("siren")
-    study = definition_module.load("tuned_k", found.family, "smoke")
+    study = load_task_study("tuned_k", found.family, "smoke")
     named = "draw=1,kernel_size=9,seed=0"
     drawn = {"omega_0": 7.5, "hidden": 5, "init": "siren-intended", "omega_bias": False}
 
@@ -341,7 +346,8 @@ def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
         scratch = tmp_path / f"scratch{attempt}"
         scratch.mkdir()
         params = study.cells()[named] | drawn | changed
-        folders = {"checkpoints": tmp_path / "checkpoints", "scratch": scratch}
+        kept = CellCheckpoints(tmp_path / "checkpoints", file_key(study.key, named), attempt)
+        folders = {"checkpoints": kept, "scratch": scratch}
         told = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
         return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **told)
 

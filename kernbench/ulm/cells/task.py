@@ -1,0 +1,109 @@
+"""The bundled task as the engine sees it: localize microbubbles in RF lines.
+
+Light, so that reading results never imports torch: what computes is imported when it is called.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kernbench.study.cell import CellContext, Outcome
+from kernbench.study.columns import CSV, DASHBOARD, PAGE, Column, Fact, Floor
+from kernbench.study.study import Study
+from kernbench.study.task import Bytes
+from kernbench.study.toml_tables import Table
+
+COSTS = (CSV, PAGE, DASHBOARD)  # shown where there is room
+
+COLUMNS = (
+    Column(
+        "n_params",
+        "parameters",
+        "trainable numbers of the network",
+        whole=True,
+        csv="parameters_total",
+        attribute="params_total",
+    ),
+    Column(
+        "params_kernel",
+        "kernel parameters",
+        "trainable numbers that make kernels",
+        whole=True,
+        shown=COSTS,
+        csv="parameters_kernel",
+    ),
+    Column(
+        "flops",
+        "FLOPs, forward",
+        "floating-point operations of one forward pass on one line",
+        shown=COSTS,
+        csv="flops_forward",
+        attribute="flops_fwd",
+    ),
+    Column("latency_ms", "latency", "time of that pass", "ms", 1, shown=COSTS),
+    Column("peak_memory_mb", "memory", "highest memory while training", "MB", shown=COSTS, attribute="peak_mem_mb"),
+    # on the page and in CSV these two stand among the other one-to-one scores, at every tolerance
+    Column("f1_matched", "one-to-one F1", "mean one-to-one F1 of the test lines", digits=3, shown=(DASHBOARD,)),
+    Column(
+        "rmse_samples",
+        "localization error, RMSE",
+        "of the matched pairs of the test lines",
+        "samples",
+        2,
+        shown=(DASHBOARD,),
+    ),
+)
+LINE_FACTS = (
+    Fact("bubbles", "bubbles drawn for the whole line", whole=True),
+    Fact("pressure_pa", "drive pressure at the array", "Pa"),
+)
+FLOORS = (Floor("comb", "comb"), Floor("random", "random noise"))
+
+PICTURES_BYTES = 1_000_000  # pictures, curve, kernels and spectra of a cell, measured and rounded up
+SAMPLE_BYTES = 5  # of a line in the cache: float32 and uint8
+
+
+@dataclass(frozen=True)
+class UlmTask:
+    """Localize microbubbles; see `kernbench.study.task.Task` for each name."""
+
+    score: str = "f1_val"
+    columns: tuple[Column, ...] = COLUMNS
+    line_facts: tuple[Fact, ...] = LINE_FACTS
+    floors: tuple[Floor, ...] = FLOORS
+
+    def facts(self, definition: Table) -> Table:
+        """Versions of task and protocol, and the digest of the lines."""
+        from kernbench.ulm.cells.definition import TASK_VERSION, data_digest
+        from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+
+        return {"task": TASK_VERSION, "protocol": PROTOCOL_VERSION, "recipe": data_digest(definition)}
+
+    def check(self, study: Study, device: str) -> int:
+        """Build every network of a study once; see `kernbench.ulm.cells.preflight.check_networks`."""
+        from kernbench.ulm.cells.preflight import check_networks
+
+        return check_networks(study, device)
+
+    def prepare(self, study: Study, device: str, progress: Callable[[str, int, int], None]) -> None:
+        """Simulate the lines that are not in the cache."""
+        from kernbench.ulm.cells.definition import prepare
+
+        prepare(study, device, progress)
+
+    def run(self, context: CellContext) -> Outcome:
+        """Train and score one cell; see `kernbench.ulm.cells.run.run_cell`."""
+        from kernbench.ulm.cells.run import run_cell
+
+        return run_cell(context)
+
+    def bytes_needed(self, study: Study) -> Bytes:
+        """Lines that are not in the cache, pictures, and rows of the scores of validation and test lines."""
+        from kernbench.ulm.cells.definition import missing_samples
+        from kernbench.ulm.scoring.protocol import TOLERANCES
+
+        data = study.definition["data"]
+        rows = (data["validation"] + data["test"]) * len(TOLERANCES)
+        return Bytes(SAMPLE_BYTES * missing_samples(study), PICTURES_BYTES, rows)
+
+
+TASK = UlmTask()
