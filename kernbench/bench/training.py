@@ -23,10 +23,10 @@ from kernbench.training.batches import TrainingData
 from kernbench.training.loop import train
 from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.evaluation.workbench import Workbench
+from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.loss import TrainingLoss, dual_loss, gaussian_taps
 from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
 
-SAMPLES = 8446
 MATRIX = 2048
 DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)
 

@@ -10,8 +10,8 @@ from kernbench.host.cache_folder import cache_folder, check_writable, nearest
 from kernbench.store.database.url import side_folder, sqlite_path
 from kernbench.study.study import Study
 from kernbench.ulm.cells.definition import SPLITS, recipe_of
+from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.protocol import TOLERANCES
-from kernbench.ulm.simulator.simulate import SAMPLES
 
 # Bytes, measured on finished cells and rounded up.
 PICTURES = 1_000_000  # pictures, curve, kernels and spectra of a cell

@@ -18,7 +18,7 @@ from kernbench.ulm.detectors.fitting import Progress
 from kernbench.ulm.detectors.names import fits
 from kernbench.ulm.detectors.results import Domain, Row, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
-from kernbench.ulm.simulator.simulate import SAMPLES
+from kernbench.ulm.line import SAMPLES
 
 # Shows one method at work: called with its name, gives what is told settings tried and settings in all.
 Show = Callable[[str], AbstractContextManager[Progress]]
