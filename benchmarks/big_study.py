@@ -35,6 +35,7 @@ from kernbench.study.task import load as load_task_study
 from kernbench.training.settings import Epoch
 from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.artifacts import write_curve
+from kernbench.ulm.scoring.loss import TERMS
 
 SIZES, SEEDS, EPOCHS = 100, 20, 20
 LINES, TOLERANCES, THRESHOLDS = {"validation": 64, "test": 128}, 10, 44
@@ -155,7 +156,8 @@ def stored(artifacts, name, params, losses, rng):
     file = artifacts / str(uuid.uuid4())
     if name == "curve.csv":
         epochs = [
-            Epoch(*([n + 1] + [float(loss)] * (len(Epoch.__dataclass_fields__) - 1))) for n, loss in enumerate(losses)
+            Epoch(n, loss, dict.fromkeys(TERMS, loss), loss, loss, loss, loss)
+            for n, loss in enumerate(losses.tolist(), start=1)
         ]
         write_curve(artifacts, epochs)[0].rename(file)
     else:

@@ -23,10 +23,10 @@ from kernbench.training.batches import TrainingData
 from kernbench.training.loop import train
 from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.evaluation.workbench import Workbench
-from kernbench.ulm.scoring.loss import dual_loss, gaussian_taps
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.scoring.loss import TrainingLoss, dual_loss, gaussian_taps
 from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
 
-SAMPLES = 8446
 MATRIX = 2048
 DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)
 
@@ -112,11 +112,11 @@ def step_rows(turns: int = 7) -> list[TrainRow]:
 def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, turns: int = 3) -> list[TrainRow]:
     """One epoch of the dilated network with its look at the validation lines, one update."""
     data, checked = lines(train_lines), lines(validation_lines, seed=1)
-    settings = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1.0, 1.6, 0.1, 1)
+    settings, loss = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1), TrainingLoss()
     ours, plain = build("dilated", "discrete", 3), plain_network()
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     bench = Workbench({}, 0.0, 0, "cpu", _kept={"validation": checked})
-    hooks = Hooks(validate=lambda network: bench.look(network, settings, 4), save=lambda _state: None)
+    hooks = Hooks(validate=lambda network: bench.look(network, loss, 4), save=lambda _state: None)
 
     def plain_epoch() -> None:
         plain.train()
@@ -133,7 +133,7 @@ def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, 
 
     timings = interleaved(
         {
-            "kernbench": lambda: train(ours, TrainingData(*data), settings, hooks, order_seed=0),
+            "kernbench": lambda: train(ours, TrainingData(*data), loss, settings, hooks, order_seed=0),
             "plain loop": plain_epoch,
         },
         turns,

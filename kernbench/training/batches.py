@@ -15,14 +15,14 @@ class TrainingData:
     """Training lines on the device.
 
     Attributes:
-        voltage: (N, L) float32 a.u.
-        counts: (N, L) float32 bubbles per sample.
-        renew: None, or a function of a seed that gives the voltage with fresh noise for one epoch, on any device.
+        signal: (N, L) float32, what the network sees.
+        target: (N, L) float32, what the loss compares its output with.
+        renew: None, or a function of a seed that gives the signal with fresh noise for one epoch, on any device.
         ahead: make the noise of the next epoch in a thread, while the device is busy with this one.
     """
 
-    voltage: Tensor
-    counts: Tensor
+    signal: Tensor
+    target: Tensor
     renew: Callable[[int], Tensor] | None = None
     ahead: bool = False
 
@@ -40,19 +40,19 @@ class Lines:
         self._ahead = Prefetch(data.renew) if data.renew is not None and data.ahead else None
 
     def draw(self, generator: torch.Generator, epoch: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Voltage (N, L) of one epoch, and the lines of each of its batches, both on the device of the counts.
+        """Signal (N, L) of one epoch, and the lines of each of its batches, both on the device of the target.
 
         Args:
             generator: of the run; the seed of the noise and the order are drawn from it.
             epoch: which; after the last one nothing is made ahead.
         """
-        device = self.data.counts.device
+        device = self.data.target.device
         seed = _noise_seed(generator) if self.data.renew is not None else None
-        order = torch.randperm(len(self.data.counts), generator=generator)
-        voltage = self.data.voltage if seed is None else self._noisy(seed, generator, epoch)
+        order = torch.randperm(len(self.data.target), generator=generator)
+        signal = self.data.signal if seed is None else self._noisy(seed, generator, epoch)
         # one copy of the whole order, not one per batch: each of those would wait for the device
         batches = order.to(device, non_blocking=True).split(self._settings.batch_size)
-        return voltage.to(device, non_blocking=True), batches
+        return signal.to(device, non_blocking=True), batches
 
     def _noisy(self, seed: int, generator: torch.Generator, epoch: int) -> Tensor:
         assert self.data.renew is not None

@@ -1,4 +1,4 @@
-"""One training run: the published dual loss, Adam, one update per batch or per epoch, step decay, checkpointed."""
+"""One training run: a loss that is handed in, Adam, one update per batch or per epoch, step decay, checkpointed."""
 
 import math
 import time
@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
 from kernbench.training.batches import Lines, TrainingData
-from kernbench.training.settings import Epoch, Hooks, Interrupted, Settings
-from kernbench.ulm.scoring.loss import dual_loss
+from kernbench.training.settings import Epoch, Hooks, Interrupted, Loss, Settings
 
 
 @dataclass(eq=False)
@@ -21,6 +20,7 @@ class Run:
 
     Attributes:
         network: what is trained.
+        loss: what is minimized, see Loss.
         settings: see Settings.
         generator: of batch order and seeds of fresh noise.
         forward: the network, or a compiled form of it that shares its parameters.
@@ -30,6 +30,7 @@ class Run:
     """
 
     network: nn.Module
+    loss: Loss
     settings: Settings
     generator: torch.Generator
     forward: Callable[[Tensor], Tensor]
@@ -94,6 +95,7 @@ def fits(network: nn.Module, state: dict[str, Any]) -> bool:
 def train(
     network: nn.Module,
     data: TrainingData,
+    loss: Loss,
     settings: Settings,
     hooks: Hooks,
     *,
@@ -106,6 +108,7 @@ def train(
     Args:
         network: (N, 1, L) -> (N, 1, L), on the device of the data.
         data: training lines.
+        loss: what is minimized, see Loss.
         settings: see Settings.
         hooks: see Hooks; restored epochs are told again by `on_epoch`.
         order_seed: seed of the batch order and of fresh noise.
@@ -120,7 +123,8 @@ def train(
         Interrupted: `hooks.stop()` was true.
     """
     # a module may have a length of 0, so `forward or network` will not do
-    run = Run(network, settings, torch.Generator().manual_seed(order_seed), network if forward is None else forward)
+    step = network if forward is None else forward
+    run = Run(network, loss, settings, torch.Generator().manual_seed(order_seed), step)
     if resume is not None:
         run.restore(resume)
     for row in run.curve:
@@ -146,23 +150,23 @@ def train(
 def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     started = time.monotonic()
     rate = run.optimizer.param_groups[0]["lr"]
-    loss, soft, hard = _pass(run, source, hooks)
+    loss, terms = _pass(run, source, hooks)
     if not math.isfinite(loss):
         raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
     run.scheduler.step()
     val_loss, val_f1 = _look(run, hooks)
     run.epoch += 1
     run.seconds += time.monotonic() - started
-    return Epoch(run.epoch - 1, loss, soft, hard, val_loss, val_f1, rate, run.seconds)
+    return Epoch(run.epoch - 1, loss, terms, val_loss, val_f1, rate, run.seconds)
 
 
-def _pass(run: Run, source: Lines, hooks: Hooks) -> list[float]:
-    """One pass over the training lines; mean loss, soft and hard term of its batches."""
+def _pass(run: Run, source: Lines, hooks: Hooks) -> tuple[float, dict[str, float]]:
+    """One pass over the training lines; mean loss of its batches, and means of the terms by name."""
     # A stop in the middle of an epoch goes back to its start, so a resumed run draws the same batches.
     start = run.snapshot() if hooks.save is not None else None
-    voltage, batches = source.draw(run.generator, run.epoch)
+    signal, batches = source.draw(run.generator, run.epoch)
     per_batch = run.settings.update == "per-batch"
-    sums = torch.zeros(3, dtype=torch.float64, device=voltage.device)
+    sums, names = torch.zeros((), dtype=torch.float64, device=signal.device), list[str]()
     run.network.train()
     run.optimizer.zero_grad()
     for rows in batches:
@@ -170,13 +174,15 @@ def _pass(run: Run, source: Lines, hooks: Hooks) -> list[float]:
             if hooks.save is not None and start is not None:
                 hooks.save(start)
             raise Interrupted(f"stopped in epoch {run.epoch}")
-        sums += _backward(run, voltage[rows], source.data.counts[rows])
+        values, names = _backward(run, signal[rows], source.data.target[rows])
+        sums = sums + values
         if per_batch:
             _step(run)
     if not per_batch:
         _step(run)
     # One copy to the host an epoch: NaN and infinity survive a sum, so nothing is missed.
-    return [float(value) for value in (sums / len(batches)).tolist()]
+    mean, *terms = (sums / len(batches)).tolist()
+    return mean, dict(zip(names, terms, strict=True))
 
 
 def _copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and plain values
@@ -188,14 +194,11 @@ def _copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and pl
     return [_copied(value) for value in state] if isinstance(state, list) else state
 
 
-def _backward(run: Run, voltage: Tensor, counts: Tensor) -> Tensor:
-    settings = run.settings
-    output = run.forward(voltage.unsqueeze(1))
-    loss, soft, hard = dual_loss(
-        output, counts.unsqueeze(1), settings.soft_weight, settings.hard_weight, settings.alpha
-    )
+def _backward(run: Run, signal: Tensor, target: Tensor) -> tuple[Tensor, list[str]]:
+    """Add the gradients of one batch; its loss and terms, float64 on the device, and the names of the terms."""
+    loss, terms = run.loss(run.forward(signal.unsqueeze(1)), target.unsqueeze(1))
     loss.backward()
-    return torch.stack([loss, soft, hard]).detach().to(torch.float64)
+    return torch.stack([loss, *terms.values()]).detach().to(torch.float64), list(terms)
 
 
 def _step(run: Run) -> None:

@@ -12,7 +12,7 @@ class Prefetch:
     """Calls a function of a seed one seed ahead, in a thread; what it returns is the same as without.
 
     Args:
-        make: seed -> voltage on the host; must draw from nothing but its seed.
+        make: seed -> signal on the host; must draw from nothing but its seed.
     """
 
     def __init__(self, make: Make) -> None:

@@ -1,10 +1,13 @@
-"""What a training run is given: settings, hooks; and what it tells of each epoch."""
+"""What a training run is given: a loss, settings, hooks; and what it tells of each epoch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+# Output and target, (B, 1, L) each -> the loss, a scalar with gradients, and its named terms, for the curve alone.
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -18,14 +21,10 @@ class Settings:
     Attributes:
         epochs: passes over the training lines.
         batch_size: lines per batch; the last batch may be smaller.
-        update: "per-batch", or "per-epoch": gradients of all batches are summed and one step is taken, as in the
-            code of Blanken et al. (2022).
+        update: "per-batch", or "per-epoch": gradients of all batches are summed and one step is taken.
         rate: Adam's learning rate.
         decay_epoch: from this epoch on the rate is multiplied by `decay_factor`.
         decay_factor: see `decay_epoch`.
-        soft_weight: weight of the L1 term of the dual loss.
-        hard_weight: weight of the Dice term.
-        alpha: width parameter of the Gaussian of the L1 term [1/samples^2].
         validate_every: epochs between two looks at the validation lines; the last epoch is always looked at.
     """
 
@@ -35,24 +34,40 @@ class Settings:
     rate: float
     decay_epoch: int
     decay_factor: float
-    soft_weight: float
-    hard_weight: float
-    alpha: float
     validate_every: int
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the learning curve; losses are means over batches before the update, F1 is None between looks."""
+    """One row of the learning curve; losses are means over batches before the update, F1 is None between looks.
+
+    Attributes:
+        epoch: from 0.
+        train_loss: on the training lines.
+        terms: name -> term of that loss, as the loss names them.
+        val_loss: on the validation lines.
+        val_f1: on the validation lines.
+        rate: Adam's learning rate.
+        seconds: since training began.
+    """
 
     epoch: int
     train_loss: float
-    soft: float
-    hard: float
+    terms: Mapping[str, float]
     val_loss: float | None
     val_f1: float | None
     rate: float
     seconds: float
+
+    def columns(self) -> dict[str, float | None]:
+        """The row by name of its columns, see `curve_columns`."""
+        known = {**vars(self), **self.terms}
+        return {name: known[name] for name in curve_columns(list(self.terms))}
+
+
+def curve_columns(terms: Sequence[str]) -> list[str]:
+    """Names of the columns of a learning curve; the terms stand behind the loss that they belong to."""
+    return [name for each in fields(Epoch) for name in (terms if each.name == "terms" else (each.name,))]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """The RF line: rates, lengths and constants that simulator, scores and data share."""
 
-LINE_LENGTH = 8446
-
-LABEL_SUPPORT = (312, 8177)  # bubbles lie 3.7 to 96.3 mm deep: samples 312..8176
-
 SAMPLES = 8446  # of a whole line: 0.1 m of depth and back
+
+LABEL_SUPPORT = (312, 8177)  # [first, stop) of the samples that can carry a label: bubbles lie 3.7 to 96.3 mm deep
 
 SAMPLE_RATE_HZ = 62.5e6
 

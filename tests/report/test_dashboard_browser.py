@@ -45,7 +45,9 @@ FLAGS = (
 )
 HOSTILE = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'> ``` ` | $x$\n\n# head\n" + "y" * 10_000
 SCORES = {9: 0.11, 65: 0.9, 129: 0.2}  # in the order of the cells they are not sorted
-CURVE = [Epoch(each, 2 / (each + 1), 0.3, 1.0, 1.6, each / 40, 5e-3, float(each)) for each in range(20)]
+CURVE = [
+    Epoch(each, 2 / (each + 1), {"soft": 0.3, "hard": 1.0}, 1.6, each / 40, 5e-3, float(each)) for each in range(20)
+]
 TRIALS, TABLE, NOTE = (f"dashboard/studies/1/{each}" for each in ("trials?numbers={}", "smartSelection", "note"))
 PAGES = {  # and a text that shows that it is there
     "": "mine.v1.quick/discrete",

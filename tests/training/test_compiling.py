@@ -4,13 +4,12 @@ import shutil
 
 import pytest
 import torch
-from test_loop import SETTINGS, changed, data, hooks
+from test_loop import SETTINGS, changed, data, hooks, train
 
 from kernbench.errors import KernbenchError
 from kernbench.networks.network import build
 from kernbench.study.settings import SETTINGS as DECLARED
 from kernbench.training.compiling import MODES, check_compile, compiled
-from kernbench.training.loop import train
 
 
 def test_the_declared_modes_are_those_that_exist():

@@ -10,10 +10,10 @@ from torch import nn
 
 from kernbench.errors import DivergedError
 from kernbench.store.files import checkpoints
+from kernbench.training import loop
 from kernbench.training.batches import TrainingData
-from kernbench.training.loop import fits, train
+from kernbench.training.loop import fits
 from kernbench.training.settings import Hooks, Interrupted, Settings
-from kernbench.ulm.scoring.loss import dual_loss
 
 SETTINGS = Settings(
     epochs=6,
@@ -22,12 +22,20 @@ SETTINGS = Settings(
     rate=1e-2,
     decay_epoch=4,
     decay_factor=0.1,
-    soft_weight=1.0,
-    hard_weight=1.6,
-    alpha=0.1,
     validate_every=2,
 )
 LINES, SAMPLES = 10, 48
+
+
+def loss(output, target):
+    """A loss of two terms."""
+    terms = {"far": (output - target).abs().mean(), "high": output.square().mean()}
+    return terms["far"] + 0.5 * terms["high"], terms
+
+
+def train(net, lines, *given, **named):
+    """Train with that loss."""
+    return loop.train(net, lines, loss, *given, **named)
 
 
 def changed(**values):
@@ -101,10 +109,10 @@ def manual_epoch(net, lines, order_seed, per_batch, rate=SETTINGS.rate):
             parameter.grad = None
 
     for rows in order.split(SETTINGS.batch_size):
-        output = net(lines.voltage[rows].unsqueeze(1))
-        loss = dual_loss(output, lines.counts[rows].unsqueeze(1), 1.0, 1.6, 0.1).loss
-        loss.backward()  # gradients add up until they are used
-        losses.append(loss.item())
+        output = net(lines.signal[rows].unsqueeze(1))
+        value, _ = loss(output, lines.target[rows].unsqueeze(1))
+        value.backward()  # gradients add up until they are used
+        losses.append(value.item())
         if per_batch:
             step += 1
             update()
@@ -170,7 +178,7 @@ def test_fresh_noise_is_drawn_every_epoch_from_the_runs_own_generator():
     seen = []
     lines = data(renew=True)
     renew = lines.renew
-    noted = TrainingData(lines.voltage, lines.counts, lambda seed: seen.append(renew(seed)) or seen[-1])
+    noted = TrainingData(lines.signal, lines.target, lambda seed: seen.append(renew(seed)) or seen[-1])
     train(network(), noted, SETTINGS, hooks(), order_seed=0)
     assert len(seen) == SETTINGS.epochs
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(seen, 2))
@@ -180,7 +188,7 @@ def test_fresh_noise_is_drawn_every_epoch_from_the_runs_own_generator():
 def test_noise_made_ahead_is_the_noise_made_in_time(question):
     """Also for a run that is stopped and resumed, whose thread has made noise that nobody asks for."""
     lines = data(renew=True)
-    ahead = TrainingData(lines.voltage, lines.counts, lines.renew, ahead=True)
+    ahead = TrainingData(lines.signal, lines.target, lines.renew, ahead=True)
     first, second, saved = network(), network(), []
     curve = train(first, lines, SETTINGS, hooks(), order_seed=0)
     if question is None:
@@ -195,7 +203,7 @@ def test_noise_made_ahead_is_the_noise_made_in_time(question):
 
 def test_noise_made_ahead_is_made_once_per_epoch_and_its_error_is_raised():
     lines, seeds = data(renew=True), []
-    ahead = TrainingData(lines.voltage, lines.counts, lambda seed: seeds.append(seed) or lines.renew(seed), ahead=True)
+    ahead = TrainingData(lines.signal, lines.target, lambda seed: seeds.append(seed) or lines.renew(seed), ahead=True)
     train(network(), ahead, SETTINGS, hooks(), order_seed=0)
     assert len(seeds) == len(set(seeds)) == SETTINGS.epochs
 
@@ -205,7 +213,7 @@ def test_noise_made_ahead_is_made_once_per_epoch_and_its_error_is_raised():
         return lines.renew(seeds.append(seed) or seed)
 
     with pytest.raises(MemoryError, match="no room"):
-        train(network(), TrainingData(lines.voltage, lines.counts, fails, ahead=True), SETTINGS, hooks(), order_seed=0)
+        train(network(), TrainingData(lines.signal, lines.target, fails, ahead=True), SETTINGS, hooks(), order_seed=0)
 
 
 class StopAfter:
@@ -300,14 +308,14 @@ def poisoned(epoch):
     """Lines that become NaN in one epoch."""
     lines, calls = data(), itertools.count()
     return TrainingData(
-        lines.voltage, lines.counts, lambda _seed: lines.voltage * (math.nan if next(calls) == epoch else 1)
+        lines.signal, lines.target, lambda _seed: lines.signal * (math.nan if next(calls) == epoch else 1)
     )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_a_divergence_with_the_curve_up_to_there(value):
     lines, calls = data(), itertools.count()
-    bad = TrainingData(lines.voltage, lines.counts, lambda _seed: lines.voltage * (value if next(calls) == 3 else 1))
+    bad = TrainingData(lines.signal, lines.target, lambda _seed: lines.signal * (value if next(calls) == 3 else 1))
     with pytest.raises(DivergedError, match="epoch 3") as error:
         train(network(), bad, SETTINGS, hooks(), order_seed=0)
     assert [row.epoch for row in error.value.curve] == [0, 1, 2]
@@ -316,7 +324,7 @@ def test_a_loss_that_is_not_finite_is_a_divergence_with_the_curve_up_to_there(va
 @pytest.mark.parametrize("update", ["per-batch", "per-epoch"])
 def test_one_bad_batch_is_enough(update):
     lines = data()
-    lines.voltage[7] = math.nan
+    lines.signal[7] = math.nan
     with pytest.raises(DivergedError, match="training loss became nan"):
         train(network(), lines, changed(update=update), hooks(), order_seed=0)
 

@@ -173,7 +173,8 @@ def _set_attributes(job: Job, trial: optuna.Trial, others: Mapping[str, Any], ow
 def _shown(outcome: Outcome) -> dict[str, Any]:
     """Declared numbers of the cell under their names on the dashboard, and its epochs."""
     values = {column.attribute_name: outcome.values.get(column.name) for column in columns_shown(DASHBOARD)}
-    return values | {"epochs": outcome.epochs, "resumed": outcome.resumed_from}
+    values |= {"epochs": outcome.epochs, "resumed": outcome.resumed_from}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _details(job: Job, outcome: Outcome) -> dict[str, Any]:

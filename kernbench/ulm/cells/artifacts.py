@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks.network import Network
-from kernbench.training.settings import Epoch
+from kernbench.training.settings import Epoch, curve_columns
 from kernbench.ulm.line import SAMPLE_RATE_HZ
+from kernbench.ulm.scoring.loss import TERMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,13 +98,13 @@ def write_diverged(
     return [*write_curve(folder, curve), *_draw(folder, figures)]
 
 
-def write_curve(folder: Path, curve: Sequence[Any]) -> list[Path]:
+def write_curve(folder: Path, curve: Sequence[Epoch]) -> list[Path]:
     """Write `curve.csv`, one row per epoch, empty cells where nothing was measured."""
     path = folder / "curve.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
-        writer.writerows(["" if value is None else value for value in dataclasses.astuple(row)] for row in curve)
+        writer.writerow(curve_columns(TERMS))
+        writer.writerows(["" if value is None else value for value in row.columns().values()] for row in curve)
     return [path]
 
 
@@ -157,11 +158,10 @@ def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure
 def _curve_picture(curve: Sequence[Epoch]) -> "Figure":
     from kernbench.ulm.cells.pictures import curve_figure  # noqa: PLC0415  # see _pictures
 
-    columns = {
-        field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in curve]
-        for field in dataclasses.fields(Epoch)
-    }
-    return curve_figure(columns)
+    rows = [row.columns() for row in curve]
+    return curve_figure(
+        {name: [math.nan if (value := row[name]) is None else value for row in rows] for name in curve_columns(TERMS)}
+    )
 
 
 def _draw(folder: Path, figures: "dict[str, Figure]") -> list[Path]:

@@ -9,8 +9,10 @@ from kernbench.host.files import sha256_of
 from kernbench.networks.network import Network, build
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
+from kernbench.training.settings import Settings
 from kernbench.ulm.data.recipe import Recipe, load_split
-from kernbench.ulm.simulator.simulate import SAMPLES
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.scoring.loss import TrainingLoss
 
 TASK_VERSION = "ulm-1d.1"  # raised when the meaning of a score changes
 
@@ -41,6 +43,13 @@ def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
 def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
     """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
     return dict(definition[table]) | {name: value for name, value in params.items() if axis_home(name) == table}
+
+
+def training_of(definition: dict[str, Any], params: Params) -> tuple[Settings, TrainingLoss]:
+    """How a cell is trained, and by which loss: one table in a study, because a study knows no other loss."""
+    table = resolved(definition, params, "training")
+    loss = TrainingLoss(**{field.name: table.pop(field.name) for field in dataclasses.fields(TrainingLoss)})
+    return Settings(**table), loss
 
 
 def make_network(study: Study, params: Params) -> Network:

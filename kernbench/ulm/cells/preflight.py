@@ -10,7 +10,7 @@ from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
 from kernbench.ulm.cells.definition import hyper_of, make_network, resolved
-from kernbench.ulm.simulator.simulate import SAMPLES
+from kernbench.ulm.line import SAMPLES
 
 
 def check_networks(study: Study, device: str = "cpu") -> int:

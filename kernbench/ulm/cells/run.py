@@ -18,10 +18,11 @@ from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved
+from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved, training_of
 from kernbench.ulm.cells.outcome import _costs, _example, _scored_outcome, _weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
+from kernbench.ulm.scoring.loss import TrainingLoss
 
 State = dict[str, Any]  # of a checkpoint
 
@@ -37,6 +38,7 @@ class Begun:
         bench: the lines.
         seeds: name -> seed of every random stream.
         settings: of training.
+        loss: that it minimizes.
         hooks: what training tells and asks.
         state: checkpoint to go on from, or None.
     """
@@ -47,6 +49,7 @@ class Begun:
     bench: Workbench
     seeds: dict[str, int]
     settings: Settings
+    loss: TrainingLoss
     hooks: Hooks
     state: State | None
 
@@ -75,7 +78,9 @@ def run_cell(context: CellContext) -> Outcome:
     data = bench.training_data()
     curve: list[Epoch] = []
     try:
-        curve = train(network, data, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
+        curve = train(
+            network, data, cell.loss, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward
+        )
         if len(curve) < settings.epochs:
             raise _EnoughError(f"below the median of its search after {len(curve)} of {settings.epochs} epochs")
         scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
@@ -102,9 +107,9 @@ def begin(context: CellContext) -> Begun:
     data = resolved(definition, context.params, "data")
     seed = recipe_of(definition).seed
     bench = Workbench(splits, data["noise_percent"], seed, context.device, data["test_noise_percent"])
-    settings = Settings(**resolved(definition, context.params, "training"))
-    hooks, state = _hooks(context, network, bench, settings)
-    return Begun(context, network, before, bench, seeds, settings, hooks, state)
+    settings, loss = training_of(definition, context.params)
+    hooks, state = _hooks(context, network, bench, settings.epochs, loss)
+    return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
 
 
 def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughError) -> Outcome:
@@ -149,7 +154,9 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     )
 
 
-def _hooks(context: CellContext, network: Network, bench: Workbench, settings: Settings) -> tuple[Hooks, State | None]:
+def _hooks(
+    context: CellContext, network: Network, bench: Workbench, epochs: int, loss: TrainingLoss
+) -> tuple[Hooks, State | None]:
     """What training tells and asks, and the newest checkpoint that fits."""
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
     digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
@@ -165,16 +172,16 @@ def _hooks(context: CellContext, network: Network, bench: Workbench, settings: S
 
     first = 0 if state is None else int(state["epoch"])
     if state is not None:
-        context.observer.note(f"goes on from epoch {first} of {settings.epochs}, where its checkpoint is")
+        context.observer.note(f"goes on from epoch {first} of {epochs}, where its checkpoint is")
 
     def on_epoch(row: Epoch) -> None:
         if row.val_f1 is not None:
             context.report(row.epoch, row.val_f1)
         if row.epoch >= first:  # restored epochs belong to the curve, they are no news
-            context.observer.epoch(row.epoch + 1, settings.epochs, row.train_loss, row.val_f1, row.seconds)
+            context.observer.epoch(row.epoch + 1, epochs, row.train_loss, row.val_f1, row.seconds)
 
     hooks = Hooks(
-        validate=lambda net: bench.look(net, settings, context.tolerance),
+        validate=lambda net: bench.look(net, loss, context.tolerance),
         on_epoch=on_epoch,
         stop=context.stop,
         enough=context.enough,

@@ -15,7 +15,7 @@ from kernbench.errors import DataError, KernbenchWarning, close_match
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, locked, read_entry, write_entry
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.simulator.population import check_population, draw_scene
 from kernbench.ulm.simulator.scene import IntArray, Scene
 from kernbench.ulm.simulator.simulate import Lines, Progress, simulate_lines
@@ -24,7 +24,6 @@ __all__ = ["SPLITS", "CacheEntry", "Recipe", "Split", "cache_folder", "describe_
 
 RECIPE_VERSION = 1  # raise it when the same recipe gives other lines
 SPLITS = ("train", "validation", "test")  # the position is the random stream: never reorder
-LABEL_SUPPORT = (312, 8176)  # first and last sample that can carry a label
 
 # Bubbles below 1 um need the smaller step: at 16 ns their echoes are off by up to 6 %.
 TIME_STEPS_NS = {"monodisperse": 16, "polydisperse": 8}
@@ -58,7 +57,7 @@ class Recipe:
             _check_split(split)
             if number < 1:
                 raise DataError(f"split {split}: expected 1 line or more, got {number}")
-        longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0] + 1
+        longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0]
         if self.window is not None and not 1 <= self.window <= longest:
             raise DataError(f"window: expected 1 to {longest} samples or none, got {self.window}")
         if self.seed < 0:
@@ -187,8 +186,8 @@ def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
     scene = draw_scene(scene_stream, recipe.population)
     if recipe.window is None:
         return scene, 0
-    first, last = LABEL_SUPPORT
-    return scene, int(window_stream.integers(first, last - recipe.window + 1, endpoint=True))
+    first, stop = LABEL_SUPPORT
+    return scene, int(window_stream.integers(first, stop - recipe.window, endpoint=True))
 
 
 def simulate_line(recipe: Recipe, split: str, line: int) -> Lines:

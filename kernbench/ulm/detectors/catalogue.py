@@ -18,6 +18,7 @@ from kernbench.ulm.detectors.methods.wiener import Wiener
 from kernbench.ulm.detectors.names import METHODS, fits, taps
 from kernbench.ulm.detectors.results import Row
 from kernbench.ulm.evaluation.workbench import Workbench
+from kernbench.ulm.scoring.loss import TrainingLoss
 
 TEST = "test"
 
@@ -31,6 +32,7 @@ class Task:
         test_noise_percent: levels of the test lines.
         threshold_split: where everything is fitted.
         settings: how a linear filter is trained.
+        loss: that it minimizes.
         seed: of its start, its batch order, and of blind noise.
         transmit_response: measured response (.mat) of the templates, or None for the embedded fit.
         receive_response: the same for reception.
@@ -40,6 +42,7 @@ class Task:
     test_noise_percent: Sequence[float]
     threshold_split: str
     settings: Settings
+    loss: TrainingLoss
     seed: int
     transmit_response: str | None = None
     receive_response: str | None = None
@@ -103,7 +106,7 @@ def run_method(name: str, task: Task, progress: Progress | None = None) -> list[
 def make_detector(name: str, task: Task) -> Detector:
     """A detector by name; "comb" is none, because it has another score for each tolerance."""
     if name.startswith("fir-"):
-        return TrainedFilter(taps(name), task.bench, task.settings, task.seed)
+        return TrainedFilter(taps(name), task.bench, task.settings, task.loss, task.seed)
     if name == "fista-single":
         return Fista(name, task.bank())
     if name.startswith("fista-"):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from kernbench.errors import KernbenchWarning
 from kernbench.study.study import Params, Study
-from kernbench.training.settings import Settings
 from kernbench.ulm.cells import definition
 from kernbench.ulm.data.recipe import Split, load_split
 from kernbench.ulm.detectors.catalogue import Task, run_method
@@ -19,7 +18,7 @@ from kernbench.ulm.detectors.fitting import Progress
 from kernbench.ulm.detectors.names import fits
 from kernbench.ulm.detectors.results import Domain, Row, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
-from kernbench.ulm.simulator.simulate import SAMPLES
+from kernbench.ulm.line import SAMPLES
 
 # Shows one method at work: called with its name, gives what is told settings tried and settings in all.
 Show = Callable[[str], AbstractContextManager[Progress]]
@@ -95,11 +94,13 @@ def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], a
     """
     first: Params = next(iter(study.cells().values()))
     recipe = definition.recipe_of(study.definition)
+    settings, loss = definition.training_of(study.definition, first)
     task = Task(
         bench=Workbench(dict(splits), wanted[0].noise_percent, recipe.seed, device),
         test_noise_percent=[domain.test_noise_percent for domain in wanted],
         threshold_split=wanted[0].threshold_split,
-        settings=Settings(**definition.resolved(study.definition, first, "training")),
+        settings=settings,
+        loss=loss,
         seed=recipe.seed,
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,

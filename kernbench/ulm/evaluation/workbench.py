@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from kernbench.errors import DivergedError
 from kernbench.networks.network import lines_at_once
 from kernbench.training.batches import TrainingData
-from kernbench.training.settings import Settings
+from kernbench.training.settings import Loss
 from kernbench.ulm.data.recipe import SPLITS, Split
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
 from kernbench.ulm.pairing.points import Points, label_points
 from kernbench.ulm.pairing.protocol import WIDTHS, choose_matched, evaluate_matched
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
-from kernbench.ulm.scoring.loss import dual_loss
 from kernbench.ulm.scoring.protocol import (
     THRESHOLDS,
     TOLERANCES,
@@ -110,7 +109,7 @@ class Workbench:
             for lines, labels in zip(voltage.split(together), counts.split(together), strict=True):
                 yield network(lines.unsqueeze(1)).squeeze(1), labels
 
-    def look(self, network: nn.Module, settings: Settings, tolerance: int) -> tuple[float, float]:
+    def look(self, network: nn.Module, loss: Loss, tolerance: int) -> tuple[float, float]:
         """Loss and best mean F1 over thresholds on the validation lines, at one tolerance.
 
         Raises:
@@ -118,11 +117,10 @@ class Workbench:
         """
         losses, tables = [], []
         for output, counts in self.predictions(network, "validation"):
-            weights = (settings.soft_weight, settings.hard_weight, settings.alpha)
-            losses.append(dual_loss(output.unsqueeze(1), counts.unsqueeze(1), *weights)[0] * len(output))
+            losses.append(loss(output.unsqueeze(1), counts.unsqueeze(1))[0] * len(output))
             tables.append(_score(output, counts, (tolerance,)))
-        loss = float(torch.stack(losses).sum()) / len(self.lines("validation")[0])
-        return loss, float(join(tables).mean_f1.max())
+        mean = float(torch.stack(losses).sum()) / len(self.lines("validation")[0])
+        return mean, float(join(tables).mean_f1.max())
 
     def scored(self, network: nn.Module, threshold_split: str) -> Scored:
         """Choose a threshold per tolerance on one split, freeze it, score validation, test and those lines.

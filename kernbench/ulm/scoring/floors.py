@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import DataError
-from kernbench.ulm.line import LABEL_SUPPORT, LINE_LENGTH
+from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.scoring.scores import TOLERANCES, f1_scores
 from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
@@ -21,7 +21,7 @@ def label_support(length: int) -> tuple[int, int]:
     Args:
         length: samples of the evaluated lines; windows are taken from inside the support.
     """
-    return LABEL_SUPPORT if length == LINE_LENGTH else (0, length)
+    return LABEL_SUPPORT if length == SAMPLES else (0, length)
 
 
 def comb_f1(

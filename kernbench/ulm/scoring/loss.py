@@ -1,5 +1,6 @@
 """The dual loss: how far the smoothed output is from the smoothed label, plus how little the two overlap."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from kernbench.errors import DataError
 # The published code says "2 M + 1" at M = 30 but builds 2 M - 1 = 59 taps; only alpha = 0.01 shows it.
 HALF_WIDTH = 29
 DICE_EPSILON = 1e-6
+TERMS = ("soft", "hard")
 
 
 class DualLoss(NamedTuple):
@@ -105,6 +107,26 @@ def dual_loss(
     label = label.to(output)
     soft, hard = soft_loss(output, label, alpha), hard_loss(output, label)
     return DualLoss(soft_weight * soft + hard_weight * hard, soft, hard)
+
+
+@dataclass(frozen=True)
+class TrainingLoss:
+    """The dual loss with its settings, as `kernbench.training.loop.train` takes a loss.
+
+    Attributes:
+        soft_weight: weight of the soft term.
+        hard_weight: weight of the hard term.
+        alpha: inverse squared width of the smoothing Gaussian, 1 / samples^2.
+    """
+
+    soft_weight: float = 1.0
+    hard_weight: float = 1.6
+    alpha: float = 0.1
+
+    def __call__(self, prediction: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Value and terms by the names in `TERMS`, see `dual_loss`."""
+        loss, *terms = dual_loss(prediction, counts, self.soft_weight, self.hard_weight, self.alpha)
+        return loss, dict(zip(TERMS, terms, strict=True))
 
 
 def as_lines(signal: torch.Tensor, name: str) -> torch.Tensor:

@@ -30,7 +30,7 @@ from kernbench.ulm.simulator.transducer import (
     transmit_pulse,
 )
 
-__all__ = ["SAMPLES", "BubbleTrace", "Lines", "Scene", "simulate_bubbles", "simulate_lines"]
+__all__ = ["BubbleTrace", "Lines", "Scene", "simulate_bubbles", "simulate_lines"]
 
 Progress = Callable[[int, int], None]
 Window = tuple[Sequence[int] | IntArray, int]

@@ -14,7 +14,10 @@ from kernbench.ulm.cells.artifacts import (
     write_diverged,
 )
 
-CURVE = [Epoch(0, 2.0, 0.3, 1.0, None, None, 5e-3, 1.0), Epoch(1, 1.5, 0.2, 0.8, 1.6, 0.25, 5e-4, 2.0)]
+CURVE = [
+    Epoch(0, 2.0, {"soft": 0.3, "hard": 1.0}, None, None, 5e-3, 1.0),
+    Epoch(1, 1.5, {"soft": 0.2, "hard": 0.8}, 1.6, 0.25, 5e-4, 2.0),
+]
 
 
 def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
@@ -36,10 +39,14 @@ def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
 
 
 def test_a_curve_leaves_what_was_not_measured_empty(tmp_path):
+    (path,) = write_curve(tmp_path, [])  # of a cell that diverged in its first epoch
+    header = path.read_text()
     (path,) = write_curve(tmp_path, CURVE)
+    assert path.read_text().startswith(header)
+    assert header.strip() == "epoch,train_loss,soft,hard,val_loss,val_f1,rate,seconds"
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["val_f1"] for row in rows] == ["", "0.25"]
-    assert float(rows[1]["train_loss"]) == 1.5
+    assert [float(rows[1][name]) for name in ("train_loss", "soft", "hard")] == [1.5, 0.2, 0.8]
 
 
 def test_a_diverged_cell_leaves_its_curve_and_the_kernels_that_are_numbers(tmp_path):

@@ -223,7 +223,7 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert outcome.values["n_params"] > outcome.values["params_kernel"] > 0
     assert outcome.values["flops"] > 0
     assert len(outcome.facts["test"].lines["bubbles"]) == 6
-    curve = outcome.details["curve"]
+    curve = outcome.curve
     frozen, scores = outcome.scores["test"].thresholds[4], outcome.scores["test"]
     place = np.abs(np.array(curve["thresholds"]) - frozen).argmin()
     mean = f1_scores(scores.tp[4], scores.fn[4], scores.fp[4]).mean()

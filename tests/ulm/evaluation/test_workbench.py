@@ -4,17 +4,14 @@ import torch
 from torch import nn
 
 from kernbench.errors import DivergedError
-from kernbench.training.settings import Settings
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.workbench import Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.points import label_points
 from kernbench.ulm.pairing.protocol import WIDTHS, choose_matched, evaluate_matched
-from kernbench.ulm.scoring.loss import dual_loss
+from kernbench.ulm.scoring.loss import TrainingLoss, dual_loss
 from kernbench.ulm.scoring.protocol import THRESHOLDS, choose_thresholds, evaluate, score
 from kernbench.ulm.simulator.noise import add_noise
-
-SETTINGS = Settings(1, 8, "per-batch", 1e-3, 1, 0.1, 1.0, 1.6, 0.1, 1)
 
 
 def split(name, lines, seed, length=200):
@@ -50,7 +47,7 @@ def test_batches_of_evaluation_do_not_change_the_scores(splits, network):
 
 def test_a_look_is_the_mean_loss_over_lines_and_the_best_f1(splits, network):
     bench = Workbench(splits, 0.0, 7, "cpu")
-    loss, f1 = bench.look(network, SETTINGS, 4)
+    loss, f1 = bench.look(network, TrainingLoss(), 4)
     output = whole(network, splits["validation"].voltage)
     counts = torch.from_numpy(splits["validation"].counts.astype(np.float32))
     # both terms are means over lines, so batches of unequal size are weighted by their lines

@@ -5,9 +5,8 @@ import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from kernbench.errors import DataError
+from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.noise import V_REF, add_noise, low_pass
-
-SAMPLES = 8446
 
 
 def test_filtered_noise_has_the_published_standard_deviation():

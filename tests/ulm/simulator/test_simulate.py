@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernbench.errors import DataError
-from kernbench.ulm.simulator.simulate import SAMPLES, Scene, simulate_bubbles, simulate_lines
+from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.simulate import Scene, simulate_bubbles, simulate_lines
 
 ONE = Scene([0.05], [0.0], [2.4e-6], 115e3)
 

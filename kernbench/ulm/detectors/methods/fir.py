@@ -14,7 +14,7 @@ from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.detectors.detector import Setting
 from kernbench.ulm.detectors.recording import Recording, conditioned
 from kernbench.ulm.evaluation.workbench import Workbench
-from kernbench.ulm.scoring.loss import dual_loss
+from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, score
 
 LEVELS = (("none", "none"), ("depth", "line"))  # gain and scale of the two filters that are trained
@@ -46,21 +46,23 @@ class TrainedFilter:
         taps: of the filter.
         bench: training and validation lines.
         settings: as for the networks.
+        loss: as for the networks.
         seed: of start and batch order.
     """
 
     delays = (0,)
 
-    def __init__(self, taps: int, bench: Workbench, settings: Settings, seed: int) -> None:
+    def __init__(self, taps: int, bench: Workbench, settings: Settings, loss: TrainingLoss, seed: int) -> None:
         self.name = f"fir-{taps}"
         self.parameters = taps + 1
-        self._taps, self._bench, self._settings, self._seed = taps, bench, settings, seed
+        self._taps, self._bench, self._seed = taps, bench, seed
+        self._settings, self._loss = settings, loss
         self._filters: dict[tuple[str, str], LinearFilter] = {}
 
     def settings(self) -> list[Setting]:
         """Lines as received, or of one level; how it is trained is told, not fitted."""
         known = self._settings
-        told: Setting = {"epochs": known.epochs, "rate": known.rate, "update": known.update, "alpha": known.alpha}
+        told: Setting = {"epochs": known.epochs, "rate": known.rate, "update": known.update, "alpha": self._loss.alpha}
         return [{"gain": gain, "scale": scale, **told} for gain, scale in LEVELS]
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
@@ -75,10 +77,10 @@ class TrainedFilter:
             torch.manual_seed(self._seed)
             network = LinearFilter(self._taps).to(self._bench.device)
         data, checked = self._levelled("train", gain, scale), self._levelled("validation", gain, scale)
-        hooks = Hooks(validate=lambda net: _look(net, checked, self._settings))
+        hooks = Hooks(validate=lambda net: _look(net, checked, self._loss))
         # The last weights are the ones that count: no need to look more than once.
         settings = replace(self._settings, validate_every=self._settings.epochs)
-        train(network, data, settings, hooks, order_seed=self._seed)
+        train(network, data, self._loss, settings, hooks, order_seed=self._seed)
         return network
 
     def _levelled(self, split: str, gain: str, scale: str) -> TrainingData:
@@ -106,9 +108,10 @@ def _output(network: nn.Module, voltage: Tensor) -> Tensor:
         return torch.cat([network(part.unsqueeze(1)).squeeze(1) for part in voltage.split(32)])
 
 
-def _look(network: nn.Module, data: TrainingData, settings: Settings) -> tuple[float, float]:
+def _look(network: nn.Module, data: TrainingData, loss: TrainingLoss) -> tuple[float, float]:
     """Loss and best F1 at the headline tolerance."""
-    output = _output(network, data.voltage)
-    weights = (settings.soft_weight, settings.hard_weight, settings.alpha)
-    loss = float(dual_loss(output, data.counts, *weights).loss)
-    return loss, float(score(output, data.counts, (HEADLINE_TOLERANCE,)).mean_f1.max()) if math.isfinite(loss) else 0.0
+    output = _output(network, data.signal)
+    value = float(loss(output, data.target)[0])
+    if not math.isfinite(value):
+        return value, 0.0
+    return value, float(score(output, data.target, (HEADLINE_TOLERANCE,)).mean_f1.max())
