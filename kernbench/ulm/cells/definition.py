@@ -1,5 +1,6 @@
 """What a study means for this task: recipes of its lines, networks of its cells, versions."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
