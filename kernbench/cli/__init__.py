@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kernbench.cli.terminal.errors import _quiet_warnings, _show
+from kernbench.cli.terminal.errors import quiet_warnings, show
 
 _COMMANDS = {
     "run": ("run", "Run the missing cells of a study."),
@@ -77,11 +77,11 @@ def main() -> None:
     """Entry point: errors that a user can act on are one line, exit code 2; bugs keep their traceback."""
     from kernbench.errors import KernbenchError
 
-    _quiet_warnings()
+    quiet_warnings()
     try:
         code = cli.main(prog_name="kernbench", standalone_mode=False)
     except click.ClickException as error:
-        _show(error)
+        show(error)
         sys.exit(error.exit_code)
     except KernbenchError as error:
         click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)

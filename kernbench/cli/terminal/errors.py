@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 
-def _show(error: click.ClickException) -> None:
+def show(error: click.ClickException) -> None:
     """A mistyped command as one line, like every other error; `kernbench` alone shows its help."""
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help page
         error.show()
@@ -47,7 +47,7 @@ def _near(got: str, kind: "click.ParamType[Any]") -> str:
     return close_match(got.strip("'"), map(str, kind.choices)) if isinstance(kind, click.Choice) else ""
 
 
-def _quiet_warnings() -> None:
+def quiet_warnings() -> None:
     """Our own warnings as one line each; Optuna's "experimental" is no news to a user."""
     usual = warnings.showwarning
 

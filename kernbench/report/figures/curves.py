@@ -15,7 +15,7 @@ from kernbench.report.figures.layout import (
     value_looks,
     value_text,
 )
-from kernbench.report.numbers.comparison import Comparison, Point
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import (
     CURVE_TOLERANCES,
     best_with_curves,
@@ -23,6 +23,7 @@ from kernbench.report.numbers.curves import (
     point_curve,
     with_curves,
 )
+from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_at
 
 

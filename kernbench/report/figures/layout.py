@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kernbench.plotting.style import FULL_WIDTH, MARKERS, panels, shades
-from kernbench.report.numbers.comparison import Comparison, Point
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import Point
 
 Colour = tuple[float, float, float, float]
 

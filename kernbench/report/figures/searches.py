@@ -11,16 +11,17 @@ from matplotlib.ticker import MaxNLocator
 from kernbench.plotting.style import Look, letter, series_look, styled
 from kernbench.report.figures.layout import legend_columns, panel_grid
 from kernbench.report.figures.layout import setting_text as axis_text
-from kernbench.report.numbers.comparison import SEED, Comparison
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import SEED
 from kernbench.report.numbers.searches import Search
-from kernbench.report.numbers.tuning import _in_order
+from kernbench.report.numbers.tuning import in_order
 
 
 @styled
 def search_figure(comparison: Comparison) -> Figure:
     """Best validation F1 so far against the number of the draw, one panel for each point of the axes."""
     panels: dict[str, list[Search]] = {}
-    for search in _in_order(comparison):
+    for search in in_order(comparison):
         point = {k: v for k, v in search.point.items() if k != SEED}
         head = axis_text(comparison.axis, str(point.pop(comparison.axis, "all")))
         vary = {k: v for k, v in point.items() if len({each.point.get(k) for each in comparison.searches}) > 1}

@@ -21,8 +21,9 @@ from kernbench.report.figures.layout import (
     value_looks,
     value_text,
 )
-from kernbench.report.numbers.comparison import Comparison, Point, Series
+from kernbench.report.numbers.comparison import Comparison, Series
 from kernbench.report.numbers.lines import EDGES, known_of_lines
+from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_bins
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.study.reference import LINE_AXES

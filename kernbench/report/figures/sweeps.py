@@ -22,7 +22,8 @@ from kernbench.report.figures.layout import (
     value_looks,
     value_text,
 )
-from kernbench.report.numbers.comparison import TEST, Comparison, Point, Series
+from kernbench.report.numbers.comparison import Comparison, Series
+from kernbench.report.numbers.points import TEST, Point
 from kernbench.report.numbers.published import published_f1
 from kernbench.ulm.scoring.scores import tolerance_um
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.report.numbers.comparison import TEST, Comparison, Point, tolerance_place
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import TEST, Point, tolerance_place
 from kernbench.store.reading.records import Curves
 from kernbench.ulm.scoring.curves import average_precision, break_even, precision_recall
 from kernbench.ulm.scoring.scores import ZERO_SCORE

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.report.numbers.comparison import TEST, Comparison, Point, line_f1
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import TEST, Point, line_f1
 from kernbench.store.reading.records import LineInfo, Run
 from kernbench.study.reference import LINE_AXES, MEAN
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation

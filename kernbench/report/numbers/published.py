@@ -7,9 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
-from kernbench.report.numbers.comparison import Comparison, Point
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.lines import point_bins, statistic
+from kernbench.report.numbers.points import Point
 from kernbench.store.reading.records import Run
 from kernbench.study.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
 

@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from kernbench.report.numbers.comparison import Comparison, Point, Series
+from kernbench.report.numbers.comparison import Comparison, Series
+from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.provenance import provenance
 from kernbench.statistics.intervals import Interval, bootstrap_difference
 from kernbench.store.reading.records import OK, Run

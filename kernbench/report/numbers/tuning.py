@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.report.numbers.comparison import SEED, TEST, Comparison, line_f1
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import SEED, TEST, line_f1
 from kernbench.report.numbers.searches import DRAW, Search, setting_text, validation_f1
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
@@ -18,7 +19,7 @@ Row = dict[str, str]
 def tuning_rows(comparison: Comparison) -> list[Row]:
     """Every search: what it spent, the chosen draw, and what it gained over the family's default setting."""
     several = len({search.point.get(SEED) for search in comparison.searches}) > 1
-    return [_row(comparison, search, several) for search in _in_order(comparison)]
+    return [_row(comparison, search, several) for search in in_order(comparison)]
 
 
 def _row(comparison: Comparison, search: Search, several: bool) -> Row:
@@ -104,7 +105,7 @@ def _mean(run: Run | None) -> str:
     return "–" if found is None else f"{found:.3f}"
 
 
-def _in_order(comparison: Comparison) -> list[Search]:
+def in_order(comparison: Comparison) -> list[Search]:
     """By family, then along the axis, then by what else there is."""
 
     def place(search: Search) -> tuple[str, float, str]:

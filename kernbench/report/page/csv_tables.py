@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.report.numbers.comparison import TEST, Comparison, Point, line_f1
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import point_scores, with_curves
 from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
+from kernbench.report.numbers.points import TEST, Point, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import DRAW, Search, setting_text, validation_f1

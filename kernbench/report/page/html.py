@@ -1,30 +1,16 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
-import base64
-import itertools
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
-from kernbench.plotting.style import as_svg, save
-from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
-from kernbench.report.figures.noise import noise_figure
-from kernbench.report.figures.searches import search_figure
-from kernbench.report.figures.spreads import density_figure, learning_figure, violin_figure
-from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
-from kernbench.report.figures.thinning import fewer_series, fewer_values, left_out
 from kernbench.report.numbers.comparison import Comparison, comparisons
-from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.detectors import (
     Classical,
     baseline_facts,
@@ -32,69 +18,20 @@ from kernbench.report.numbers.detectors import (
     baseline_table,
     classical,
 )
-from kernbench.report.numbers.noise import noise_table, varies_noise
+from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import Provenance, provenance
 from kernbench.report.numbers.published import Table, note_of, shown, tables
 from kernbench.report.numbers.sentences import cautions, headline
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
+from kernbench.report.page.pictures import FIGURES, Folder, Picture, cell_details, study_pictures
 from kernbench.report.page.rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.store.reading.records import Run
 from kernbench.study import columns
 from kernbench.study.task import columns_shown
-from kernbench.ulm.cells.artifact_reader import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
-from kernbench.ulm.cells.pictures import example_figure, kernel_figure
 
 PAGE = "report.html"
-FIGURES = "figures"
-MOST_CURVES = 200  # learning curves in one figure
-OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
-
-CAPTIONS = {
-    "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
-        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not looking at the signal.
-        Thin lines, if any: classical detectors on the same lines, see the table.
-        Crosses at the bottom: cells that diverged or failed.""",
-    "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
-        line marks the headline tolerance. The blind floors rise with the tolerance, too. Dashed with open markers:
-        published, if any, in the colour of the point that it stands beside.""",
-    "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
-    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels stand side
-        by side, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
-    "curves": """Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance.
-        Dots: the frozen thresholds. Stars, if any: published points of the largest F1. Lines on which nothing is
-        detected count 0.001 for both, which bends the curves down at high thresholds.""",
-    "curve_tolerances": """The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022,
-        Fig. 7a).""",
-    "search": """Highest mean F1 on the validation lines so far, by draw; dots are single draws, draw 0 is the family's
-        default setting. A family with nothing to tune is a line across. Several seeds: thin lines, one a search, and
-        their mean.""",
-    "density": """F1 of the test lines against bubble number and drive pressure, for the best point of each family.
-        Dots, for up to three families: lines; markers: means with 95 % intervals in the published bins (Blanken et al.
-        2022, Fig. 8), of three lines and more; black squares, if any: published means.""",
-    "learning": "Learning curves of every cell: dual loss, and mean F1 on the validation lines.",
-    "kernels": """Left: the four strongest kernels of each layer, after training (colours) and before (grey);
-        positive lags look ahead, where the echo follows its label. Right: power of the kernels of the layer, each
-        scaled to unit energy; the dashed line is the pulse.""",
-    "example": """A test line: voltage, network output with its threshold, and below it the bubbles of the label and
-        the samples that count as detections.""",
-}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as the page holds it.
-
-    Attributes:
-        data: `data:` address of the SVG.
-        caption: what it shows and how to read it.
-        file: path of the SVG relative to the page.
-    """
-
-    data: str
-    caption: str
-    file: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,26 +77,6 @@ class Section:
     tuning_text: list[str]
 
 
-@dataclass
-class _Folder:
-    """Where the report goes, and the files that could not be read on the way."""
-
-    root: Path
-    unreadable: list[str] = field(default_factory=list)
-    stems: set[str] = field(default_factory=set)
-
-    def stem(self, *names: str) -> str:
-        """A file name made of names; what users wrote may hold anything, and two names may become the same."""
-        stem = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name).strip(".-")[:60] or "unnamed" for name in names)
-        free = next(
-            name
-            for number in itertools.count(1)
-            if (name := stem if number == 1 else f"{stem}-{number}") not in self.stems
-        )
-        self.stems.add(free)
-        return free
-
-
 def source_digest(runs: Iterable[Run]) -> str:
     """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
     runs = list(runs)
@@ -198,7 +115,7 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
     found = comparisons(runs)
     try:
         (out_dir / FIGURES).mkdir(parents=True, exist_ok=True)
-        folder = _Folder(out_dir)
+        folder = Folder(out_dir)
         with set_aside():  # drawing makes garbage by the megabyte, the runs are none
             tables = write_tables(found, out_dir)
             sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
@@ -209,7 +126,7 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
     return page
 
 
-def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder) -> str:
+def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) -> str:
     environment = Environment(
         loader=PackageLoader("kernbench.report.page"),
         autoescape=True,
@@ -230,7 +147,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: _Folder)
     )
 
 
-def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
+def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
     baselines = _baselines(comparison, folder)
     return Section(
         comparison=comparison,
@@ -239,8 +156,8 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
         cautions=cautions(comparison),
         rows=summary_rows(comparison),
         same=same_text(comparison),
-        pictures=_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
-        details=_details(comparison, folder),
+        pictures=study_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
+        details=cell_details(comparison, folder),
         provenance=provenance(comparison.runs),
         curves=curve_rows(comparison),
         lines=line_rows(comparison),
@@ -253,107 +170,9 @@ def _section(comparison: Comparison, index: int, folder: _Folder) -> Section:
     )
 
 
-def _baselines(comparison: Comparison, folder: _Folder) -> Classical:
+def _baselines(comparison: Comparison, folder: Folder) -> Classical:
     try:
         return classical(comparison)
     except DataError as error:
         folder.unreadable.append(f"{comparison.base}: {error}")
         return Classical({}, [], "")
-
-
-def _pictures(comparison: Comparison, folder: _Folder, levels: Mapping[str, float]) -> list[Picture]:
-    if not comparison.scored:
-        return []
-    whole, wide = comparison, fewer_series(comparison)
-    narrow = fewer_values(wide)
-    drawn = {
-        "sweep": sweep_figure(wide, levels),
-        "tolerance": tolerance_figure(narrow),
-        "lines": violin_figure(narrow),
-    }
-    if whole.searches:
-        drawn["search"] = search_figure(whole)
-    if varies_noise(whole):
-        drawn["noise"] = noise_figure(wide)
-    if with_curves(narrow.scored):
-        drawn["curves"] = precision_recall_figure(narrow)
-    if best_with_curves(wide):
-        drawn["curve_tolerances"] = tolerance_curves_figure(wide)
-    if any(series.best is not None and series.best.lines is not None for series in wide.series):
-        drawn["density"] = density_figure(wide)
-    curves = _curves(narrow, folder)
-    if curves:
-        drawn["learning"] = learning_figure(narrow, curves)
-    captions = {name: _caption(name, whole, narrow if name in OF_VALUES else wide) for name in drawn}
-    if len(curves) < (known := sum(CURVE in run.artifacts for run in whole.runs)):
-        captions["learning"] = captions.get("learning", "").replace(
-            "of every cell", f"of {len(curves)} of {known} cells"
-        )
-    return [
-        _picture(figure, folder.stem(comparison.base, name), captions[name], folder, png=True)
-        for name, figure in drawn.items()
-    ]
-
-
-def _caption(name: str, whole: Comparison, drawn: Comparison) -> str:
-    """The caption of a figure, and what it leaves out."""
-    of_whole = name == "search"
-    return " ".join([*CAPTIONS[name].split(), *([] if of_whole else left_out(whole, drawn).split())])
-
-
-def _details(comparison: Comparison, folder: _Folder) -> dict[str, list[Picture]]:
-    """Kernels and example line of the best point of every series, or of the best series."""
-    details = {}
-    for series in fewer_series(comparison).series:
-        point = series.best
-        run = next((run for run in point.scored if ARRAYS in run.artifacts), None) if point else None
-        if point is None or run is None:
-            continue
-        try:
-            arrays = load_arrays(run.artifacts[ARRAYS])
-            details[point.name] = _cell_pictures(run, arrays, series.name, folder)
-        except (DataError, ValueError, IndexError) as error:
-            folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
-    return details
-
-
-def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: _Folder) -> list[Picture]:
-    kernels = kernel_figure(arrays.kernels, arrays.spectra, arrays.frequency, arrays.starts, rate_hz=arrays.rate_hz)
-    threshold = 0.0 if run.threshold is None else run.threshold
-    example = example_figure(
-        arrays.voltage, arrays.counts, arrays.prediction, threshold, arrays.start, rate_hz=arrays.rate_hz
-    )
-    drawn = {"kernels": kernels, "example": example}
-    captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
-    return [
-        _picture(figure, folder.stem(run.base, series, name), captions[name], folder) for name, figure in drawn.items()
-    ]
-
-
-def _curves(comparison: Comparison, folder: _Folder) -> dict[str, Mapping[str, ArrayLike]]:
-    curves: dict[str, Mapping[str, ArrayLike]] = {}
-    for run in _with_shown_curve(comparison):
-        try:
-            curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
-        except DataError as error:
-            folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
-    return curves
-
-
-def _with_shown_curve(comparison: Comparison) -> list[Run]:
-    """Cells whose learning curve is drawn: all of the points drawn, or of very many every n-th."""
-    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
-    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
-    return runs[:: math.ceil(len(runs) / MOST_CURVES)] if runs else []
-
-
-def _picture(figure: Figure, stem: str, caption: str, folder: _Folder, png: bool = False) -> Picture:
-    """Write a figure and hold it for the page; as an image, because inlined SVGs would share their ids."""
-    path = folder.root / FIGURES / f"{stem}.svg"
-    if png:
-        content = save(figure, path.with_suffix(""))[0].read_bytes()
-    else:
-        content = as_svg(figure)
-        path.write_bytes(content)
-    data = base64.b64encode(content).decode("ascii")
-    return Picture(f"data:image/svg+xml;base64,{data}", caption, f"{FIGURES}/{path.name}")

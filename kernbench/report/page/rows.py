@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from kernbench.report.numbers.comparison import Comparison, Point, Value
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.numbers.lines import line_statistics
+from kernbench.report.numbers.points import Point, Value
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.study.columns import PAGE, Column
 from kernbench.study.task import columns_shown

@@ -1,6 +1,5 @@
 """Whether the files beside a database are those that it names, of the type that they should be, and nothing else."""
 
-import codecs
 import json
 import os
 import stat
@@ -177,13 +176,10 @@ def _arrays(path: Path) -> str:
 
 
 def _text(path: Path, *, zeros: bool) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
+    with path.open(encoding="utf-8") as file:  # raises where it is no text
         while part := file.read(2**20):
-            if b"\0" in part and not zeros:  # what a crash of the machine leaves of a file that was not on the disk yet
+            if "\0" in part and not zeros:  # what a crash of the machine leaves of a file that was not on the disk yet
                 return "is damaged or of another type (it holds zero bytes)"
-            decoder.decode(part)
-    decoder.decode(b"", final=True)
     return ""
 
 

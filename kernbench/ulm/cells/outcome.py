@@ -18,13 +18,14 @@ from kernbench.ulm.scoring.floors import comb_f1, random_f1
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
 
-def _scored_outcome(
+def scored_outcome(
     context: CellContext,
     bench: Workbench,
     scored: Scored,
     matched: dict[str, list[float | None]],
     curve: dict[str, list[Any]],  # Any: nested lists of numbers
 ) -> Outcome:
+    """Scores of a trained network, with what report and dashboard say of them."""
     tolerance = context.tolerance
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
@@ -49,7 +50,7 @@ def _scored_outcome(
     )
 
 
-def _weights_facts(
+def weights_facts(
     context: CellContext, network: Network, bench: Workbench, scored: Scored, matched: dict[str, list[float | None]]
 ) -> dict[str, Any]:
     """What `weights.pt` says about a network: enough to rebuild it and to score it on the same lines."""
@@ -97,7 +98,8 @@ def _facts(bench: Workbench, split: str) -> SplitFacts:
     )
 
 
-def _example(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
+def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
+    """The test line whose F1 is the median, as an example."""
     line = median_line(scored.splits["test"], tolerance)
     split = bench.splits["test"]
     return artifacts.Example(
@@ -110,7 +112,8 @@ def _example(bench: Workbench, network: Network, scored: Scored, tolerance: int)
     )
 
 
-def _costs(context: CellContext, network: Network, bench: Workbench) -> dict[str, Any]:
+def measured_costs(context: CellContext, network: Network, bench: Workbench) -> dict[str, Any]:
+    """Declared costs of a network: parameters, operations, latency, memory."""
     line = bench.lines("test")[0][:1].unsqueeze(1)
     layers = network.kernel_layers()
     return {

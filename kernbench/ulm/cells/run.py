@@ -19,7 +19,7 @@ from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved, training_of
-from kernbench.ulm.cells.outcome import _costs, _example, _scored_outcome, _weights_facts
+from kernbench.ulm.cells.outcome import example_of, measured_costs, scored_outcome, weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
@@ -128,10 +128,10 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
     matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
-    outcome = _scored_outcome(context, bench, scored, matched, bench.curve(network))
-    example = _example(bench, network, scored, context.tolerance)
+    outcome = scored_outcome(context, bench, scored, matched, bench.curve(network))
+    example = example_of(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
-    facts = _weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
+    facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
     kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
     return dataclasses.replace(outcome, artifacts=[*files, kept])
 
@@ -146,7 +146,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     return dataclasses.replace(
         outcome,
         seeds=cell.seeds | {"data": cell.bench.seed},
-        values=_costs(context, cell.network, cell.bench) | dict(outcome.values),
+        values=measured_costs(context, cell.network, cell.bench) | dict(outcome.values),
         epochs=len(curve),
         resumed_from=resumed_from,
         earlier_seconds=earlier,

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.report.figures.spreads import density_figure
-from kernbench.report.numbers.comparison import comparisons, line_f1
+from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.lines import line_statistics, point_bins
+from kernbench.report.numbers.points import line_f1
 from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 

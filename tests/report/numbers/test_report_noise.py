@@ -5,8 +5,9 @@ import pytest
 
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.sweeps import tolerance_figure
-from kernbench.report.numbers.comparison import comparisons, line_f1
+from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.noise import noise_table, varies_noise
+from kernbench.report.numbers.points import line_f1
 from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 

@@ -1,0 +1,169 @@
+"""A point of a comparison: cells that differ in nothing but the seed, with their scores and intervals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernbench.errors import KernbenchError
+from kernbench.statistics.intervals import Interval, bootstrap_mean
+from kernbench.store.reading.records import OK, LineInfo, Run, Scores
+from kernbench.ulm.scoring.scores import f1_scores, skill
+
+Floats = NDArray[np.float64]
+
+Value = float | int | str
+
+TEST = "test"
+
+VALIDATION = "validation"
+
+SEED = "seed"
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Cells of one family that differ in nothing but the seed.
+
+    Attributes:
+        runs: all of them, the scored ones and the others.
+        axis: name of the comparison's axis.
+        tolerance: headline tolerance [samples].
+    """
+
+    runs: tuple[Run, ...]
+    axis: str
+    tolerance: int
+
+    @property
+    def x(self) -> Value | None:
+        """Value on the axis; None where the family does not have it."""
+        return self.runs[0].params.get(self.axis)
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """Axis values without the seed."""
+        return {name: value for name, value in self.runs[0].params.items() if name != SEED}
+
+    @property
+    def name(self) -> str:
+        """Family and axis values, for sentences and titles."""
+        values = ", ".join(f"{name} = {value}" for name, value in sorted(self.params.items()))
+        return f"{self.runs[0].family} ({values})" if values else self.runs[0].family
+
+    @cached_property
+    def scored(self) -> tuple[Run, ...]:
+        """Runs with scores on the test lines."""
+        return tuple(run for run in self.runs if run.status == OK and TEST in run.scores)
+
+    @cached_property
+    def failed(self) -> tuple[Run, ...]:
+        """Runs without."""
+        return tuple(run for run in self.runs if run not in self.scored)
+
+    @property
+    def status(self) -> str:
+        """The status of its runs, counted where they differ: `ok`, `ok 2, diverged 1`."""
+        names = [run.status for run in self.runs]
+        kinds = sorted(set(names), key=lambda name: (name != OK, name))
+        return kinds[0] if len(kinds) == 1 else ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
+
+    @property
+    def lines(self) -> LineInfo | None:
+        """Test lines and their floors."""
+        return next((run.lines for run in self.scored if run.lines is not None), None)
+
+    def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
+        """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
+        key = "f1", self._tolerance(tolerance), split
+        if key not in self.remembered:
+            rows = _lines_f1([run.scores[split] for run in self.scored], self._tolerance(tolerance))
+            rows.setflags(write=False)
+            self.remembered[key] = rows
+        found: Floats = self.remembered[key]
+        return found
+
+    @cached_property
+    def remembered(self) -> dict[tuple[object, ...], Any]:
+        """What was computed from this point alone, by name and arguments: tables, page and figures ask alike."""
+        return {}
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Mean test F1 at the headline tolerance; None without a scored run."""
+        return bootstrap_mean(self.f1()) if self.scored else None
+
+    @cached_property
+    def validation(self) -> float | None:
+        """Mean F1 on the validation lines; None where a run lacks them."""
+        if not self.scored or any(VALIDATION not in run.scores for run in self.scored):
+            return None
+        return float(self.f1(split=VALIDATION).mean())
+
+    def floors(self, tolerance: int | None = None) -> tuple[float, float]:
+        """Mean F1 of the blind comb and of random noise; NaN where they were not stored."""
+        if self.lines is None:
+            return float("nan"), float("nan")
+        place = tolerance_place(self.scored[0].scores[TEST], self._tolerance(tolerance))
+        return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
+
+    @property
+    def skill(self) -> float:
+        """Skill over the better blind floor at the headline tolerance; NaN without scores or floors."""
+        if self.interval is None:
+            return float("nan")
+        return float(skill(self.interval.mean, max(self.floors())))
+
+    def mean(self, column: str) -> float:
+        """Mean of a field of `Run` over the runs that have it; NaN if none has."""
+        return _mean(getattr(run, column) for run in self.runs)
+
+    def value(self, column: str) -> float:
+        """Mean of a declared column over the runs that have it; NaN if none has."""
+        return _mean(run.values.get(column) for run in self.runs)
+
+    def matched(self, column: str) -> float:
+        """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
+        known = [run.matched[column][self.tolerance] for run in self.scored if column in run.matched]
+        numbers = [value for value in known if value is not None]
+        return float(np.mean(numbers)) if numbers else float("nan")
+
+    def _tolerance(self, tolerance: int | None) -> int:
+        return self.tolerance if tolerance is None else tolerance
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def line_f1(scores: Scores, tolerance: int) -> Floats:
+    """F1 of each line at one tolerance [samples], (N,).
+
+    Raises:
+        KernbenchError: the tolerance was not evaluated.
+    """
+    return np.asarray(_lines_f1([scores], tolerance)[0])
+
+
+def _lines_f1(scores: Sequence[Scores], tolerance: int) -> Floats:
+    """F1 of each cell and line, (S, N), in one go: numpy's overhead on each cell would take longer than F1."""
+    placed = [(each, tolerance_place(each, tolerance)) for each in scores]
+    rows = [(each.tp[place], each.fn[place], each.fp[place]) for each, place in placed]
+    tp, fn, fp = np.array(rows).swapaxes(0, 1)
+    return np.asarray(f1_scores(tp, fn, fp), np.float64)
+
+
+def tolerance_place(scores: Scores, tolerance: int) -> int:
+    """Row of a tolerance in the scores.
+
+    Raises:
+        KernbenchError: the tolerance was not evaluated.
+    """
+    known = np.asarray(scores.tolerances).tolist()
+    if tolerance not in known:
+        raise KernbenchError(f"tolerance {tolerance} is not among the stored ones, {known}")
+    return int(known.index(tolerance))
