@@ -24,6 +24,7 @@ from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage,
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.liveness import silent_seconds
+from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.study import Params, Study
 
@@ -234,7 +235,7 @@ class _Worker:
         running = (TrialState.RUNNING,)
         trials = [t for _, study, _ in self._studies for t in study.get_trials(deepcopy=False, states=running)]
         here = socket.gethostname()
-        return {t._trial_id for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
+        return {trial_id(t) for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
 
 
 def _leave_with_coordinator(stop: StopFlag) -> None:

@@ -31,7 +31,7 @@ from kernbench.store.database.url import sqlite_path
 from kernbench.store.reading.stored_study import ask_for
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import cell_states
-from kernbench.store.tables.optuna_tables import read_trials
+from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
 from kernbench.study.study import Study, differences
 
@@ -242,7 +242,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
-    ask_for(storage.engine, opened._study_id, study)
+    ask_for(storage.engine, study_id(opened), study)
     opened.set_metric_names(["f1_val"])
     notes.save_study(opened, study, storage.engine)
     return opened

@@ -1,6 +1,5 @@
 """Studies from one database to another: all records and files, or nothing."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.storages._rdb import models  # Optuna's tables; both databases hold the version that this Optuna works with
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Select, Table, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +18,8 @@ from kernbench.store.maintenance.copying_files import FileCopies
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row
 from kernbench.store.tables.liveness import is_live, running_trials, utc_now
-from kernbench.store.tables.optuna_tables import table_of
+from kernbench.store.tables.optuna_rows import add_waiting
+from kernbench.store.tables.optuna_tables import OF_STUDIES, OF_TRIALS, STUDIES, TRIALS, table_of
 from kernbench.store.tables.result_tables import (
     EnvironmentRow,
     FloorRow,
@@ -33,15 +32,6 @@ from kernbench.store.tables.result_tables import (
 
 CHUNK = 5000
 NOTE_OF_TRIAL = re.compile(r"(dashboard:)(\d+)(:note_.*)")  # key of a study's attribute, by the id of the trial
-# Optuna's tables that hang on a study and on a trial; a copied trial is not running, so heartbeats stay behind.
-STUDY_TABLES = (models.StudyDirectionModel, models.StudyUserAttributeModel, models.StudySystemAttributeModel)
-TRIAL_TABLES = (
-    models.TrialUserAttributeModel,
-    models.TrialSystemAttributeModel,
-    models.TrialParamModel,
-    models.TrialValueModel,
-    models.TrialIntermediateValueModel,
-)
 Row = dict[str, Any]  # column -> value
 Note = Callable[[str], None]
 
@@ -168,17 +158,16 @@ def _refuse_live(origin: Connection, studies: Sequence[optuna.Study], source: st
 
 def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: Note) -> tuple[int, int]:
     name = study.study_name
-    old = select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)
+    old = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
     old_id = origin.execute(old).scalar_one()
-    new_id = _insert_one(to, table_of(models.StudyModel), {"study_name": name})
+    new_id = _insert_one(to, STUDIES, {"study_name": name})
     ids = _copy_trials(origin, to, old_id, new_id)
-    for model in STUDY_TABLES:
-        table = table_of(model)
+    for table in OF_STUDIES:
         rows = origin.execute(select(table).where(table.c.study_id == old_id))
         kept = [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows]
         _insert(to, table, [_of_same_trial(row, ids) for row in kept])
-    for model in TRIAL_TABLES:
-        _copy_of_trials(origin, to, table_of(model), old_id, ids)
+    for table in OF_TRIALS:  # a copied trial is not running, so heartbeats stay behind
+        _copy_of_trials(origin, to, table, old_id, ids)
     _copy_results(origin, to, name)
     dead = {each.trial.number for each in running_trials(origin, study)}
     queued = _queue_again(to, new_id, study.get_trials(deepcopy=False), dead, len(ids))
@@ -194,28 +183,26 @@ def _of_same_trial(row: Row, ids: Mapping[int, int]) -> Row:
 
 def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -> dict[int, int]:
     """Insert the trials in their order; old id -> new id."""
-    table = table_of(models.TrialModel)
-    query = select(table).where(table.c.study_id == old_id).order_by(table.c.number)
+    query = select(TRIALS).where(TRIALS.c.study_id == old_id).order_by(TRIALS.c.number)
     ids: dict[int, int] = {}
     # whoever ran it is gone, as `run` would find
     now = utc_now(origin)  # in whole seconds on SQLite
     for rows in origin.execute(query).partitions(CHUNK):
         found = [dict(row._mapping) for row in rows]
-        new = [_without_key(table, row) | {"study_id": new_id} for row in found]
+        new = [_without_key(TRIALS, row) | {"study_id": new_id} for row in found]
         new = [
             row | {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
             if row["state"] == TrialState.RUNNING
             else row
             for row in new
         ]
-        added = to.execute(insert(table).returning(table.c.trial_id, sort_by_parameter_order=True), new)
+        added = to.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), new)
         ids |= dict(zip((row["trial_id"] for row in found), added.scalars(), strict=True))
     return ids
 
 
 def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: int, ids: Mapping[int, int]) -> None:
-    trials = table_of(models.TrialModel)
-    query = select(table).join(trials, trials.c.trial_id == table.c.trial_id).where(trials.c.study_id == old_id)
+    query = select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == old_id)
     for rows in _streamed(origin, query.order_by(table.primary_key.columns[0])):
         _insert(to, table, [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
 
@@ -251,23 +238,16 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
     """Queue the cells of dead trials unless they wait, are done, or were killed too often; how many."""
     open_or_done = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING or is_done(t)}
     lost = {t.user_attrs["cell"]: t for t in trials if t.number in dead and "cell" in t.user_attrs}
-    queued = 0
+    queued: dict[str, Row] = {}
     for cell, trial in lost.items():
         attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
         failures = [t for t in attempts if t.state == TrialState.FAIL or t.number in dead]
         if cell in open_or_done or killed_in_a_row(failures) >= KILLED_LIMIT:
             continue
-        row = {"number": number + queued, "study_id": study, "state": TrialState.WAITING}
-        new = _insert_one(to, table_of(models.TrialModel), row)
-        _insert(to, table_of(models.TrialUserAttributeModel), [_attribute(new, "cell", cell)])
-        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
-        _insert(to, table_of(models.TrialSystemAttributeModel), [_attribute(new, "fixed_params", fixed)])
-        queued += 1
-    return queued
-
-
-def _attribute(trial: int, key: str, value: Any) -> Row:
-    return {"trial_id": trial, "key": key, "value_json": json.dumps(value)}
+        queued[cell] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
+    if queued:
+        add_waiting(to, study, number, list(queued), list(queued.values()))
+    return len(queued)
 
 
 def _without_key(table: Table, row: Mapping[str, Any]) -> Row:
