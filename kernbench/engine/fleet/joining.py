@@ -22,7 +22,7 @@ from kernbench.errors import KernbenchError
 from kernbench.registry import Found
 from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.store.database.storage import SteadyStorage
-from kernbench.store.tables import result_tables
+from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import CellContext, Observer, Outcome
@@ -108,7 +108,7 @@ def serve(
             storage.outages.leaving, storage.outages.say = stop, observer.note
             if terms.coordinated:
                 _leave_with_coordinator(stop)
-            result_tables.create_tables(storage.engine)
+            ready_tables(storage.engine, terms.url, observer.note)
             worker = _Worker(joined, terms, storage, stop, until, observer, compute)
             return worker.run()
     finally:

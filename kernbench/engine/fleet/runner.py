@@ -28,8 +28,8 @@ from kernbench.store.database.opening import (
 )
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
+from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.reading.stored_study import ask_for
-from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
@@ -110,7 +110,7 @@ def plan(study: Study, options: Options) -> Plan:
 
     Raises:
         StudyError: the study changed since its cells ran, or cells were added without `extend`.
-        StorageError: the database cannot be opened.
+        StorageError: the database cannot be opened, or is of a version that is not known.
     """
     check_place(options.url)
     path = sqlite_path(options.url)
@@ -118,7 +118,6 @@ def plan(study: Study, options: Options) -> Plan:
     if storage is None:
         return _whole(study)
     try:
-        result_tables.has_tables(storage.engine)  # refuses another version
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
@@ -158,7 +157,7 @@ def run(
     try:
         with outage_explained(options.url):
             storage.outages.say = observer.note
-            result_tables.create_tables(storage.engine)
+            ready_tables(storage.engine, options.url, observer.note)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
             now = replace(_plan(study, optuna_study, options), added=first.added)

@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.store.database.opening import GRACE_S, check_place, open_storage, read_storage
+from kernbench.store.database.schema import SCHEMA_VERSION, version_in
 from kernbench.store.database.url import shown, sqlite_path
 from kernbench.store.maintenance.copying_files import FileCopies
+from kernbench.store.maintenance.upgrade import fill_in, ready_tables
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row
 from kernbench.store.tables.liveness import is_live, running_trials, utc_now
@@ -26,7 +28,7 @@ from kernbench.store.tables.result_tables import (
     LineRow,
     RunRow,
     ScoreRow,
-    create_tables,
+    columns_there,
     has_tables,
 )
 
@@ -94,7 +96,7 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
 def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna.Study], note: Note) -> Copied:
     storage = open_storage(target)
     try:
-        create_tables(storage.engine)
+        ready_tables(storage.engine, target, note)
         with FileCopies(source, target) as files:
             for study in studies:
                 files.copy_study(origin, study.study_name)
@@ -103,6 +105,7 @@ def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna
             with storage.engine.connect() as to:
                 transaction = to.begin()
                 copied = [_copy_study(origin, to, study, note) for study in studies]
+                fill_in(to, version_in(origin) or SCHEMA_VERSION)
                 files.keep()  # should the commit fail, nobody knows whether it has arrived
                 transaction.commit()
     finally:
@@ -125,7 +128,6 @@ def _check_target(target: str, names: Sequence[str]) -> None:
     storage = None if path is not None and not path.exists() else read_storage(target)
     if storage is None:
         return
-    has_tables(storage.engine)  # refuses another version
     there = {frozen.study_name for frozen in storage.get_all_studies()} & set(names)
     if there:
         raise StorageError(
@@ -222,7 +224,8 @@ def _copy_results(origin: Connection, to: Connection, name: str) -> None:
             _copy_shared(origin, to, table, column, key)
     for table in (runs, table_of(ScoreRow)):
         to.execute(delete(table).where(table.c.study == name))  # left by a study that was deleted with Optuna
-        for rows in _streamed(origin, select(table).where(table.c.study == name)):
+        columns = columns_there(origin, table)
+        for rows in _streamed(origin, select(*columns).where(table.c.study == name)):
             _insert(to, table, rows)
 
 

@@ -29,7 +29,7 @@ from kernbench.store.tables.cell_states import cell_states, failure_class, is_do
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_rows import studies_with
 from kernbench.store.tables.optuna_tables import close, engine_of, read_trials
-from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
+from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables, runs_of
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
 
@@ -139,7 +139,7 @@ def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wa
         return []
     trials = read_trials(study)
     with Session(engine) as session:
-        rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+        rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
         shared = _shared(session, study, rows.values(), artifacts, wanted)
         runs = []

@@ -4,16 +4,30 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func, insert, inspect, select
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from kernbench.errors import StorageError
 from kernbench.store.database.opening import making_tables
 from kernbench.store.database.outage import outlasting
+from kernbench.store.database.schema import KEY, SCHEMA_VERSION, schema_version
+from kernbench.store.tables.optuna_tables import table_of
 from kernbench.study.cell import SplitFacts
-
-SCHEMA_VERSION = 1
 
 
 class Base(DeclarativeBase):
@@ -60,6 +74,8 @@ class RunRow(Base):
     latency_ms: Mapped[float | None] = mapped_column(Float)
     peak_memory_mb: Mapped[float | None] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    f1_matched: Mapped[float | None] = mapped_column(Float)  # of version 2, as the next one
+    rmse_samples: Mapped[float | None] = mapped_column(Float)
 
 
 class ScoreRow(Base):
@@ -108,39 +124,41 @@ class FloorRow(Base):
 
 @outlasting
 def create_tables(engine: Engine) -> None:
-    """Make the tables that are missing and check their version.
+    """Make the tables where there are none; those of an older version stay as they are.
 
     Raises:
-        StorageError: the database was made by another version of kernbench's tables.
+        SchemaError: they are of a version that this kernbench does not know.
     """
     if not has_tables(engine):
         making_tables(lambda: _create_tables(engine))
 
 
 def _create_tables(engine: Engine) -> None:
-    Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
-        session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
+        Base.metadata.create_all(session.connection())
+        session.merge(Meta(key=KEY, value=str(SCHEMA_VERSION)))
 
 
 def has_tables(engine: Engine) -> bool:
     """Whether the result tables are there; touches nothing.
 
     Raises:
-        StorageError: they are of another version.
+        SchemaError: see `create_tables`.
     """
-    if Meta.__tablename__ not in inspect(engine).get_table_names():
-        return False
-    with Session(engine) as session:
-        row = session.get(Meta, "schema")
-    if row is None:  # made a moment ago by another process, or cut off there
-        return False
-    if row.value != str(SCHEMA_VERSION):
-        raise StorageError(
-            f"the result tables have version {row.value}, this kernbench works with version {SCHEMA_VERSION}; "
-            "use the kernbench that made them, or another --storage"
-        )
-    return True
+    return schema_version(engine) is not None
+
+
+def columns_there(connection: Connection, table: Table) -> list[Column[Any]]:
+    """Columns of one of these tables that a database has: one of an older version lacks some."""
+    names = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    return [column for column in table.columns if column.name in names]
+
+
+def runs_of(session: Session, study: str) -> list[RunRow]:
+    """Runs of a study, to read: they belong to no session, and what an older database lacks is None."""
+    columns = columns_there(session.connection(), table_of(RunRow))
+    found = session.execute(select(*columns).where(RunRow.study == study))
+    return [RunRow(**row._mapping) for row in found]
 
 
 @outlasting

@@ -36,6 +36,7 @@ def _scored_outcome(
         data_digest=data_digest(context.study.definition),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts=facts,
+        measures=headline,
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold} | pairs,
         details=details
         | {

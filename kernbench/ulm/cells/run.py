@@ -145,7 +145,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     return dataclasses.replace(
         outcome,
         seeds=cell.seeds | {"data": cell.bench.seed},
-        measures=measures,
+        measures=dict(outcome.measures) | measures,
         attributes=dict(outcome.attributes) | sortable(place, measures),
         details=dict(outcome.details) | {"earlier_seconds": earlier, "runtime": dict(context.study.runtime)},
     )

@@ -219,6 +219,11 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert all(path.stat().st_size for path in files.values())
     assert [epoch for epoch, _ in seen] == [0, 1, 2]
     assert outcome.measures["epochs"] == 3
+    matched = outcome.details["matched"]  # at each tolerance; the study's own is a column, too
+    assert (outcome.measures["f1_matched"], outcome.measures["rmse_samples"]) == (
+        matched["f1"][4],
+        matched["rmse_samples"][4],
+    )
     assert outcome.measures["n_params"] > outcome.measures["params_kernel"] > 0
     assert outcome.measures["flops"] > 0
     assert len(outcome.facts["test"].bubbles) == 6
