@@ -157,7 +157,9 @@ class World:
         with engine.connect() as connection:
             tables.reflect(connection)
             found = {name: connection.execute(table.select()) for name, table in tables.tables.items()}
-            rows = {name: sorted(map(repr, result)) for name, result in found.items()}
+            rows = {
+                name: sorted(repr(sorted(row.items())) for row in result.mappings()) for name, result in found.items()
+            }
         engine.dispose()
         return rows, self.database.read_bytes() if self.database.exists() else b""
 

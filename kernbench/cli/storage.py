@@ -1,11 +1,11 @@
-"""`kernbench storage`: copy studies to another database, and verify one."""
+"""`kernbench storage`: copy studies to another database, verify one, upgrade its tables."""
 
 import click
 
 
 @click.group(name="storage")
 def storage_command() -> None:
-    """Copy studies from one database to another, and verify databases and their files."""
+    """Copy studies from one database to another, verify databases and their files, upgrade older ones."""
 
 
 @storage_command.command()
@@ -43,5 +43,30 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     for problem in checked.problems:
         click.echo(problem)
     found = f"{len(checked.problems)} problems" if checked.problems else "no problem found"
-    click.echo(f"{shown(url)}: {checked.studies} studies, {checked.cells} cells, {checked.files} files: {found}")
+    about = f"{checked.studies} studies, {checked.cells} cells, {checked.files} files{_tables(checked.schema)}"
+    click.echo(f"{shown(url)}: {about}: {found}")
     return 1 if checked.problems else 0
+
+
+def _tables(version: int | None) -> str:
+    from kernbench.store.database.schema import SCHEMA_VERSION
+
+    if version is None:
+        return ""
+    later = f" (`kernbench storage upgrade` or the next run makes it {SCHEMA_VERSION})"
+    return f", result tables of version {version}{later if version < SCHEMA_VERSION else ''}"
+
+
+@storage_command.command()
+@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+def upgrade(storage: str | None, dry_run: bool) -> None:
+    """Upgrade the result tables of a database that an older kernbench has made.
+
+    A SQLite file is copied first, and the copy is kept beside it; on a server all is one transaction. Whatever fails,
+    the database is as it was. `kernbench run` and `kernbench worker` do the same before they write.
+    """
+    from kernbench.store.database.url import resolve_url
+    from kernbench.store.maintenance.upgrade import upgrade_storage
+
+    click.echo(upgrade_storage(resolve_url(storage), dry_run=dry_run))

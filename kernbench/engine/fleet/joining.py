@@ -22,8 +22,9 @@ from kernbench.errors import KernbenchError
 from kernbench.registry import Found
 from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.store.database.storage import SteadyStorage
-from kernbench.store.tables import result_tables
+from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.tables.liveness import silent_seconds
+from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.study import Params, Study
 
@@ -107,7 +108,7 @@ def serve(
             storage.outages.leaving, storage.outages.say = stop, observer.note
             if terms.coordinated:
                 _leave_with_coordinator(stop)
-            result_tables.create_tables(storage.engine)
+            ready_tables(storage.engine, terms.url, observer.note)
             worker = _Worker(joined, terms, storage, stop, until, observer, compute)
             return worker.run()
     finally:
@@ -234,7 +235,7 @@ class _Worker:
         running = (TrialState.RUNNING,)
         trials = [t for _, study, _ in self._studies for t in study.get_trials(deepcopy=False, states=running)]
         here = socket.gethostname()
-        return {t._trial_id for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
+        return {trial_id(t) for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
 
 
 def _leave_with_coordinator(stop: StopFlag) -> None:

@@ -28,10 +28,10 @@ from kernbench.store.database.opening import (
 )
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
+from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.reading.stored_study import ask_for
-from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import cell_states
-from kernbench.store.tables.optuna_tables import read_trials
+from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
 from kernbench.study.study import Study, differences
 from kernbench.study.task import task
@@ -111,7 +111,7 @@ def plan(study: Study, options: Options) -> Plan:
 
     Raises:
         StudyError: the study changed since its cells ran, or cells were added without `extend`.
-        StorageError: the database cannot be opened.
+        StorageError: the database cannot be opened, or is of a version that is not known.
     """
     check_place(options.url)
     path = sqlite_path(options.url)
@@ -119,7 +119,6 @@ def plan(study: Study, options: Options) -> Plan:
     if storage is None:
         return _whole(study)
     try:
-        result_tables.has_tables(storage.engine)  # refuses another version
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
@@ -159,7 +158,7 @@ def run(
     try:
         with outage_explained(options.url):
             storage.outages.say = observer.note
-            result_tables.create_tables(storage.engine)
+            ready_tables(storage.engine, options.url, observer.note)
             optuna_study = _create(study, storage)
             recover(optuna_study, storage, options.grace_s, observer)
             now = replace(_plan(study, optuna_study, options), added=first.added)
@@ -243,7 +242,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
-    ask_for(storage.engine, opened._study_id, study)
+    ask_for(storage.engine, study_id(opened), study)
     opened.set_metric_names([task().score])
     notes.save_study(opened, study, storage.engine)
     return opened

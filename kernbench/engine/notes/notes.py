@@ -20,6 +20,7 @@ from kernbench.engine.notes.markdown import block, code, plain, table
 from kernbench.errors import first_line
 from kernbench.store.database.outage import outlasting
 from kernbench.store.tables.cell_states import failure_class
+from kernbench.store.tables.optuna_tables import storage_of
 from kernbench.store.tables.result_tables import FloorRow, RunRow
 from kernbench.study.cell import Outcome
 from kernbench.study.study import Params, Study
@@ -160,7 +161,7 @@ def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
         optuna_study: of the trial.
         trial_id: Optuna's.
     """
-    frozen = optuna_study._storage.get_trial(trial_id)
+    frozen = storage_of(optuna_study).get_trial(trial_id)
     if frozen.state != TrialState.FAIL or "family" in frozen.user_attrs:  # its own worker has written it
         return
     known = {name: frozen.user_attrs.get(name, "unknown") for name in ("worker", "cell")}

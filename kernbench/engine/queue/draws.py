@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from kernbench.kernels.space import Choice, Int, Parameter
 from kernbench.store.tables.cell_states import cell_states, is_stray, worker_is_gone
+from kernbench.store.tables.optuna_tables import storage_of, trial_id
 from kernbench.study.cell import CellState
 from kernbench.study.settings import Value
 from kernbench.study.study import Params, Study
@@ -65,9 +66,9 @@ class DrawingSampler(BaseSampler):
         """One of the drawn values."""
         if param_name not in self._study.tuned:
             return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
-        if self._drawn[0] != trial._trial_id:
+        if self._drawn[0] != trial_id(trial):
             cell = str(trial.user_attrs["cell"])
-            self._drawn = trial._trial_id, draw(self._study, _settled(self._study, study, cell), cell)
+            self._drawn = trial_id(trial), draw(self._study, _settled(self._study, study, cell), cell)
         return self._drawn[1][param_name]
 
 
@@ -236,7 +237,7 @@ def early_end(study: Study, trial: optuna.Trial, params: Params) -> Callable[[],
 
 
 def _frozen(trial: optuna.Trial) -> FrozenTrial:
-    return trial.study._storage.get_trial(trial._trial_id)
+    return storage_of(trial.study).get_trial(trial_id(trial))
 
 
 def _search(study: Study, cell: str) -> list[str]:

@@ -2,17 +2,15 @@
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import DateTime, Engine, bindparam, text
 
 from kernbench.engine.notes import notes
-from kernbench.store.database.outage import outlasting
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.tables.cell_states import worker_is_gone
-from kernbench.store.tables.optuna_tables import read_trials
+from kernbench.store.tables.liveness import never_heard
+from kernbench.store.tables.optuna_tables import read_trials, storage_of, trial_id
 from kernbench.study.cell import Observer
 
 
@@ -30,17 +28,17 @@ def recover(
     """
     running = [trial for trial in read_trials(study) if trial.state == TrialState.RUNNING]
     optuna.storages.fail_stale_trials(study)
-    silent = set() if storage.just_back() else _without_heartbeat(storage.engine, grace_s)
+    silent = set() if storage.just_back() else never_heard(storage.engine, grace_s)
     for trial in running:
         ours = trial.user_attrs.get("worker") in but
-        if (worker_is_gone(trial) and not ours) or trial._trial_id in silent:
+        if (worker_is_gone(trial) and not ours) or trial_id(trial) in silent:
             # two coordinators may find the same trial
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         else:
-            now = storage.get_trial(trial._trial_id)
+            now = storage.get_trial(trial_id(trial))
             if now.state != TrialState.FAIL or "family" in now.user_attrs:  # it runs, or has failed by itself just now
                 continue
-        notes.save_lost(study, trial._trial_id)
+        notes.save_lost(study, trial_id(trial))
         cell = trial.user_attrs.get("cell", "?")
         observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
 
@@ -56,19 +54,6 @@ def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attribut
     for trial in trials:
         with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another coordinator was faster
             for name, value in attributes.items():
-                study._storage.set_trial_user_attr(trial._trial_id, name, value)
+                storage_of(study).set_trial_user_attr(trial_id(trial), name, value)
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        notes.save_lost(study, trial._trial_id)
-
-
-@outlasting
-def _without_heartbeat(engine: Engine, grace_s: int) -> set[int]:
-    # fail_stale_trials skips these: the worker was killed between the claim and its first beat
-    query = text(
-        "SELECT t.trial_id FROM trials t LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id "
-        "WHERE t.state = 'RUNNING' AND h.trial_id IS NULL AND t.datetime_start < :before"
-    ).bindparams(bindparam("before", type_=DateTime))
-    # Optuna writes UTC without a zone
-    before = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=grace_s)
-    with engine.connect() as connection:
-        return {row[0] for row in connection.execute(query, {"before": before})}
+        notes.save_lost(study, trial_id(trial))

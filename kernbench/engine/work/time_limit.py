@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.engine.work.durations import in_words
 from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.tables.optuna_tables import trial_id
 
 TIMED_OUT = 124  # exit code of a worker that ended itself, as of timeout(1)
 SHORTEST_MARGIN_S = 60.0
@@ -75,7 +76,7 @@ def time_limit(
                 return
         with over:
             if not ended.is_set():
-                time_out(storage, trial._trial_id, limit)
+                time_out(storage, trial_id(trial), limit)
                 with suppress(Exception):  # the process ends, whoever cannot be told
                     told(limit.said)
                 os._exit(TIMED_OUT)

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 from kernbench.store.database import outage
 from kernbench.store.database.outage import Outages, is_outage, reason_of
+from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown, sqlite_path
 
@@ -84,6 +85,7 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
 
     Raises:
         StorageError: it cannot be opened, with the first line of the reason.
+        SchemaError: its result tables are of a version that is not known.
     """
     check_place(url)
     path = sqlite_path(url)
@@ -93,11 +95,14 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
         storage = making_tables(
             lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
         )
+        try:
+            schema_version(storage.engine)  # refuses one that is not known
+        finally:
+            storage.engine.dispose()  # drop connections opened before the listeners
         event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
         if path:
             # SQLite ignores FOR UPDATE: without this two workers claim the same cell
             event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        storage.engine.dispose()  # drop connections opened before the listeners
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     outages.seconds = outage.OUTAGE_S
@@ -138,6 +143,7 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
 
     Raises:
         StorageError: there is no such database, or it cannot be opened.
+        SchemaError: its result tables are of a version that is not known.
     """
     path = sqlite_path(url)
     if path is not None and not path.is_file():
@@ -151,6 +157,7 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
         known = outages or Outages(shown(url), seconds=0)
         storage = SteadyStorage(url, known, options, skip_table_creation=True)
         event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
+        schema_version(storage.engine)  # refuses one that is not known
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
     return storage

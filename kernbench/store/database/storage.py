@@ -1,4 +1,8 @@
-"""Optuna's storage, whose heartbeats and calls outlive a database that is away for a while."""
+"""Optuna's storage, whose heartbeats and calls outlive a database that is unavailable for a while.
+
+It subclasses Optuna's and so must override private methods (`_get_stale_trial_ids`, and those named at the end of this
+file): beside `kernbench.store.tables.optuna_tables` it is the only file that knows private names of Optuna.
+"""
 
 import functools
 import logging

@@ -16,11 +16,12 @@ from kernbench.errors import StorageError, first_line, one_line
 from kernbench.host.files import json_digest
 from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.outage import is_outage
+from kernbench.store.database.schema import SchemaError, schema_version
 from kernbench.store.database.url import shown, sqlite_path
 from kernbench.store.maintenance.checking_files import Files
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.cell_states import is_done
-from kernbench.store.tables.result_tables import EnvironmentRow, LineRow, RunRow, ScoreRow, has_tables
+from kernbench.store.tables.result_tables import EnvironmentRow, LineRow, RunRow, ScoreRow, runs_of
 from kernbench.study.reference import from_json
 
 RERUN = "run the study again in another --storage, or copy the intact studies there"
@@ -35,12 +36,14 @@ class Checked:
         cells: cells of theirs.
         files: artifacts and checkpoints.
         problems: one line each, with what to do.
+        schema: version of the result tables, None where there are none or it was not asked.
     """
 
     studies: int
     cells: int
     files: int
     problems: tuple[str, ...]
+    schema: int | None = None
 
 
 def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
@@ -51,7 +54,7 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
         names: as for `stored_studies`; all without any.
 
     Raises:
-        StorageError: there is no such database.
+        StorageError: there is no such database, or its tables are of a version that is not known.
         StudyError: a name that is not stored.
     """
     path = sqlite_path(url)
@@ -61,6 +64,8 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
         check_place(url)
         try:
             reader = read_storage(url)
+        except SchemaError:  # nothing is wrong there
+            raise
         except StorageError as error:
             return Checked(0, 0, 0, (f"{error}; restore a copy, or save what `sqlite3 {path} .recover` still reads",))
     if reader is None:
@@ -68,12 +73,9 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
     problems = _integrity(reader.engine)
     if problems:
         return Checked(0, 0, 0, tuple(problems))
-    try:
-        tables = has_tables(reader.engine)
-    except StorageError as error:
-        return Checked(0, 0, 0, (f"schema: {error}",))
+    schema = schema_version(reader.engine)
     studies = stored_studies(url, names)
-    if studies and not tables:
+    if studies and schema is None:
         return Checked(len(studies), 0, 0, (f"{shown(url)}: no result tables; {RERUN}",))
     files, cells = Files(url, reader.engine), 0
     for study in studies:
@@ -94,7 +96,7 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
         except (ValueError, SQLAlchemyError) as error:
             said = first_line(getattr(error, "orig", None) or error)
             problems.append(f"files that nothing names were not looked for: a record cannot be read ({said}); {RERUN}")
-    return Checked(len(studies), cells, files.count, tuple(problems))
+    return Checked(len(studies), cells, files.count, tuple(problems), schema)
 
 
 def _of_study(session: Session, study: optuna.Study, files: Files) -> Iterator[str]:
@@ -164,7 +166,7 @@ def _of_trials(trials: Sequence[FrozenTrial]) -> Iterator[str]:
 
 def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Iterator[str]:
     """Rows against trials, and their numbers against the lines and tolerances that were evaluated."""
-    rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+    rows = {row.cell: row for row in runs_of(session, study.study_name)}
     known_digest = one_line(study.user_attrs.get("digest"))
     machines = set(session.scalars(select(EnvironmentRow.digest)))
     lines = {tuple(key): count for *key, count in session.execute(_lines())}

@@ -1,6 +1,5 @@
 """Whether the files beside a database are those that it names, of the type that they should be, and nothing else."""
 
-import json
 import os
 import stat
 import zipfile
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from kernbench.errors import DataError, one_line
 from kernbench.host.files import PART
@@ -19,6 +17,8 @@ from kernbench.store.database.url import side_folder
 from kernbench.store.files import scratch
 from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
 from kernbench.store.tables.cell_states import failure_class, is_done, worker_is_gone
+from kernbench.store.tables.optuna_rows import cells_of_trials, system_keys
+from kernbench.store.tables.optuna_tables import storage_of, study_id
 from kernbench.study.cell import file_key
 
 RESULTS = "baselines"  # folder of results of classical detectors
@@ -43,7 +43,7 @@ class Files:
 
     def of_study(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Iterator[str]:
         """Problems of the files that a study names."""
-        yield from self._of_entries(study._storage.get_study_system_attrs(study._study_id), "the study", True)
+        yield from self._of_entries(storage_of(study).get_study_system_attrs(study_id(study)), "the study", True)
         for trial in trials:
             # the entry precedes the file: who was killed between the two left one without
             lasting = is_done(trial) or failure_class(trial) != "killed"
@@ -111,22 +111,13 @@ class Files:
 
     def _named(self) -> set[str]:
         """File names of all entries, those of studies that are not ours, too."""
-        keys = (models.TrialSystemAttributeModel.key, models.StudySystemAttributeModel.key)
         with self._engine.connect() as connection:
-            found = [connection.execute(select(key).where(key.startswith(PREFIX))).scalars().all() for key in keys]
-        return {key.removeprefix(PREFIX) for each in found for key in each}
+            return {key.removeprefix(PREFIX) for key in system_keys(connection, PREFIX)}
 
     def _keys(self) -> set[str]:
         """First part of the checkpoint names of every cell."""
-        tags, trials, studies = models.TrialUserAttributeModel, models.TrialModel, models.StudyModel
-        query = (
-            select(studies.study_name, tags.value_json)
-            .join(trials, trials.study_id == studies.study_id)
-            .join(tags, tags.trial_id == trials.trial_id)
-            .where(tags.key == "cell")
-        )
         with self._engine.connect() as connection:
-            return {file_key(study, str(json.loads(cell))) for study, cell in connection.execute(query)}
+            return {file_key(study, cell) for study, cell in cells_of_trials(connection)}
 
 
 def _at_work(trial: FrozenTrial) -> bool:

@@ -1,6 +1,5 @@
 """Studies from one database to another: all records and files, or nothing."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,40 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.storages._rdb import models  # Optuna's tables; both databases hold the version that this Optuna works with
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Select, Table, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.store.database.opening import GRACE_S, check_place, open_storage, read_storage
+from kernbench.store.database.schema import SCHEMA_VERSION, version_in
 from kernbench.store.database.url import shown, sqlite_path
 from kernbench.store.maintenance.copying_files import FileCopies
+from kernbench.store.maintenance.upgrade import fill_in, ready_tables
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row
 from kernbench.store.tables.liveness import is_live, running_trials, utc_now
-from kernbench.store.tables.optuna_tables import table_of
+from kernbench.store.tables.optuna_rows import add_waiting
+from kernbench.store.tables.optuna_tables import OF_STUDIES, OF_TRIALS, STUDIES, TRIALS, table_of
 from kernbench.store.tables.result_tables import (
     EnvironmentRow,
     FloorRow,
     LineRow,
     RunRow,
     ScoreRow,
-    create_tables,
+    columns_there,
     has_tables,
 )
 
 CHUNK = 5000
 NOTE_OF_TRIAL = re.compile(r"(dashboard:)(\d+)(:note_.*)")  # key of a study's attribute, by the id of the trial
-# Optuna's tables that hang on a study and on a trial; a copied trial is not running, so heartbeats stay behind.
-STUDY_TABLES = (models.StudyDirectionModel, models.StudyUserAttributeModel, models.StudySystemAttributeModel)
-TRIAL_TABLES = (
-    models.TrialUserAttributeModel,
-    models.TrialSystemAttributeModel,
-    models.TrialParamModel,
-    models.TrialValueModel,
-    models.TrialIntermediateValueModel,
-)
 Row = dict[str, Any]  # column -> value
 Note = Callable[[str], None]
 
@@ -104,7 +96,7 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
 def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna.Study], note: Note) -> Copied:
     storage = open_storage(target)
     try:
-        create_tables(storage.engine)
+        ready_tables(storage.engine, target, note)
         with FileCopies(source, target) as files:
             for study in studies:
                 files.copy_study(origin, study.study_name)
@@ -113,6 +105,7 @@ def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna
             with storage.engine.connect() as to:
                 transaction = to.begin()
                 copied = [_copy_study(origin, to, study, note) for study in studies]
+                fill_in(to, version_in(origin) or SCHEMA_VERSION)
                 files.keep()  # should the commit fail, nobody knows whether it has arrived
                 transaction.commit()
     finally:
@@ -135,7 +128,6 @@ def _check_target(target: str, names: Sequence[str]) -> None:
     storage = None if path is not None and not path.exists() else read_storage(target)
     if storage is None:
         return
-    has_tables(storage.engine)  # refuses another version
     there = {frozen.study_name for frozen in storage.get_all_studies()} & set(names)
     if there:
         raise StorageError(
@@ -168,17 +160,16 @@ def _refuse_live(origin: Connection, studies: Sequence[optuna.Study], source: st
 
 def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: Note) -> tuple[int, int]:
     name = study.study_name
-    old = select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)
+    old = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
     old_id = origin.execute(old).scalar_one()
-    new_id = _insert_one(to, table_of(models.StudyModel), {"study_name": name})
+    new_id = _insert_one(to, STUDIES, {"study_name": name})
     ids = _copy_trials(origin, to, old_id, new_id)
-    for model in STUDY_TABLES:
-        table = table_of(model)
+    for table in OF_STUDIES:
         rows = origin.execute(select(table).where(table.c.study_id == old_id))
         kept = [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows]
         _insert(to, table, [_of_same_trial(row, ids) for row in kept])
-    for model in TRIAL_TABLES:
-        _copy_of_trials(origin, to, table_of(model), old_id, ids)
+    for table in OF_TRIALS:  # a copied trial is not running, so heartbeats stay behind
+        _copy_of_trials(origin, to, table, old_id, ids)
     _copy_results(origin, to, name)
     dead = {each.trial.number for each in running_trials(origin, study)}
     queued = _queue_again(to, new_id, study.get_trials(deepcopy=False), dead, len(ids))
@@ -194,28 +185,26 @@ def _of_same_trial(row: Row, ids: Mapping[int, int]) -> Row:
 
 def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -> dict[int, int]:
     """Insert the trials in their order; old id -> new id."""
-    table = table_of(models.TrialModel)
-    query = select(table).where(table.c.study_id == old_id).order_by(table.c.number)
+    query = select(TRIALS).where(TRIALS.c.study_id == old_id).order_by(TRIALS.c.number)
     ids: dict[int, int] = {}
     # whoever ran it is gone, as `run` would find
     now = utc_now(origin)  # in whole seconds on SQLite
     for rows in origin.execute(query).partitions(CHUNK):
         found = [dict(row._mapping) for row in rows]
-        new = [_without_key(table, row) | {"study_id": new_id} for row in found]
+        new = [_without_key(TRIALS, row) | {"study_id": new_id} for row in found]
         new = [
             row | {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
             if row["state"] == TrialState.RUNNING
             else row
             for row in new
         ]
-        added = to.execute(insert(table).returning(table.c.trial_id, sort_by_parameter_order=True), new)
+        added = to.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), new)
         ids |= dict(zip((row["trial_id"] for row in found), added.scalars(), strict=True))
     return ids
 
 
 def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: int, ids: Mapping[int, int]) -> None:
-    trials = table_of(models.TrialModel)
-    query = select(table).join(trials, trials.c.trial_id == table.c.trial_id).where(trials.c.study_id == old_id)
+    query = select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == old_id)
     for rows in _streamed(origin, query.order_by(table.primary_key.columns[0])):
         _insert(to, table, [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
 
@@ -235,7 +224,8 @@ def _copy_results(origin: Connection, to: Connection, name: str) -> None:
             _copy_shared(origin, to, table, column, key)
     for table in (runs, table_of(ScoreRow)):
         to.execute(delete(table).where(table.c.study == name))  # left by a study that was deleted with Optuna
-        for rows in _streamed(origin, select(table).where(table.c.study == name)):
+        columns = columns_there(origin, table)
+        for rows in _streamed(origin, select(*columns).where(table.c.study == name)):
             _insert(to, table, rows)
 
 
@@ -251,23 +241,16 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
     """Queue the cells of dead trials unless they wait, are done, or were killed too often; how many."""
     open_or_done = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING or is_done(t)}
     lost = {t.user_attrs["cell"]: t for t in trials if t.number in dead and "cell" in t.user_attrs}
-    queued = 0
+    queued: dict[str, Row] = {}
     for cell, trial in lost.items():
         attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
         failures = [t for t in attempts if t.state == TrialState.FAIL or t.number in dead]
         if cell in open_or_done or killed_in_a_row(failures) >= KILLED_LIMIT:
             continue
-        row = {"number": number + queued, "study_id": study, "state": TrialState.WAITING}
-        new = _insert_one(to, table_of(models.TrialModel), row)
-        _insert(to, table_of(models.TrialUserAttributeModel), [_attribute(new, "cell", cell)])
-        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
-        _insert(to, table_of(models.TrialSystemAttributeModel), [_attribute(new, "fixed_params", fixed)])
-        queued += 1
-    return queued
-
-
-def _attribute(trial: int, key: str, value: Any) -> Row:
-    return {"trial_id": trial, "key": key, "value_json": json.dumps(value)}
+        queued[cell] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
+    if queued:
+        add_waiting(to, study, number, list(queued), list(queued.values()))
+    return len(queued)
 
 
 def _without_key(table: Table, row: Mapping[str, Any]) -> Row:

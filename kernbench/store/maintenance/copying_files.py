@@ -1,20 +1,19 @@
 """The files of copied studies: artifacts, checkpoints, results of classical detectors; taken back if it fails."""
 
-import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
-from optuna.storages._rdb import models
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from kernbench.errors import StorageError
 from kernbench.host.files import PART, whole_file, writer_of
 from kernbench.store.database.url import shown, side_folder
-from kernbench.store.files.artifact_entries import PREFIX, Entry, entries, is_plain, listed
+from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
 from kernbench.store.tables.cell_states import process_start
+from kernbench.store.tables.optuna_rows import cells_of_trials, system_attributes
+from kernbench.store.tables.optuna_tables import table_of
 from kernbench.store.tables.result_tables import RunRow
 from kernbench.study.cell import file_key
 
@@ -58,7 +57,7 @@ class FileCopies:
             StorageError: the study has artifacts and the source's folder is not here; or a foreign file is in the way.
             OSError: the disk.
         """
-        found = _entries(origin, name)
+        found = entries(dict(system_attributes(origin, name, PREFIX)))
         old, new = (side_folder(url, "artifacts") for url in (self._source, self._target))
         if found and not old.is_dir():
             raise StorageError(
@@ -74,7 +73,7 @@ class FileCopies:
                 if not (new / path.relative_to(old)).exists():
                     self._copy(path, new / path.relative_to(old))
         old, new = (side_folder(url, "checkpoints") for url in (self._source, self._target))
-        keys = {file_key(name, cell) for cell in _cells(origin, name)}
+        keys = {file_key(study, cell) for study, cell in cells_of_trials(origin) if study == name}
         for file in listed(old):
             if file.name.endswith(".pt") and file.name.partition(".")[0] in keys:
                 self._copy(old / file.name, new / file.name)
@@ -104,39 +103,7 @@ class FileCopies:
                 part.unlink(missing_ok=True)
 
 
-def _entries(origin: Connection, name: str) -> list[Entry]:
-    """Artifacts of a study and its trials."""
-    studies, trials = models.StudyModel, models.TrialModel
-    of_study, of_trial = models.StudySystemAttributeModel, models.TrialSystemAttributeModel
-    queries = (
-        select(of_study.key, of_study.value_json).join(studies, studies.study_id == of_study.study_id),
-        select(of_trial.key, of_trial.value_json)
-        .join(trials, trials.trial_id == of_trial.trial_id)
-        .join(studies, studies.study_id == trials.study_id),
-    )
-    return [
-        entry
-        for query, column in zip(queries, (of_study.key, of_trial.key), strict=True)
-        for entry in _of_rows(origin.execute(query.where(studies.study_name == name, column.startswith(PREFIX))))
-    ]
-
-
-def _of_rows(rows: Iterable[tuple[str, str]]) -> list[Entry]:
-    return entries({key: json.loads(value) for key, value in rows})
-
-
 def _data_digests(origin: Connection, name: str) -> list[str]:
-    runs: Table = RunRow.__table__  # type: ignore[assignment]
+    runs = table_of(RunRow)
     found = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
     return sorted(digest for digest in found if digest.isalnum())  # a part of a file name
-
-
-def _cells(origin: Connection, name: str) -> set[str]:
-    tags, trials, studies = models.TrialUserAttributeModel, models.TrialModel, models.StudyModel
-    query = (
-        select(tags.value_json)
-        .join(trials, trials.trial_id == tags.trial_id)
-        .join(studies, studies.study_id == trials.study_id)
-        .where(studies.study_name == name, tags.key == "cell")
-    )
-    return {str(json.loads(value)) for value in origin.execute(query).scalars()}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,15 +21,16 @@ from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_m
 from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
-from kernbench.store.database.outage import is_outage, outlasting
+from kernbench.store.database.outage import is_outage
 from kernbench.store.database.url import shown, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
 from kernbench.store.reading.records import Curves, LineInfo, Run
 from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
 from kernbench.store.tables.cell_states import cell_states, failure_class, is_done
 from kernbench.store.tables.liveness import silent_seconds
-from kernbench.store.tables.optuna_tables import engine_of, read_trials, table_of
-from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables
+from kernbench.store.tables.optuna_rows import studies_with
+from kernbench.store.tables.optuna_tables import close, engine_of, read_trials
+from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables, runs_of
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
 from kernbench.study.task import task
@@ -60,13 +60,9 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
 
 
-@outlasting
 def _ours(engine: Engine) -> set[str]:
     """Names of the studies that kernbench made; others may have studies of their own in the same database."""
-    studies, known = table_of(models.StudyModel), table_of(models.StudyUserAttributeModel)
-    query = select(studies.c.study_name).join(known, known.c.study_id == studies.c.study_id)
-    with engine.connect() as connection:
-        return {name for name in connection.execute(query.where(known.c.key == "digest")).scalars() if "/" in name}
+    return {name for name in studies_with(engine, "digest") if "/" in name}
 
 
 @contextmanager
@@ -123,8 +119,7 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
         engine = engine_of(study)
         with put_off(), damage_explained(study.study_name):
             runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted)
-        study._storage.remove_session()
-        engine.dispose()
+        close(study)
     return runs
 
 
@@ -146,7 +141,7 @@ def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wa
         return []
     trials = read_trials(study)
     with Session(engine) as session:
-        rows = {row.cell: row for row in session.scalars(select(RunRow).where(RunRow.study == study.study_name))}
+        rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
         shared = _shared(session, study, rows.values(), artifacts, wanted)
         runs = []

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.storages._rdb import models
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
-from kernbench.store.database.outage import outlasting
 from kernbench.store.database.url import shown
 from kernbench.store.reading.runs import stored_studies
-from kernbench.store.tables.optuna_tables import table_of
+from kernbench.store.tables.optuna_rows import change_study
+from kernbench.store.tables.optuna_tables import close
 from kernbench.study.settings import SETTINGS
 from kernbench.study.study import Study, differences
 from kernbench.study.toml_tables import Table
@@ -48,7 +47,6 @@ class Stored:
     source: str
 
 
-@outlasting
 def ask_for(engine: Engine, study_id: int, study: Study) -> None:
     """Add the cells of a study to those that were ever asked for, in one step: another run may add some, too.
 
@@ -57,20 +55,12 @@ def ask_for(engine: Engine, study_id: int, study: Study) -> None:
         study_id: Optuna's.
         study: as it is run now.
     """
-    studies, table = table_of(models.StudyModel), table_of(models.StudyUserAttributeModel)
-    with engine.begin() as connection:
-        connection.execute(select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update())
-        rows = connection.execute(select(table.c.key, table.c.value_json).where(table.c.study_id == study_id))
-        known = {key: json.loads(value) for key, value in rows}
+
+    def asked(known: Mapping[str, Any]) -> dict[str, str]:
         cells = list(dict.fromkeys([*json.loads(known.get(CELLS, "[]")), *study.cells()]))
-        for name, value in ((CELLS, cells), *what_workers_need(study, known).items()):
-            text = json.dumps(value)
-            if name not in known:
-                row = {"study_id": study_id, "key": name, "value_json": json.dumps(text)}
-                connection.execute(insert(table).values(row))
-            elif known[name] != text:
-                of_name = (table.c.study_id == study_id, table.c.key == name)
-                connection.execute(update(table).where(*of_name).values(value_json=json.dumps(text)))
+        return {name: json.dumps(value) for name, value in ({CELLS: cells} | what_workers_need(study, known)).items()}
+
+    change_study(engine, study_id, asked)
 
 
 def what_workers_need(study: Study, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +99,7 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
         ]
     finally:
         for study in studies[:1]:  # all are of one storage
-            study._storage.remove_session()
-            study._storage._backend.engine.dispose()  # type: ignore[attr-defined]  # the cached storage's database
+            close(study)
     if not found:
         names = [study.study_name for study in studies]
         hint = close_match(name, {*names, *(each.partition(".")[0] for each in names)})

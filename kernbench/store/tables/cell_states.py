@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
+from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import DONE, ENDED, CellState
 
 RETRIED = ("interrupted", "killed")
@@ -82,7 +83,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
     running = by_state[TrialState.RUNNING]
     if any(not worker_is_gone(trial) for trial in running):
         live = next(trial for trial in running if not worker_is_gone(trial))
-        beat = f", last heartbeat {silent[live._trial_id]:.0f} s ago" if live._trial_id in silent else ""
+        beat = f", last heartbeat {silent[trial_id(live)]:.0f} s ago" if trial_id(live) in silent else ""
         return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}{beat}")
     if by_state[TrialState.WAITING]:
         reached = max(map(_checkpoint_epoch, attempts))

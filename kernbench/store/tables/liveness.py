@@ -1,17 +1,15 @@
 """RUNNING trials of a study, and whether a worker still stands behind each."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import optuna
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select
 
 from kernbench.store.database.outage import outlasting
 from kernbench.store.tables.cell_states import worker_is_gone
-from kernbench.store.tables.optuna_tables import table_of
+from kernbench.store.tables.optuna_tables import HEARTBEATS, STUDIES, TRIALS
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,11 @@ def running_trials(connection: Connection, study: optuna.Study) -> list[Running]
         connection: to its database, in UTC.
         study: opened for reading.
     """
-    trials, beats = table_of(models.TrialModel), table_of(models.TrialHeartbeatModel)
     query = (
-        select(trials.c.number, func.coalesce(beats.c.heartbeat, trials.c.datetime_start))
-        .join(models.StudyModel, models.StudyModel.study_id == trials.c.study_id)
-        .outerjoin(beats, beats.c.trial_id == trials.c.trial_id)
-        .where(models.StudyModel.study_name == study.study_name, trials.c.state == TrialState.RUNNING)
+        select(TRIALS.c.number, func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start))
+        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
+        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .where(STUDIES.c.study_name == study.study_name, TRIALS.c.state == TrialState.RUNNING)
     )
     now = utc_now(connection)
     found = connection.execute(query).all()
@@ -62,15 +59,30 @@ def is_live(running: Running, grace_s: float) -> bool:
 @outlasting
 def silent_seconds(engine: Engine) -> dict[int, float]:
     """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
-    query = text(
-        "SELECT h.trial_id, h.heartbeat, CURRENT_TIMESTAMP FROM trial_heartbeats h "
-        "JOIN trials t ON t.trial_id = h.trial_id WHERE t.state = 'RUNNING'"
+    query = (
+        select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat, func.now())
+        .join(TRIALS, TRIALS.c.trial_id == HEARTBEATS.c.trial_id)
+        .where(TRIALS.c.state == TrialState.RUNNING)
     )
     with engine.connect() as connection:
-        return {row[0]: (_naive(row[2]) - _naive(row[1])).total_seconds() for row in connection.execute(query)}
+        found = connection.execute(query).all()
+    return {trial: (_naive(now) - _naive(beat)).total_seconds() for trial, beat, now in found}
 
 
-def _naive(moment: Any) -> datetime:  # Any: SQLite gives text, PostgreSQL a datetime, now and then with a zone
-    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    # heartbeats carry no zone and are UTC
-    return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
+def _naive(moment: datetime) -> datetime:
+    """UTC without a zone, as heartbeats are; PostgreSQL gives its own time with one."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+@outlasting
+def never_heard(engine: Engine, grace_s: float) -> set[int]:
+    """Ids of RUNNING trials that began longer ago and never had a heartbeat: killed between claim and first beat."""
+    query = (
+        select(TRIALS.c.trial_id)
+        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.state == TrialState.RUNNING, HEARTBEATS.c.trial_id.is_(None))
+    )
+    # Optuna writes UTC without a zone
+    before = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=grace_s)
+    with engine.connect() as connection:
+        return set(connection.execute(query.where(TRIALS.c.datetime_start < before)).scalars())

@@ -1,4 +1,8 @@
-"""Trials of a study by plain SQL, for reading: Optuna makes an object of every attribute, ten times slower."""
+"""Optuna's tables and what its objects hide: the only file that imports its private models or touches private names.
+
+Optuna offers no public way to its tables, ids or engine. A release that moves them is met here; a test sees to it that
+no other file of the package knows them.
+"""
 
 import functools
 import json
@@ -7,12 +11,32 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import BaseStorage
 from optuna.storages._rdb import models  # Optuna's tables, of the version that this Optuna works with
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection, Engine, Table, select
 
 from kernbench.store.database.outage import outlasting
 
+
+def table_of(model: Any) -> Table:  # Any: Optuna's models have no common type of ours
+    """The table behind a mapped class, one of Optuna's or ours."""
+    table: Table = model.__table__
+    return table
+
+
+STUDIES = table_of(models.StudyModel)
+STUDY_USER_ATTRIBUTES = table_of(models.StudyUserAttributeModel)
+STUDY_SYSTEM_ATTRIBUTES = table_of(models.StudySystemAttributeModel)
+TRIALS = table_of(models.TrialModel)
+TRIAL_USER_ATTRIBUTES = table_of(models.TrialUserAttributeModel)
+TRIAL_SYSTEM_ATTRIBUTES = table_of(models.TrialSystemAttributeModel)
+HEARTBEATS = table_of(models.TrialHeartbeatModel)
+_PARAMS, _VALUES = table_of(models.TrialParamModel), table_of(models.TrialValueModel)
+_CURVES = table_of(models.TrialIntermediateValueModel)
+# What hangs on a study and on a trial, but for heartbeats: only running trials have one.
+OF_STUDIES = (table_of(models.StudyDirectionModel), STUDY_USER_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES)
+OF_TRIALS = (TRIAL_USER_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, _PARAMS, _VALUES, _CURVES)
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -24,7 +48,7 @@ def read_trials(study: optuna.Study) -> list[FrozenTrial]:
     Args:
         study: in a database.
     """
-    return _read(engine_of(study), study._study_id)
+    return _read(engine_of(study), study_id(study))
 
 
 @outlasting
@@ -33,16 +57,36 @@ def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
         return _trials(connection, study_id)
 
 
+def study_id(study: optuna.Study) -> int:
+    """Number of a study in its database, which its rows have."""
+    return study._study_id
+
+
+def trial_id(trial: FrozenTrial | Trial) -> int:
+    """Number of a trial in its database, which its rows have; `trial.number` counts within the study."""
+    return trial._trial_id
+
+
+def storage_of(study: optuna.Study) -> BaseStorage:
+    """What a study asks: Optuna's cache of finished trials, and the storage behind it."""
+    return study._storage
+
+
 def engine_of(study: optuna.Study) -> Engine:
     """The database that a study was opened in."""
     engine: Engine = study._storage._backend.engine  # type: ignore[attr-defined]  # behind Optuna's cache
     return engine
 
 
+def close(study: optuna.Study) -> None:
+    """Let go of the database that a study was opened in; it is opened again when it is asked."""
+    storage_of(study).remove_session()
+    engine_of(study).dispose()
+
+
 def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
-    trials = table_of(models.TrialModel)
-    shown = (trials.c.trial_id, trials.c.number, trials.c.state, trials.c.datetime_start, trials.c.datetime_complete)
-    query = select(*shown).where(trials.c.study_id == study_id).order_by(trials.c.number)
+    shown = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
+    query = select(*shown).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
     found = {
         number: FrozenTrial(
             number=place,
@@ -60,28 +104,27 @@ def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
         for number, place, state, start, complete in connection.execute(query)
     }
 
-    def rows(model: Any, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
-        table = table_of(model)
+    def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
         query = select(table.c.trial_id, *(table.c[name] for name in columns))
-        query = query.join(trials, trials.c.trial_id == table.c.trial_id).where(trials.c.study_id == study_id)
+        query = query.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == study_id)
         if but:
-            query = query.where(trials.c.state.not_in(but))
+            query = query.where(TRIALS.c.state.not_in(but))
         found_rows = connection.execute(query.order_by(table.primary_key.columns[0]))
         return (row for row in found_rows if row[0] in found)  # not of a trial that was made meanwhile
 
-    for trial, key, value in rows(models.TrialUserAttributeModel, "key", "value_json"):
+    for trial, key, value in rows(TRIAL_USER_ATTRIBUTES, "key", "value_json"):
         found[trial].user_attrs[key] = json.loads(value)
-    for trial, key, value in rows(models.TrialSystemAttributeModel, "key", "value_json"):
+    for trial, key, value in rows(TRIAL_SYSTEM_ATTRIBUTES, "key", "value_json"):
         found[trial].system_attrs[key] = json.loads(value)
     distribution = functools.cache(json_to_distribution)  # the same few for all trials
-    for trial, name, value, text in rows(models.TrialParamModel, "param_name", "param_value", "distribution_json"):
+    for trial, name, value, text in rows(_PARAMS, "param_name", "param_value", "distribution_json"):
         _add_param(found[trial], name, value, distribution(text))
     read_value: Callable[..., float] = models.TrialValueModel.stored_repr_to_value
-    for trial, value, kind in rows(models.TrialValueModel, "value", "value_type"):  # kernbench's studies have one
+    for trial, value, kind in rows(_VALUES, "value", "value_type"):  # kernbench's studies have one
         found[trial].value = read_value(value, kind)
     read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
     columns = ("step", "intermediate_value", "intermediate_value_type")
-    for trial, step, value, kind in rows(models.TrialIntermediateValueModel, *columns, but=ENDED):
+    for trial, step, value, kind in rows(_CURVES, *columns, but=ENDED):
         found[trial].intermediate_values[step] = read_step(value, kind)
     return list(found.values())
 
@@ -89,9 +132,3 @@ def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
 def _add_param(trial: FrozenTrial, name: str, value: float, distribution: BaseDistribution) -> None:
     trial.params[name] = distribution.to_external_repr(value)
     trial.distributions[name] = distribution
-
-
-def table_of(model: Any) -> Table:  # Any: Optuna's models have no common type of ours
-    """The table behind one of Optuna's models."""
-    table: Table = model.__table__
-    return table

@@ -4,17 +4,32 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, Integer, String, Text, delete, func, insert, inspect, select
+from sqlalchemy import (
+    DDL,
+    JSON,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from kernbench.errors import StorageError
 from kernbench.store.database.opening import making_tables
 from kernbench.store.database.outage import outlasting
+from kernbench.store.database.schema import KEY, SCHEMA_VERSION, schema_version, version_in
+from kernbench.store.tables.optuna_tables import table_of
 from kernbench.study.cell import SplitFacts
 from kernbench.study.task import task
-
-SCHEMA_VERSION = 1
 
 
 class Base(DeclarativeBase):
@@ -113,39 +128,63 @@ _declare()
 
 @outlasting
 def create_tables(engine: Engine) -> None:
-    """Make the tables that are missing and check their version.
+    """Make the tables where there are none; those of an older version stay as they are.
 
     Raises:
-        StorageError: the database was made by another version of kernbench's tables.
+        SchemaError: they are of a version that this kernbench does not know.
     """
     if not has_tables(engine):
         making_tables(lambda: _create_tables(engine))
 
 
 def _create_tables(engine: Engine) -> None:
-    Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
-        session.merge(Meta(key="schema", value=str(SCHEMA_VERSION)))
+        Base.metadata.create_all(session.connection())
+        session.merge(Meta(key=KEY, value=str(SCHEMA_VERSION)))
 
 
 def has_tables(engine: Engine) -> bool:
     """Whether the result tables are there; touches nothing.
 
     Raises:
-        StorageError: they are of another version.
+        SchemaError: see `create_tables`.
     """
-    if Meta.__tablename__ not in inspect(engine).get_table_names():
-        return False
-    with Session(engine) as session:
-        row = session.get(Meta, "schema")
-    if row is None:  # made a moment ago by another process, or cut off there
-        return False
-    if row.value != str(SCHEMA_VERSION):
-        raise StorageError(
-            f"the result tables have version {row.value}, this kernbench works with version {SCHEMA_VERSION}; "
-            "use the kernbench that made them, or another --storage"
-        )
-    return True
+    return schema_version(engine) is not None
+
+
+@outlasting
+def add_declared(engine: Engine) -> None:
+    """Add the columns that the task declares and a table made without them lacks; cells stored before have no value."""
+    table = table_of(RunRow)
+    with engine.connect() as connection:
+        if len(columns_there(connection, table)) == len(table.columns):
+            return
+    with engine.begin() as connection:
+        version_in(connection, hold=True)  # another process may be about to add them
+        add_lacking(connection)
+
+
+def add_lacking(connection: Connection) -> None:
+    """The same in the transaction of a connection that holds the version."""
+    table = table_of(RunRow)
+    there = {column.name for column in columns_there(connection, table)}
+    for column in [column for column in table.columns if column.name not in there]:
+        name = connection.dialect.identifier_preparer.format_column(column)
+        kind = column.type.compile(connection.dialect)
+        connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
+
+
+def columns_there(connection: Connection, table: Table) -> list[Column[Any]]:
+    """Columns of one of these tables that a database has: one of an older version lacks some."""
+    names = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    return [column for column in table.columns if column.name in names]
+
+
+def runs_of(session: Session, study: str) -> list[RunRow]:
+    """Runs of a study, to read: they belong to no session, and what an older database lacks is None."""
+    columns = columns_there(session.connection(), table_of(RunRow))
+    found = session.execute(select(*columns).where(RunRow.study == study))
+    return [RunRow(**row._mapping) for row in found]
 
 
 @outlasting

@@ -119,7 +119,6 @@ ROWS = {
         [f"UPDATE kernbench_run SET study = 'x/y' {of_cell(NINE)}", f"DELETE FROM kernbench_score {of_cell(NINE)}"],
         ["is ok", "x/y: rows of a study that is not there"],
     ),
-    "another version": (["UPDATE kernbench_meta SET value = '999'"], ["version 999"]),
 }
 
 

@@ -1,12 +1,15 @@
 """Trials read and queued by plain SQL: what Optuna itself would read and write."""
 
+import ast
 import math
+from pathlib import Path
 
 import fakes
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+import kernbench
 from kernbench.engine.queue.queueing import enqueue_all
 from kernbench.store.tables.optuna_tables import read_trials
 
@@ -78,7 +81,27 @@ def test_nothing_is_queued_unless_everything_is(world, monkeypatch):
     study = world.study([9, 33])
     world.run(study)
     before = world.content()[0]
-    monkeypatch.setattr("kernbench.engine.queue.queueing.json", None)  # fails after the trials are in
+    monkeypatch.setattr("kernbench.store.tables.optuna_rows.json", None)  # fails after the trials are in
     with pytest.raises(AttributeError):
         enqueue_all(world.optuna_study(study), study, list(study.cells()))
     assert world.content()[0] == before
+
+
+PRIVATE = {"_trial_id", "_study_id", "_storage", "_backend"}
+
+
+def knows_optuna_inside(node):
+    """Whether a piece of code imports Optuna's models or touches a private attribute that is not its own."""
+    if isinstance(node, ast.ImportFrom | ast.Import):
+        names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+        return any("_rdb" in name for name in names)
+    own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    return isinstance(node, ast.Attribute) and node.attr in PRIVATE and not own
+
+
+def test_one_file_knows_what_optuna_hides():
+    package, found = Path(kernbench.__file__).parent, set()
+    for path in package.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        found |= {path.relative_to(package).as_posix() for node in nodes if knows_optuna_inside(node)}
+    assert found == {"store/tables/optuna_tables.py"}  # storage.py overrides private methods, and touches none of these

@@ -224,6 +224,8 @@ def test_an_outcome_carries_what_the_report_needs(cell):
     assert outcome.values["flops"] > 0
     assert len(outcome.facts["test"].lines["bubbles"]) == 6
     curve = outcome.curve
+    headline = (outcome.matched["f1"][4], outcome.matched["rmse_samples"][4])
+    assert (outcome.values["f1_matched"], outcome.values["rmse_samples"]) == headline
     frozen, scores = outcome.scores["test"].thresholds[4], outcome.scores["test"]
     place = np.abs(np.array(curve["thresholds"]) - frozen).argmin()
     mean = f1_scores(scores.tp[4], scores.fn[4], scores.fp[4]).mean()

@@ -1,0 +1,1 @@
+"""Migrations of the result tables, run by alembic: one file in `versions` for each version, named after it."""
