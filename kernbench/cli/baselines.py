@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import Progress, bar, one_line
 from kernbench.cli.terminal.detectors import noise_text, print_rows
 
@@ -20,12 +21,12 @@ FILE = "baselines.csv"
 @click.command()
 @click.option("--study", "study_name", default="k_sweep", help="Study: its lines, training, splits.", show_default=True)
 @click.option("--plugin", default="discrete", help="Family that the study is read for.", show_default=True)
-@click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
+@profile_option
 @click.option("--data", help="Other lines: imported set, digest of simulated lines, or folder with a manifest.")
 @click.option("--noise", type=click.FloatRange(0, 1000), help="Nominal percent of 9.65 a.u.  [the study's]")
 @click.option("--methods", default="", help="Comma-separated names.  [all that fit the lines]")
-@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@device_option
+@storage_option
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for the results as {FILE}, too.")
 def baselines_command(
     study_name: str,

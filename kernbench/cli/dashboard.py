@@ -2,9 +2,11 @@
 
 import click
 
+from kernbench.cli.options import storage_option
+
 
 @click.command()
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 picks a free one.")
 def dashboard_command(storage: str | None, port: int) -> None:
     """Open optuna-dashboard on the study database, on this machine only (127.0.0.1), for reading only."""

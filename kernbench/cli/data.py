@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
 
 
@@ -14,8 +15,8 @@ def data_command() -> None:
 
 @data_command.command()
 @click.option("--study", "study_name", default="k_sweep", help="Study whose lines to make.", show_default=True)
-@click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
-@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+@profile_option
+@device_option
 def simulate(study_name: str, profile: str | None, device: str) -> None:
     """Simulate the training, validation and test lines of a study, so that runs find them in the cache."""
     from kernbench.cli.terminal import console
@@ -104,7 +105,7 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 
 @data_command.command()
 @click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 def weights(names: tuple[str, ...], storage: str | None) -> None:
     """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
     from kernbench.networks.weights import WEIGHTS

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.options import device_option
 from kernbench.cli.terminal.bars import bar
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 @click.option("--model", "models", multiple=True, help="With --published: only this one, e.g. HS_001; repeatable.")
 @click.option("--lines", type=click.IntRange(1), help="Only the first lines.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of noise and matched lines.", show_default=True)
-@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+@device_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and per-line scores.")
 def evaluate_command(
     weights: Path | None,

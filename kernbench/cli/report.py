@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from kernbench.cli.options import storage_option
+
 
 @click.command()
 @click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [kernbench-report]")
 def report_command(names: tuple[str, ...], storage: str | None, out: Path | None) -> None:
     """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.signals import sigterm_is_no_error
+from kernbench.cli.options import device_option, profile_option, sigterm_is_no_error, storage_option
 
 if TYPE_CHECKING:
     from kernbench.engine.fleet.runner import Options
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--plugin", required=True, help="Kernel family: an installed name or ./file.py:name.")
 @click.option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
-@click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
+@profile_option
 @click.option(
     "--workers",
     type=click.IntRange(0),
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     help="1 runs the cells here, more in so many processes; 0 only fills the queue.",
     show_default=True,
 )
-@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@device_option
+@storage_option
 @click.option("--dry-run", is_flag=True, help="Say what would run; write nothing.")
 @click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
@@ -59,9 +59,9 @@ def run_command(
 
     with put_off():
         from kernbench.engine.fleet import runner  # and with it nearly everything
-    from kernbench.cli.crew import crew_of
-    from kernbench.cli.limits import limit_of
+    from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
+    from kernbench.cli.worker import crew_of
     from kernbench.engine.fleet.disk import check_places, check_room
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find

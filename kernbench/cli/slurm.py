@@ -52,7 +52,7 @@ def slurm_command(
 
     The workers share a PostgreSQL database and this folder. Fill the queue first, then submit.
     """
-    from kernbench.cli.limits import limit_of
+    from kernbench.cli.options import limit_of
     from kernbench.engine.fleet import slurm
     from kernbench.store.database.url import resolve_url
 

@@ -2,10 +2,12 @@
 
 import click
 
+from kernbench.cli.options import storage_option
+
 
 @click.command()
 @click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 def status_command(names: tuple[str, ...], storage: str | None) -> None:
     """Show every cell of the stored studies: done, running, waiting or failed, and why."""
     from kernbench.cli.terminal import console

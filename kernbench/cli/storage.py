@@ -2,6 +2,8 @@
 
 import click
 
+from kernbench.cli.options import storage_option
+
 
 @click.group(name="storage")
 def storage_command() -> None:
@@ -28,7 +30,7 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
 
 @storage_command.command()
 @click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 def check(names: tuple[str, ...], storage: str | None) -> int:
     """Verify a database and its files: one line for each problem, exit code 1 if there is any. Changes nothing.
 
@@ -58,7 +60,7 @@ def _tables(version: int | None) -> str:
 
 
 @storage_command.command()
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 def upgrade(storage: str | None, dry_run: bool) -> None:
     """Upgrade the result tables of a database that an older kernbench has made.

@@ -1,27 +1,33 @@
-"""`kernbench worker`: one more worker on a study, from any machine that reaches its database."""
+"""`kernbench worker`: one more worker on a study, from any machine; and the command line of those that `run` starts."""
 
 import functools
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.signals import sigterm_is_no_error
+import kernbench
+from kernbench.cli.options import device_option, sigterm_is_no_error, storage_option
 
 if TYPE_CHECKING:
     from kernbench.cli.terminal.progress import LiveObserver
+    from kernbench.engine.fleet.children import Crew
     from kernbench.engine.fleet.joining import Joined, Terms
+    from kernbench.engine.fleet.runner import Options
     from kernbench.registry import Found
     from kernbench.store.reading.stored_study import Stored
+    from kernbench.study.study import Study
 
 
 @click.command()
 @click.option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its whole name.")
-@click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
+@storage_option
 @click.option("--profile", help="Scale, where the study is stored with several.")
 @click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
-@click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+@device_option
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until the process is ended.")
@@ -49,7 +55,7 @@ def worker_command(
 
     with put_off():
         from kernbench.engine.fleet.joining import Terms, serve  # and with it nearly everything
-    from kernbench.cli.limits import limit_of
+    from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
     from kernbench.engine.work.durations import seconds_of
     from kernbench.host.device import choose_device
@@ -140,3 +146,45 @@ def _no_refusal_by_outage(coordinated: bool) -> Iterator[None]:
         if coordinated and is_outage(error.__cause__):
             raise StorageLostError(str(error)) from error
         raise
+
+
+def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Options") -> "Crew | None":
+    """Worker processes for a run; None where its own process does the work.
+
+    Args:
+        workers: how many.
+        plugin: as typed.
+        device: as typed; "auto" and "cuda" give each worker the next GPU.
+        study: what is run.
+        options: of the run.
+    """
+    if workers == 0 or (workers == 1 and options.limit is None):  # a process cannot outlive its own watch
+        return None
+    from kernbench.engine.fleet.children import Crew
+
+    words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
+    words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]
+    if options.limit is not None and options.limit.margin is not None:
+        words += ["--cell-limit", f"{options.limit.seconds:.0f}s", "--cell-margin", f"{options.limit.margin:.0f}s"]
+    devices = _devices(device, options.device)
+
+    def command(place: int) -> Sequence[str]:
+        return [*words, "--device", devices[place % len(devices)]]
+
+    # in the environment, because its password would be seen among the arguments
+    return Crew(workers, command, {"KERNBENCH_STORAGE": options.url})
+
+
+def _program() -> list[str]:
+    """This Python and this kernbench; a file of the working folder must not pass for a module."""
+    safe = [] if Path(kernbench.__file__).parents[1] == Path.cwd() else ["-P"]
+    return [sys.executable, *safe, "-m", "kernbench"]
+
+
+def _devices(asked: str, chosen: str) -> list[str]:
+    """Devices to hand out in turn: all GPUs, unless one or the CPU was asked for."""
+    if chosen == "cpu" or ":" in asked:
+        return [chosen]
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]

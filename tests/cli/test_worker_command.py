@@ -108,7 +108,7 @@ def test_run_refuses_limits_and_numbers_of_workers_that_are_none(bench, refused)
 
 
 def test_the_children_of_a_run_get_no_password_on_their_command_line(monkeypatch):
-    from kernbench.cli.crew import crew_of
+    from kernbench.cli.worker import crew_of
     from kernbench.engine.fleet.runner import Options
     from kernbench.engine.work.time_limit import Limit
 
@@ -129,7 +129,7 @@ def test_the_children_of_a_run_get_no_password_on_their_command_line(monkeypatch
 def test_gpus_are_handed_out_in_turn(monkeypatch):
     import torch
 
-    from kernbench.cli.crew import crew_of
+    from kernbench.cli.worker import crew_of
     from kernbench.engine.fleet.runner import Options
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
