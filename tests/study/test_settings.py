@@ -75,7 +75,7 @@ def test_axis_numbers_have_finite_ranges():
 
 
 def test_the_studies_page_lists_every_setting():
-    page = (Path(__file__).resolve().parent.parent / "docs" / "studies.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \|", page, flags=re.MULTILINE))
     tables = SETTINGS | {"tuning": TUNING}
     assert rows == {f"{t}.{n}": s.doc for t, settings in tables.items() for n, s in settings.items()}
