@@ -28,6 +28,7 @@ def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Op
     from kernbench.engine.fleet.children import Crew
 
     words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
+    words += [word for network in study.network_files() for word in ("--network", network)]
     words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]
     if options.limit is not None and options.limit.margin is not None:
         words += ["--cell-limit", f"{options.limit.seconds:.0f}s", "--cell-margin", f"{options.limit.margin:.0f}s"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 @click.option("--profile", help="Scale, where the study is stored with several.")
 @click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
+@click.option("--network", "networks", multiple=True, help="Network from a local file, FILE.py:NAME; repeatable.")
 @click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
@@ -33,6 +34,7 @@ def worker_command(
     storage: str | None,
     profile: str | None,
     plugin: str | None,
+    networks: tuple[str, ...],
     device: str,
     stop_after: str | None,
     cell_limit: str | None,
@@ -43,7 +45,7 @@ def worker_command(
     """Join a study: run its waiting cells until none is left.
 
     Everything but the plugins is taken from the database; `kernbench run` has put it there. Start as many as you
-    like, on as many machines.
+    like, on as many machines. A family or a network from a local file has to be given again.
     """
     from kernbench.host.garbage import put_off
 
@@ -56,7 +58,7 @@ def worker_command(
     from kernbench.engine.fleet.joining import Terms, serve
     from kernbench.engine.work.durations import seconds_of
     from kernbench.host.device import choose_device
-    from kernbench.registry import find
+    from kernbench.registry import find, find_network
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, outage_explained
     from kernbench.store.database.url import resolve_url
     from kernbench.store.reading.stored_study import find_stored
@@ -73,6 +75,8 @@ def worker_command(
         grace_s=grace,
     )
     family = None if plugin is None else find(plugin).family.name
+    for each in networks:
+        find_network(each)  # the study names it by what it found
     with _no_refusal_by_outage(coordinated), outage_explained(url):
         stored = find_stored(url, study_name, profile, family)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:

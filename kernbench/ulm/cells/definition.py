@@ -5,9 +5,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from kernbench.errors import StudyError
 from kernbench.host.files import sha256_of
 from kernbench.kernels.family import KernelFamily
-from kernbench.networks.network import Network, build
+from kernbench.networks.network import Network, build, set_recompute
 from kernbench.store.reading.stored_study import Stored
 from kernbench.study.reading import load_study, study_of
 from kernbench.study.settings import axis_home
@@ -37,6 +38,9 @@ def restored(stored: Stored, family: KernelFamily) -> Study:
     Raises:
         StudyError: a setting or a value that this installation does not know.
     """
+    names = [stored.table.get("network", {}).get("name"), *stored.table["axes"].get("name", [])]
+    if any(".py" in str(name) for name in names):  # a database must not say which code to run
+        raise StudyError(f"{stored.source}: network.name: a path is no name of a network; the database is damaged")
     return _with_facts(study_of(stored.table, stored.name, family, stored.profile, stored.source))
 
 
@@ -78,7 +82,7 @@ def make_network(study: Study, params: Params) -> Network:
     plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
     network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
-    network.recompute = bool(study.runtime.get("recompute", False))
+    set_recompute(network, bool(study.runtime.get("recompute", False)))
     return network
 
 
