@@ -3,10 +3,14 @@
 Public names load lazily, so that `import kernbench` (and so `kernbench --help`) never imports torch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from kernbench.host.lazy import lazy_names
+
 if TYPE_CHECKING:
+    from kernbench import conv as conv
+    from kernbench import networks as networks
+    from kernbench import ulm as ulm
     from kernbench.errors import KernbenchError as KernbenchError
     from kernbench.hookspecs import hookimpl as hookimpl
     from kernbench.kernels.base import KernelModule as KernelModule
@@ -16,8 +20,10 @@ if TYPE_CHECKING:
     from kernbench.kernels.space import Choice as Choice
     from kernbench.kernels.space import Float as Float
     from kernbench.kernels.space import Int as Int
+    from kernbench.networks.architecture import Architecture as Architecture
 
 _HOMES = {
+    "Architecture": "networks.architecture",
     "Choice": "kernels.space",
     "Float": "kernels.space",
     "Int": "kernels.space",
@@ -30,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Architecture",
     "Choice",
     "Float",
     "Int",
@@ -41,14 +48,4 @@ __all__ = [
     "hookimpl",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kernbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kernbench.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Names shown by completion."""
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, ("conv", "networks", "ulm"))

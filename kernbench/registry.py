@@ -1,30 +1,54 @@
-"""Finds kernel families in installed plugins and in local files, and keeps a broken plugin from breaking the others."""
+"""Finds what plugins offer, installed or in local files, and keeps a broken plugin from breaking the others."""
 
+import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+import kernbench
 from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
+    from kernbench.networks.architecture import Architecture
 
 GROUP = "kernbench"
 BUNDLED_DISTRIBUTION = "kernbench"
+# What the core offers by the hooks itself, whatever KERNBENCH_LOAD_PLUGINS says: published weights need it.
+CORE = "kernbench.networks.bundled"
+FILE = "file"  # in the place of a distribution's name
+KERNELS, NETWORKS = "kernbench_kernels", "kernbench_networks"
+# Hook -> public class of what it returns, and what one is called in messages.
+_OFFERED = {KERNELS: ("KernelFamily", "family"), NETWORKS: ("Architecture", "network")}
+
+_Offer = Mapping[str, Mapping[str, Any]]  # hook -> name -> a family or an architecture
+
+
+class _Labelled:
+    """What comes from a plugin."""
+
+    distribution: str
+    version: str
+
+    @property
+    def label(self) -> str:
+        """Distribution and version, as stored with each run."""
+        return f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
-class Found:
+class Found(_Labelled):
     """A kernel family and where it comes from.
 
     Attributes:
@@ -39,10 +63,27 @@ class Found:
     distribution: str
     version: str
 
+
+@dataclass(frozen=True)
+class FoundNetwork(_Labelled):
+    """A network and where it comes from; `plugin`, `distribution` and `version` as in `Found`."""
+
+    architecture: "Architecture"
+    plugin: str
+    distribution: str
+    version: str
+
     @property
-    def label(self) -> str:
-        """Distribution and version, as stored with each run."""
-        return f"{self.distribution} {self.version}"
+    def name(self) -> str:
+        """What stands in definitions and cells: the name, and for a local file `name@DIGEST`, never its path."""
+        own = self.architecture.name
+        return f"{own}@{self.version}" if self.distribution == FILE else own
+
+    @property
+    def source(self) -> str:
+        """What a user types to name it: the name, or FILE.py:NAME."""
+        own = self.architecture.name
+        return f"{self.plugin}:{own}" if self.distribution == FILE else own
 
 
 @dataclass(frozen=True)
@@ -56,9 +97,10 @@ class Broken:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All families that can be used now, by name, and the plugins that could not be loaded."""
+    """All that installed plugins offer, by name: families and networks; and the plugins that could not be loaded."""
 
     found: dict[str, Found]
+    networks: dict[str, FoundNetwork]
     broken: tuple[Broken, ...]
 
 
@@ -81,39 +123,86 @@ def find(name: str) -> Found:
         PluginError: nothing of that name, with a close match; or its plugin is broken, with the reason.
     """
     if ".py" in name:
-        return _find_in_file(name)
+        return Found(*_find_in_file(name, KERNELS, installed().found))
     catalogue = installed()
     if name in catalogue.found:
         return catalogue.found[name]
-    for broken in catalogue.broken:
-        if name in (broken.plugin, broken.plugin.removeprefix("kernbench_")):
-            raise PluginError(f"plugin {name!r} ({broken.distribution}) cannot be loaded: {broken.reason}")
-    there = f"; installed: {', '.join(sorted(catalogue.found)) or 'none'}; for one in a file give ./FILE.py:FAMILY"
-    hint = close_match(name, catalogue.found) or there
-    also = "".join(f"; plugin {b.plugin!r} is broken: {b.reason}" for b in catalogue.broken)
-    raise PluginError(f"no kernel family {name!r}{hint}{also}")
+    raise _nothing_called(name, "kernel family", catalogue.found, "FAMILY")
+
+
+def find_network(name: str) -> FoundNetwork:
+    """Find a network by installed name, by file, or by the name that a file's network has in definitions.
+
+    Args:
+        name: an installed network such as "shallow"; a local file "./my_network.py:mine", without ":mine" one that
+            offers exactly one network; or "mine@DIGEST" of a file that this process has found before.
+
+    Raises:
+        PluginError: nothing of that name, with a close match; its plugin is broken; or its file has not been named.
+    """
+    if ".py" in name:
+        found = FoundNetwork(*_find_in_file(name, NETWORKS, installed().networks))
+        _local_networks()[found.name] = found
+        return found
+    catalogue = installed()
+    if known := catalogue.networks.get(name) or _local_networks().get(name):
+        return known
+    own, at, digest = name.partition("@")
+    if at:
+        edited = [each for each in _local_networks().values() if each.architecture.name == own]
+        other = f", and {edited[-1].plugin} is now {edited[-1].version}" if edited else ""
+        raise PluginError(
+            f"network {own!r} is of a local file, as it was at digest {digest}{other}; give that file: "
+            f"--network FILE.py:{own}"
+        )
+    raise _nothing_called(name, "network", catalogue.networks, "NETWORK")
+
+
+@cache
+def core_networks() -> tuple[str, ...]:
+    """Names of the networks that kernbench itself offers."""
+    return tuple(name for name, found in installed().networks.items() if found.plugin == CORE)
 
 
 @cache
 def installed() -> Catalogue:
-    """Families of all installed plugins, limited by KERNBENCH_LOAD_PLUGINS.
+    """What all installed plugins offer, limited by KERNBENCH_LOAD_PLUGINS, beside what the core offers.
 
     The variable takes entry-point names separated by commas, `bundled`, or nothing (no plugin at all); unset, every
     installed plugin is loaded.
     """
-    found: dict[str, Found] = {}
+    catalogue = Catalogue({}, {}, ())
+    _add(catalogue, _offer(importlib.import_module(CORE), CORE, CORE), CORE, BUNDLED_DISTRIBUTION, _own_version())
     broken: list[Broken] = []
     for entry in _chosen(sorted(entry_points(group=GROUP))):
-        distribution = entry.dist.name if entry.dist else "unknown"
+        distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
-            for family in _families(entry.load(), entry.name):
-                _add(
-                    found,
-                    Found(family, entry.name, distribution, entry.dist.version if entry.dist else "unknown"),
-                )
+            offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
+            _add(catalogue, offer, entry.name, distribution, its)
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
             broken.append(Broken(entry.name, distribution, _reason(error)))
-    return Catalogue(found, tuple(broken))
+    return Catalogue(catalogue.found, catalogue.networks, tuple(broken))
+
+
+@cache
+def _manager() -> pluggy.PluginManager:
+    """The one manager, of all hooks and all plugins."""
+    manager = pluggy.PluginManager("kernbench")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+@cache
+def _local_networks() -> dict[str, FoundNetwork]:
+    """Networks of the files that this process has been given, by the name that they have in definitions."""
+    return {}
+
+
+def _own_version() -> str:
+    try:
+        return version(BUNDLED_DISTRIBUTION)
+    except PackageNotFoundError:  # run from its folder, without an installation
+        return "unknown"
 
 
 def _chosen(entries: list[EntryPoint]) -> list[EntryPoint]:
@@ -129,37 +218,68 @@ def _chosen(entries: list[EntryPoint]) -> list[EntryPoint]:
     ]
 
 
-def _add(found: dict[str, Found], new: Found) -> None:
-    old = found.get(new.family.name)
-    if old is not None:
-        raise PluginError(f"family {new.family.name!r} is already offered by plugin {old.plugin!r}; rename one")
-    found[new.family.name] = new
+def _add(catalogue: Catalogue, offer: _Offer, plugin: str, distribution: str, its_version: str) -> None:
+    """Take in all that a plugin offers, or nothing: PluginError where a name is taken."""
+    for hook, known in ((KERNELS, catalogue.found), (NETWORKS, catalogue.networks)):
+        for name in offer.get(hook, {}):
+            if old := known.get(name):
+                kind = _OFFERED[hook][1]
+                raise PluginError(f"{kind} {name!r} is already offered by plugin {old.plugin!r}; rename one")
+    origin = plugin, distribution, its_version
+    catalogue.found.update({name: Found(each, *origin) for name, each in offer.get(KERNELS, {}).items()})
+    catalogue.networks.update({name: FoundNetwork(each, *origin) for name, each in offer.get(NETWORKS, {}).items()})
 
 
-def _families(module: object, plugin: str) -> "list[KernelFamily]":
-    manager = pluggy.PluginManager("kernbench")
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name=plugin)
-    manager.check_pending()
-    if not manager.get_hookcallers(module):
-        raise PluginError("offers no hook; expected a function kernbench_kernels marked with @kernbench.hookimpl")
-    families = [family for offered in manager.hook.kernbench_kernels() for family in _as_list(offered, plugin)]
-    if not families:
-        raise PluginError("kernbench_kernels() returned no family")
-    return families
+def _offer(module: object, registered: str, plugin: str) -> _Offer:
+    """What a plugin offers by each hook; it stays registered under `registered` unless it is broken."""
+    manager = _manager()
+    if manager.has_plugin(registered):
+        manager.unregister(name=registered)
+    try:
+        manager.register(module, name=registered)
+        manager.check_pending()
+        hooks = [caller.name for caller in manager.get_hookcallers(module) or [] if caller.name in _OFFERED]
+        if not hooks:
+            raise PluginError(
+                f"offers no hook; expected a function {KERNELS} or {NETWORKS} marked with @kernbench.hookimpl"
+            )
+        others = [each for each in manager.get_plugins() if each is not module]
+        return {hook: _named(manager.subset_hook_caller(hook, others), hook, plugin) for hook in hooks}
+    except BaseException:
+        if manager.has_plugin(registered):
+            manager.unregister(name=registered)
+        raise
 
 
-def _as_list(offered: object, plugin: str) -> "list[KernelFamily]":
-    from kernbench.kernels.family import KernelFamily  # noqa: PLC0415  # light, but only needed with plugins
+def _named(caller: Callable[[], list[object]], hook: str, plugin: str) -> Mapping[str, Any]:
+    """What one plugin returns for a hook, by name."""
+    class_name, kind = _OFFERED[hook]
+    wanted = getattr(kernbench, class_name)
+    named: dict[str, Any] = {}
+    for offered in caller():
+        items: Sequence[Any] = offered if isinstance(offered, list | tuple) else [offered]
+        wrong = [type(item).__name__ for item in items if not isinstance(item, wanted)]
+        if wrong or items is not offered:
+            got = f"{type(offered).__name__}" + (f" of {wrong[0]}" if items is offered else "")
+            raise PluginError(f"{hook}() of plugin {plugin!r} must return a list of kernbench.{class_name}, got {got}")
+        for item in items:
+            if item.name in named:
+                raise PluginError(f"{hook}() returned {kind} {item.name!r} twice; rename one")
+            named[item.name] = item
+    if not named:
+        raise PluginError(f"{hook}() returned no {kind}")
+    return named
 
-    items = offered if isinstance(offered, list | tuple) else [offered]
-    wrong = [type(item).__name__ for item in items if not isinstance(item, KernelFamily)]
-    if wrong or items is not offered:
-        got = f"{type(offered).__name__}" + (f" of {wrong[0]}" if items is offered else "")
-        raise PluginError(
-            f"kernbench_kernels() of plugin {plugin!r} must return a list of kernbench.KernelFamily, got {got}"
-        )
-    return list(items)
+
+def _nothing_called(name: str, kind: str, known: Collection[str], in_file: str) -> PluginError:
+    """The error for a name that nothing has, with the nearest one, and what broken plugins might have offered."""
+    broken = installed().broken
+    for each in broken:
+        if name in (each.plugin, each.plugin.removeprefix("kernbench_")):
+            return PluginError(f"plugin {name!r} ({each.distribution}) cannot be loaded: {each.reason}")
+    there = f"; installed: {', '.join(sorted(known)) or 'none'}; for one in a file give ./FILE.py:{in_file}"
+    also = "".join(f"; plugin {each.plugin!r} is broken: {each.reason}" for each in broken)
+    return PluginError(f"no {kind} {name!r}{close_match(name, known) or there}{also}")
 
 
 def _reason(error: BaseException) -> str:
@@ -167,29 +287,34 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, PluginError) else first_line(error)
 
 
-def _find_in_file(name: str) -> Found:
+def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, str, str, str]:
+    """What a file offers under a name, and its origin: path, "file" and digest."""
+    kind = _OFFERED[hook][1]
     path_text, _, wanted = name.rpartition(".py")
     path = Path(path_text + ".py")
     wanted = wanted.removeprefix(":")
     if not path.is_file():
-        raise PluginError(f"plugin file {path} does not exist; expected FILE.py:FAMILY")
+        raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
     try:
-        offered = {family.name: family for family in _families(_import_file(path), str(path))}
+        offer = _offer(_import_file(path), str(path.resolve()), str(path))
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
+    offered = offer.get(hook, {})
+    if not offered:
+        others = ", ".join(f"{_OFFERED[each][1]} {own}" for each, names in offer.items() for own in sorted(names))
+        raise PluginError(f"plugin file {path} offers no {kind}, only {others}; it needs a function {hook}")
     if not wanted and len(offered) == 1:
         wanted = next(iter(offered))
     if wanted not in offered:
         raise PluginError(
-            f"plugin file {path} has no family {wanted!r}{close_match(wanted, offered)} "
+            f"plugin file {path} has no {kind} {wanted!r}{close_match(wanted, offered)} "
             f"(it offers {', '.join(sorted(offered))}); use {path}:{sorted(offered)[0]}"
         )
-    if wanted in installed().found:  # both would be stored under the same name
+    if wanted in taken:  # both would be stored under the same name
         raise PluginError(
-            f"family {wanted!r} of {path} has the name of an installed one "
-            f"(plugin {installed().found[wanted].plugin!r}); rename it"
+            f"{kind} {wanted!r} of {path} has the name of an installed one (plugin {taken[wanted].plugin!r}); rename it"
         )
-    return Found(offered[wanted], str(path), "file", _file_digest(path))
+    return offered[wanted], str(path), FILE, _file_digest(path)
 
 
 class _LeavesNothing(SourceFileLoader):
@@ -200,8 +325,12 @@ class _LeavesNothing(SourceFileLoader):
 
 
 def _import_file(path: Path) -> ModuleType:
+    """The module of a file; the same one as long as neither path nor content has changed."""
     resolved = path.resolve()
     module_name = f"{PLUGIN_FILE_MODULE}{_file_digest(path)}"
+    registered = _manager().get_plugin(str(resolved))
+    if isinstance(registered, ModuleType) and registered.__name__ == module_name:
+        return registered
     loader = _LeavesNothing(module_name, str(resolved))
     spec = importlib.util.spec_from_file_location(module_name, resolved, loader=loader)
     assert spec is not None

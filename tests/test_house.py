@@ -13,8 +13,12 @@ LONGEST = 350
 
 
 def imported(file):
-    """Modules of the core that a file imports, at any depth of its code."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    """Modules of the core that a file imports when it runs, at any depth of its code."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:

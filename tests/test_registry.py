@@ -9,7 +9,7 @@ import pytest
 import kernbench
 from kernbench import registry
 from kernbench.errors import PluginError
-from kernbench.registry import find, find_family, installed
+from kernbench.registry import find, find_family, find_network, installed
 
 TEN_LINES = """
 import torch, kernbench
@@ -76,6 +76,14 @@ def offers(*names):
     )
 
 
+def networks(*names):
+    """The part of a plugin that offers networks of these names."""
+    return (
+        "import kernbench\n@kernbench.hookimpl\ndef kernbench_networks():\n"
+        f"    return [kernbench.Architecture(n, 2, 2, 3) for n in {names!r}]\n"
+    )
+
+
 def test_bundled_families_are_found_through_their_entry_points():
     found = find("siren")
     assert (found.family.name, found.plugin, found.distribution) == ("siren", "siren", "kernbench")
@@ -124,6 +132,8 @@ def test_bundled_means_without_outside_plugins(monkeypatch, entries):
         (offers("bad name"), "family name"),
         (offers("../up"), "family name"),
         (offers("siren"), "already offered by plugin 'siren'"),
+        (offers("fine") + networks("shallow"), "network 'shallow' is already offered"),
+        (offers("fine") + networks("bad name"), "network name"),
     ],
 )
 def test_a_broken_plugin_is_kept_with_its_reason_and_the_others_go_on(entries, source, reason):
@@ -133,9 +143,19 @@ def test_a_broken_plugin_is_kept_with_its_reason_and_the_others_go_on(entries, s
     assert reason in catalogue.broken[0].reason
     assert "\n" not in catalogue.broken[0].reason
     assert {"siren", "discrete", "good"} <= set(catalogue.found)
+    assert "fine" not in catalogue.found  # nothing of a broken plugin is used
     with pytest.raises(PluginError, match="cannot be loaded"):
         find("zz_broken")
     assert find("siren")
+
+
+def test_kernbench_networks_of_a_plugin_stand_beside_its_families_or_alone(entries, monkeypatch):
+    entries(both=offers("mine") + networks("near"), alone=networks("far"))
+    assert list(installed().networks) == ["dilated", "shallow", "far", "near"]
+    assert (find_network("near").plugin, find("mine").plugin, find_network("far").source) == ("both", "both", "far")
+    installed.cache_clear()
+    monkeypatch.setenv("KERNBENCH_LOAD_PLUGINS", "")
+    assert list(installed().networks) == ["dilated", "shallow"]
 
 
 def test_a_family_of_a_broken_plugin_is_explained(entries):

@@ -60,9 +60,16 @@ def _profiles() -> list[tuple[str, str]]:
 
 
 def _networks() -> list[tuple[str, str]]:
-    from kernbench.networks.architecture import NETWORKS
+    from kernbench.registry import CORE, installed
 
-    return sorted(NETWORKS.items())
+    return [
+        (name, f"{found.architecture.description}{_from(found.distribution, found.version, found.plugin == CORE)}")
+        for name, found in sorted(installed().networks.items())
+    ]
+
+
+def _from(distribution: str, version: str, core: bool) -> str:
+    return "" if core else f" ({distribution} {version})"
 
 
 def _backends() -> list[tuple[str, str]]:

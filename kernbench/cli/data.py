@@ -124,7 +124,8 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
 @click.option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
-def export_weights(weights: Path, out: Path, plugin: str | None) -> None:
+@click.option("--network", help="Network where it is from a local file: FILE.py:NAME.")
+def export_weights(weights: Path, out: Path, plugin: str | None, network: str | None) -> None:
     """Write the WEIGHTS of a cell in the published layout, a state dict of 86 tensors, with its thresholds.
 
     The published layout holds a dilated network of 12 layers, 64 channels and K = 3; families other than discrete are
@@ -132,7 +133,7 @@ def export_weights(weights: Path, out: Path, plugin: str | None) -> None:
     """
     from kernbench.ulm.evaluation.trained import export_published, load_trained
 
-    written = export_published(load_trained(weights, plugin), out)
+    written = export_published(load_trained(weights, plugin, network), out)
     click.echo(f"published layout: {', '.join(path.name for path in written)} in {out}")
 
 

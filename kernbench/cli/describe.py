@@ -5,7 +5,7 @@ import click
 
 @click.command()
 @click.argument("plugin")
-@click.option("--network", default="shallow", help="Network.", show_default=True)
+@click.option("--network", help="Network: an installed name or ./file.py:name.  [the one of profile quick]")
 @click.option("--kernel-size", type=int, help="Taps per layer.  [the network's own]")
 @click.option("--channels", type=click.IntRange(1), help="Channels of the hidden layers.  [the network's own]")
 @click.option("--depth", type=click.IntRange(1), help="Layers.  [the network's own]")
@@ -15,7 +15,7 @@ import click
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
 def describe_command(
     plugin: str,
-    network: str,
+    network: str | None,
     kernel_size: int | None,
     channels: int | None,
     depth: int | None,
@@ -29,30 +29,41 @@ def describe_command(
     from kernbench.cli.terminal import console
     from kernbench.errors import first_line_of
     from kernbench.networks import cost as measure
-    from kernbench.networks.architecture import architecture, check_kernel_size
+    from kernbench.networks.fitting import check_kernel_size
     from kernbench.networks.network import build
-    from kernbench.registry import find
+    from kernbench.registry import find, find_network
+    from kernbench.study.reading import profiles
 
-    found = find(plugin)
-    family = found.family
-    size = architecture(network).kernel_size if kernel_size is None else kernel_size
-    check_kernel_size(network, size, depth, length, f"family {family.name}")
+    found, offered = find(plugin), find_network(network or profiles()["quick"]["network"]["name"])
+    family, plan = found.family, offered.architecture
+    size = plan.kernel_size if kernel_size is None else kernel_size
+    check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
-    net = build(network, family, size, channels, _hyper(settings), depth)
+    net = build(plan, family, size, channels, _hyper(settings), depth)
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
     origin = (f"from {found.distribution} {found.version}", family.citation, licence)
     click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
-    click.echo(f"network {network}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
+    click.echo(f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
     table = Table()
-    for name in ("layer", "channels", "dilation", "kernel", "bias, gain", "norm", "gain as drawn", "MFLOP", "backend"):
+    for name in (
+        "layer",
+        "channels",
+        "taps, dilation",
+        "kernel",
+        "bias, gain",
+        "norm",
+        "gain as drawn",
+        "MFLOP",
+        "backend",
+    ):
         table.add_column(name, justify="right")
     for cost in measure.layer_costs(net, length):
         table.add_row(
             str(cost.layer + 1),  # counted from 1, as in the report
             f"{cost.in_channels} -> {cost.out_channels}",
-            str(cost.dilation),
+            f"{cost.kernel_size}, {cost.dilation}",
             f"{cost.kernel:,}",
             f"{cost.bias + cost.amplitude:,}",
             f"{cost.norm:,}",

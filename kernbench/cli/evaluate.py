@@ -26,6 +26,7 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
     "--weights", type=click.Path(path_type=Path), help="weights.pt of a cell, or a published state dict or its folder."
 )
 @click.option("--plugin", help="Family that makes the kernels of weights.pt: NAME or FILE.py:NAME, of any version.")
+@click.option("--network", help="Network of weights.pt where it is from a local file: FILE.py:NAME.")
 @click.option("--data", help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.")
 @click.option("--split", default="test", help="Lines to score.", show_default=True)
 @click.option(
@@ -52,6 +53,7 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 def evaluate_command(
     weights: Path | None,
     plugin: str | None,
+    network: str | None,
     data: str | None,
     split: str,
     thresholds: Path | None,
@@ -80,6 +82,7 @@ def evaluate_command(
     single = {"--weights": weights, "--data": data, "--thresholds": thresholds, "--threshold-split": threshold_split}
     numbers = {
         "--plugin": plugin,
+        "--network": network,
         "--noise": noise,
         "--nms-width": nms_width,
         "--metric": metric if metric == "matched" else None,
@@ -103,14 +106,14 @@ def evaluate_command(
     _check_out(out)
     metrics = ("dilation", "matched") if metric == "both" else (metric,)
     where = choose_device(device)
-    _evaluate(
-        weights, plugin, data, split, thresholds, threshold_split, noise, metrics, nms_width, lines, seed, where, out
-    )
+    how = (split, thresholds, threshold_split, noise, metrics, nms_width, lines, seed, where, out)
+    _evaluate(weights, plugin, network, data, *how)
 
 
 def _evaluate(
     weights: Path,
     plugin: str | None,
+    network: str | None,
     data: str,
     split: str,
     thresholds: Path | None,
@@ -130,7 +133,7 @@ def _evaluate(
     from kernbench.ulm.evaluation.trained import load_trained
     from kernbench.ulm.scoring.protocol import choose_thresholds
 
-    trained = load_trained(weights, plugin)
+    trained = load_trained(weights, plugin, network)
     found = find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)

@@ -65,6 +65,7 @@ def slurm_command(
         python=sys.executable,
         folder=str(Path.cwd()),
         plugin=_from_anywhere(plugin),
+        networks=tuple(filter(None, map(_from_anywhere, study.network_files()))),
         array=array,
         at_once=at_once,
         time=time,
@@ -104,7 +105,7 @@ def _study(name: str, plugin: str | None, profile: str) -> "Study":
 
 
 def _from_anywhere(plugin: str | None) -> str | None:
-    """A plugin file by its absolute path."""
+    """A family or network of a file by the file's absolute path."""
     if plugin is None or ".py:" not in plugin:
         return plugin
     file, _, name = plugin.rpartition(":")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @storage_option
 @click.option("--profile", help="Scale, where the study is stored with several.")
 @click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
+@click.option("--network", "networks", multiple=True, help="Network from a local file, FILE.py:NAME; repeatable.")
 @device_option
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
@@ -39,6 +40,7 @@ def worker_command(
     storage: str | None,
     profile: str | None,
     plugin: str | None,
+    networks: tuple[str, ...],
     device: str,
     stop_after: str | None,
     cell_limit: str | None,
@@ -49,7 +51,7 @@ def worker_command(
     """Join a study: run its waiting cells until none is left.
 
     Everything but the plugins is taken from the database; `kernbench run` has put it there. Start as many as you
-    like, on as many machines.
+    like, on as many machines. A family or a network from a local file has to be given again.
     """
     from kernbench.host.garbage import put_off
 
@@ -59,7 +61,7 @@ def worker_command(
     from kernbench.cli.terminal import console
     from kernbench.engine.work.durations import seconds_of
     from kernbench.host.device import choose_device
-    from kernbench.registry import find
+    from kernbench.registry import find, find_network
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, outage_explained
     from kernbench.store.database.url import resolve_url
     from kernbench.store.reading.stored_study import find_stored
@@ -77,6 +79,8 @@ def worker_command(
         grace_s=grace,
     )
     family = None if plugin is None else find(plugin).family.name
+    for each in networks:
+        find_network(each)  # the study names it by what it found
     with _no_refusal_by_outage(coordinated), outage_explained(url):
         stored = find_stored(url, study_name, profile, family)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
@@ -116,7 +120,7 @@ def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserve
     from kernbench.store.reading.stored_study import check_same, find_stored
     from kernbench.study.task import restored, task
 
-    study = restored(each.table, each.name, found.family, each.profile, each.source)
+    study = restored(each, found.family)
     check_same(each, study)
     if not terms.coordinated:  # else it has just been done
         task().check(study, terms.device)
@@ -163,6 +167,7 @@ def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Op
     from kernbench.engine.fleet.children import Crew
 
     words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
+    words += [word for network in study.network_files() for word in ("--network", network)]
     words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]
     if options.limit is not None and options.limit.margin is not None:
         words += ["--cell-limit", f"{options.limit.seconds:.0f}s", "--cell-margin", f"{options.limit.margin:.0f}s"]

@@ -1,134 +1,89 @@
-"""The two networks in numbers: layers, dilations, padding, receptive field, kernel sizes that fit (no torch)."""
+"""A network in numbers: its layers, and what follows from them. Importing this imports no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kernbench.errors import KernbenchError, close_match
+from kernbench.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kernbench.kernels.base import KernelSpec
+    from kernbench.kernels.layer import KernelConv
+
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A stack of [convolution, BatchNorm, ReLU] layers and a 1x1 convolution.
+    """A network, declared once: options of a study, padding, receptive field, costs and weights follow from it.
+
+    As it stands, [convolution, BatchNorm, ReLU] x depth at dilation 1 and a 1x1 convolution. A subclass overrides
+    `layers` for other layers in a row, and `build`, `padding` and `receptive_field` for anything else.
 
     Attributes:
+        name: what a study says as `network.name`.
+        depth: number of layers where nothing else is asked for.
+        channels: width, likewise.
+        kernel_size: taps, likewise.
         description: one line for `kernbench list networks`.
-        depth: default number of layers.
-        channels: default width.
-        kernel_size: default taps per layer.
-        dilation_base: layer l has dilation dilation_base ** l.
         source: where the network comes from.
     """
 
-    description: str
+    name: str
     depth: int
     channels: int
     kernel_size: int
-    dilation_base: int
-    source: str
+    description: str = ""
+    source: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, where the plugin author can see it."""
+        name = self.name if isinstance(self.name, str) else repr(self.name)
+        if not 0 < len(name) <= MAX_NAME or not all(c.isalnum() or c in "_-" for c in name):
+            raise PluginError(
+                f"a network name needs letters, digits, _ or -, {MAX_NAME} at most, got {name[: MAX_NAME + 1]!r}"
+            )
+        for field in ("depth", "channels", "kernel_size"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise PluginError(f"network {name!r}: {field} must be a whole number >= 1, got {value!r}")
 
-ARCHITECTURES = {
-    "dilated": Architecture(
-        "12 layers, 64 channels, dilation 1, 2, 4, ... 2048: a long view from few taps",
-        depth=12,
-        channels=64,
-        kernel_size=3,
-        dilation_base=2,
-        source="Blanken et al. 2022, IEEE TMI (SRML-1D)",
-    ),
-    "shallow": Architecture(
-        "4 layers, 22 channels, dilation 1: a long view from many taps",
-        depth=4,
-        channels=22,
-        kernel_size=131,
-        dilation_base=1,
-        source="Jonker 2023, University of Twente",
-    ),
-}
-NETWORKS = {name: architecture.description for name, architecture in ARCHITECTURES.items()}
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
+        """The convolution layers, input side first; the first takes 1 channel, the next what the one before gives.
 
+        Args:
+            kernel_size: of the study; odd. Each layer may have another odd number of taps.
+            channels: of the study.
+            depth: of the study, at least 1.
+        """
+        from kernbench.kernels.base import KernelSpec  # noqa: PLC0415  # with it comes torch, which a list does not need
 
-def architecture(network: str) -> Architecture:
-    """The defaults of a network; KernbenchError with a close match if there is none of that name."""
-    if network not in ARCHITECTURES:
-        hint = close_match(network, ARCHITECTURES)
-        raise KernbenchError(f"no network {network!r}; there are {', '.join(ARCHITECTURES)}{hint}")
-    return ARCHITECTURES[network]
+        return [KernelSpec(channels, channels if level else 1, kernel_size=kernel_size) for level in range(depth)]
 
+    def padding(self, layers: "Sequence[KernelSpec]") -> int:
+        """Samples of reflection on each side of a line: the sum over layers of dilation (K - 1) / 2, K odd."""
+        return sum(layer.dilation * (layer.kernel_size - 1) for layer in layers) // 2
 
-def dilations(network: str, depth: int | None = None) -> tuple[int, ...]:
-    """Samples between neighbouring taps in each layer, shape (depth,)."""
-    plan = architecture(network)
-    layers = plan.depth if depth is None else depth
-    if layers < 1:
-        raise KernbenchError(f"depth must be at least 1, got {layers} (network {network})")
-    return tuple(plan.dilation_base**layer for layer in range(layers))
+    def receptive_field(self, layers: "Sequence[KernelSpec]") -> int:
+        """Input samples that can reach one output sample: 1 + the sum over layers of dilation (K - 1).
 
+        Source: Araujo, Norris, Sim (2019), "Computing receptive fields of convolutional neural networks", Distill.
+        """
+        return 1 + sum(layer.dilation * (layer.kernel_size - 1) for layer in layers)
 
-def padding(network: str, kernel_size: int, depth: int | None = None) -> int:
-    """Samples of reflection on each side of the line: sum over layers of dilation (K - 1) / 2, K odd."""
-    return sum(dilations(network, depth)) * (kernel_size - 1) // 2
+    def build(self, layers: "Sequence[KernelConv]") -> "nn.Module":
+        """The module that maps RF lines (N, 1, L) to scores (N, 1, L).
 
+        Args:
+            layers: one convolution for each of `layers(...)`, its kernel made by the family, biased, at the gain asked
+                for. All of them must be used; other modules are drawn from torch's global random generator.
 
-def receptive_field(network: str, kernel_size: int, depth: int | None = None) -> int:
-    """Input samples that can reach one output sample: 1 + sum over layers of dilation (K - 1).
+        Returns:
+            A `kernbench.networks.Network`, or any module that keeps `kernbench.networks.contract.KernelNetwork`.
+        """
+        from kernbench.networks.network import Network  # noqa: PLC0415  # see `layers`
 
-    Source: Araujo, Norris, Sim (2019), "Computing receptive fields of convolutional neural networks", Distill.
-    """
-    return 1 + sum(dilations(network, depth)) * (kernel_size - 1)
-
-
-def largest_kernel_size(network: str, line_length: int, depth: int | None = None) -> int:
-    """Largest odd K whose padding fits a line: reflection can give at most line_length - 1 samples."""
-    return 2 * ((line_length - 1) // sum(dilations(network, depth))) + 1
-
-
-def check_kernel_size(
-    network: str,
-    kernel_size: int,
-    depth: int | None = None,
-    line_length: int | None = None,
-    context: str = "",
-) -> None:
-    """Refuse a kernel size that the network or the line cannot take.
-
-    Args:
-        network: a name in `NETWORKS`.
-        kernel_size: taps per layer.
-        depth: layers; the network's default if left out.
-        line_length: samples of a line; left out, only the kernel size itself is checked.
-        context: added to the message, such as "family siren, study k_sweep, profile quick".
-
-    Raises:
-        KernbenchError: K is not odd and positive, or needs more reflection than the line can give.
-    """
-    where = f" ({context})" if context else ""
-    steps = dilations(network, depth)
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1:
-        raise KernbenchError(f"kernel size must be a positive odd number, got {kernel_size!r}{where}")
-    if kernel_size % 2 == 0:
-        raise KernbenchError(
-            f"network {network} needs an odd kernel size to keep the line's length, got K = {kernel_size}{where}. "
-            f"Use K = {kernel_size - 1} or {kernel_size + 1}."
-        )
-    need = padding(network, kernel_size, depth)
-    if line_length is None or need <= line_length - 1:
-        return
-    largest = largest_kernel_size(network, line_length, depth)
-    advice = f"K <= {largest}" if largest >= 3 else f"depth <= {_largest_depth(network, kernel_size, line_length)}"
-    raise KernbenchError(
-        f"K = {kernel_size} with {_spell(steps)} needs {need} samples of padding on each side, the line has "
-        f"{line_length}{where}. Use {advice}{' at this depth' if largest >= 3 else ''}, or longer lines."
-    )
-
-
-def _largest_depth(network: str, kernel_size: int, line_length: int) -> int:
-    depth = 1
-    while padding(network, kernel_size, depth + 1) <= line_length - 1:
-        depth += 1
-    return depth
-
-
-def _spell(steps: tuple[int, ...]) -> str:
-    if len(set(steps)) == 1:
-        return f"dilation {steps[0]} in {len(steps)} layer{'s' if len(steps) > 1 else ''}"
-    return f"dilation {steps[0]} .. {steps[-1]} in {len(steps)} layers"
+        specs = [layer.spec for layer in layers]
+        return Network(layers, self.padding(specs), self.receptive_field(specs))

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
 from kernbench.kernels.layer import KernelConv
+from kernbench.networks.contract import input_lengths
 from kernbench.networks.network import Network
 
 
@@ -21,11 +23,11 @@ class LayerCost:
 
     Attributes:
         layer: position, 0 at the input.
-        in_channels, out_channels, dilation: as in its `KernelSpec`.
+        in_channels, out_channels, kernel_size, dilation: as in its `KernelSpec`.
         kernel: trainable parameters of the kernel family.
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
-        norm: parameters of the BatchNorm behind it.
+        norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
         raw_gain: gain as the family drew it.
         direct_flops, fft_flops, overlap_save_flops: forward operations of the convolution by each backend.
         backend: what the layer uses at this length, never "auto".
@@ -34,6 +36,7 @@ class LayerCost:
     layer: int
     in_channels: int
     out_channels: int
+    kernel_size: int
     dilation: int
     kernel: int
     bias: int
@@ -68,16 +71,17 @@ def layer_costs(network: Network, length: int, batch: int = 1) -> list[LayerCost
     Returns:
         One `LayerCost` per layer, input side first; operations are for the whole batch.
     """
-    costs = []
-    current = length + 2 * network.padding
-    for position, layer in enumerate(network.kernel_layers()):
-        costs.append(_layer_cost(position, layer, (batch, layer.spec.in_channels, current)))
-        current -= layer.spec.dilation * (layer.spec.kernel_size - 1)
-    return costs
+    layers = network.kernel_layers()
+    norms = [parameter_count(norm) for norm in _outside_families(network, nn.modules.batchnorm._BatchNorm)]
+    norms = norms if len(norms) == len(layers) else [0] * len(layers)
+    return [
+        _layer_cost(position, layer, (batch, layer.spec.in_channels, taken), norm)
+        for position, (layer, taken, norm) in enumerate(zip(layers, _lengths(network, length), norms, strict=True))
+    ]
 
 
 def flops_forward(network: Network, length: int, backend: str = "direct", batch: int = 1) -> float:
-    """Operations of one forward pass: convolutions, and the 1x1 convolution at the end.
+    """Operations of one forward pass: convolutions, and plain ones of torch, such as the 1x1 convolution at the end.
 
     Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual.
 
@@ -89,8 +93,9 @@ def flops_forward(network: Network, length: int, backend: str = "direct", batch:
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
-    head = 2 * batch * network.head.in_channels * length
-    return head + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
+    # at the length of the line, where they stand behind the last layer
+    plain: float = 2 * batch * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
+    return plain + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
 
 
 def flops_generation(network: Network) -> int | None:
@@ -115,7 +120,23 @@ def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
     return statistics.median(times[2:])
 
 
-def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) -> LayerCost:
+def _lengths(network: Network, length: int) -> list[int]:
+    """Samples that each layer takes: in closed form in a row of layers, else as a forward pass shows."""
+    if type(network).forward is not Network.forward:
+        return [taken or 0 for taken in input_lengths(network, length)]
+    taken = [length + 2 * network.padding]
+    for layer in network.kernel_layers()[:-1]:
+        taken.append(taken[-1] - layer.spec.dilation * (layer.spec.kernel_size - 1))
+    return taken
+
+
+def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
+    """Modules of a kind that do not take part in making kernels; Any: they are of that kind."""
+    making = {id(module) for layer in network.kernel_layers() for module in layer.modules()}
+    return [each for each in network.modules() if isinstance(each, kind) and id(each) not in making]
+
+
+def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], norm: int) -> LayerCost:
     spec = layer.spec
     backend = layer.backend
     if backend == "auto":
@@ -125,11 +146,12 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int]) 
         layer=position,
         in_channels=spec.in_channels,
         out_channels=spec.out_channels,
+        kernel_size=spec.kernel_size,
         dilation=spec.dilation,
         kernel=parameter_count(layer.kernel_module),
         bias=0 if layer.bias is None else layer.bias.numel(),
         amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
-        norm=2 * spec.out_channels,
+        norm=norm,
         raw_gain=layer.raw_gain,
         direct_flops=direct_flops(signal, spec.shape, spec.dilation),
         fft_flops=fft_flops(signal, spec.shape, spec.dilation),

@@ -1,8 +1,8 @@
-"""The two reference networks, with kernels from any family: `dilated` (Blanken 2022) and `shallow` (Jonker 2023)."""
+"""Networks built: the layers of an architecture, with kernels from any family."""
 
 import contextlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,30 +14,28 @@ from kernbench.errors import KernbenchError, close_match
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks.architecture import (
-    NETWORKS,
-    architecture,
-    check_kernel_size,
-    dilations,
-    padding,
-    receptive_field,
-)
+from kernbench.networks import fitting
+from kernbench.networks.architecture import Architecture
+from kernbench.networks.contract import KernelNetwork, check_module
 from kernbench.registry import find_family
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
 
 GAINS = ("unit", "published")
-# Lines per evaluation pass. On a CPU the activations of a layer have to stay in the cache: 32 lines of the dilated
-# network take four times as long per line as 4, while few short lines do not fill an FFT's matrix products.
+# Lines per evaluation pass. On a CPU the activations of a layer have to stay in the cache: 32 lines of 12 layers with
+# 64 channels take four times as long per line as 4, while few short lines do not fill an FFT's matrix products.
 LINES_AT_ONCE = 32
 _CACHED_BYTES = 16 * 2**20
-
-__all__ = ["GAINS", "NETWORKS", "Network", "build", "check_kernel_size", "lines_at_once"]
 
 
 class Network(nn.Module):
     """One reflection pad, then [KernelConv, BatchNorm1d, ReLU] x depth and a 1x1 convolution, all without padding.
+
+    Args:
+        layers: the convolutions, input side first.
+        pad: see `padding`.
+        field: see `receptive_field`.
 
     Attributes:
         blocks: the layers in order.
@@ -50,7 +48,7 @@ class Network(nn.Module):
 
     recompute: bool = False
 
-    def __init__(self, layers: list[KernelConv], pad: int, field: int) -> None:
+    def __init__(self, layers: Sequence[KernelConv], pad: int, field: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
             nn.Sequential(layer, nn.BatchNorm1d(layer.spec.out_channels), nn.ReLU(inplace=True)) for layer in layers
@@ -135,15 +133,15 @@ def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -
         length: samples of a line.
         device: where it runs.
     """
-    if torch.device(device).type != "cpu" or not isinstance(network, Network):
+    if torch.device(device).type != "cpu" or not isinstance(network, KernelNetwork):
         return LINES_AT_ONCE
     widest = max(layer.spec.out_channels for layer in network.kernel_layers())
-    fitting = _CACHED_BYTES // (4 * widest * (length + 2 * network.padding))
-    return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting).bit_length() - 1)))
+    fitting_lines = _CACHED_BYTES // (4 * widest * (length + 2 * network.padding))
+    return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting_lines).bit_length() - 1)))
 
 
 def build(
-    network: str,
+    network: str | Architecture,
     family: "str | KernelFamily",
     kernel_size: int,
     channels: int | None = None,
@@ -155,9 +153,9 @@ def build(
     """A network with fresh weights, drawn from torch's global random generator.
 
     Args:
-        network: "dilated" or "shallow".
+        network: an architecture, or the name of one: installed or FILE.py:NAME.
         family: a kernel family or the name of an installed one.
-        kernel_size: taps per layer, odd.
+        kernel_size: taps, odd.
         channels: width; the network's default if left out.
         hyper: hyper-parameters of the family, the same in every layer.
         depth: layers; the network's default if left out.
@@ -165,27 +163,41 @@ def build(
         backend: how to convolve.
 
     Returns:
-        A module that maps (N, 1, L) to (N, 1, L).
+        A module that maps (N, 1, L) to (N, 1, L): a `Network`, or what the architecture's own `build` gives, which
+        keeps `kernbench.networks.contract.KernelNetwork`.
 
     Raises:
-        KernbenchError: a name, size or hyper-parameter that does not fit; a plugin that breaks the kernel contract.
+        KernbenchError: a name, size or hyper-parameter that does not fit.
+        PluginError: a family or a network that breaks its contract.
     """
     offered = find_family(family) if isinstance(family, str) else family
-    plan = architecture(network)
-    width = plan.channels if channels is None else channels
-    check_kernel_size(network, kernel_size, depth, context=f"family {offered.name}")
+    plan = fitting.architecture_of(network)
+    specs = fitting.layers_of(plan, kernel_size, channels, depth, f"family {offered.name}")
     if gain not in GAINS:
         raise KernbenchError(f"gain must be unit or published, got {gain!r}{close_match(str(gain), GAINS)}")
-    layers = [
-        _layer(offered, _spec(level, width, kernel_size, step), hyper, gain, backend)
-        for level, step in enumerate(dilations(network, depth))
-    ]
-    return Network(layers, padding(network, kernel_size, depth), receptive_field(network, kernel_size, depth))
+    layers = [_layer(offered, spec, hyper, gain, backend) for spec in specs]
+    module = fitting.asked(plan, plan.build, layers)
+    if not fitting.is_stack(plan):
+        check_module(module, plan, layers)
+    return cast("Network", module)  # or what has all of it that kernbench uses
 
 
-def _spec(level: int, channels: int, kernel_size: int, dilation: int) -> KernelSpec:
-    inputs = 1 if level == 0 else channels
-    return KernelSpec(channels, inputs, kernel_size=kernel_size, dilation=dilation)
+def set_recompute(network: Network, wanted: bool) -> None:
+    """Ask a network to compute activations again in the backward pass, or not.
+
+    Raises:
+        KernbenchError: its forward pass is its own, and it does not say that it can.
+    """
+    own = type(network)
+    classes = [each for each in own.__mro__ if each is not Network]
+    can = own.forward is Network.forward or any("recompute" in vars(each) for each in (network, *classes))
+    if wanted and not can:
+        raise KernbenchError(
+            f"{own.__name__} cannot compute its activations again (it has no attribute recompute); "
+            "take training.recompute = false"
+        )
+    if can:
+        network.recompute = wanted
 
 
 def _layer(

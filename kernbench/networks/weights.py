@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from kernbench.errors import DataError, KernbenchError, KernbenchWarning, Plugin
 from kernbench.host.files import sha256_of_parts
 from kernbench.host.tensor_files import check_tensors, write_tensors
 from kernbench.networks.network import Network, build
-from kernbench.registry import find
-from kernbench.study.settings import check_table
+from kernbench.registry import FILE, FoundNetwork, find, find_network
 
 WEIGHTS = "weights.pt"  # of each scored cell, among its artifacts
 
@@ -32,6 +31,8 @@ VERSION = 1  # raised when a reader of the old form could not read the new one
 EXTRA = "_extra_state"  # torch's name; holds family and hyper-parameters of a kernel module
 
 Facts = Mapping[str, Any]  # JSON
+
+Check = Callable[[Facts, str], Facts]  # settings of a network, and of which file -> the same in their types
 
 
 def save_weights(path: Path, network: Network, facts: Facts) -> Path:
@@ -75,10 +76,18 @@ def _sealed(facts: Facts, state: Mapping[str, torch.Tensor]) -> Iterator[str | b
         yield tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _rebuilt(facts: "_Reader", plugin: str | None) -> Network:
-    """The untrained network that the facts describe."""
-    found = _family(facts, plugin)
-    plan = check_table("network", facts.get("network", dict), str(facts.path))
+def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: Check) -> Network:
+    """The untrained network that the facts describe.
+
+    Args:
+        facts: of the file.
+        plugin: family to take in place of the one that the facts name.
+        network: likewise, FILE.py:NAME or the name of an installed one.
+        check: says that settings of a network are what a study may say, or raises.
+    """
+    found, offered = _family(facts, plugin), _network(facts, network)
+    own = {} if offered is None else {"name": offered.name}
+    plan = check({**facts.get("network", dict), **own}, str(facts.path))
     if missing := {"name", "kernel_size", "channels", "depth", "gain"} - set(plan):
         raise DataError(f"{facts.path}: no network.{min(missing)} among the facts; the file is damaged")
     name, size, channels = str(plan["name"]), int(plan["kernel_size"]), int(plan["channels"])
@@ -86,15 +95,34 @@ def _rebuilt(facts: "_Reader", plugin: str | None) -> Network:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = build(name, found, size, channels, hyper, int(plan["depth"]), str(plan["gain"]))
+            built = build(name, found, size, channels, hyper, int(plan["depth"]), str(plan["gain"]))
     except KernbenchError as error:
         raise type(error)(f"{facts.path} cannot be rebuilt: {error}") from error
-    layers = [dataclasses.asdict(layer.spec) for layer in network.kernel_layers()]
+    layers = [dataclasses.asdict(layer.spec) for layer in built.kernel_layers()]
     if layers != (stored := facts.get("layers", list)):
         differ = next((n for n, pair in enumerate(zip(layers, stored, strict=False)) if pair[0] != pair[1]), None)
         where = f"{len(stored)} layers" if differ is None else f"layer {differ + 1} as {stored[differ]}"
         raise DataError(f"{facts.path} has {where}; this kernbench builds another network from the same settings")
-    return network
+    return built
+
+
+def _network(facts: "_Reader", given: str | None) -> FoundNetwork | None:
+    """The network that is given in place of the one of the facts; None if that is to be looked up."""
+    facts.get("network", dict)
+    name, _, digest = facts.get("network.name", str).partition("@")
+    if given is None and (digest or ".py" in name):  # a file of weights must not say which code to run
+        raise PluginError(
+            f"{facts.path}: network {name!r} came from a local file ({digest}); give it with --network FILE.py:{name}"
+        )
+    if given is None:
+        return None
+    found = find_network(given)
+    if found.architecture.name != name:
+        raise PluginError(f"{facts.path} needs network {name!r}, --network {given} offers {found.architecture.name!r}")
+    if digest and found.version != digest:
+        text = f"{facts.path}: network {name!r} was trained with {FILE} {digest}, it is now built by {found.label}"
+        warnings.warn(text, KernbenchWarning, stacklevel=2)
+    return found
 
 
 def _family(facts: "_Reader", plugin: str | None) -> Any:  # KernelFamily

@@ -1,10 +1,11 @@
 """Every setting that a study or profile may name: its table, type, range and meaning."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from kernbench.errors import StudyError, close_match
+from kernbench.errors import PluginError, StudyError, close_match
+from kernbench.registry import core_networks, find_network
 
 Value = bool | int | float | str
 
@@ -20,6 +21,7 @@ class Setting:
         high: largest value allowed, for numbers.
         options: values allowed, for text.
         runtime: says how a cell is computed, not what it means: no part of the definition and no axis.
+        named: for the name of something that plugins offer: the name that stands in definitions, or PluginError.
     """
 
     kind: type
@@ -28,6 +30,7 @@ class Setting:
     high: float = float("inf")
     options: tuple[str, ...] = ()
     runtime: bool = False
+    named: Callable[[str], str] | None = None
 
     def checked(self, value: object, where: str) -> Value:
         """The value in its declared type.
@@ -39,6 +42,11 @@ class Setting:
         Raises:
             StudyError: wrong type, out of range, or not one of the options.
         """
+        if self.named is not None and isinstance(value, str):
+            try:
+                return self.named(value)
+            except PluginError as error:
+                raise StudyError(f"{where}: {error}") from error
         if self.kind is str:
             if not isinstance(value, str) or (self.options and value not in self.options):
                 wanted = "one of " + ", ".join(map(repr, self.options)) if self.options else "text"
@@ -55,6 +63,14 @@ class Setting:
             wanted = "a whole number" if self.kind is int else "a number"
             raise StudyError(f"{where}: expected {wanted} {span}, got {value!r}")
         return self.kind(value)  # type: ignore[no-any-return]
+
+    def space(self) -> "Setting":
+        """The setting as an axis. Options are those of kernbench itself: a database takes no others later."""
+        return self if self.named is None else replace(self, options=core_networks())
+
+
+def _network_name(given: str) -> str:
+    return find_network(given).name
 
 
 SETTINGS: dict[str, dict[str, Setting]] = {
@@ -83,7 +99,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
-        "name": Setting(str, "network", options=("dilated", "shallow")),
+        "name": Setting(str, "network, an installed one or FILE.py:NAME", named=_network_name),
         "kernel_size": Setting(int, "taps per kernel, odd", 1, 65535),
         "channels": Setting(int, "channels of the hidden layers", 1, 4096),
         "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),

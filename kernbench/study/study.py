@@ -11,6 +11,7 @@ from kernbench.errors import StudyError
 from kernbench.host.files import json_digest
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Parameter
+from kernbench.registry import find_network
 from kernbench.study.reference import Reference
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home
 from kernbench.study.toml_tables import Table
@@ -106,7 +107,12 @@ class Study:
     def axis_space(self, name: str) -> Setting | Parameter:
         """Declared space of an axis: of a setting, or of a hyper-parameter of the family."""
         home = axis_home(name)
-        return SETTINGS[home][name] if home else self.family.parameters[name]
+        return SETTINGS[home][name].space() if home else self.family.parameters[name]
+
+    def network_files(self) -> tuple[str, ...]:
+        """Networks from local files, FILE.py:NAME as they were given; workers need to be given them, too."""
+        names = self.axes.get("name", (self.definition.get("network", {}).get("name", ""),))
+        return tuple(find_network(str(name)).source for name in names if "@" in str(name))
 
     def cells(self) -> dict[str, Params]:
         """Cell id -> parameters, axes in file order, seeds innermost; tuned, one draw of every point after another."""

@@ -6,11 +6,11 @@ families are; another one is put in its place with `use`, before any table of re
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from kernbench.errors import KernbenchError
+from kernbench.errors import KernbenchError, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import Column, Fact, Floor
@@ -113,20 +113,36 @@ def load(name: str, family: KernelFamily, profile: str) -> Study:
     return _with_facts(load_study(name, family, profile))
 
 
-def restored(table: Mapping[str, Any], name: str, family: KernelFamily, profile: str, source: str) -> Study:
+class Kept(Protocol):
+    """What a database keeps of a study, as `kernbench.store.reading.stored_study.Stored` does."""
+
+    @property
+    def name(self) -> str:
+        """Of the study file, without `.toml`."""
+
+    @property
+    def profile(self) -> str:
+        """Scale."""
+
+    @property
+    def table(self) -> Table:
+        """What its file would hold."""
+
+    @property
+    def source(self) -> str:
+        """Where it is from, for messages."""
+
+
+def restored(kept: Kept, family: KernelFamily) -> Study:
     """A study of a database as this installation reads it; that it means the same is checked by the caller.
 
-    Args:
-        table: what its file would hold.
-        name: of the study.
-        family: kernel family.
-        profile: scale.
-        source: where the table is from, for messages.
-
     Raises:
-        StudyError: a setting or a value that this installation does not know.
+        StudyError: a setting or a value that this installation does not know, or a path in the place of a name.
     """
-    return _with_facts(study_of(dict(table), name, family, profile, source))
+    names = [kept.table.get("network", {}).get("name"), *kept.table["axes"].get("name", [])]
+    if any(".py" in str(name) for name in names):  # a database must not say which code to run
+        raise StudyError(f"{kept.source}: network.name: a path is no name of a network; the database is damaged")
+    return _with_facts(study_of(kept.table, kept.name, family, kept.profile, kept.source))
 
 
 def _with_facts(study: Study) -> Study:

@@ -1,7 +1,8 @@
 """The task: localizing microbubbles in single-channel ultrasound RF lines."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from kernbench.host.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kernbench.ulm.scoring.tolerance_counts import tolerance_counts as tolerance_counts
@@ -18,9 +19,4 @@ _HOMES = {
 
 __all__ = ["Lines", "Scene", "simulate_lines", "tolerance_counts"]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kernbench.ulm' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kernbench.ulm.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -13,14 +13,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.networks.architecture import (
-    NETWORKS,
-    check_kernel_size,
-    dilations,
-    largest_kernel_size,
-    receptive_field,
-)
+from kernbench.networks.fitting import check_kernel_size, largest_kernel_size, layers_of, padding, receptive_field
 from kernbench.networks.network import build, lines_at_once
+from kernbench.registry import core_networks
 from kernbench.ulm.scoring.loss import dual_loss
 
 
@@ -35,7 +30,7 @@ def test_published_parameter_counts():
     assert count(build("shallow", "siren", 131, hyper={"hidden": 32})) == 55_139
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", core_networks())
 @pytest.mark.parametrize("kernel_size", [3, 5, 17])
 def test_lines_keep_their_length(network, kernel_size):
     net = build(network, "discrete", kernel_size, channels=3, depth=3)
@@ -77,7 +72,7 @@ def test_the_baseline_as_zero_inserted_kernels(backend):
         torch.testing.assert_close(net(signal), net.head(hidden), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", core_networks())
 @pytest.mark.parametrize(("kernel_size", "depth"), [(3, 3), (9, 2), (17, 1)])
 def test_the_receptive_field_is_where_gradients_are(network, kernel_size, depth):
     torch.manual_seed(0)
@@ -85,14 +80,15 @@ def test_the_receptive_field_is_where_gradients_are(network, kernel_size, depth)
     signal = torch.randn(16, 1, 401, requires_grad=True)
     net(signal)[..., 200].sum().backward()
     reached = signal.grad.abs().sum((0, 1)).nonzero().flatten()
-    assert net.receptive_field == receptive_field(network, kernel_size, depth) == 2 * net.padding + 1
+    layers = layers_of(network, kernel_size, depth=depth)
+    assert net.receptive_field == receptive_field(network, layers) == 2 * padding(network, layers) + 1
     assert reached.min().item() == 200 - net.padding
     assert reached.max().item() == 200 + net.padding
 
 
 def test_known_receptive_fields():
-    assert receptive_field("dilated", 3) == 8191
-    assert [receptive_field("shallow", k) for k in (65, 131, 263, 527, 1055, 2111)] == [
+    assert receptive_field("dilated", layers_of("dilated", 3)) == 8191
+    assert [receptive_field("shallow", layers_of("shallow", k)) for k in (65, 131, 263, 527, 1055, 2111)] == [
         257,
         521,
         1049,
@@ -100,7 +96,7 @@ def test_known_receptive_fields():
         4217,
         8441,
     ]
-    assert dilations("dilated") == tuple(2**level for level in range(12))
+    assert [layer.dilation for layer in layers_of("dilated", 3)] == [2**level for level in range(12)]
 
 
 def test_unit_gain_starts_every_layer_at_one():

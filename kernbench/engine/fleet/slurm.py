@@ -26,6 +26,7 @@ class Request:
         python: interpreter that has kernbench, absolute.
         folder: where the workers run; artifacts and checkpoints lie there, so all machines must see it.
         plugin: the one family to serve, or None for all families of the study.
+        networks: networks of the study that local files offer, FILE.py:NAME.
         array: number of tasks, workers each.
         at_once: tasks that may run at once, None for all.
         time: limit of each task, as Slurm writes it.
@@ -51,6 +52,7 @@ class Request:
     gpu: bool = False
     cell_limit: str | None = None
     extra: Sequence[str] = ()
+    networks: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +84,7 @@ def check(request: Request) -> None:
         if found[1] in _OURS:
             raise KernbenchError(f"--sbatch {option[:60]!r}: --{found[1]} is written by kernbench itself; leave it out")
     texts = {"the folder": request.folder, "--plugin": request.plugin or "", "the interpreter's path": request.python}
+    texts |= {"--network": "".join(request.networks)}
     for name, value in {**texts, **request.environment}.items():
         if set(value) & set("\n\r\0"):
             raise KernbenchError(f"{name} holds a line break, which cannot be written into the script; rename it")
@@ -142,6 +145,7 @@ def _options(request: Request) -> list[str]:
 def _body(request: Request) -> list[str]:
     words = [request.python, "-m", "kernbench", "worker", "--study", request.study, "--profile", request.profile]
     words += ["--plugin", request.plugin] if request.plugin else []
+    words += [word for network in request.networks for word in ("--network", network)]
     words += ["--device", "cuda" if request.gpu else "cpu"]
     words += ["--cell-limit", request.cell_limit] if request.cell_limit else []
     settings = {"KERNBENCH_STORAGE": request.storage, **request.environment}

@@ -194,7 +194,7 @@ def out_of_turn(study: Study, trials: Sequence[FrozenTrial], cell: str) -> bool:
 
 def put_back(optuna_study: optuna.Study, trial: optuna.Trial) -> None:
     """Queue a claimed cell again, behind those that wait; the caller prunes the trial."""
-    fixed = _frozen(trial).system_attrs.get("fixed_params", {})
+    fixed = queued(trial)
     trial.set_user_attr(PUT_BACK, True)  # until it is pruned it must not pass for the one that may run
     optuna_study.enqueue_trial(fixed, user_attrs={"cell": trial.user_attrs["cell"]})
 
@@ -212,7 +212,13 @@ def suggest_value(trial: optuna.Trial, name: str, parameter: Parameter) -> Value
 def unknown_names(study: Study, trial: optuna.Trial) -> list[str]:
     """Queued parameters that the study neither fixes nor tunes."""
     known = {*study.axes, *study.tuned, DRAW, "seed"}
-    return sorted(set(_frozen(trial).system_attrs.get("fixed_params", {})) - known)
+    return sorted(set(queued(trial)) - known)
+
+
+def queued(trial: optuna.Trial) -> Params:
+    """What a trial was queued with."""
+    fixed: Params = _frozen(trial).system_attrs.get("fixed_params", {})
+    return fixed
 
 
 def early_end(study: Study, trial: optuna.Trial, params: Params) -> Callable[[], bool]:

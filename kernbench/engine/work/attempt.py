@@ -11,7 +11,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
-from kernbench.engine.queue.draws import PUT_BACK, early_end, suggest_value, unknown_names
+from kernbench.engine.queue.draws import PUT_BACK, early_end, queued, suggest_value, unknown_names
 from kernbench.engine.work.storing import Job, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
 from kernbench.errors import KernbenchError, StorageError, first_line
@@ -82,7 +82,9 @@ def suggest(study: Study, trial: optuna.Trial) -> Params:
     values: Params = {}
     for name, wanted in study.axes.items():
         space = study.axis_space(name)
-        if isinstance(space, Choice) or (isinstance(space, Setting) and space.options):
+        if isinstance(space, Setting) and space.named and (asked := queued(trial).get(name)) not in space.options:
+            values[name] = str(asked)  # of a plugin: Optuna's options cannot grow, so it is no parameter of Optuna's
+        elif isinstance(space, Choice) or (isinstance(space, Setting) and space.options):
             chosen = trial.suggest_categorical(name, list(space.options))
             assert chosen is not None  # no space has None among its options
             values[name] = chosen

@@ -154,7 +154,7 @@ def cell_details(comparison: Comparison, folder: Folder) -> dict[str, list[Pictu
 
 
 def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: Folder) -> list[Picture]:
-    kernels = kernel_figure(arrays.kernels, arrays.spectra, arrays.frequency, arrays.starts, rate_hz=arrays.rate_hz)
+    kernels = kernel_figure(arrays.kernels, arrays.spectra, arrays.starts, rate_hz=arrays.rate_hz)
     threshold = 0.0 if run.threshold is None else run.threshold
     example = example_figure(
         arrays.voltage, arrays.counts, arrays.prediction, threshold, arrays.start, rate_hz=arrays.rate_hz

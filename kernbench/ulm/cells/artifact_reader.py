@@ -26,7 +26,6 @@ class CellArrays:
         kernels: trained kernels of each layer, up to 16 of them, (n, K).
         starts: the same before training; empty if they were not stored.
         spectra: 5, 50 and 95 % quantiles of each layer's kernels, (3, F).
-        frequency: of the spectra, cycles per sample, (F,).
         voltage: example line, (L,) a.u.
         counts: its bubbles per sample, (L,).
         prediction: network output, (L,).
@@ -37,7 +36,6 @@ class CellArrays:
     kernels: list[Floats]
     starts: list[Floats]
     spectra: list[Floats]
-    frequency: Floats
     voltage: Floats
     counts: Floats
     prediction: Floats
@@ -78,7 +76,6 @@ def load_arrays(path: Path) -> CellArrays:
             kernels=kernels,
             starts=starts if len(starts) == len(kernels) else [],
             spectra=[content[f"spectrum_{layer}"] for layer in range(len(kernels))],
-            frequency=content["frequency"],
             voltage=content["example_voltage"].ravel(),
             counts=content["example_counts"].ravel(),
             prediction=content["example_prediction"].ravel(),

@@ -132,7 +132,7 @@ def _kernel_arrays(before: Sequence[Floats], after: Sequence[Floats]) -> dict[st
             f"kernel_start_{layer}": start[strongest],
             f"spectrum_{layer}": spectrum.power.astype(np.float32),
             f"spectrum_start_{layer}": layer_spectrum(start).power.astype(np.float32),
-            "frequency": spectrum.frequency,
+            "frequency": spectrum.frequency,  # of the last layer; the others' follow from their number
         }
     return arrays
 
@@ -152,7 +152,7 @@ def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
     kernels, spectra, starts = named
-    return kernel_figure(kernels, spectra, arrays["frequency"], starts, title=title)
+    return kernel_figure(kernels, spectra, starts, title=title)
 
 
 def _curve_picture(curve: Sequence[Epoch]) -> "Figure":

@@ -7,7 +7,7 @@ from typing import Any
 
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
-from kernbench.networks.network import Network, build
+from kernbench.networks.network import Network, build, set_recompute
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
 from kernbench.training.settings import Settings
@@ -62,7 +62,7 @@ def make_network(study: Study, params: Params) -> Network:
     plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
     network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
-    network.recompute = bool(study.runtime.get("recompute", False))
+    set_recompute(network, bool(study.runtime.get("recompute", False)))
     return network
 
 

@@ -8,6 +8,7 @@ import torch
 from kernbench.host import memory
 from kernbench.networks import cost
 from kernbench.networks.network import Network, lines_at_once
+from kernbench.registry import find_network
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.attributes import scores_in_words
@@ -73,6 +74,7 @@ def weights_facts(
             "hyper": network.kernel_layers()[0].kernel_module.hyper,
         },
         "network": plan,
+        "network_plugin": find_network(plan["name"]).label,
         "samples": samples,
         "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
         "noise": {"percent": bench.level("train"), "test_percent": bench.level("test"), "seed": bench.seed},

@@ -21,7 +21,6 @@ FLOOR_DB = -50
 def kernel_figure(
     kernels: Sequence[ArrayLike],
     spectra: Sequence[ArrayLike],
-    frequency: ArrayLike,
     starts: Sequence[ArrayLike] = (),
     *,
     rate_hz: float = SAMPLE_RATE_HZ,
@@ -31,8 +30,8 @@ def kernel_figure(
 
     Args:
         kernels: one array (n, K) per layer; the four of largest energy are drawn.
-        spectra: one array (3, F) per layer: 5, 50 and 95 % quantiles over its kernels.
-        frequency: of the spectra, cycles per sample, (F,).
+        spectra: one array (3, F) per layer: 5, 50 and 95 % quantiles over its kernels, at F frequencies from 0 to half
+            the rate; layers may have different numbers of taps, and of frequencies.
         starts: kernels before training, like `kernels`; drawn in grey.
         rate_hz: sampling rate.
         title: of the figure.
@@ -42,7 +41,7 @@ def kernel_figure(
     for layer, (taps, spectrum) in enumerate(zip(kernels, spectra, strict=True)):
         start = starts[layer] if layer < len(starts) else None
         _draw_kernels(axes[layer, 0], np.asarray(taps, float), start)
-        _draw_spectrum(axes[layer, 1], np.asarray(spectrum, float), np.asarray(frequency, float), rate_hz)
+        _draw_spectrum(axes[layer, 1], np.asarray(spectrum, float), rate_hz)
         letter(axes[layer, 0], 2 * layer, f"layer {layer + 1}: kernels")
         letter(axes[layer, 1], 2 * layer + 1, f"layer {layer + 1}: power")
     axes[-1, 0].set_xlabel(f"lag [samples of {1e9 / rate_hz:g} ns]; positive looks ahead")
@@ -73,9 +72,9 @@ def _once(label: str, count: int) -> list[str]:
     return [label] + ["_nolegend_"] * (count - 1)
 
 
-def _draw_spectrum(axes: Axes, spectrum: Floats, frequency: Floats, rate_hz: float) -> None:
+def _draw_spectrum(axes: Axes, spectrum: Floats, rate_hz: float) -> None:
     low, middle, high = _decibels(spectrum)
-    mhz = frequency * rate_hz / 1e6
+    mhz = np.fft.rfftfreq(2 * (spectrum.shape[1] - 1)) * rate_hz / 1e6
     axes.fill_between(mhz, low, high, color=OUTPUT_COLOUR, alpha=0.2, linewidth=0, label="5 to 95 % of kernels")
     axes.plot(mhz, middle, color=OUTPUT_COLOUR, linewidth=1.0, label="median kernel")
     axes.axvline(PULSE_FREQUENCY_HZ / 1e6, color=LABEL_COLOUR, linewidth=0.9, linestyle="--", label="pulse, 1.7 MHz")

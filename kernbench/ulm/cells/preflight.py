@@ -5,7 +5,7 @@ import torch
 from kernbench.errors import PluginError
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
-from kernbench.networks.architecture import check_kernel_size
+from kernbench.networks.fitting import check_kernel_size
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
@@ -25,7 +25,8 @@ def check_networks(study: Study, device: str = "cpu") -> int:
 
     Raises:
         KernbenchError: a kernel size that the network or the line cannot take; a way to compute that the device lacks.
-        PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K.
+        PluginError: a kernel of the wrong shape, NaN, or a plugin that raises; named with family and K. A network that
+            breaks its contract; named.
     """
     check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
     length = study.definition["data"]["window"] or SAMPLES
@@ -33,7 +34,7 @@ def check_networks(study: Study, device: str = "cpu") -> int:
     points = _points_of_networks(study)
     for params in points:
         plan = resolved(study.definition, params, "network")
-        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where)
+        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where, plan["channels"])
     largest = 0
     with torch.random.fork_rng(devices=[]):
         for params in points:

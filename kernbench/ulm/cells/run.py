@@ -99,7 +99,7 @@ def begin(context: CellContext) -> Begun:
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
     torch.manual_seed(seeds["initialization"])
     network = make_network(context.study, context.params)
-    if network.recompute:
+    if getattr(network, "recompute", False):  # a network with a module of its own need not be able to
         return_freed_tensors()
     before = artifacts.kernels_of(network)
     network.to(context.device)

@@ -4,6 +4,7 @@ The file is a dict: "format", "version", "facts" (JSON-like), "state" (name -> t
 torch's weights-only loader, so nothing in it is executed; the code comes from the installed plugin that the facts name.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from kernbench.errors import DataError
 from kernbench.host.tensor_files import read_tensors
 from kernbench.networks.network import Network
 from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
+from kernbench.study.settings import check_table
 from kernbench.ulm.data.export import new_folder
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.protocol import MatchedChoice
@@ -69,26 +71,32 @@ class Trained:
         return f"{self.facts['study']} {self.facts['cell']}" if self.facts else str(self.path)
 
 
-def load_trained(source: str | Path, plugin: str | None = None) -> Trained:
+def load_trained(source: str | Path, plugin: str | None = None, network: str | None = None) -> Trained:
     """A trained network from `weights.pt` of a cell, or from a state dict in the published layout.
 
     Args:
         source: the file, or a folder with a published `epoch_1249`.
         plugin: family (name or FILE.py:NAME) that makes the kernels, in place of the one that the file names and
             whatever its version. torch's global random generator is left as it was.
+        network: network (FILE.py:NAME, or the name of an installed one) in place of the one that the file names,
+            whatever its version; one from a local file must be given.
 
     Raises:
         DataError: no such file, Python code in it, damaged, or made by a later kernbench; nothing is executed.
-        PluginError: the family is missing, broken, or of another version than the one that trained it.
+        PluginError: the family is missing, broken, or of another version than the one that trained it; or the network
+            is missing or broken.
     """
     path = weights_path(Path(source))
     if path.is_symlink():
         raise DataError(f"{path} is a symbolic link; give the file itself, {path.resolve()}")
     content = read_tensors(path)
     if content.get("format") == FORMAT:
-        return _ours(path, content, plugin)
-    if plugin is not None:
-        raise DataError(f"{path} is not a weights.pt of kernbench; --plugin goes with one, published kernels need none")
+        return _ours(path, content, plugin, network)
+    for option, given in (("--plugin", plugin), ("--network", network)):
+        if given is not None:
+            raise DataError(
+                f"{path} is not a weights.pt of kernbench; {option} goes with one, published kernels need none"
+            )
     return Trained(path, network_of(content, path))
 
 
@@ -113,7 +121,7 @@ def export_published(trained: Trained, folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _ours(path: Path, content: Mapping[str, object], plugin: str | None) -> Trained:
+def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network: str | None) -> Trained:
     if content.get("version") != VERSION:
         raise DataError(
             f"{path}: weights of format version {content.get('version')!r}, this kernbench reads {VERSION}; "
@@ -123,14 +131,14 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None) -> Trai
     state = content.get("state")
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise DataError(f"{path}: state expected a dict of tensors, got {type(state).__name__}")
-    network = _rebuilt(facts, plugin)
-    _fill(network, state, facts)
+    built = _rebuilt(facts, plugin, network, functools.partial(check_table, "network"))
+    _fill(built, state, facts)
     if content.get("sha256") != seal(facts.content, state):
         raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
     facts.get("cell", str)
     noise = Noise(facts.number("noise.percent"), facts.number("noise.test_percent"), facts.natural("noise.seed"))
     return Trained(
-        path, network.eval(), facts.content, _choice(facts), _pairs(facts), noise, facts.natural("evaluation.batch", 1)
+        path, built.eval(), facts.content, _choice(facts), _pairs(facts), noise, facts.natural("evaluation.batch", 1)
     )
 
 

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from kernbench.errors import DataError, first_line
 from kernbench.host.tensor_files import check_tensors, read_tensors, write_tensors
-from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks.architecture import dilations
+from kernbench.networks.bundled import DILATED
 from kernbench.networks.network import Network, build
 from kernbench.ulm.scoring.protocol import Choice
 
@@ -49,7 +48,7 @@ def network_of(state: Mapping[str, object], path: Path) -> Network:
         DataError: another layout.
     """
     with torch.random.fork_rng(devices=[]):
-        network = build("dilated", "discrete", TAPS, CHANNELS, depth=DEPTH, gain="published")
+        network = build(DILATED, "discrete", TAPS, CHANNELS, depth=DEPTH, gain="published")
     own = network.state_dict()
     expected = {key: own[ours] for key, ours in _keys()}
     if "format" in state:
@@ -143,7 +142,7 @@ def weights_path(source: Path) -> Path:
 
 def _published_state(network: nn.Module) -> "OrderedDict[str, Tensor]":
     """Tensors of a network under their published names, copied."""
-    layers = network.kernel_layers() if isinstance(network, Network) else []
+    layers = network.kernel_layers() if type(network) is Network else []  # not one with a forward pass of its own
     if mismatch := _mismatch(layers) if layers else f"got {type(network).__name__}":
         raise DataError(
             f"only a dilated network of {DEPTH} layers, {CHANNELS} channels and K = {TAPS} has a published layout: "
@@ -165,8 +164,7 @@ def _mismatch(layers: Sequence[KernelConv]) -> str:
     """The first thing in which layers differ from the published ones; empty if there is none."""
     if len(layers) != DEPTH:
         return f"expected {DEPTH} layers, got {len(layers)}"
-    for level, (layer, step) in enumerate(zip(layers, dilations("dilated", DEPTH), strict=True)):
-        wanted = KernelSpec(CHANNELS, CHANNELS if level else 1, kernel_size=TAPS, dilation=step)
+    for level, (layer, wanted) in enumerate(zip(layers, DILATED.layers(TAPS, CHANNELS, DEPTH), strict=True)):
         for name in ("kernel_size", "out_channels", "in_channels", "groups", "dilation", "side"):
             if (got := getattr(layer.spec, name)) != (expected := getattr(wanted, name)):
                 return f"{name} of layer {level + 1} expected {expected}, got {got}"

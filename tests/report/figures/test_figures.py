@@ -79,7 +79,7 @@ def test_kernel_figure_draws_the_strongest_kernels():
     rng = np.random.default_rng(0)
     kernels = [rng.normal(size=(6, 33)) * np.arange(1, 7)[:, None] for _ in range(2)]
     spectra = [layer_spectrum(each) for each in kernels]
-    figure = kernel_figure(kernels, [each.power for each in spectra], spectra[0].frequency, title="$\\bad{title")
+    figure = kernel_figure(kernels, [each.power for each in spectra], title="$\\bad{title")
     left, right = figure.axes[0], figure.axes[1]
     assert any(np.array_equal(data[:, 1], kernels[0][5]) for data in drawn(left) if len(data) == 33)
     assert [data[0, 0] for data in drawn(left) if len(data) == 33] == [-16] * 4
@@ -90,7 +90,7 @@ def test_kernel_figure_draws_the_strongest_kernels():
 def test_kernel_figure_takes_one_kernel_and_a_dead_layer():
     kernels = [np.ones((1, 5)), np.zeros((2, 5))]
     spectra = [layer_spectrum(each) for each in kernels]
-    as_svg(kernel_figure(kernels, [each.power for each in spectra], spectra[0].frequency, kernels))
+    as_svg(kernel_figure(kernels, [each.power for each in spectra], kernels))
 
 
 def test_example_figure_marks_labels_and_detections():

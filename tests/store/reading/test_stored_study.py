@@ -20,7 +20,7 @@ def stored_again(world, study, family):
     world.found = find(family)
     world.run(study, queue_only=True)
     (stored,) = find_stored(world.url, study.key)
-    return stored, restored(stored.table, stored.name, find(stored.family).family, stored.profile, stored.source)
+    return stored, restored(stored, find(stored.family).family)
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
@@ -115,7 +115,7 @@ def test_a_definition_that_means_something_else_here_is_refused(world, path, val
     opened.set_user_attr("definition", json.dumps(definition))
     (stored,) = find_stored(world.url, "smoke")
     with pytest.raises(StudyError, match=r"smoke\.v1\.quick/discrete") as error:
-        check_same(stored, restored(stored.table, stored.name, find("discrete").family, stored.profile, stored.source))
+        check_same(stored, restored(stored, find("discrete").family))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -129,7 +129,7 @@ def test_a_setting_that_the_stored_definition_lacks_is_refused(world):
     opened.set_user_attr("definition", json.dumps(definition))
     (stored,) = find_stored(world.url, "smoke")
     with pytest.raises(StudyError, match=r"training.hard_weight: None \(stored\) -> 1.6 \(now\)"):
-        check_same(stored, restored(stored.table, stored.name, find("discrete").family, stored.profile, stored.source))
+        check_same(stored, restored(stored, find("discrete").family))
 
 
 def test_studies_are_found_by_name_profile_family_and_version(world):

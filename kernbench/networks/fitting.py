@@ -1,0 +1,201 @@
+"""What follows from a network's layers: padding, receptive field, and the kernel sizes that a line can take."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.host.memory import is_out_of_memory
+from kernbench.kernels.base import KernelSpec
+from kernbench.networks.architecture import Architecture
+from kernbench.registry import find_network
+
+LARGEST = 65535  # taps, as in a study
+
+
+def architecture_of(network: str | Architecture) -> Architecture:
+    """The network of a name, installed or FILE.py:NAME; PluginError with a close match if there is none."""
+    return find_network(network).architecture if isinstance(network, str) else network
+
+
+def is_stack(network: Architecture) -> bool:
+    """Whether its layers stand in a row, as they do where `build` is not overridden."""
+    return type(network).build is Architecture.build
+
+
+def layers_of(
+    network: str | Architecture,
+    kernel_size: int,
+    channels: int | None = None,
+    depth: int | None = None,
+    context: str = "",
+) -> tuple[KernelSpec, ...]:
+    """The convolution layers of a network, checked.
+
+    Args:
+        network: an architecture, or its name.
+        kernel_size: taps, as in a study.
+        channels: width; the network's default if left out.
+        depth: layers; the network's default if left out.
+        context: added to the message, such as "family siren, study k_sweep, profile quick".
+
+    Raises:
+        KernbenchError: a kernel size that is not odd and positive, or a depth below 1.
+        PluginError: `layers` of the network raises, or gives what is no row of layers.
+    """
+    plan = architecture_of(network)
+    depth, where = plan.depth if depth is None else depth, f" ({context})" if context else ""
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1:
+        raise KernbenchError(f"kernel size must be a positive odd number, got {kernel_size!r}{where}")
+    if depth < 1:
+        raise KernbenchError(f"depth must be at least 1, got {depth} (network {plan.name})")
+    given = asked(plan, plan.layers, kernel_size, plan.channels if channels is None else channels, depth)
+    if not isinstance(given, list | tuple) or not given or not all(isinstance(each, KernelSpec) for each in given):
+        raise PluginError(
+            f"layers() of network {plan.name!r} must return a list of kernbench.KernelSpec, got {given!r}"
+        )
+    layers = tuple(given)
+    _check_taps(plan, layers, kernel_size, where)
+    if is_stack(plan):
+        _check_row(plan, layers)
+    return layers
+
+
+def padding(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
+    """Samples of reflection on each side of the line; PluginError if the network gives something else."""
+    return _whole(architecture_of(network), "padding", layers, 0)
+
+
+def receptive_field(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
+    """Input samples that can reach one output sample; PluginError if the network gives something else."""
+    return _whole(architecture_of(network), "receptive_field", layers, 1)
+
+
+def largest_kernel_size(
+    network: str | Architecture, line_length: int, depth: int | None = None, channels: int | None = None
+) -> int:
+    """Largest odd K whose padding fits a line, 0 if none does: reflection can give at most line_length - 1 samples."""
+    plan = architecture_of(network)
+    fitting, beyond = -1, (LARGEST + 1) // 2  # K = 2 n + 1
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        if _fits(plan, 2 * middle + 1, channels, depth, line_length):
+            fitting = middle
+        else:
+            beyond = middle
+    return max(0, 2 * fitting + 1)
+
+
+def check_kernel_size(
+    network: str | Architecture,
+    kernel_size: int,
+    depth: int | None = None,
+    line_length: int | None = None,
+    context: str = "",
+    channels: int | None = None,
+) -> None:
+    """Refuse a kernel size that the network or the line cannot take.
+
+    Args:
+        network: an architecture, or its name.
+        kernel_size: taps, as in a study.
+        depth: layers; the network's default if left out.
+        line_length: samples of a line; left out, only the kernel size itself is checked.
+        context: added to the message, such as "family siren, study k_sweep, profile quick".
+        channels: width; the network's default if left out.
+
+    Raises:
+        KernbenchError: K is not odd and positive, or needs more reflection than the line can give.
+        PluginError: see `layers_of`.
+    """
+    plan = architecture_of(network)
+    layers = layers_of(plan, kernel_size, channels, depth, context)
+    need = padding(plan, layers)
+    if line_length is None or need <= line_length - 1:
+        return
+    where = f" ({context})" if context else ""
+    advice = _advice(plan, kernel_size, channels, depth, line_length)
+    raise KernbenchError(
+        f"{_spell(kernel_size, layers)} needs {need} samples of padding on each side, the line has "
+        f"{line_length}{where}. Use {advice}longer lines."
+    )
+
+
+def asked(network: Architecture, method: Callable[..., Any], *given: object) -> Any:  # whatever it returns
+    """What a method of a network returns.
+
+    Raises:
+        PluginError: it raised, or tried to end the program; with the first line of the reason.
+    """
+    try:
+        return method(*given)
+    except (Exception, SystemExit) as error:  # a plugin must not end the program
+        if isinstance(error, KernbenchError) or is_out_of_memory(error):
+            raise
+        raise PluginError(f"{method.__name__}() of network {network.name!r} raised {first_line(error)}") from error
+
+
+def _check_taps(plan: Architecture, layers: Sequence[KernelSpec], kernel_size: int, where: str) -> None:
+    """Odd taps around the output's own sample: the line keeps its length."""
+    for number, layer in enumerate(layers, 1):
+        if layer.side != "centered":
+            raise PluginError(f"layer {number} of network {plan.name!r} is {layer.side}; expected a centered one")
+        if layer.kernel_size % 2:
+            continue
+        if kernel_size % 2:
+            raise PluginError(
+                f"layer {number} of network {plan.name!r} has K = {layer.kernel_size} at kernel size {kernel_size}; "
+                "expected an odd number, to keep the line's length"
+            )
+        raise KernbenchError(
+            f"network {plan.name} needs an odd kernel size to keep the line's length, got K = {kernel_size}{where}. "
+            f"Use K = {kernel_size - 1} or {kernel_size + 1}."
+        )
+
+
+def _check_row(plan: Architecture, layers: Sequence[KernelSpec]) -> None:
+    """Each layer takes what the one before gives."""
+    channels = 1
+    for number, layer in enumerate(layers, 1):
+        if layer.in_channels != channels:
+            raise PluginError(
+                f"layer {number} of network {plan.name!r} takes {layer.in_channels} channels; expected {channels}, "
+                f"{'of the line' if number == 1 else 'which the layer before gives'}"
+            )
+        channels = layer.out_channels
+
+
+def _whole(plan: Architecture, name: str, layers: Sequence[KernelSpec], least: int) -> int:
+    value = asked(plan, getattr(plan, name), layers)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PluginError(f"{name}() of network {plan.name!r} must be a whole number >= {least}, got {value!r:.60}")
+    return value
+
+
+def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> bool:
+    try:
+        return padding(plan, layers_of(plan, kernel_size, channels, depth)) <= line_length - 1
+    except KernbenchError:  # a network need not take every kernel size or depth
+        return False
+
+
+def _advice(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> str:
+    """What fits instead: smaller kernels, or fewer layers where no smaller kernel does; empty if neither."""
+    largest = largest_kernel_size(plan, line_length, depth, channels)
+    if largest >= 3:
+        return f"K <= {largest} at this depth, or "
+    fewer = 1
+    while fewer < (depth or plan.depth) and _fits(plan, kernel_size, channels, fewer + 1, line_length):
+        fewer += 1
+    return f"depth <= {fewer}, or " if _fits(plan, kernel_size, channels, fewer, line_length) else ""
+
+
+def _spell(kernel_size: int, layers: Sequence[KernelSpec]) -> str:
+    """`K = 3 with dilation 1 .. 2048 in 12 layers`."""
+    taps, steps = ([getattr(each, name) for each in layers] for name in ("kernel_size", "dilation"))
+    by_layer = "" if set(taps) == {kernel_size} else f" ({_span(taps)} by layer)"
+    number = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
+    return f"K = {kernel_size}{by_layer} with dilation {_span(steps)} in {number}"
+
+
+def _span(values: Sequence[int]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else f"{values[0]} .. {values[-1]}"
