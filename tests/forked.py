@@ -24,7 +24,7 @@ processes.set_forkserver_preload(
             "kernbench.engine.fleet.runner",
             "kernbench.engine.fleet.joining",
             "kernbench.report.page.html",
-            "kernbench.pictures",
+            "kernbench.ulm.cells.pictures",
         ),
         *(
             "kernbench.ulm.cells.preflight",
