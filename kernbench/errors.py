@@ -33,7 +33,7 @@ class StorageError(KernbenchError):
 
 
 class StorageLostError(StorageError):
-    """A database that was there and went away while cells ran."""
+    """A database that became unavailable while cells ran."""
 
     exit_code = 3
 
@@ -89,6 +89,11 @@ def one_line(text: object, width: int = 120) -> str:
     """What others have written as part of one line: nothing that a terminal acts on, cut at `width`."""
     plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text)[: width + 1])
     return plain if len(plain) <= width else f"{plain[:width]}..."
+
+
+def counted(number: int, name: str) -> str:
+    """A number with its noun: "1 cell", "2 cells"."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def first_line_of(text: str | None) -> str:

@@ -52,8 +52,8 @@ def run_command(
 ) -> int:
     """Run the missing cells of a study for one kernel family, then show results and write the report.
 
-    Run it again to go on after an interruption: finished cells are never run twice. The quick ones of the classical
-    detectors (`kernbench baselines`) are run on the same lines, once for each data set and noise level.
+    Run it again to go on after an interruption: finished cells are never run twice. It also runs the quick
+    classical detectors (`kernbench baselines`) on the same lines, once for each data set and noise level.
     """
     from kernbench.host.garbage import put_off
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
+from kernbench.errors import counted
 from kernbench.study.columns import TERMINAL
 from kernbench.study.task import columns_shown
 
@@ -43,7 +44,9 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
 def print_plan(study: "Study", plan: "Plan") -> None:
     """What `run` would do, for --dry-run."""
     counts = _counts(plan.states)
-    click.echo(f"{study.key}: {len(plan.states)} cells ({counts}); would run {len(plan.queue) + plan.waiting}")
+    click.echo(
+        f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {len(plan.queue) + plan.waiting}"
+    )
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
     for state in plan.states[:SHOWN_CELLS]:
@@ -81,7 +84,7 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
 
 def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
     """One study for `status`."""
-    stdout().print(Text(f"{study.study_name}: {len(states)} cells ({_counts(states)})", style="bold"))
+    stdout().print(Text(f"{study.study_name}: {counted(len(states), 'cell')} ({_counts(states)})", style="bold"))
     if is_tuned(study):
         print_searches(study, states)
         return

@@ -76,7 +76,7 @@ class Child:
             name = signal.Signals(-code).name
         except ValueError:  # a real-time signal has no name
             name = f"signal {-code}"
-        return f"was ended by {name}" + (" (by hand, or for want of memory)" if -code == signal.SIGKILL else "")
+        return f"was ended by {name}" + (" (by hand, or out of memory)" if -code == signal.SIGKILL else "")
 
     def last_lines(self) -> list[str]:
         """The end of its log; where the interpreter died, what it said of that."""

@@ -18,7 +18,7 @@ from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, StopFlag, make_job, note_other_plugins
 from kernbench.engine.work.time_limit import Limit
 from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
-from kernbench.errors import KernbenchError
+from kernbench.errors import KernbenchError, counted
 from kernbench.registry import Found
 from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.store.database.storage import SteadyStorage
@@ -99,7 +99,7 @@ def serve(
         Exit code: 0, or 130 after SIGINT.
 
     Raises:
-        StorageLostError: the database went away; or another StorageError, when a folder or disk failed.
+        StorageLostError: the database became unavailable; or another StorageError, when a folder or disk failed.
     """
     until = None if terms.stop_after_s is None else time.monotonic() + terms.stop_after_s
     storage = open_storage(terms.url, terms.heartbeat_s, terms.grace_s)
@@ -215,7 +215,9 @@ class _Worker:
             return False
         unknown = self._elsewhere()
         if unknown:
-            self._observer.note(f"nothing waits; looking whether workers elsewhere are alive ({len(unknown)} cells)")
+            self._observer.note(
+                f"nothing waits; checking whether workers elsewhere are alive ({counted(len(unknown), 'cell')})"
+            )
         before = silent_seconds(self._storage.engine)
         pause = min(1.0, self._terms.heartbeat_s / 4)
         while unknown and not self._leaving():

@@ -15,7 +15,7 @@ from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, make_job, note_other_plugins
 from kernbench.engine.work.time_limit import Limit
 from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
-from kernbench.errors import StudyError
+from kernbench.errors import StudyError, counted
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
 from kernbench.store.database.opening import (
@@ -150,7 +150,7 @@ def run(
 
     Raises:
         StudyError, StorageError: see `plan`; nothing has been written then.
-        StorageLostError: the database went away; or another StorageError, when a folder or disk failed.
+        StorageLostError: the database became unavailable; or another StorageError, when a folder or disk failed.
         WorkersError: worker processes cannot be started.
     """
     first = plan(study, options)  # refuses before anything is created
@@ -255,7 +255,7 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
     added = [cell for cell in wanted if before and cell not in before]
     if added and not options.extend:
         raise StudyError(
-            f"{study.source} asks for {len(added)} cells that {study.key} does not have "
+            f"{study.source} asks for {counted(len(added), 'cell')} that {study.key} does not have "
             f"({_axes_of(added)}); give --extend to add them"
         )
     states = _states(study, stored)

@@ -103,10 +103,10 @@ def _winner(comparison: Comparison, series: Series) -> str:
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
-    best = "does best" if point.skill >= 0 else "is the least bad, and below the blind floor:"
-    verb = f"{best} on the {split} lines" if point.skill >= 0 else f"{best} chosen on the {split} lines"
+    below = "" if point.skill >= 0 else ", but is below the blind floor"
     return (
-        f"{point.name} {verb}; its mean F1 on {point.interval.lines} test lines{seeds} is "
+        f"{point.name} scores highest on the {split} lines{below}; "
+        f"its mean F1 on {point.interval.lines} test lines{seeds} is "
         f"{interval_text(point.interval)} at a tolerance of {t} samples "
         f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth), {_against_floor(point)}."
     )
@@ -117,7 +117,7 @@ def _against_floor(point: Point) -> str:
     if math.isnan(comb):
         return "with no blind floor stored beside it"
     floor, name = (comb, "a blind comb") if comb >= random else (random, "random noise")
-    return f"a skill of {point.skill:.2f} over the {floor:.3f} of {name} on the same lines"
+    return f"skill {point.skill:.2f} relative to the blind floor ({name}, {floor:.3f} on the same lines)"
 
 
 def _runner_up(winner: Series, other: Series) -> str:
@@ -162,7 +162,8 @@ def _below_floor(comparison: Comparison) -> list[str]:
     if count == total:
         return ["No point beats a blind guess: perhaps too few epochs or lines; nothing here compares kernels yet."]
     listed = ", ".join(named[:MOST_LISTED]) + more
-    return [f"{count} of {total} points lie below the blind floor, worse than not looking at the signal: {listed}."]
+    verb = "is" if count == 1 else "are"
+    return [f"{count} of {total} points {verb} below the blind floor, worse than not looking at the signal: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:

@@ -201,7 +201,7 @@ def _check_sqlite(path: Path, url: str) -> None:
 
 @contextmanager
 def outage_explained(url: str) -> Iterator[None]:
-    """Turn the errors of a database that went away while it was used into one line.
+    """Turn the errors of a database that became unavailable while it was used into one line.
 
     Raises:
         StorageLostError: in place of Optuna's or SQLAlchemy's error, or of what Optuna makes of it.
@@ -217,7 +217,8 @@ def outage_explained(url: str) -> Iterator[None]:
         said = reason_of(cause) if is_outage(cause) else str(cause.__cause__ or cause).strip()
         reason = next(iter(said.splitlines()), type(cause).__name__)
         raise StorageLostError(
-            f"storage {shown(url)} went away: {reason}; what is finished is stored, the same command goes on from there"
+            f"storage {shown(url)} became unavailable: {reason}; what is finished is stored, "
+            "the same command goes on from there"
         ) from error
 
 

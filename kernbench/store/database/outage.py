@@ -1,4 +1,4 @@
-"""A database that is away for a while: whoever needs it waits, says so once, and gives up after a bounded time."""
+"""A database that is unavailable for a while: callers wait, one line says so, and they give up after a bounded time."""
 
 import functools
 import logging
@@ -79,13 +79,13 @@ class Outages:
             return (self._stopped_at if self._waiting else time.monotonic()) - self._stood
 
     def outlast(self, call: Callable[[], Done]) -> Done:
-        """What `call` returns, called again while the database is away; its repetition must be harmless.
+        """What `call` returns, called again while the database is unavailable; its repetition must be harmless.
 
         Raises:
-            StorageInternalError: it is away for too long; from then on every call raises this at once.
+            StorageInternalError: it is unavailable for too long; from then on every call raises this immediately.
         """
         if self._lost is not None:
-            raise optuna.exceptions.StorageInternalError("the database is away") from self._lost
+            raise optuna.exceptions.StorageInternalError("the database is unavailable") from self._lost
         started, pause = time.monotonic(), FIRST_PAUSE_S
         with ExitStack() as stack:
             while True:
@@ -152,7 +152,7 @@ class Outages:
 
 
 def outlasting(function: Callable[Concatenate[Engine, P], Done]) -> Callable[Concatenate[Engine, P], Done]:
-    """A function of an engine, whose repetition is harmless, called again while the database is away.
+    """A function of an engine, whose repetition is harmless, called again while the database is unavailable.
 
     How long, stands in the engine's execution option "outages"; without one an outage is raised at once.
     """

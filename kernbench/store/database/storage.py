@@ -22,7 +22,7 @@ SETTLING_BEATS = 2  # heartbeats after an outage until silence counts: every wor
 
 
 class SteadyStorage(optuna.storages.RDBStorage):
-    """RDBStorage whose heartbeat starts with the claim, and which waits for a database that is away for a while.
+    """RDBStorage whose heartbeat starts with the claim, and which waits for a database that is unavailable for a while.
 
     Attributes:
         outages: what is known of such times; shared with the result tables of the same engine.
@@ -97,7 +97,7 @@ def _clock_ahead() -> float:
 
 
 def _waits(name: str) -> Callable[..., Any]:
-    """A method of RDBStorage that waits while the database is away."""
+    """A method of RDBStorage that waits while the database is unavailable."""
     usual = getattr(optuna.storages.RDBStorage, name)
 
     @functools.wraps(usual)

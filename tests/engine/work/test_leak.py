@@ -111,7 +111,7 @@ def test_a_leak_until_the_process_is_killed_is_held_and_the_other_cells_finish(l
     assert len(killed) == KILLED_LIMIT, ended
     assert status_of(leaking) == {LEAKING: "killed"} | dict.fromkeys(OTHERS, "ok"), ended
     assert f"killed {KILLED_LIMIT} times in a row" in ended.out, ended
-    assert "SIGKILL (by hand, or for want of memory)" in ended.out, ended
+    assert "SIGKILL (by hand, or out of memory)" in ended.out, ended
     assert "killed" in report_of(ended)
     assert LEAKING in report_of(ended)
     again = leaking.run(*RUN, "--plugin", "./leak.py:leak")

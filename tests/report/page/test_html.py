@@ -85,10 +85,10 @@ def test_differences_csv_is_paired(report, sweep):
 def test_headline_names_the_winner_and_the_floor(report, sweep):
     text = report[0].text
     winner = sweep[5]
-    assert "discrete (kernel_size = 65) does best on the validation lines" in text
+    assert "discrete (kernel_size = 65) scores highest on the validation lines" in text
     assert f"its mean F1 on 64 test lines is {f1_of(winner).mean():.3f} [" in text
     assert "64 ns, 47.4 µm two-way depth" in text
-    assert f"over the {winner.lines.floors['comb'][4]:.3f} of a blind comb" in text
+    assert f"(a blind comb, {winner.lines.floors['comb'][4]:.3f} on the same lines)" in text
     assert "below the blind floor" in text
     assert "Without a score: 1 diverged, 1 oom" in text
 
@@ -172,7 +172,7 @@ def test_no_runs_is_one_clear_line(tmp_path):
 
 def test_one_run_with_one_line(tmp_path, make_run):
     page = Page(write_report([make_run(lines=1, artifacts=True)], tmp_path).read_text())
-    assert "siren (kernel_size = 65) does best" in page.text
+    assert "siren (kernel_size = 65) scores highest" in page.text
     assert len(page.sources) == 7
 
 

@@ -15,12 +15,12 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, exc, text
 
-from kernbench.engine.queue import queueing
 from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageLostError
 from kernbench.store.database import opening, outage
 from kernbench.store.database import storage as steady
 from kernbench.store.database.outage import Outages, is_outage
+from kernbench.store.tables import optuna_rows
 from kernbench.store.tables.cell_states import cell_states
 
 LOCKED = exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
@@ -154,7 +154,7 @@ def test_a_write_whose_answer_was_lost_is_done_once(world, monkeypatch, method):
 
 
 def test_cells_whose_queueing_was_stored_and_not_answered_are_queued_once(world, monkeypatch):
-    usual, lost = queueing._insert, []
+    usual, lost = optuna_rows.add_waiting, []
 
     def queued_but_not_answered(connection, *arguments):
         usual(connection, *arguments)
@@ -163,7 +163,7 @@ def test_cells_whose_queueing_was_stored_and_not_answered_are_queued_once(world,
             connection.commit()
             raise LOCKED
 
-    monkeypatch.setattr(queueing, "_insert", queued_but_not_answered)
+    monkeypatch.setattr(optuna_rows, "add_waiting", queued_but_not_answered)
     assert world.states(world.run()) == {NINE: "done", THIRTY_THREE: "done"}
     assert len(lost) == 1
     assert sorted(world.executed) == sorted([NINE, THIRTY_THREE])
@@ -368,7 +368,7 @@ def test_a_server_that_never_comes_back_ends_everything_with_code_3_and_the_next
     monkeypatch.setattr(outage, "OUTAGE_S", 3.0)
     watch = once_reported(world, study, 2, server.stop)
     try:
-        with pytest.raises(StorageLostError, match="went away") as error:
+        with pytest.raises(StorageLostError, match="became unavailable") as error:
             coordinate(world, study, 2, {9: "report", 33: "report"}, environment=times(outage=2, heartbeat=1, grace=6))
     finally:
         watch.join()
@@ -425,7 +425,7 @@ def test_workers_leave_with_code_3_when_a_lock_is_never_given_back(sqlite_world,
         foreign.close()
     assert error.value.exit_code == 3
     said = logs(world)
-    assert [text.count("kernbench: storage") for text in said if "went away" in text], said
+    assert [text.count("kernbench: storage") for text in said if "became unavailable" in text], said
     assert not any("Traceback" in text for text in said)
     monkeypatch.undo()
     assert set(world.states(coordinate(world, study, 2)).values()) == {"done"}

@@ -56,7 +56,7 @@ def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, se
         return fakes.outcome()
 
     try:
-        with pytest.raises(StorageLostError, match="went away") as error:
+        with pytest.raises(StorageLostError, match="became unavailable") as error:
             world.run(compute=crash)
     finally:
         server.start()

@@ -248,7 +248,10 @@ def test_an_outage_is_one_line_with_exit_code_3_and_other_errors_pass(tmp_path):
         except optuna.exceptions.StorageInternalError:
             raise UnboundLocalError("updated_state")  # noqa: B904  # what Optuna makes of it
 
-    with pytest.raises(StorageLostError, match="went away: database is locked") as error, outage_explained(url):
+    with (
+        pytest.raises(StorageLostError, match="became unavailable: database is locked") as error,
+        outage_explained(url),
+    ):
         outage()
     assert error.value.exit_code == 3
     with pytest.raises(ValueError, match="a bug"), outage_explained(url):
@@ -267,7 +270,7 @@ def test_a_lock_that_is_held_too_long_ends_a_run_with_one_line(sqlite_world, mon
         foreign.execute("BEGIN IMMEDIATE")
         return fakes.outcome()
 
-    with pytest.raises(StorageLostError, match=r"went away: .*locked"):
+    with pytest.raises(StorageLostError, match=r"became unavailable: .*locked"):
         sqlite_world.run(sqlite_world.study([9]), compute)
     foreign.execute("ROLLBACK")
     foreign.close()
