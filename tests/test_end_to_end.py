@@ -123,7 +123,15 @@ def results(database):
         with run.artifacts["curve.csv"].open() as file:
             curve = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
         scores = {s: (each.tp, each.fn, each.fp, each.thresholds) for s, each in run.scores.items()}
-        found[run.cell] = (scores, arrays, curve, run.values["n_params"], run.values["flops"], run.digest, run.data_digest)
+        found[run.cell] = (
+            scores,
+            arrays,
+            curve,
+            run.values["n_params"],
+            run.values["flops"],
+            run.digest,
+            run.data_digest,
+        )
     return found
 
 

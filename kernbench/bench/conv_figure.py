@@ -6,13 +6,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kernbench.bench.table import Table
+from kernbench.bench.table import BenchTable
 from kernbench.errors import KernbenchError
 
 _UNITS = {" [ms]": "time [ms]", " [MiB]": "peak memory [MiB]"}
 
 
-def draw(tables: Sequence[Table], folder: Path) -> Path:
+def draw(tables: Sequence[BenchTable], folder: Path) -> Path:
     """Draw each table's columns in ms or MiB against K, a panel each; write `conv.png`.
 
     Raises:
@@ -32,7 +32,7 @@ def draw(tables: Sequence[Table], folder: Path) -> Path:
     return path
 
 
-def _panel(axes: Axes, table: Table) -> None:
+def _panel(axes: Axes, table: BenchTable) -> None:
     sizes = _numbers(table, "K")
     for unit, label in _UNITS.items():
         for head in (head for head in table.columns if head.endswith(unit)):
@@ -51,5 +51,5 @@ def _panel(axes: Axes, table: Table) -> None:
     axes.grid(alpha=0.3)
 
 
-def _numbers(table: Table, head: str) -> list[float]:
+def _numbers(table: BenchTable, head: str) -> list[float]:
     return [float(value) if value is not None else float("nan") for value in table.column(head)]

@@ -8,7 +8,7 @@ import scipy.signal
 import torch
 from torch import Tensor
 
-from kernbench.bench.table import Table, Value
+from kernbench.bench.table import BenchTable, Value
 from kernbench.bench.timing import Timing, fresh_peak, interleaved, where
 from kernbench.conv import convolve
 from kernbench.conv.auto import choose
@@ -46,7 +46,7 @@ def time_table(
     turns: int = 5,
     device: str = "cpu",
     progress: Callable[[str], None] = print,
-) -> Table:
+) -> BenchTable:
     """Times per kernel size, forward and backward, and how many times as fast `auto` is as two of the peers.
 
     Args:
@@ -66,7 +66,7 @@ def time_table(
         rows.append([size, _choice(size, channels, batch, samples, device), *_times(found, device)])
     heads = [f"{name} [ms]" for name in BACKENDS]
     ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
-    return Table(
+    return BenchTable(
         "conv_time",
         f"Layer, forward and backward, {_clock(device)}, {channels} to {channels} channels, batch {batch}, "
         f"{samples:,} samples, {where(device)}, median of {turns}",
@@ -77,7 +77,7 @@ def time_table(
 
 def forward_table(
     kernel_sizes: Sequence[int] = (65, 527, 2111), *, channels: int = 22, batch: int = 4, samples: int = SAMPLES
-) -> Table:
+) -> BenchTable:
     """Forward pass alone against scipy, which has no gradients: medians of three rounds."""
     rows: list[list[Value]] = []
     for size in kernel_sizes:
@@ -95,7 +95,7 @@ def forward_table(
         rows[-1] += [found[name].median / ours for name in peers if name != "auto"]
     heads = ["auto [ms]", "scipy fftconvolve [ms]", "scipy oaconvolve [ms]"]
     ratios = ["fftconvolve / auto", "oaconvolve / auto"]
-    return Table(
+    return BenchTable(
         "conv_forward",
         f"Forward pass alone, {channels} to {channels} channels, batch {batch}, {samples:,} samples, {where('cpu')}",
         ["K", *heads, *ratios],
@@ -110,7 +110,7 @@ def memory_table(
     batch: int = 4,
     samples: int = SAMPLES,
     progress: Callable[[str], None] = print,
-) -> Table:
+) -> BenchTable:
     """Peak memory of the same pass, each in a fresh process: what it adds to libraries, signal, kernel and gradient."""
     rows: list[list[Value]] = []
     for size in kernel_sizes:
@@ -120,7 +120,7 @@ def memory_table(
             for name in BACKENDS
         }
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
-    return Table(
+    return BenchTable(
         f"conv_memory_{channels}",
         f"Peak memory that a first pass adds to its inputs, {channels} to {channels} channels, batch {batch}, "
         f"{samples:,} samples",
@@ -129,7 +129,7 @@ def memory_table(
     )
 
 
-def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int = 5) -> Table:
+def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int = 5) -> BenchTable:
     """How near the per-frequency product and the memory traffic are to what the machine can do.
 
     Args:
@@ -158,7 +158,7 @@ def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int
     moved = 2 * blocks.numel() * blocks.element_size() / 1e9
     shape = f"{channels} x {channels} x {rows_per_frequency}"
     transform, copy = moved / found["transform"].median, moved / found["copy"].median
-    return Table(
+    return BenchTable(
         "conv_limit",
         f"Distance to the machine, {where('cpu')}",
         ["part", "reached", "limit", "share"],
@@ -169,7 +169,7 @@ def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int
     )
 
 
-def growth(table: Table, low: int = 65, high: int = 527) -> tuple[float, float] | None:
+def growth(table: BenchTable, low: int = 65, high: int = 527) -> tuple[float, float] | None:
     """How much longer `auto` takes at `high` taps than at `low`, and log(high) / log(low); None if one is missing."""
     times = dict(zip(table.column("K"), table.column("auto [ms]"), strict=True))
     if low not in times or high not in times:

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable
 
-from kernbench.bench.table import Table, Value
+from kernbench.bench.table import BenchTable, Value
 from kernbench.bench.timing import where
 from kernbench.conv.auto import choose_by
 from kernbench.conv.fit import Case, Fit, predicted
@@ -17,7 +17,7 @@ _KINDS = {
 _COLUMNS = ("layers", "measured", "fitted: median off [%]", "most [%]", "in use: median off [%]", "most [%] ")
 
 
-def table(found: Fit, in_use: Constants, device: str) -> Table:
+def table(found: Fit, in_use: Constants, device: str) -> BenchTable:
     """How far predicted seconds are from the measured ones, by kind of layer and way to convolve.
 
     Args:
@@ -33,7 +33,7 @@ def table(found: Fit, in_use: Constants, device: str) -> Table:
                 offs = [_off(found, cases, known) for known in (found.constants, in_use)]
                 rows.append([f"{kind}, {way}", len(cases), *(value for off in offs for value in off)])
     title = f"Predicted against measured seconds, forward and backward, {where(device)}."
-    return Table("conv_fit", title, list(_COLUMNS), rows)
+    return BenchTable("conv_fit", title, list(_COLUMNS), rows)
 
 
 def chosen_otherwise(found: Fit, in_use: Constants) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from kernbench.bench.table import Table
+from kernbench.bench.table import BenchTable
 from kernbench.bench.timing import interleaved, where
 from kernbench.errors import KernbenchError
 from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
@@ -39,7 +39,7 @@ def pair_by_pair(output: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor
     return tp, fn, fp
 
 
-def table(lines: int = 96, turns: int = 3) -> Table:
+def table(lines: int = 96, turns: int = 3) -> BenchTable:
     """Time both ways on the same output, after checking that they count the same.
 
     Raises:
@@ -55,7 +55,7 @@ def table(lines: int = 96, turns: int = 3) -> Table:
         raise KernbenchError("the two ways to count disagree: this is a bug of kernbench")
     found = interleaved(peers, turns=turns, warm_up=0)
     ours = found["all at once"].median
-    return Table(
+    return BenchTable(
         "metrics",
         f"Hits at {len(TOLERANCES)} tolerances and {len(THRESHOLDS)} thresholds, {lines} lines of "
         f"{output.shape[1]:,} samples, output given, {where()}",

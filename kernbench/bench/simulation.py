@@ -5,7 +5,7 @@ import time
 import numpy as np
 import scipy.integrate
 
-from kernbench.bench.table import Table
+from kernbench.bench.table import BenchTable
 from kernbench.bench.timing import where
 from kernbench.errors import KernbenchError
 from kernbench.ulm.data.recipe import Recipe, draw_line
@@ -22,7 +22,7 @@ from kernbench.ulm.simulator.simulate import BubbleTrace, simulate_bubbles, simu
 AGREEMENT = 0.02  # of the peak excursion; the peer reads the pressure by linear interpolation on 4 ns
 
 
-def table(lines: int = 8, peers: int = 6, seed: int = 0) -> Table:
+def table(lines: int = 8, peers: int = 6, seed: int = 0) -> BenchTable:
     """Time per bubble of whole lines here, and of single bubbles by scipy's LSODA at the tolerance of MATLAB's ode45.
 
     Args:
@@ -47,7 +47,7 @@ def table(lines: int = 8, peers: int = 6, seed: int = 0) -> Table:
     worst = max(_disagreement(trace, bubble, radii[bubble], other) for bubble, other in enumerate(others))
     if worst > AGREEMENT:
         raise KernbenchError(f"the two solvers differ by {worst:.1%} of the peak excursion: this is a bug of kernbench")
-    return Table(
+    return BenchTable(
         "simulate",
         f"Simulation per bubble, {where()}: {lines} whole lines with {bubbles:,} bubbles, labels, propagation and "
         f"reception included, against the equation of motion alone of {peers} bubbles in scipy's solver (largest "

@@ -12,7 +12,7 @@ Value = float | int | str | None
 
 
 @dataclass(frozen=True)
-class Table:
+class BenchTable:
     """One table of a measurement.
 
     Attributes:
@@ -33,7 +33,7 @@ class Table:
         return [row[place] for row in self.rows]
 
 
-def shown(value: Value) -> str:
+def value_text(value: Value) -> str:
     """A value as it is printed: three significant digits, an en dash for nothing."""
     if value is None:
         return "–"
@@ -42,15 +42,15 @@ def shown(value: Value) -> str:
     return f"{value:,}" if isinstance(value, int) else value
 
 
-def as_markdown(table: Table) -> str:
+def as_markdown(table: BenchTable) -> str:
     """The table in Markdown under its title."""
     head = "| " + " | ".join(table.columns) + " |"
     rule = "|" + "---|" * len(table.columns)
-    rows = ["| " + " | ".join(shown(value) for value in row) + " |" for row in table.rows]
+    rows = ["| " + " | ".join(value_text(value) for value in row) + " |" for row in table.rows]
     return "\n".join([table.title + ".", "", head, rule, *rows])
 
 
-def write_csv(table: Table, folder: Path) -> Path:
+def write_csv(table: BenchTable, folder: Path) -> Path:
     """Write `NAME.csv` with all digits.
 
     Raises:
@@ -68,7 +68,7 @@ def write_csv(table: Table, folder: Path) -> Path:
     return path
 
 
-def into_page(tables: Sequence[Table], page: Path, machine: str) -> list[str]:
+def into_page(tables: Sequence[BenchTable], page: Path, machine: str) -> list[str]:
     """Put tables into a Markdown page, each between the lines `<!-- bench:NAME -->` and `<!-- /bench -->`.
 
     Args:

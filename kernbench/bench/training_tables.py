@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from kernbench.bench import training
-from kernbench.bench.table import Table, Value
+from kernbench.bench.table import BenchTable, Value
 from kernbench.bench.timing import where
 
 MEMORY = (
@@ -17,7 +17,7 @@ MEMORY = (
 )
 
 
-def tables(progress: Callable[[str], None] = print) -> Iterator[Table]:
+def tables(progress: Callable[[str], None] = print) -> Iterator[BenchTable]:
     """Step, epoch and scores, backends, peak memory, one after the other; minutes on one core.
 
     Args:
@@ -35,10 +35,10 @@ def tables(progress: Callable[[str], None] = print) -> Iterator[Table]:
     yield memory_table(MEMORY)
 
 
-def step_table(rows: Sequence[training.TrainRow]) -> Table:
+def step_table(rows: Sequence[training.TrainRow]) -> BenchTable:
     """Rates beside that of a large matrix product, which is the last row."""
     limit = rows[-1].gflops or float("nan")
-    return Table(
+    return BenchTable(
         "train_step",
         f"Rate of a training step beside that of a matrix product, CPU time, {where()}",
         ["work", "way", "s", "CPU s", "GFLOP/s", "share of matmul"],
@@ -46,21 +46,21 @@ def step_table(rows: Sequence[training.TrainRow]) -> Table:
     )
 
 
-def ratio_table(name: str, title: str, groups: Sequence[Sequence[training.TrainRow]]) -> Table:
+def ratio_table(name: str, title: str, groups: Sequence[Sequence[training.TrainRow]]) -> BenchTable:
     """Ways to do the same work, each group with its first as the measure."""
     rows: list[Sequence[Value]] = [
         [r.work, r.way, r.seconds, r.cpu, r.seconds / group[0].seconds, r.cpu / group[0].cpu]
         for group in groups
         for r in group
     ]
-    return Table(name, title, ["work", "way", "s", "CPU s", "times the first", "in CPU time"], rows)
+    return BenchTable(name, title, ["work", "way", "s", "CPU s", "times the first", "in CPU time"], rows)
 
 
-def memory_table(cases: Sequence[tuple[str, str, int, int, int]]) -> Table:
+def memory_table(cases: Sequence[tuple[str, str, int, int, int]]) -> BenchTable:
     """Peak memory of one update, as it is and with recomputed activations."""
     rows: list[Sequence[Value]] = []
     for case in cases:
         plain, again = training.memory_rows(*case)
         rows.append([plain.network, plain.mebibytes, again.mebibytes, plain.mebibytes / again.mebibytes])
     heads = ["one update of", "kept [MiB]", "recomputed [MiB]", "kept / recomputed"]
-    return Table("train_memory", "Peak memory that one update adds, in a fresh process", heads, rows)
+    return BenchTable("train_memory", "Peak memory that one update adds, in a fresh process", heads, rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kernbench.bench.table import Table
+    from kernbench.bench.table import BenchTable
 
 
 def _saving(command: Callable[..., object]) -> Callable[..., object]:
@@ -179,7 +179,7 @@ def _tell(what: str) -> None:
     click.echo(f"  {what}", err=True)
 
 
-def _show(tables: "Sequence[Table]", out: Path | None, page: Path | None) -> None:
+def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -> None:
     from kernbench.bench.table import into_page, write_csv
 
     for table in tables:
@@ -195,14 +195,14 @@ def _print(title: str, columns: Sequence[str], rows: "Iterable[Sequence[float | 
     from rich.table import Table as Grid
     from rich.text import Text
 
-    from kernbench.bench.table import shown
+    from kernbench.bench.table import value_text
     from kernbench.cli.terminal import console
 
     grid = Grid(title=Text(title), title_justify="left")
     for number, head in enumerate(columns):
         grid.add_column(Text(head), justify="right" if number else "left")
     for row in rows:
-        grid.add_row(*(Text(shown(value)) for value in row))
+        grid.add_row(*(Text(value_text(value)) for value in row))
     console.stdout().print(grid)
 
 

@@ -109,7 +109,7 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 def weights(names: tuple[str, ...], storage: str | None) -> None:
     """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
     from kernbench.networks.weights import WEIGHTS
-    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.reading.runs import load_runs
 
     url = resolve_url(storage)
@@ -117,7 +117,7 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
     for run, path in kept:
         click.echo(f"{run.study} {run.cell}  {path.stat().st_size / 1e6:.2f} MB  {path}")
     if not kept:
-        click.echo(f"no trained networks in {shown(url)} yet; every cell that is scored leaves one")
+        click.echo(f"no trained networks in {shown_url(url)} yet; every cell that is scored leaves one")
 
 
 @data_command.command()

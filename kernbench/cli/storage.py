@@ -20,12 +20,12 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     All of them are copied or, if anything fails, none. Workers on FROM must have ended; a cell whose worker has
     vanished is queued again in TO. FROM stays as it is.
     """
-    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.maintenance.copying import copy_studies
 
     copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
     many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
-    click.echo(f"copied to {shown(resolve_url(target))}: {many}, {copied.trials} trials, {copied.files} files")
+    click.echo(f"copied to {shown_url(resolve_url(target))}: {many}, {copied.trials} trials, {copied.files} files")
 
 
 @storage_command.command()
@@ -37,7 +37,7 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     Looks for damage, missing or surplus records, artifacts and checkpoints that are missing, left over, damaged or of
     another type. Files that no study names are looked for without --study.
     """
-    from kernbench.store.database.url import resolve_url, shown
+    from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.maintenance.checking import check_storage
 
     url = resolve_url(storage)
@@ -46,7 +46,7 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
         click.echo(problem)
     found = f"{len(checked.problems)} problems" if checked.problems else "no problem found"
     about = f"{checked.studies} studies, {checked.cells} cells, {checked.files} files{_tables(checked.schema)}"
-    click.echo(f"{shown(url)}: {about}: {found}")
+    click.echo(f"{shown_url(url)}: {about}: {found}")
     return 1 if checked.problems else 0
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kernbench.conv.predict import TERMS, Constants, Table
+from kernbench.conv.predict import TERMS, Constants, CostTable
 from kernbench.errors import KernbenchError
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.device import processor
@@ -130,7 +130,7 @@ def parse(content: dict[str, Any]) -> Constants:
     """Constants from their JSON form."""
     prices = {name: {term: float(content[name][term]) for term in TERMS} for name in ("matrix", "elementwise")}
     tables = {
-        kind: Table(
+        kind: CostTable(
             tuple(t["lengths"]),
             tuple(t["channels"]),
             tuple(t["taps"]),

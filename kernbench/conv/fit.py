@@ -17,7 +17,7 @@ from torch import Tensor
 
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
-from kernbench.conv.predict import TERMS, Constants, Table, seconds_direct, seconds_in_blocks, work
+from kernbench.conv.predict import TERMS, Constants, CostTable, seconds_direct, seconds_in_blocks, work
 from kernbench.conv.spectral import convolve_spectral
 
 # torch's CPU library changes its method behind 13 and 14 taps
@@ -165,7 +165,7 @@ def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) ->
     return Case(batch, inputs, width, groups, length, taps, dilation)
 
 
-def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, Table]:
+def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, CostTable]:
     tables = {}
     for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, _DILATION)):
         lengths = _LENGTHS[kind]
@@ -175,7 +175,9 @@ def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, Table]:
         call = min(taken[case] for case in (_smallest(kind, dilation), *several))
         rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
         padded = _PADDED.get(kind, 0) if dilation == 1 and on_cpu else 0
-        tables[kind if dilation == 1 else f"{kind}_dilated"] = Table(lengths, widths, _TAPS, rates, 1e9 * call, padded)
+        tables[kind if dilation == 1 else f"{kind}_dilated"] = CostTable(
+            lengths, widths, _TAPS, rates, 1e9 * call, padded
+        )
     return tables
 
 

@@ -36,7 +36,7 @@ SINGLE_SAMPLES = 20480
 
 
 @dataclass(frozen=True)
-class Table:
+class CostTable:
     """Direct convolution of one kind of layer: picoseconds per multiply-add, forward and backward together.
 
     Attributes:
@@ -84,7 +84,7 @@ class Constants:
 
     matrix: Mapping[str, float]
     elementwise: Mapping[str, float]
-    direct: Mapping[str, Table]
+    direct: Mapping[str, CostTable]
 
 
 def work(signal: Sequence[int], kernel: Sequence[int], plan: Plan) -> tuple[float, ...]:
@@ -139,7 +139,7 @@ def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, 
 
 
 def _layer(signal: Sequence[int], outputs: int, per_group: int) -> tuple[str, float]:
-    """Table of a layer, and the width at which to look there."""
+    """CostTable of a layer, and the width at which to look there."""
     batch, inputs, length = signal
     single = "_single" if batch == 1 and inputs * length <= SINGLE_SAMPLES else ""
     if inputs == 1:

@@ -10,7 +10,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.store.database.opening import read_storage
-from kernbench.store.database.url import shown, side_folder
+from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import is_plain
 
 HOST = "127.0.0.1"  # the dashboard has no login: it never listens beyond loopback
@@ -55,7 +55,7 @@ def application(url: str) -> Callable[..., Any]:
 
     storage = read_storage(url)
     if storage is None:
-        raise StorageError(f"storage {shown(url)} holds no study yet; run `kernbench run` first")
+        raise StorageError(f"storage {shown_url(url)} holds no study yet; run `kernbench run` first")
     app: Callable[..., Any] = wsgi(storage, artifact_store=ReadOnlyArtifacts(str(side_folder(url, "artifacts"))))
     return app
 

@@ -16,7 +16,7 @@ from kernbench.registry import installed
 from kernbench.study.reference import read_references
 from kernbench.study.settings import SETTINGS, Value, axis_home, check_table, runtime_settings
 from kernbench.study.study import MAX_NAME, Params, Study
-from kernbench.study.toml_tables import Table, only, table_of
+from kernbench.study.toml_tables import TomlTable, only, table_of
 from kernbench.study.tuning import Tuning, read_tuning, spaces_named
 
 STUDY_GROUP = "kernbench.studies"
@@ -38,7 +38,7 @@ def available_studies() -> dict[str, Traversable]:
     }
 
 
-def profiles() -> dict[str, Table]:
+def profiles() -> dict[str, TomlTable]:
     """Profiles by name, as they stand in `profiles.toml`."""
     return tomllib.loads((files("kernbench.study") / "profiles.toml").read_text(encoding="utf-8"))
 
@@ -58,7 +58,7 @@ def load_study(name: str, family: KernelFamily, profile: str) -> Study:
     return study_of(table, _name(name), family, profile, source)
 
 
-def study_of(table: Table, name: str, family: KernelFamily, profile: str, source: str) -> Study:
+def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, source: str) -> Study:
     """A study from what its file holds, or from what a database keeps of it.
 
     Args:
@@ -111,7 +111,7 @@ def _name(given: str) -> str:
     return name
 
 
-def _read(name: str) -> tuple[str, Table]:
+def _read(name: str) -> tuple[str, TomlTable]:
     studies = available_studies()
     path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
     if path is None or not _is_file(path):
@@ -136,7 +136,7 @@ def _is_file(path: Traversable | Path) -> bool:
         return False
 
 
-def _layers(table: Table, profile: str, source: str) -> list[Table]:
+def _layers(table: TomlTable, profile: str, source: str) -> list[TomlTable]:
     """Tables that apply, weakest first: the profile's own, the study's, the study's for this profile."""
     general = profiles()
     overrides = table_of(table, "profiles", source)
@@ -152,8 +152,8 @@ def _layers(table: Table, profile: str, source: str) -> list[Table]:
     return [general.get(profile, general["quick"]), own, overrides.get(profile, {})]
 
 
-def _axes(layers: Sequence[Table], family: KernelFamily, source: str) -> dict[str, tuple[Value, ...]]:
-    given: Table = {}
+def _axes(layers: Sequence[TomlTable], family: KernelFamily, source: str) -> dict[str, tuple[Value, ...]]:
+    given: TomlTable = {}
     for layer in layers:
         given |= table_of(layer, "axes", source)
     if "kernel_size" not in given:
@@ -184,23 +184,23 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
     return checked
 
 
-def _text(table: Table, key: str, source: str) -> str:
+def _text(table: TomlTable, key: str, source: str) -> str:
     text = table.get(key, "")
     if not isinstance(text, str):
         raise StudyError(f"{source}: {key}: expected text, got {text!r}")
     return text
 
 
-def _seeds(layers: Sequence[Table], source: str) -> tuple[int, ...]:
+def _seeds(layers: Sequence[TomlTable], source: str) -> tuple[int, ...]:
     count = next(layer["seeds"] for layer in reversed(layers) if "seeds" in layer)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_SEEDS:
         raise StudyError(f"{source}: seeds: expected a whole number in [1, {MAX_SEEDS}], got {count!r}")
     return tuple(range(count))
 
 
-def _definition(layers: Sequence[Table], axes: Mapping[str, Any], source: str) -> tuple[Table, Params]:
+def _definition(layers: Sequence[TomlTable], axes: Mapping[str, Any], source: str) -> tuple[TomlTable, Params]:
     """Settings that give a cell its meaning, and apart from them how it is computed."""
-    definition: Table = {}
+    definition: TomlTable = {}
     runtime: Params = {}
     for table in SETTINGS:
         merged: Params = {}
@@ -214,9 +214,9 @@ def _definition(layers: Sequence[Table], axes: Mapping[str, Any], source: str) -
     return definition, runtime
 
 
-def _given_hyper(layers: Sequence[Table], family: KernelFamily, source: str) -> Table:
+def _given_hyper(layers: Sequence[TomlTable], family: KernelFamily, source: str) -> TomlTable:
     """Hyper-parameters that the study fixes for a family."""
-    hyper: Table = {}
+    hyper: TomlTable = {}
     for layer in layers:
         tables = table_of(layer, "hyper", source)
         _warn_misspelt(tables, family, f"{source}: hyper")
@@ -225,7 +225,9 @@ def _given_hyper(layers: Sequence[Table], family: KernelFamily, source: str) -> 
     return hyper
 
 
-def _kernel(family: KernelFamily, hyper: Table, axes: Mapping[str, Any], tuning: Tuning | None, source: str) -> Table:
+def _kernel(
+    family: KernelFamily, hyper: TomlTable, axes: Mapping[str, Any], tuning: Tuning | None, source: str
+) -> TomlTable:
     """The family and those of its hyper-parameters that all cells share; what is drawn, if anything is."""
     resolved = _hyper(hyper, family, f"{source}: hyper.{family.name}")
     drawn = {} if tuning is None else tuning.space
@@ -234,7 +236,7 @@ def _kernel(family: KernelFamily, hyper: Table, axes: Mapping[str, Any], tuning:
     return kernel if tuning is None else kernel | {"tuned": tuning.space_json(), "draws": tuning.draws}
 
 
-def _hyper(given: Table, family: KernelFamily, where: str) -> Params:
+def _hyper(given: TomlTable, family: KernelFamily, where: str) -> Params:
     try:
         return family.resolve(given)
     except KernbenchError as error:

@@ -14,7 +14,7 @@ from kernbench.kernels.space import Parameter
 from kernbench.registry import find_network
 from kernbench.study.reference import Reference
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home
-from kernbench.study.toml_tables import Table
+from kernbench.study.toml_tables import TomlTable
 from kernbench.study.tuning import DRAW, SEED, Tuning
 
 MAX_NAME = 100
@@ -51,7 +51,7 @@ class Study:
     question: str
     axes: dict[str, tuple[Value, ...]]
     seeds: tuple[int, ...]
-    definition: Table
+    definition: TomlTable
     references: tuple[Reference, ...] = ()
     note: str = ""
     runtime: Params = field(default_factory=dict)
@@ -134,7 +134,7 @@ def cell_id(params: Mapping[str, Value]) -> str:
     return ",".join(f"{name}={params[name]}" for name in sorted(params))
 
 
-def differences(stored: Table, new: Table, prefix: str = "") -> list[str]:
+def differences(stored: TomlTable, new: TomlTable, prefix: str = "") -> list[str]:
     """Settings that differ, as `training.rate: 0.001 (stored) -> 0.01 (now)`."""
     lines: list[str] = []
     for key in sorted({*stored, *new}):

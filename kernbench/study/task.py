@@ -16,7 +16,7 @@ from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import Column, Fact, Floor
 from kernbench.study.reading import load_study, study_of
 from kernbench.study.study import Study
-from kernbench.study.toml_tables import Table
+from kernbench.study.toml_tables import TomlTable
 
 BUNDLED = "kernbench.ulm.cells.task:TASK"
 
@@ -57,7 +57,7 @@ class Task(Protocol):
     def floors(self) -> Sequence[Floor]:
         """Blind detectors that every score stands beside."""
 
-    def facts(self, definition: Table) -> Table:
+    def facts(self, definition: TomlTable) -> TomlTable:
         """What the task adds to a study's definition: its version, that of its protocol, the digest of its data."""
 
     def check(self, study: Study, device: str) -> int:
@@ -125,7 +125,7 @@ class Kept(Protocol):
         """Scale."""
 
     @property
-    def table(self) -> Table:
+    def table(self) -> TomlTable:
         """What its file would hold."""
 
     @property

@@ -5,10 +5,10 @@ from typing import Any
 
 from kernbench.errors import StudyError, close_match
 
-Table = dict[str, Any]  # TOML
+TomlTable = dict[str, Any]  # TOML
 
 
-def table_of(parent: Table, key: str, source: str) -> Table:
+def table_of(parent: TomlTable, key: str, source: str) -> TomlTable:
     """A sub-table, empty where it is left out; StudyError where something else stands there."""
     value = parent.get(key, {})
     if not isinstance(value, dict):
@@ -16,7 +16,7 @@ def table_of(parent: Table, key: str, source: str) -> Table:
     return value
 
 
-def only(table: Table, known: Sequence[str], source: str, prefix: str) -> None:
+def only(table: TomlTable, known: Sequence[str], source: str, prefix: str) -> None:
     """Refuse a key that nobody knows, with a close match."""
     for key in table:
         if key not in known:

@@ -10,7 +10,7 @@ from kernbench.errors import KernbenchError, StudyError, close_match
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Parameter
 from kernbench.study.settings import Setting, Value, axis_home
-from kernbench.study.toml_tables import Table, only, table_of
+from kernbench.study.toml_tables import TomlTable, only, table_of
 
 DRAW, SEED = "draw", "seed"  # what a cell of a tuned study has beside its axes
 NONE, MEDIAN = "none", "median"
@@ -61,11 +61,11 @@ class Tuning:
         """The family's own setting, always draw 0."""
         return {name: parameter.start for name, parameter in self.space.items()}
 
-    def as_json(self) -> Table:
+    def as_json(self) -> TomlTable:
         """What all families of a study share, for its definition."""
         return {name: getattr(self, name) for name in TUNING}
 
-    def space_json(self) -> Table:
+    def space_json(self) -> TomlTable:
         """What is tuned for this family, for the definition of its cells."""
         return {name: parameter.as_json() for name, parameter in self.space.items()}
 
@@ -83,7 +83,7 @@ class Tuning:
 
 
 def read_tuning(
-    layers: Sequence[Table], family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], source: str
+    layers: Sequence[TomlTable], family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], source: str
 ) -> Tuning | None:
     """The [tuning] table of a study, for one family; None without one.
 
@@ -120,7 +120,7 @@ def read_tuning(
     return Tuning(space=tuned, left=tuple(left), **values)  # type: ignore[arg-type]  # checked by their Setting
 
 
-def stored_space(kernel: Table) -> Table:
+def stored_space(kernel: TomlTable) -> TomlTable:
     """What [tuning.space.FAMILY] has to say for the space that a definition holds.
 
     Args:
@@ -129,7 +129,7 @@ def stored_space(kernel: Table) -> Table:
     return {name: each.get("options", [each.get("low"), each.get("high")]) for name, each in kernel["tuned"].items()}
 
 
-def spaces_named(layers: Sequence[Table], source: str) -> list[str]:
+def spaces_named(layers: Sequence[TomlTable], source: str) -> list[str]:
     """Families that have a table under [tuning.space]."""
     return [name for layer in layers for name in table_of(table_of(layer, "tuning", source), "space", source)]
 
@@ -143,7 +143,7 @@ def _open(family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any
 
 
 def _chosen(
-    asked: Table, family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], where: str
+    asked: TomlTable, family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], where: str
 ) -> dict[str, Parameter]:
     """What [tuning.space.FAMILY] lists, and nothing else."""
     found = {}

@@ -8,21 +8,27 @@ import torch
 
 from kernbench.bench import convolution, simulation, training_tables
 from kernbench.bench import training as train
-from kernbench.bench.table import Table, as_markdown, into_page, shown, write_csv
+from kernbench.bench.table import BenchTable, as_markdown, into_page, value_text, write_csv
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 
-TABLE = Table("one", "A title", ["K", "time [ms]"], [[17, 1.23456], [2111, None]])
+TABLE = BenchTable("one", "A title", ["K", "time [ms]"], [[17, 1.23456], [2111, None]])
 
 
 def test_values_are_short():
-    assert [shown(value) for value in (None, 1234.5, 0.012345, 2048, "x")] == ["–", "1,234", "0.0123", "2,048", "x"]
+    assert [value_text(value) for value in (None, 1234.5, 0.012345, 2048, "x")] == [
+        "–",
+        "1,234",
+        "0.0123",
+        "2,048",
+        "x",
+    ]
 
 
 def test_a_page_is_filled_between_its_marks_again_and_again(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- bench:one -->\nold\n<!-- /bench -->\nafter <!-- bench:two --><!-- /bench -->\n")
-    other = Table("three", "No mark", ["a"], [[1]])
+    other = BenchTable("three", "No mark", ["a"], [[1]])
     for _ in range(2):
         assert into_page([TABLE, other], page, "A machine.") == ["one"]
     text = page.read_text()

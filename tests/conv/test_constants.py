@@ -9,7 +9,7 @@ import torch
 
 from kernbench.conv import auto, constants, convolve, fit
 from kernbench.conv.plan import cut
-from kernbench.conv.predict import TERMS, Table, seconds_direct, seconds_in_blocks, work
+from kernbench.conv.predict import TERMS, CostTable, seconds_direct, seconds_in_blocks, work
 from kernbench.errors import KernbenchError
 
 
@@ -127,7 +127,7 @@ def test_work_is_counted_by_hand():
 
 
 def test_a_table_is_exact_at_its_nodes_and_between_them_elsewhere():
-    table = Table((100, 400), (1, 4), (3, 12), (((8.0, 2.0), (4.0, 1.0)), ((16.0, 4.0), (8.0, 2.0))), 0)
+    table = CostTable((100, 400), (1, 4), (3, 12), (((8.0, 2.0), (4.0, 1.0)), ((16.0, 4.0), (8.0, 2.0))), 0)
     assert table.at(100, 1, 3) == pytest.approx(8)
     assert table.at(400, 4, 12) == pytest.approx(2)
     assert table.at(200, 1, 3) == pytest.approx(math.sqrt(8 * 16))
@@ -142,7 +142,7 @@ def test_another_number_of_threads_has_a_file_of_its_own():
 
 
 def test_few_taps_are_priced_by_channels_in_whole_blocks():
-    table = Table((100,), (8, 16), (3, 20), (((40.0, 5.0), (10.0, 5.0)),), 0, padded=2)
+    table = CostTable((100,), (8, 16), (3, 20), (((40.0, 5.0), (10.0, 5.0)),), 0, padded=2)
     assert [table.at(100, width, 3) for width in (8, 16)] == pytest.approx([40, 10])
     assert table.at(100, 12, 3) == pytest.approx(10 * (16 / 12) ** 2)  # 10 for each of 16 x 16
     assert table.at(100, 12, 20) == pytest.approx(5)
@@ -150,7 +150,7 @@ def test_few_taps_are_priced_by_channels_in_whole_blocks():
 
 def test_a_short_single_line_has_a_table_of_its_own():
     known = constants.constants("cpu")
-    flat = {kind: Table((9,), (9,), (9,), (((1.0,),),), 1e9 * number) for number, kind in enumerate(known.direct)}
+    flat = {kind: CostTable((9,), (9,), (9,), (((1.0,),),), 1e9 * number) for number, kind in enumerate(known.direct)}
     kinds, flat = list(flat), replace(known, direct=flat)
 
     def kind(batch, inputs, outputs, groups, length):

@@ -77,9 +77,9 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
             "their tracebacks are attached to the trials (kernbench dashboard)"
         )
     if result.stopped:
-        from kernbench.store.database.url import shown
+        from kernbench.store.database.url import shown_url
 
-        click.echo(f"stopped; the same command goes on from here (storage {shown(url)})")
+        click.echo(f"stopped; the same command goes on from here (storage {shown_url(url)})")
 
 
 def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:

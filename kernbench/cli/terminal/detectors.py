@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernbench.ulm.detectors.results import Domain, Row
+    from kernbench.ulm.detectors.results import DetectorRow, Domain
 
 
 def noise_text(domain: "Domain") -> str:
@@ -14,7 +14,7 @@ def noise_text(domain: "Domain") -> str:
     return here if own == domain.noise_percent else f"{here}, of the test lines {own:g} %"
 
 
-def print_rows(rows: Sequence["Row"], title: str) -> None:
+def print_rows(rows: Sequence["DetectorRow"], title: str) -> None:
     """Results at the headline tolerance, and mean F1 at all tolerances."""
     from rich.table import Table
     from rich.text import Text
@@ -44,7 +44,7 @@ def print_rows(rows: Sequence["Row"], title: str) -> None:
             Text(row.setting),
         )
     console.stdout().print(table)
-    by_method: dict[str, list[Row]] = {}
+    by_method: dict[str, list[DetectorRow]] = {}
     for row in rows:
         by_method.setdefault(row.method, []).append(row)
     sweep = Table(title=Text("F1, and one-to-one F1 below it, by tolerance [samples]"), title_justify="left")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.study.tuning import DRAW
+
 if TYPE_CHECKING:
     import optuna
 
     from kernbench.store.reading.records import Run
     from kernbench.study.cell import CellState
-
-DRAW = "draw"
 
 
 def is_tuned(study: "optuna.Study") -> bool:

@@ -28,10 +28,10 @@ POLL_S = 0.5
 RECOVER_S = 15.0
 LEAVE_S = 60.0  # for a batch, a checkpoint and the way back into the queue
 STARTS = 3  # workers in a row that end before they take up a cell
-ENDED = ("done", "diverged", "pruned", "failed")
+SETTLED = ("done", "diverged", "pruned", "failed")
 
 
-class Settings(Protocol):
+class CoordinatorOptions(Protocol):
     """What the coordinator needs of `kernbench.engine.fleet.runner.Options`."""
 
     @property
@@ -51,7 +51,7 @@ def coordinate(
     optuna_study: optuna.Study,
     study: Study,
     storage: SteadyStorage,
-    options: Settings,
+    options: CoordinatorOptions,
     crew: Crew,
     prepare: Callable[[], None],
     observer: Observer,
@@ -110,7 +110,7 @@ class _Watch:
         optuna_study: optuna.Study,
         study: Study,
         storage: SteadyStorage,
-        options: Settings,
+        options: CoordinatorOptions,
         crew: Crew,
         observer: Observer,
         signals: Sequence[int],
@@ -133,7 +133,7 @@ class _Watch:
         self._in_vain = self._interrupted = 0
         self._given_up: Child | None = None
         self._recovered = time.monotonic()
-        self._open = {state.cell for state in self._states() if state.state not in ENDED}
+        self._open = {state.cell for state in self._states() if state.state not in SETTLED}
         self._total, self._told = len(self._open), 0
 
     def run(self) -> tuple[int, bool]:
@@ -275,7 +275,7 @@ class _Watch:
 
     def _tell(self, states: Sequence[CellState]) -> None:
         """One line for each cell that has ended."""
-        ended = [s for s in states if s.cell in self._open and s.state in ENDED and not s.retry]
+        ended = [s for s in states if s.cell in self._open and s.state in SETTLED and not s.retry]
         if not ended:
             return
         last = {str(each.user_attrs.get("cell")): each for each in self._trials() if "worker" in each.user_attrs}

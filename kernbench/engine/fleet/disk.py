@@ -52,10 +52,10 @@ def check_room(study: Study, url: str, out: Path | None, *, cells: int, paramete
     for disk in disks(needs(study, url, out, cells=cells, parameters=parameters, workers=workers)):
         total = sum(disk.needs.values())
         if total > disk.free:
-            parts = ", ".join(f"{what} {shown(size)}" for what, size in disk.needs.items())
+            parts = ", ".join(f"{what} {size_text(size)}" for what, size in disk.needs.items())
             raise StorageError(
-                f"the disk of {disk.folder} has {shown(disk.free)} free and the run needs about {shown(total)} there "
-                f"({parts}); free space, or move a folder with --storage, --out or KERNBENCH_CACHE"
+                f"the disk of {disk.folder} has {size_text(disk.free)} free and the run needs about "
+                f"{size_text(total)} there ({parts}); free space, or move a folder with --storage, --out or KERNBENCH_CACHE"
             )
 
 
@@ -104,6 +104,6 @@ def disks(needed: Mapping[tuple[str, Path], int]) -> list[Disk]:
     return list(found.values())
 
 
-def shown(size: int) -> str:
+def size_text(size: int) -> str:
     """Bytes for a reader, in MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from kernbench.errors import KernbenchError, StorageError
-from kernbench.store.database.url import holds_password, shown, sqlite_path
+from kernbench.store.database.url import holds_password, shown_url, sqlite_path
 
 WORD = r"[\w.,:=@%+/-]+"  # what Slurm's own names, sizes and lists are made of
 _TIME = r"(\d+(:\d{1,2}(:\d{1,2})?)?|\d+-\d{1,2}(:\d{1,2}(:\d{1,2})?)?)"
@@ -65,12 +65,12 @@ def check(request: Request) -> None:
     """
     if sqlite_path(request.storage) is not None:
         raise StorageError(
-            f"storage {shown(request.storage)}: Slurm's machines cannot share a SQLite file; expected "
+            f"storage {shown_url(request.storage)}: Slurm's machines cannot share a SQLite file; expected "
             "postgresql+psycopg://user@host/name (`kernbench storage copy` moves what is there)"
         )
     if holds_password(request.storage):
         raise StorageError(
-            f"storage {shown(request.storage)}: the script would hold the password; "
+            f"storage {shown_url(request.storage)}: the script would hold the password; "
             "leave it out of the URL and put it into ~/.pgpass or PGPASSWORD"
         )
     if not re.fullmatch(_TIME, request.time):

@@ -10,7 +10,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.store.reading.records import OK, Run
 from kernbench.study.settings import axis_home
 from kernbench.ulm.detectors.names import BLIND, METHODS, fits
-from kernbench.ulm.detectors.results import USUAL_SPLIT, Domain, Row, stored_rows
+from kernbench.ulm.detectors.results import USUAL_SPLIT, DetectorRow, Domain, stored_rows
 from kernbench.ulm.scoring.scores import tolerance_um
 
 # Drawn as lines across the figure; of a group, the one that did best where it was fitted.
@@ -36,7 +36,7 @@ class Classical:
         command: that runs them.
     """
 
-    levels: dict[str, list[Row]]
+    levels: dict[str, list[DetectorRow]]
     missing: list[str]
     command: str
 
@@ -118,7 +118,7 @@ def _words(first: str, last: str) -> dict[str, str]:
     return {"method": first, **dict.fromkeys(COLUMNS, ""), "setting": last}
 
 
-def _cells(row: Row) -> dict[str, str]:
+def _cells(row: DetectorRow) -> dict[str, str]:
     return {
         "method": f"{row.method} (blind)" if row.method in BLIND else row.method,
         "f1": f"{row.f1:.3f}",

@@ -74,7 +74,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """One published row beside the points that it can be compared with.
 
     Attributes:
@@ -89,7 +89,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PublishedTable:
     """Published rows of one source along one axis.
 
     Attributes:
@@ -102,7 +102,7 @@ class Table:
     source: str
     axis: str
     places: tuple[float | int | str, ...]
-    rows: list[Row]
+    rows: list[PublishedRow]
 
 
 def note_of(comparison: Comparison) -> list[str]:
@@ -116,7 +116,7 @@ def beside(comparison: Comparison) -> list[Beside]:
     return [each for row in rows for found in row.points.values() for each in found if each is not None]
 
 
-def tables(comparison: Comparison) -> list[Table]:
+def tables(comparison: Comparison) -> list[PublishedTable]:
     """The same in tables, those of one source along one axis together; rows that nothing stands beside are left out."""
 
     def head(reference: Reference) -> tuple[str, str, tuple[float | int | str, ...]]:
@@ -126,7 +126,7 @@ def tables(comparison: Comparison) -> list[Table]:
     for (source, axis, places), members in groupby(comparison.references, head):
         rows = [row for row in (_row(reference, comparison) for reference in members) if row.points]
         if rows:
-            found.append(Table(source, axis, places, rows))
+            found.append(PublishedTable(source, axis, places, rows))
     return found
 
 
@@ -153,7 +153,7 @@ def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Referen
     return next(rows, None)
 
 
-def _row(reference: Reference, comparison: Comparison) -> Row:
+def _row(reference: Reference, comparison: Comparison) -> PublishedRow:
     groups: dict[str, dict[object, Point]] = {}
     for point in comparison.points:
         if _fits(point, reference):
@@ -169,7 +169,7 @@ def _row(reference: Reference, comparison: Comparison) -> Row:
         ]
         if any(row):
             points[name] = row
-    return Row(_what(reference), reference.values, points)
+    return PublishedRow(_what(reference), reference.values, points)
 
 
 def _is_study_axis(reference: Reference) -> bool:
@@ -231,7 +231,7 @@ def _what(reference: Reference) -> str:
     return ", ".join([*parts, *(f"{name} = {value}" for name, value in (reference.where or {}).items())])
 
 
-def shown(row: Sequence[Beside | None], name: str) -> list[str]:
+def published_texts(row: Sequence[Beside | None], name: str) -> list[str]:
     """One attribute of a row's numbers as texts, differences with their sign; a dash where there is none."""
     sign = "+" if name == "difference" else ""
     values = [None if each is None else getattr(each, name) for each in row]

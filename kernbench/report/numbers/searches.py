@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.store.reading.records import OK, PRUNED, Run
+from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import f1_scores
 
 Value = float | int | str
 
-DRAW, SEED = "draw", "seed"
 VALIDATION = "validation"
 
 

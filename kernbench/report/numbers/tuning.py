@@ -7,22 +7,23 @@ from numpy.typing import NDArray
 
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import SEED, TEST, line_f1
-from kernbench.report.numbers.searches import DRAW, Search, setting_text, validation_f1
+from kernbench.report.numbers.searches import Search, setting_text, validation_f1
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.store.reading.records import OK, PRUNED, Run
+from kernbench.study.tuning import DRAW
 
 Floats = NDArray[np.float64]
-Row = dict[str, str]
+TextRow = dict[str, str]
 
 
-def tuning_rows(comparison: Comparison) -> list[Row]:
+def tuning_rows(comparison: Comparison) -> list[TextRow]:
     """Every search: what it spent, the chosen draw, and what it gained over the family's default setting."""
     several = len({search.point.get(SEED) for search in comparison.searches}) > 1
     return [_row(comparison, search, several) for search in in_order(comparison)]
 
 
-def _row(comparison: Comparison, search: Search, several: bool) -> Row:
+def _row(comparison: Comparison, search: Search, several: bool) -> TextRow:
     chosen, default = search.chosen, search.default
     gain = gain_of(search)
     others = {k: v for k, v in search.point.items() if k != comparison.axis and (k != SEED or several)}

@@ -17,17 +17,18 @@ from kernbench.report.numbers.lines import EDGES, line_statistics, line_toleranc
 from kernbench.report.numbers.points import TEST, Point, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
-from kernbench.report.numbers.searches import DRAW, Search, setting_text, validation_f1
+from kernbench.report.numbers.searches import Search, setting_text, validation_f1
 from kernbench.report.numbers.tuning import gain_of, lines_f1
 from kernbench.statistics.intervals import bootstrap_mean
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
 from kernbench.study.columns import CSV
 from kernbench.study.task import columns_shown, task
+from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 Cell = str | int | float | None
-Row = dict[str, Cell]
-Table = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
+CsvRow = dict[str, Cell]
+CsvTable = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
 Floats = NDArray[np.float64]
 
 
@@ -41,7 +42,7 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    tables: dict[str, Table] = {
+    tables: dict[str, CsvTable] = {
         "summary": _table(row for each in comparisons for row in summary_rows(each)),
         "cells": _table(row for each in comparisons for row in cell_rows(each)),
         "lines": line_table(comparisons),
@@ -58,7 +59,7 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     return [_write(*table, folder / f"{name}.csv") for name, table in tables.items() if table[0]]
 
 
-def environment_rows(comparison: Comparison) -> list[Row]:
+def environment_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each environment that cells ran in, with the number of its cells."""
     found = provenance(comparison.runs)
     return [
@@ -67,19 +68,19 @@ def environment_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def published_rows(comparison: Comparison) -> list[Row]:
+def published_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each published number that the study carries, with what was measured."""
     return [
         {"comparison": comparison.base} | asdict(row) | {"difference": row.difference} for row in beside(comparison)
     ]
 
 
-def search_rows(comparison: Comparison) -> list[Row]:
+def search_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each search of a tuned study: what it spent, and the chosen draw beside the default setting."""
     return [_search_row(comparison, search) for search in comparison.searches]
 
 
-def _search_row(comparison: Comparison, search: Search) -> Row:
+def _search_row(comparison: Comparison, search: Search) -> CsvRow:
     chosen, default = search.chosen, search.default
     gain = gain_of(search)
     test = None if chosen is None else bootstrap_mean(lines_f1(chosen))
@@ -110,7 +111,7 @@ def _search_row(comparison: Comparison, search: Search) -> Row:
     }
 
 
-def draw_rows(comparison: Comparison) -> list[Row]:
+def draw_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each draw of a tuned study, in order; test scores stay out of it."""
     return [
         {
@@ -133,12 +134,12 @@ def draw_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def summary_rows(comparison: Comparison) -> list[Row]:
+def summary_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each point: cells that differ in nothing but the seed."""
     return [_summary_row(comparison, point) for point in comparison.points]
 
 
-def _summary_row(comparison: Comparison, point: Point) -> Row:
+def _summary_row(comparison: Comparison, point: Point) -> CsvRow:
     interval, (comb, random) = point.interval, point.floors()
     return {
         "comparison": comparison.base,
@@ -168,9 +169,9 @@ def _summary_row(comparison: Comparison, point: Point) -> Row:
     }
 
 
-def cell_rows(comparison: Comparison) -> list[Row]:
+def cell_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each cell, finished or not."""
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     for run in comparison.runs:
         scored = TEST in run.scores
         mean = float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if scored else None
@@ -197,7 +198,7 @@ def cell_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def line_table(comparisons: Sequence[Comparison]) -> Table:
+def line_table(comparisons: Sequence[Comparison]) -> CsvTable:
     """One row for each cell and test line, at the headline tolerance; hundreds of thousands, so no record for each."""
     points = [point for comparison in comparisons for point in comparison.scored]
     if not points:
@@ -233,9 +234,9 @@ def _numbers(values: Floats) -> list[Cell]:
     return ["" if math.isnan(value) else value for value in np.asarray(values, np.float64).tolist()]
 
 
-def tolerance_rows(comparison: Comparison) -> list[Row]:
+def tolerance_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each point and tolerance, the tolerance in samples, ns, two-way micrometres and wavelengths."""
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     for point in comparison.scored:
         for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
             mean, (comb, random) = float(point.f1(t).mean()), point.floors(t)
@@ -256,9 +257,9 @@ def tolerance_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def curve_rows(comparison: Comparison) -> list[Row]:
+def curve_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each point and tolerance: what its precision-recall curve says of the test lines."""
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     for point in with_curves(comparison.scored):
         for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
             found = point_scores(point, t)
@@ -269,7 +270,7 @@ def curve_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def line_statistic_rows(comparison: Comparison) -> list[Row]:
+def line_statistic_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for the best point of each series and tolerance: how F1 is spread over lines, and rank correlations."""
     return [
         {"comparison": comparison.base, "point": each.point, "tolerance_samples": each.tolerance, **each.values}
@@ -277,14 +278,14 @@ def line_statistic_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def bin_rows(comparison: Comparison) -> list[Row]:
+def bin_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for the best point of each series, tolerance and bin of bubble number or pressure."""
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     points = [series.best for series in comparison.series if series.best is not None]
     for point, t, axis in itertools.product(points, line_tolerances(comparison), EDGES):
         bins = point_bins(point, axis, t)
         if bins is not None:
-            head: Row = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
+            head: CsvRow = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
             columns = zip(
                 *(each.tolist() for each in (bins.edges, bins.edges[1:], bins.number, bins.mean)), strict=False
             )
@@ -294,7 +295,7 @@ def bin_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def difference_rows(comparison: Comparison) -> list[Row]:
+def difference_rows(comparison: Comparison) -> list[CsvRow]:
     """One row for each paired difference to the reference family at the same axis value."""
     return [
         {
@@ -310,7 +311,7 @@ def difference_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def _table(rows: Iterable[Row]) -> Table:
+def _table(rows: Iterable[CsvRow]) -> CsvTable:
     """Rows as columns and cells; a column that a row lacks is empty there."""
     rows = list(rows)
     shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes

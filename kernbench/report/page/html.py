@@ -20,7 +20,7 @@ from kernbench.report.numbers.detectors import (
 )
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import Provenance, provenance
-from kernbench.report.numbers.published import Table, note_of, shown, tables
+from kernbench.report.numbers.published import PublishedTable, note_of, published_texts, tables
 from kernbench.report.numbers.sentences import cautions, headline
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
@@ -70,7 +70,7 @@ class Section:
     curves: list[dict[str, str]]
     lines: list[dict[str, str]]
     noise: list[dict[str, str]]
-    published: list[Table]
+    published: list[PublishedTable]
     notes: list[str]
     baselines: list[dict[str, str]]
     tuning: list[dict[str, str]]
@@ -134,7 +134,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = shown
+    environment.filters["published_texts"] = published_texts
     runs = [run for section in sections for run in section.comparison.runs]
     return environment.get_template("report.html.j2").render(
         sections=sections,

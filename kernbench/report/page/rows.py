@@ -16,10 +16,10 @@ from kernbench.study.columns import PAGE, Column
 from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import tolerance_um
 
-Row = dict[str, Any]  # texts, and a list of texts for declared columns
+PageRow = dict[str, Any]  # texts, and a list of texts for declared columns
 
 
-def summary_rows(comparison: Comparison) -> list[Row]:
+def summary_rows(comparison: Comparison) -> list[PageRow]:
     """Every point with its score, its one-to-one scores and its costs; `others` are axes that vary beside the axis."""
     same = _same(comparison)
     return [_summary_row(point, same) for point in comparison.points]
@@ -36,7 +36,7 @@ def _same(comparison: Comparison) -> dict[str, Value]:
     return {name: value for name, value in shared.items() if name != comparison.axis}
 
 
-def _summary_row(point: Point, same: Collection[str]) -> Row:
+def _summary_row(point: Point, same: Collection[str]) -> PageRow:
     comb, random = point.floors()
     rmse = point.matched("rmse_samples")
     return {
@@ -62,7 +62,7 @@ def _summary_row(point: Point, same: Collection[str]) -> Row:
     }
 
 
-def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CURVE_TOLERANCES) -> list[Row]:
+def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CURVE_TOLERANCES) -> list[PageRow]:
     """What the precision-recall curve of every point says at each tolerance; none where curves were not stored."""
     rows = []
     for point in with_curves(comparison.scored):
@@ -75,7 +75,7 @@ def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CUR
     return rows
 
 
-def line_rows(comparison: Comparison) -> list[Row]:
+def line_rows(comparison: Comparison) -> list[PageRow]:
     """Spread of F1 over the test lines, and rank correlations, of the best point of every series."""
     return [
         {"point": each.point, "tolerance": str(each.tolerance)}

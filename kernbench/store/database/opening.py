@@ -17,7 +17,7 @@ from kernbench.store.database import outage
 from kernbench.store.database.outage import Outages, is_outage, reason_of
 from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
-from kernbench.store.database.url import shown, sqlite_path
+from kernbench.store.database.url import shown_url, sqlite_path
 
 # a line per trial, a traceback per failed one: they would run through the progress display, and both are stored
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -90,7 +90,7 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     check_place(url)
     path = sqlite_path(url)
     options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
-    outages = Outages(shown(url), seconds=0)  # who cannot begin is told at once
+    outages = Outages(shown_url(url), seconds=0)  # who cannot begin is told at once
     try:
         storage = making_tables(
             lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
@@ -147,14 +147,16 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
     """
     path = sqlite_path(url)
     if path is not None and not path.is_file():
-        raise StorageError(f"storage {shown(url)}: no database there yet; `kernbench run` makes one, or give --storage")
+        raise StorageError(
+            f"storage {shown_url(url)}: no database there yet; `kernbench run` makes one, or give --storage"
+        )
     # no pool: whoever reads has nothing to close
     options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
     try:
         ready = _is_ready(create_engine(url, **options))
         if not ready:
             return None
-        known = outages or Outages(shown(url), seconds=0)
+        known = outages or Outages(shown_url(url), seconds=0)
         storage = SteadyStorage(url, known, options, skip_table_creation=True)
         event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
         schema_version(storage.engine)  # refuses one that is not known
@@ -186,17 +188,19 @@ def check_place(url: str) -> None:
 def _check_sqlite(path: Path, url: str) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise StorageError(f"storage {shown(url)} cannot be opened: folder {folder} does not exist")
+        raise StorageError(f"storage {shown_url(url)} cannot be opened: folder {folder} does not exist")
     target = path if path.exists() else folder
     if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
-        raise StorageError(f"storage {shown(url)} cannot be opened: {target} is not writable; give another --storage")
+        raise StorageError(
+            f"storage {shown_url(url)} cannot be opened: {target} is not writable; give another --storage"
+        )
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StorageError(
-            f"storage {shown(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
+            f"storage {shown_url(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
         )
     if path.is_dir() or (path.exists() and not _is_sqlite(path)):
-        raise StorageError(f"storage {shown(url)} cannot be opened: {path} is not a SQLite database")
+        raise StorageError(f"storage {shown_url(url)} cannot be opened: {path} is not a SQLite database")
 
 
 @contextmanager
@@ -217,7 +221,7 @@ def outage_explained(url: str) -> Iterator[None]:
         said = reason_of(cause) if is_outage(cause) else str(cause.__cause__ or cause).strip()
         reason = next(iter(said.splitlines()), type(cause).__name__)
         raise StorageLostError(
-            f"storage {shown(url)} became unavailable: {reason}; what is finished is stored, "
+            f"storage {shown_url(url)} became unavailable: {reason}; what is finished is stored, "
             "the same command goes on from there"
         ) from error
 
@@ -253,10 +257,10 @@ def _file_system(folder: Path) -> str | None:
 def _cannot_open(url: str, error: BaseException) -> StorageError:
     if isinstance(error, ImportError):
         return StorageError(
-            f"storage {shown(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
+            f"storage {shown_url(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
         )
     cause = error.__cause__ or error
     reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
     # SQLite keeps a log beside the file, for reading, too
     advice = "; its folder must be writable, or copy the file elsewhere" if "unable to open" in reason else ""
-    return StorageError(f"storage {shown(url)} cannot be opened: {reason}{advice}")
+    return StorageError(f"storage {shown_url(url)} cannot be opened: {reason}{advice}")

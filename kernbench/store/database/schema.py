@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Engine, String, column, inspect, select, tabl
 
 from kernbench.errors import StorageError, one_line
 from kernbench.store.database.outage import outlasting
-from kernbench.store.database.url import shown
+from kernbench.store.database.url import shown_url
 
 SCHEMA_VERSION = 2  # of the tables that this kernbench writes; each version from 1 on can be read and upgraded
 META = table("kernbench_meta", column("key", String), column("value", String))
@@ -41,7 +41,7 @@ def version_in(connection: Connection, *, hold: bool = False) -> int | None:
     if value is None:
         return None
     if value not in map(str, range(1, SCHEMA_VERSION + 1)):
-        where = shown(connection.engine.url.render_as_string(hide_password=False))
+        where = shown_url(connection.engine.url.render_as_string(hide_password=False))
         raise SchemaError(
             f"storage {where}: its result tables have version {one_line(value, 40)}, this kernbench knows 1 to "
             f"{SCHEMA_VERSION}; use the kernbench that made them, or a newer one, or give another --storage"

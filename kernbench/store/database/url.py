@@ -33,24 +33,28 @@ def resolve_url(url: str | None) -> str:
             f"storage {one_line(repr(masked), 300)} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise StorageError(f"storage {shown(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}")
+        raise StorageError(
+            f"storage {shown_url(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}"
+        )
     if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
         raise StorageError("the password in the storage URL holds an @, which would end it; write it as %40")
     if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
-        raise StorageError(f"storage {shown(chosen)}: braces are not allowed in the URL")
+        raise StorageError(f"storage {shown_url(chosen)}: braces are not allowed in the URL")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
     if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
-        raise StorageError(f"storage {shown(chosen)}: expected the plain path of a file, sqlite:///folder/file.db")
+        raise StorageError(f"storage {shown_url(chosen)}: expected the plain path of a file, sqlite:///folder/file.db")
     if (path := sqlite_path(chosen)) is not None:
         try:
             path.exists()
         except OSError as error:  # no file can have such a name
-            raise StorageError(f"storage {one_line(shown(chosen), 300)} cannot be opened: {error.strerror}") from error
+            raise StorageError(
+                f"storage {one_line(shown_url(chosen), 300)} cannot be opened: {error.strerror}"
+            ) from error
     return chosen
 
 
-def shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """The URL without its passwords."""
     parsed = make_url(url)
     hidden = parsed.update_query_dict({name: "hidden" for name in parsed.query if name in PASSWORDS})

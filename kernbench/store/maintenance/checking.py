@@ -17,7 +17,7 @@ from kernbench.host.files import json_digest
 from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.outage import is_outage
 from kernbench.store.database.schema import SchemaError, schema_version
-from kernbench.store.database.url import shown, sqlite_path
+from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.maintenance.checking_files import Files
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.cell_states import is_done
@@ -76,7 +76,7 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
     schema = schema_version(reader.engine)
     studies = stored_studies(url, names)
     if studies and schema is None:
-        return Checked(len(studies), 0, 0, (f"{shown(url)}: no result tables; {RERUN}",))
+        return Checked(len(studies), 0, 0, (f"{shown_url(url)}: no result tables; {RERUN}",))
     files, cells = Files(url, reader.engine), 0
     for study in studies:
         name = one_line(study.study_name)

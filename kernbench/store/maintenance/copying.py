@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.store.database.opening import GRACE_S, check_place, open_storage, read_storage
 from kernbench.store.database.schema import SCHEMA_VERSION, version_in
-from kernbench.store.database.url import shown, sqlite_path
+from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.maintenance.copying_files import FileCopies
 from kernbench.store.maintenance.upgrade import fill_in, ready_tables
 from kernbench.store.reading.runs import stored_studies
@@ -34,7 +34,7 @@ from kernbench.store.tables.result_tables import (
 
 CHUNK = 5000
 NOTE_OF_TRIAL = re.compile(r"(dashboard:)(\d+)(:note_.*)")  # key of a study's attribute, by the id of the trial
-Row = dict[str, Any]  # column -> value
+ColumnValues = dict[str, Any]  # column -> value
 Note = Callable[[str], None]
 
 
@@ -72,11 +72,11 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
             disk failed; then the target has none of the studies.
     """
     if _same(source, target):
-        raise StorageError(f"storage {shown(source)} cannot be copied to itself; give another database")
+        raise StorageError(f"storage {shown_url(source)} cannot be copied to itself; give another database")
     studies = stored_studies(source, names)
     reader = read_storage(source)
     if reader is None or not studies or not has_tables(reader.engine):
-        raise StorageError(f"storage {shown(source)} has no studies to copy")
+        raise StorageError(f"storage {shown_url(source)} has no studies to copy")
     chosen = [study.study_name for study in studies]
     _check_target(target, chosen)
     try:
@@ -89,7 +89,8 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
         cause = getattr(error, "orig", None) or error
         reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise StorageError(
-            f"nothing was copied to {shown(target)}: {reason}; it has none of the studies, the same command tries again"
+            f"nothing was copied to {shown_url(target)}: {reason}; it has none of the studies, "
+            "the same command tries again"
         ) from error
 
 
@@ -131,7 +132,7 @@ def _check_target(target: str, names: Sequence[str]) -> None:
     there = {frozen.study_name for frozen in storage.get_all_studies()} & set(names)
     if there:
         raise StorageError(
-            f"{shown(target)} has {len(there)} of the studies already, {min(there)} for one; "
+            f"{shown_url(target)} has {len(there)} of the studies already, {min(there)} for one; "
             "name others with --study, or give another database: studies are not mixed"
         )
 
@@ -153,7 +154,7 @@ def _refuse_live(origin: Connection, studies: Sequence[optuna.Study], source: st
         if live:
             worker = live[0].trial.user_attrs.get("worker", "unknown")
             raise StorageError(
-                f"{len(live)} cells of {study.study_name} in {shown(source)} are running (worker {worker}); "
+                f"{len(live)} cells of {study.study_name} in {shown_url(source)} are running (worker {worker}); "
                 "stop the workers, or wait for them, and copy then"
             )
 
@@ -177,7 +178,7 @@ def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: N
     return len(ids), queued
 
 
-def _of_same_trial(row: Row, ids: Mapping[int, int]) -> Row:
+def _of_same_trial(row: ColumnValues, ids: Mapping[int, int]) -> ColumnValues:
     """A row of a study whose key names a trial by its id, as the dashboard's notes do, with the id it has there."""
     found = NOTE_OF_TRIAL.fullmatch(str(row.get("key", "")))
     return row if found is None else row | {"key": f"{found[1]}{ids.get(int(found[2]), -1)}{found[3]}"}
@@ -241,7 +242,7 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
     """Queue the cells of dead trials unless they wait, are done, or were killed too often; how many."""
     open_or_done = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING or is_done(t)}
     lost = {t.user_attrs["cell"]: t for t in trials if t.number in dead and "cell" in t.user_attrs}
-    queued: dict[str, Row] = {}
+    queued: dict[str, ColumnValues] = {}
     for cell, trial in lost.items():
         attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
         failures = [t for t in attempts if t.state == TrialState.FAIL or t.number in dead]
@@ -253,23 +254,23 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
     return len(queued)
 
 
-def _without_key(table: Table, row: Mapping[str, Any]) -> Row:
+def _without_key(table: Table, row: Mapping[str, Any]) -> ColumnValues:
     """A row without its number, which the other database gives anew."""
     keys = {column.name for column in table.primary_key.columns}
     return {name: value for name, value in row.items() if name not in keys}
 
 
-def _streamed(origin: Connection, query: Select[Any]) -> Iterator[list[Row]]:
+def _streamed(origin: Connection, query: Select[Any]) -> Iterator[list[ColumnValues]]:
     for rows in origin.execute(query.execution_options(yield_per=CHUNK)).partitions(CHUNK):
         yield [dict(row._mapping) for row in rows]
 
 
-def _insert(to: Connection, table: Table, rows: Sequence[Row]) -> None:
+def _insert(to: Connection, table: Table, rows: Sequence[ColumnValues]) -> None:
     if rows:
         to.execute(insert(table), rows)
 
 
-def _insert_one(to: Connection, table: Table, row: Row) -> int:
+def _insert_one(to: Connection, table: Table, row: ColumnValues) -> int:
     """Insert a row; its number."""
     key = to.execute(insert(table).values(row)).inserted_primary_key
     assert key is not None  # both databases tell it

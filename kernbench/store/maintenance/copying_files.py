@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from kernbench.errors import StorageError
 from kernbench.host.files import PART, whole_file, writer_of
-from kernbench.store.database.url import shown, side_folder
+from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
 from kernbench.store.tables.cell_states import process_start
 from kernbench.store.tables.optuna_rows import cells_of_trials, system_attributes
@@ -62,7 +62,7 @@ class FileCopies:
         if found and not old.is_dir():
             raise StorageError(
                 f"{name} has {len(found)} artifacts, but {old.absolute()} is not there; run this in the folder where "
-                f"the studies of {shown(self._source)} run, or make an empty folder there to copy without them"
+                f"the studies of {shown_url(self._source)} run, or make an empty folder there to copy without them"
             )
         if old.resolve() == new.resolve():
             return

@@ -18,7 +18,7 @@ from kernbench.host.files import PART
 from kernbench.store.database.opening import check_place, open_storage, outage_explained, read_storage
 from kernbench.store.database.outage import is_outage, outlasting
 from kernbench.store.database.schema import SCHEMA_VERSION, schema_version, set_version, version_in
-from kernbench.store.database.url import shown, sqlite_path
+from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.tables.result_tables import add_declared, add_lacking, create_tables
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -59,7 +59,7 @@ def ready_tables(engine: Engine, url: str, say: Callable[[str], None]) -> None:
             raise
         reason = first_line(getattr(error, "orig", None) or error)
         raise StorageError(
-            f"storage {shown(url)} was not upgraded: {reason}; it is as it was, and the same command tries again"
+            f"storage {shown_url(url)} was not upgraded: {reason}; it is as it was, and the same command tries again"
         ) from error
     if done is not None:
         say(_in_words(url, done.before, "were upgraded", done.kept))
@@ -79,7 +79,7 @@ def upgrade_storage(url: str, *, dry_run: bool = False) -> str:
     reader = read_storage(url)
     before = None if reader is None else schema_version(reader.engine)
     if before is None:
-        return f"storage {shown(url)} has no result tables yet: nothing to upgrade"
+        return f"storage {shown_url(url)} has no result tables yet: nothing to upgrade"
     if before < SCHEMA_VERSION and dry_run:
         path = sqlite_path(url)
         return _in_words(url, before, "would be upgraded", None if path is None else _free_name(path))
@@ -93,11 +93,13 @@ def upgrade_storage(url: str, *, dry_run: bool = False) -> str:
         finally:
             storage.remove_session()
             storage.engine.dispose()
-    return next(iter(said), f"storage {shown(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade")
+    return next(
+        iter(said), f"storage {shown_url(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade"
+    )
 
 
 def _in_words(url: str, before: int, what: str, kept: Path | None) -> str:
-    said = f"storage {shown(url)}: result tables {what} from version {before} to {SCHEMA_VERSION}"
+    said = f"storage {shown_url(url)}: result tables {what} from version {before} to {SCHEMA_VERSION}"
     return said if kept is None else f"{said}; the database as it was is kept in {kept}"
 
 

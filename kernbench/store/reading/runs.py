@@ -22,7 +22,7 @@ from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.outage import is_outage
-from kernbench.store.database.url import shown, side_folder
+from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
 from kernbench.store.reading.records import Curves, LineInfo, Run
 from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
@@ -53,7 +53,7 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
         if not any(_matches(each, name) for each in ours):
             bases = {each.partition(".")[0] for each in ours}
             hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
-            raise StudyError(f"no study {name!r} in {shown(url)}{hint}")
+            raise StudyError(f"no study {name!r} in {shown_url(url)}{hint}")
     chosen = [name for name in sorted(ours) if not names or any(_matches(name, each) for each in names)]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)

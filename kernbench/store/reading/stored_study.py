@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
-from kernbench.store.database.url import shown
+from kernbench.store.database.url import shown_url
 from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.optuna_rows import change_study
 from kernbench.store.tables.optuna_tables import close
 from kernbench.study.settings import SETTINGS
 from kernbench.study.study import Study, differences
-from kernbench.study.toml_tables import Table
+from kernbench.study.toml_tables import TomlTable
 from kernbench.study.tuning import stored_space
 
 CELLS, AXES, SEEDS, RUNTIME = "cells", "axes", "seeds", "runtime"  # user attributes of the Optuna study, JSON
@@ -41,9 +41,9 @@ class Stored:
     version: int
     profile: str
     family: str
-    definition: Table
+    definition: TomlTable
     cells: tuple[str, ...]
-    table: Table
+    table: TomlTable
     source: str
 
 
@@ -103,7 +103,7 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
     if not found:
         names = [study.study_name for study in studies]
         hint = close_match(name, {*names, *(each.partition(".")[0] for each in names)})
-        raise StudyError(f"no study {name!r} in {shown(url)}{hint}; stored: {', '.join(names) or 'none'}")
+        raise StudyError(f"no study {name!r} in {shown_url(url)}{hint}; stored: {', '.join(names) or 'none'}")
     found = _narrowed(found, "profile", profile, name)
     found = _narrowed(found, "family", family, name)
     profiles = sorted({each.profile for each in found})
@@ -124,7 +124,7 @@ def _narrowed(found: Sequence[Stored], kind: str, wanted: str | None, name: str)
 def _stored(key: str, attributes: Mapping[str, Any], url: str) -> Stored:
     base, _, family = key.partition("/")
     name, version, profile = [*base.split(".", 2), "", ""][:3]
-    source = f"{key} in {shown(url)}"
+    source = f"{key} in {shown_url(url)}"
     if not {"definition", CELLS, AXES, SEEDS, RUNTIME} <= set(attributes) or not version[1:].isdigit():
         raise StudyError(f"{source} does not hold all that a worker needs; `kernbench run` of the study adds it")
     definition = json.loads(attributes["definition"])
@@ -141,9 +141,9 @@ def _stored(key: str, attributes: Mapping[str, Any], url: str) -> Stored:
     )
 
 
-def _table(definition: Table, attributes: Mapping[str, Any], version: int, profile: str) -> Table:
+def _table(definition: TomlTable, attributes: Mapping[str, Any], version: int, profile: str) -> TomlTable:
     """The study file that gives this definition, with everything said that a file may leave to the profile."""
-    tables: Table = {
+    tables: TomlTable = {
         key: dict(value) for key, value in definition.items() if isinstance(value, dict) and key != "kernel"
     }
     for key, value in json.loads(attributes[RUNTIME]).items():

@@ -37,7 +37,7 @@ _CURVES = table_of(models.TrialIntermediateValueModel)
 # What hangs on a study and on a trial, but for heartbeats: only running trials have one.
 OF_STUDIES = (table_of(models.StudyDirectionModel), STUDY_USER_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES)
 OF_TRIALS = (TRIAL_USER_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, _PARAMS, _VALUES, _CURVES)
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def read_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -124,7 +124,7 @@ def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
         found[trial].value = read_value(value, kind)
     read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
     columns = ("step", "intermediate_value", "intermediate_value_type")
-    for trial, step, value, kind in rows(_CURVES, *columns, but=ENDED):
+    for trial, step, value, kind in rows(_CURVES, *columns, but=SCORED):
         found[trial].intermediate_values[step] = read_step(value, kind)
     return list(found.values())
 

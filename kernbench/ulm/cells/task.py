@@ -10,7 +10,7 @@ from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import CSV, DASHBOARD, PAGE, Column, Fact, Floor
 from kernbench.study.study import Study
 from kernbench.study.task import Bytes
-from kernbench.study.toml_tables import Table
+from kernbench.study.toml_tables import TomlTable
 
 COSTS = (CSV, PAGE, DASHBOARD)  # shown where there is room
 
@@ -71,7 +71,7 @@ class UlmTask:
     line_facts: tuple[Fact, ...] = LINE_FACTS
     floors: tuple[Floor, ...] = FLOORS
 
-    def facts(self, definition: Table) -> Table:
+    def facts(self, definition: TomlTable) -> TomlTable:
         """Versions of task and protocol, and the digest of the lines."""
         from kernbench.ulm.cells.definition import TASK_VERSION, data_digest
         from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION

@@ -16,7 +16,7 @@ from kernbench.ulm.detectors.methods.matched_filter import MatchedFilter
 from kernbench.ulm.detectors.methods.omp import Omp
 from kernbench.ulm.detectors.methods.wiener import Wiener
 from kernbench.ulm.detectors.names import METHODS, fits, taps
-from kernbench.ulm.detectors.results import Row
+from kernbench.ulm.detectors.results import DetectorRow
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
@@ -24,7 +24,7 @@ TEST = "test"
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class DetectorTask:
     """The lines, and what detectors need to know beyond them.
 
     Attributes:
@@ -88,7 +88,7 @@ def check_methods(names: Sequence[str], length: int) -> list[str]:
     return [name for name in METHODS if (name in names if names else fits(name, length))]
 
 
-def run_method(name: str, task: Task, progress: Progress | None = None) -> list[list[Row]]:
+def run_method(name: str, task: DetectorTask, progress: Progress | None = None) -> list[list[DetectorRow]]:
     """Fit a method on the threshold split and score it on the test lines.
 
     Returns:
@@ -103,7 +103,7 @@ def run_method(name: str, task: Task, progress: Progress | None = None) -> list[
     return [evaluate(detector, chosen, tested) for tested in tests]
 
 
-def make_detector(name: str, task: Task) -> Detector:
+def make_detector(name: str, task: DetectorTask) -> Detector:
     """A detector by name; "comb" is none, because it has another score for each tolerance."""
     if name.startswith("fir-"):
         return TrainedFilter(taps(name), task.bench, task.settings, task.loss, task.seed)

@@ -20,7 +20,7 @@ from kernbench.ulm.detectors.methods.blind import (
     matched_comb_spacing,
 )
 from kernbench.ulm.detectors.recording import Recording
-from kernbench.ulm.detectors.results import Row
+from kernbench.ulm.detectors.results import DetectorRow
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
 from kernbench.ulm.pairing.points import label_points
@@ -92,7 +92,7 @@ def fit(detector: Detector, recording: Recording, split: str, progress: Progress
     return Fit(settings[best], found[best], choice, matched, time.monotonic() - started)
 
 
-def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Row]:
+def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[DetectorRow]:
     """Score lines at everything that was chosen elsewhere, one row for each tolerance."""
     started = time.monotonic()
     z = advanced(detector.score(recording, chosen.setting), chosen.delay.samples)
@@ -102,7 +102,7 @@ def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Row]
     width = math.nan if chosen.matched.decoder == EVERY_SAMPLE else float(chosen.matched.decoder.width)
     setting = ", ".join(f"{name}={_shown(value)}" for name, value in chosen.setting.items())
     return [
-        Row(
+        DetectorRow(
             method=detector.name,
             tolerance_samples=tolerance,
             f1=float(f1[place]),
@@ -122,7 +122,7 @@ def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Row]
     ]
 
 
-def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[Row]:
+def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[DetectorRow]:
     """The comb: for each tolerance and metric the best spacing on the threshold split, scored on other lines.
 
     Args:
@@ -133,7 +133,7 @@ def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[Ro
     return [_comb_row(fitted_on, recording, split, tolerance) for tolerance in TOLERANCES]
 
 
-def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance: int) -> Row:
+def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance: int) -> DetectorRow:
     started = time.monotonic()
     known = _array(fitted_on.counts)
     spacing, fitted_f1 = comb_spacing(known, tolerance)
@@ -143,7 +143,7 @@ def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance:
     tolerances, half = np.array([tolerance], np.int64), np.array([0.5])
     choice = MatchedChoice(split, EVERY_SAMPLE, tolerances, half, np.array([math.nan]))
     matched = evaluate_matched(comb(counts.shape, pair_spacing), label_points(counts), choice)
-    return Row(
+    return DetectorRow(
         method="comb",
         tolerance_samples=tolerance,
         f1=comb_f1(counts, comb(counts.shape, spacing), tolerance),

@@ -13,10 +13,10 @@ from kernbench.errors import KernbenchWarning
 from kernbench.study.study import Params, Study
 from kernbench.ulm.cells import definition
 from kernbench.ulm.data.recipe import Split, load_split
-from kernbench.ulm.detectors.catalogue import Task, run_method
+from kernbench.ulm.detectors.catalogue import DetectorTask, run_method
 from kernbench.ulm.detectors.fitting import Progress
 from kernbench.ulm.detectors.names import fits
-from kernbench.ulm.detectors.results import Domain, Row, replaced, stored_rows, write_rows
+from kernbench.ulm.detectors.results import DetectorRow, Domain, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.line import SAMPLES
 
@@ -33,10 +33,10 @@ class Bench:
         paths: file of the results for each of the task's noise levels of test lines.
     """
 
-    task: Task
+    task: DetectorTask
     paths: tuple[Path, ...]
 
-    def run(self, names: Sequence[str], show: Show) -> list[list[Row]]:
+    def run(self, names: Sequence[str], show: Show) -> list[list[DetectorRow]]:
         """Run methods one after the other; each is stored when it is done, in place of its earlier results.
 
         Returns:
@@ -45,7 +45,7 @@ class Bench:
         Raises:
             DataError, StorageError: a file of results that cannot be read, or written.
         """
-        rows: list[list[Row]] = [[] for _ in self.paths]
+        rows: list[list[DetectorRow]] = [[] for _ in self.paths]
         for name in names:
             with show(name) as progress:
                 found = run_method(name, self.task, progress)
@@ -95,7 +95,7 @@ def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], a
     first: Params = next(iter(study.cells().values()))
     recipe = definition.recipe_of(study.definition)
     settings, loss = definition.training_of(study.definition, first)
-    task = Task(
+    task = DetectorTask(
         bench=Workbench(dict(splits), wanted[0].noise_percent, recipe.seed, device),
         test_noise_percent=[domain.test_noise_percent for domain in wanted],
         threshold_split=wanted[0].threshold_split,

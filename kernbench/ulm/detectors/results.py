@@ -17,7 +17,7 @@ USUAL_SPLIT = "validation"
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class DetectorRow:
     """Scores of one method at one tolerance on the test lines.
 
     Attributes:
@@ -95,7 +95,7 @@ class Domain:
         return artifacts / FOLDER / f"{'-'.join(parts)}.csv"
 
 
-def write_rows(rows: Iterable[Row], path: Path) -> None:
+def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
     """Write rows, in the order of `METHODS`, whole or not at all; folders are made.
 
     Raises:
@@ -105,7 +105,7 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
     ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow([field.name for field in dataclasses.fields(Row)])
+    writer.writerow([field.name for field in dataclasses.fields(DetectorRow)])
     writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,22 +114,22 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[DetectorRow]:
     """Rows of a file.
 
     Raises:
         DataError: it cannot be read, or is not such a file.
     """
-    fields = dataclasses.fields(Row)
+    fields = dataclasses.fields(DetectorRow)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            return [Row(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
+            return [DetectorRow(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is no file of baseline results: {error}") from error
 
 
-def stored_rows(path: Path) -> list[Row]:
+def stored_rows(path: Path) -> list[DetectorRow]:
     """Rows of a file, none where there is no file.
 
     Raises:
@@ -138,7 +138,7 @@ def stored_rows(path: Path) -> list[Row]:
     return read_rows(path) if path.is_file() else []
 
 
-def replaced(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
+def replaced(old: Iterable[DetectorRow], new: Sequence[DetectorRow]) -> list[DetectorRow]:
     """Old rows with those of the new rows' methods replaced."""
     again = {row.method for row in new}
     return [*(row for row in old if row.method not in again), *new]

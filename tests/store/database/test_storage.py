@@ -20,7 +20,7 @@ from sqlalchemy import text
 from kernbench.errors import StorageError, StorageLostError, StudyError
 from kernbench.store.database import opening, outage
 from kernbench.store.database.opening import check_place, open_storage, outage_explained, read_storage
-from kernbench.store.database.url import DEFAULT_URL, holds_password, resolve_url, shown, side_folder
+from kernbench.store.database.url import DEFAULT_URL, holds_password, resolve_url, shown_url, side_folder
 
 SIZES = [2 * n + 1 for n in range(40)]
 ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "1"))  # 20 were run for docs/reliability.md
@@ -70,7 +70,7 @@ def test_a_url_that_cannot_work_is_refused_in_one_line(url):
 )
 def test_a_password_is_shown_nowhere_wherever_it_stands(url):
     try:
-        said = shown(resolve_url(url))
+        said = shown_url(resolve_url(url))
         assert holds_password(url)
     except StorageError as error:
         said = str(error)
@@ -78,7 +78,7 @@ def test_a_password_is_shown_nowhere_wherever_it_stands(url):
 
 
 def test_a_password_is_never_shown():
-    assert "secret" not in shown("postgresql+psycopg://me:secret@host/name")
+    assert "secret" not in shown_url("postgresql+psycopg://me:secret@host/name")
     with pytest.raises(StorageError) as error:
         resolve_url("postgresql+psycopg://me:secret@host/{name}")
     assert "secret" not in str(error.value)

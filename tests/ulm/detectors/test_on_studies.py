@@ -16,13 +16,13 @@ from kernbench.report.numbers.detectors import (
 )
 from kernbench.report.page.html import is_current, write_report
 from kernbench.ulm.detectors.names import METHODS
-from kernbench.ulm.detectors.results import Domain, Row, write_rows
+from kernbench.ulm.detectors.results import DetectorRow, Domain, write_rows
 
 
 def make_rows(method, f1, fitted=None):
     """Ten tolerances of a method; F1 grows with the tolerance."""
     return [
-        Row(
+        DetectorRow(
             method=method,
             tolerance_samples=tolerance,
             f1=f1 * (tolerance + 6) / 10,
