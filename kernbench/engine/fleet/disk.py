@@ -55,7 +55,8 @@ def check_room(study: Study, url: str, out: Path | None, *, cells: int, paramete
             parts = ", ".join(f"{what} {size_text(size)}" for what, size in disk.needs.items())
             raise StorageError(
                 f"the disk of {disk.folder} has {size_text(disk.free)} free and the run needs about "
-                f"{size_text(total)} there ({parts}); free space, or move a folder with --storage, --out or KERNBENCH_CACHE"
+                f"{size_text(total)} there ({parts}); free space, or move a folder with --storage, --out or "
+                "KERNBENCH_CACHE"
             )
 
 

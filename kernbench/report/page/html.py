@@ -134,7 +134,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["published_texts"] = published_texts
+    environment.filters["shown"] = published_texts
     runs = [run for section in sections for run in section.comparison.runs]
     return environment.get_template("report.html.j2").render(
         sections=sections,
