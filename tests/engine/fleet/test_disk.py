@@ -7,13 +7,13 @@ from pathlib import Path
 import fakes
 import pytest
 
-from kernbench.engine.fleet import disk as room
 from kernbench.engine.fleet.disk import check_room, disks, needs
 from kernbench.errors import StorageError
 from kernbench.registry import find_family
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 from kernbench.ulm.cells.preflight import check_networks
+from kernbench.ulm.cells.task import SAMPLE_BYTES
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -72,7 +72,7 @@ def test_lines_that_are_in_the_cache_need_no_room(study, tmp_path, monkeypatch):
     definition.prepare(study, "cpu", lambda *_: None)
     after = needs(study, url, None, cells=2, parameters=10)
     key = ("lines", tmp_path / "cache")
-    assert (before[key], after[key]) == ((8 + 4 + 6) * 512 * room.SAMPLE, 0)
+    assert (before[key], after[key]) == ((8 + 4 + 6) * 512 * SAMPLE_BYTES, 0)
     written = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.npy"))
     assert before[key] <= written <= 1.1 * before[key]
 
