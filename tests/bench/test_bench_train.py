@@ -54,7 +54,6 @@ def test_every_table_names_its_ways(small):
 @pytest.mark.slow
 def test_peak_memory_of_a_step_with_and_without_recomputing():
     plain, again = training.memory_rows("shallow", "siren", 33, 16, 8)
-    assert (plain.recompute, again.recompute) == (False, True)
     assert again.mebibytes < plain.mebibytes
     with pytest.raises(KernbenchError, match="failed in its own process"):
         training.memory_rows("shallow", "siren", 4, 16, 8)
