@@ -1,5 +1,6 @@
 """`kernbench evaluate`: a network, ours or published, on any data set; or published networks beside their scores."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from kernbench.cli.terminal.bars import bar
 if TYPE_CHECKING:
     from kernbench.ulm.data.published_pairs import PublishedPairs
     from kernbench.ulm.data.recipe import Split
-    from kernbench.ulm.evaluation.pair_card import Output
+    from kernbench.ulm.evaluation.noise import Noise
+    from kernbench.ulm.evaluation.predict import Output
     from kernbench.ulm.evaluation.reproduction import Published
     from kernbench.ulm.evaluation.trained import Trained
     from kernbench.ulm.pairing.protocol import MatchedChoice
@@ -131,40 +133,39 @@ def _evaluate(
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
     from kernbench.ulm.evaluation.trained import load_trained
-    from kernbench.ulm.scoring.protocol import choose_thresholds
+    from kernbench.ulm.evaluation.workbench import Workbench
 
     trained = load_trained(weights, plugin, network)
     found = find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
-    # Left out, the noise is that of the lines which the cell was scored on, sample by sample.
-    own = trained.noise if noise is None else None
-    level, noise_seed = (own.level(split), own.seed) if own else (noise or 0.0, seed)
+    added = _noise(trained, noise, seed, {split, threshold_split or split})
 
-    def output_of(each: "Split", label: str) -> "Output":
-        voltage = scorecard.as_scored(each, own) if own else scorecard.noisy(each, level, seed)
+    def ready(each: "Split", label: str) -> "tuple[Workbench, Output]":
+        bench = Workbench({each.name: each}, added, device, trained.batch)
         with bar(label) as progress:
-            return scorecard.predict(trained.network, voltage, device=device, batch=trained.batch, progress=progress)
+            return bench, bench.output(trained.network, each.name, progress)
 
     if threshold_split is None:
         choice, pair_choice = _stored(trained, thresholds, nms_width)
     else:
         fitted = found.load(threshold_split)
-        output = output_of(fitted, f"thresholds on {threshold_split} lines")
+        bench, output = ready(fitted, f"thresholds on {threshold_split} lines")
         if "dilation" in metrics:
-            choice = choose_thresholds(scorecard.score_output(output, fitted.counts), threshold_split)
+            choice = bench.choose(output, threshold_split)
         if "matched" in metrics:
             pair_choice = pair_card.choose_pairs(output, fitted, nms_width)
-    output = output_of(scored, f"{split} lines")
+    bench, output = ready(scored, f"{split} lines")
     origin = f"data set {found.name} ({found.digest}; {found.origin})"
+    level = bench.level(split)
     noisy = f", noise {level:g} %" if level else ""
     click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}{noisy}")
     if trained.facts:
         click.echo(f"trained as {trained.label}")
-    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=noise_seed)
+    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=bench.seed)
     facts |= {"device": device}
     if "dilation" in metrics:
-        card = scorecard.scorecard(scorecard.evaluate_output(output, scored, choice), scored)
+        card = scorecard.scorecard(bench.evaluate(output, split, choice), scored)
         scores.print_card(card, len(scored.bubbles))
         if out is not None:
             scorecard.save(card, out, facts)
@@ -177,6 +178,18 @@ def _evaluate(
             pair_card.save_matched(pairs, curve, scored, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
+
+
+def _noise(trained: "Trained", percent: float | None, seed: int, splits: set[str]) -> "Noise":
+    """Noise of the lines: as asked for; left out, that of the cell, sample by sample; else none."""
+    from kernbench.errors import KernbenchWarning
+    from kernbench.ulm.evaluation.noise import Noise
+
+    if percent is not None:
+        return Noise(percent, seed=seed)
+    if lost := trained.noise_lost(splits):
+        warnings.warn(lost, KernbenchWarning, stacklevel=2)
+    return trained.noise or Noise(seed=seed)
 
 
 def _stored(trained: "Trained", thresholds: Path | None, nms_width: int | None) -> "tuple[Choice, MatchedChoice]":

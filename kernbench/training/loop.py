@@ -55,7 +55,7 @@ class Run:
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "curve": [dict(vars(row)) for row in self.curve],
+            "curve": [row.columns() for row in self.curve],
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -73,7 +73,7 @@ class Run:
         """Go on from a checkpoint of the same settings."""
         self.epoch = state["epoch"]
         self.seconds = state["seconds"]
-        self.curve = [Epoch(**row) for row in state["curve"]]
+        self.curve = [Epoch.from_columns(row) for row in state["curve"]]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])

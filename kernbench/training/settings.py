@@ -64,6 +64,13 @@ class Epoch:
         known = {**vars(self), **self.terms}
         return {name: known[name] for name in curve_columns(list(self.terms))}
 
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> "Epoch":
+        """The row that gives these columns; what is no field is a term."""
+        known = {each.name for each in fields(cls)}
+        terms = {name: value for name, value in columns.items() if name not in known}
+        return cls(terms=terms, **{name: value for name, value in columns.items() if name in known})
+
 
 def curve_columns(terms: Sequence[str]) -> list[str]:
     """Names of the columns of a learning curve; the terms stand behind the loss that they belong to."""

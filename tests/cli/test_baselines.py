@@ -50,7 +50,7 @@ def test_another_noise_level_and_another_method_are_kept_apart(ended, smoke_benc
     assert more.code == 0, more
     clean, noisy = stored(smoke_bench)
     assert clean.stem.rpartition("-")[2] == "0"
-    assert noisy.stem == f"{clean.stem.rpartition('-')[0]}-8"
+    assert noisy.stem == f"{clean.stem.rpartition('-')[0]}-8-noise2"
     assert {row["method"] for row in rows(noisy)} == {"random"}
     assert {row["method"] for row in rows(clean)} == {"random", "comb", "matched-filter", "fir-257"}
 
@@ -210,8 +210,8 @@ def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch)
 @pytest.mark.parametrize(
     ("axis", "names", "shown"),
     [
-        ("noise_percent", ["0", "8"], ["noise 0 %", "noise 8 %"]),
-        ("test_noise_percent", ["0", "0-test8"], ["noise of the test lines 0 %", "noise of the test lines 8 %"]),
+        ("noise_percent", ["0", "8-noise2"], ["noise 0 %", "noise 8 %"]),
+        ("test_noise_percent", ["0", "0-test8-noise2"], ["noise of the test lines 0 %", "noise of the test lines 8 %"]),
     ],
 )
 def test_every_level_of_a_noise_axis_has_its_own(smoke_bench, cheap, axis, names, shown):

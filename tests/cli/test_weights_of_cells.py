@@ -12,6 +12,7 @@ import torch
 from kernbench.engine.fleet import runner
 from kernbench.host.device import choose_device
 from kernbench.networks.network import LINES_AT_ONCE, Network
+from kernbench.networks.weights import seal
 from kernbench.registry import find
 from kernbench.store.reading.runs import load_runs
 from kernbench.study.cell import Silent
@@ -21,7 +22,7 @@ from kernbench.ulm.evaluation.trained import load_trained
 from kernbench.ulm.scoring.scores import f1_scores
 from kernbench.ulm.srml1d.formats import load_network
 
-LEVELS = "noise_percent = [4.0]\ntest_noise_percent = [-1.0, 16.0]"
+LEVELS = "noise_percent = [0.0, 8.0]\ntest_noise_percent = [-1.0, 16.0]"
 NOISY = (
     fakes.SMALL.replace("[9, 33]", f"[9]\n{LEVELS}")
     + """
@@ -107,6 +108,14 @@ def same(bench, run, split):
         assert scores["f1"].tolist() == np.asarray(f1_scores(stored.tp, stored.fn, stored.fp)).tolist()
 
 
+def same_pairs(bench, run):
+    """The saved one-to-one scores are those of the cell."""
+    table = rows(bench.folder / "scores" / "matched_table.csv")
+    for name in ("f1", "precision", "recall", "threshold", "rmse_samples", "bias_samples"):
+        measured = [None if row[name] == "nan" else float(row[name]) for row in table]
+        assert measured == run.matched[name], name
+
+
 def rows(path):
     return list(csv.DictReader(path.read_text().splitlines()))
 
@@ -118,17 +127,7 @@ def test_the_weights_of_a_cell_give_its_scores_again(smoke_bench, trained, plugi
             again(smoke_bench, run, split)
             same(smoke_bench, run, split)
         again(smoke_bench, run, "test")
-        table = rows(smoke_bench.folder / "scores" / "matched_table.csv")
-        for column, name in (
-            ("f1", "f1"),
-            ("precision", "precision"),
-            ("recall", "recall"),
-            ("threshold", "threshold"),
-        ):
-            assert [float(row[column]) for row in table] == run.matched[name], name
-        for column in ("rmse_samples", "bias_samples"):
-            measured = [None if row[column] == "nan" else float(row[column]) for row in table]
-            assert measured == run.matched[column], column
+        same_pairs(smoke_bench, run)
         origin = json.loads((smoke_bench.folder / "scores" / "matched_facts.json").read_text())
         assert (origin["study"], origin["cell"], origin["threshold_split"]) == (run.study, run.cell, "validation")
         assert {float(origin["width"])} == set(run.matched["width"])
@@ -136,18 +135,43 @@ def test_the_weights_of_a_cell_give_its_scores_again(smoke_bench, trained, plugi
 
 def test_the_noise_of_a_cell_is_found_again_unless_another_is_asked_for(smoke_bench, trained):
     runs = trained(NOISY)
-    assert len(runs) == 2
+    assert len(runs) == 4
     for run in runs:
-        for split in ("test", "validation", "train"):
+        for split in ("validation", "train", "test"):
             ended = again(smoke_bench, run, split)
-            level = 16 if split == "test" and run.params["test_noise_percent"] == 16 else 4
-            assert f"noise {level} %" in ended.out
+            level = run.params["noise_percent"]
+            if split == "test" and run.params["test_noise_percent"] >= 0:
+                level = run.params["test_noise_percent"]
+            assert (f", noise {level:g} %" in ended.out.splitlines()[0]) == (level > 0)
             same(smoke_bench, run, split)
             assert "thresholds: train" in ended.out
-    clean = again(smoke_bench, runs[0], "test", "--noise", "0")
-    assert "noise" not in clean.out.splitlines()[0]
+        same_pairs(smoke_bench, run)
+    noisy = next(
+        run for run in runs if set(run.params.items()) >= {("noise_percent", 8.0), ("test_noise_percent", -1.0)}
+    )
+    seed = str(load_trained(noisy.artifacts["weights.pt"]).noise.seed)
+    again(smoke_bench, noisy, "test", "--noise", "8", "--seed", seed)  # asked for, it is the same noise
+    same(smoke_bench, noisy, "test")
+    again(smoke_bench, noisy, "test", "--noise", "0")
     with np.load(smoke_bench.folder / "scores" / "scores.npz") as scores:
-        assert not np.array_equal(scores["tp"], runs[0].scores["test"].tp)
+        assert not np.array_equal(scores["tp"], noisy.scores["test"].tp)
+
+
+@pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")
+def test_weights_of_the_first_protocol_are_scored_and_say_that_their_noise_was_another(smoke_bench, trained):
+    for run in trained(NOISY)[:2]:
+        content = torch.load(run.artifacts["weights.pt"], weights_only=True)
+        content["facts"]["task"]["protocol"] = 1
+        torch.save(content | {"sha256": seal(content["facts"], content["state"])}, smoke_bench.folder / "old.pt")
+        words = ("evaluate", "--weights", "old.pt", "--data", content["facts"]["data"]["test"], "--out", "scores")
+        ended = smoke_bench.run(*words)
+        assert ended.code == 0, ended
+        noisy = content["facts"]["noise"]["test_percent"] > 0
+        assert ended.err.count("protocol version 1, whose noise was drawn from another stream") == noisy, ended
+        assert smoke_bench.run(*words, "--noise", "8").err.count("protocol version") == 0
+        if not noisy:
+            again(smoke_bench, run, "test")
+            same(smoke_bench, run, "test")
 
 
 def test_as_many_lines_go_through_at_once_as_in_the_cell(smoke_bench, trained, monkeypatch):

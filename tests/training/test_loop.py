@@ -362,6 +362,14 @@ def test_a_layer_may_constrain_itself_after_every_step():
     assert net.weight.abs().max() <= 0.01
 
 
+def test_a_checkpoint_names_the_terms_of_its_curve_as_columns():
+    """As those of the first kernbench, whose cells go on."""
+    _, last, curve = uninterrupted(SETTINGS, renew=False)
+    names = ["epoch", "train_loss", "far", "high", "val_loss", "val_f1", "rate", "seconds"]
+    assert [list(row) for row in last["curve"]] == [names] * len(last["curve"])
+    assert last["curve"][0]["far"] == curve[0].terms["far"]
+
+
 def test_a_checkpoint_of_another_network_does_not_fit():
     *_, state = uninterrupted(changed(epochs=1), renew=False)[1:2]
     assert fits(network(), state)

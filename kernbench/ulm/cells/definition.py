@@ -14,12 +14,23 @@ from kernbench.training.settings import Settings
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.loss import TrainingLoss
+from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
 TASK_VERSION = "ulm-1d.1"  # raised when the meaning of a score changes
 
 SPLITS = ("train", "validation", "test")
 
 Progress = Callable[[str, int, int], None]
+
+
+def protocol_of(definition: dict[str, Any]) -> int:
+    """Protocol version that a definition names: the first that gives its scores, so that stored clean studies go on.
+
+    Version 2 has changed nothing but the noise. A level that is an axis is not in the definition: it may be any.
+    """
+    data = definition["data"]
+    clean = data.get("noise_percent") == 0 and data.get("test_noise_percent", 1) <= 0
+    return 1 if clean else PROTOCOL_VERSION
 
 
 def data_digest(definition: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved, training_of
 from kernbench.ulm.cells.outcome import example_of, measured_costs, scored_outcome, weights_facts
 from kernbench.ulm.data.recipe import load_split
+from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
@@ -105,8 +106,8 @@ def begin(context: CellContext) -> Begun:
     network.to(context.device)
     splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
     data = resolved(definition, context.params, "data")
-    seed = recipe_of(definition).seed
-    bench = Workbench(splits, data["noise_percent"], seed, context.device, data["test_noise_percent"])
+    noise = Noise(data["noise_percent"], data["test_noise_percent"], recipe_of(definition).seed)
+    bench = Workbench(splits, noise, context.device)
     settings, loss = training_of(definition, context.params)
     hooks, state = _hooks(context, network, bench, settings.epochs, loss)
     return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)

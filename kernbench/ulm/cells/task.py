@@ -73,10 +73,9 @@ class UlmTask:
 
     def facts(self, definition: TomlTable) -> TomlTable:
         """Versions of task and protocol, and the digest of the lines."""
-        from kernbench.ulm.cells.definition import TASK_VERSION, data_digest
-        from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+        from kernbench.ulm.cells.definition import TASK_VERSION, data_digest, protocol_of
 
-        return {"task": TASK_VERSION, "protocol": PROTOCOL_VERSION, "recipe": data_digest(definition)}
+        return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
     def check(self, study: Study, device: str) -> int:
         """Build every network of a study once; see `kernbench.ulm.cells.preflight.check_networks`."""

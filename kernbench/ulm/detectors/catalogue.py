@@ -1,7 +1,7 @@
 """From the names of methods to results: which detectors there are, made for one data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.training.settings import Settings
@@ -56,10 +56,8 @@ class DetectorTask:
     def test_benches(self) -> list[Workbench]:
         """The same lines, with each of the noise levels on the test lines."""
         known = self.bench
-        return [
-            Workbench(known.splits, known.noise_percent, known.seed, known.device, level)
-            for level in self.test_noise_percent
-        ]
+        noises = (replace(known.noise, test_percent=level) for level in self.test_noise_percent)
+        return [Workbench(known.splits, noise, known.device) for noise in noises]
 
     def bank(self, pressures: Sequence[float] | None = None, depths: Sequence[float] | None = None) -> Bank:
         """Templates; without arguments the single one."""

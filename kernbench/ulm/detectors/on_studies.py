@@ -17,8 +17,10 @@ from kernbench.ulm.detectors.catalogue import DetectorTask, run_method
 from kernbench.ulm.detectors.fitting import Progress
 from kernbench.ulm.detectors.names import fits
 from kernbench.ulm.detectors.results import DetectorRow, Domain, replaced, stored_rows, write_rows
+from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
 # Shows one method at work: called with its name, gives what is told settings tried and settings in all.
 Show = Callable[[str], AbstractContextManager[Progress]]
@@ -68,7 +70,7 @@ def domains(study: Study, digest: str | None = None, noise: float | None = None)
     found: dict[float, list[Domain]] = {}
     for params in study.cells().values():
         data = {"noise_percent": noise} if noise is not None else definition.resolved(study.definition, params, "data")
-        domain = Domain.of(digest, data, split)
+        domain = Domain.of(digest, data, split, PROTOCOL_VERSION)
         known = found.setdefault(domain.noise_percent, [])
         if domain not in known:
             known.append(domain)
@@ -96,7 +98,7 @@ def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], a
     recipe = definition.recipe_of(study.definition)
     settings, loss = definition.training_of(study.definition, first)
     task = DetectorTask(
-        bench=Workbench(dict(splits), wanted[0].noise_percent, recipe.seed, device),
+        bench=Workbench(splits, Noise(wanted[0].noise_percent, seed=recipe.seed), device),
         test_noise_percent=[domain.test_noise_percent for domain in wanted],
         threshold_split=wanted[0].threshold_split,
         settings=settings,

@@ -11,6 +11,7 @@ from typing import Any  # a column is text, int or float; so is a setting
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import write_whole
 from kernbench.ulm.detectors.names import METHODS
+from kernbench.ulm.evaluation.noise import STREAM_BY_NAME, Noise, noise_stream
 
 FOLDER = "baselines"  # within the artifacts of a storage
 USUAL_SPLIT = "validation"
@@ -72,18 +73,22 @@ class Domain:
         noise_percent: nominal level of all lines.
         test_noise_percent: that of the test lines.
         threshold_split: where everything is fitted.
+        noise_stream: that the noise was drawn from, see `noise_stream`; 0 where no line is noisy.
     """
 
     data_digest: str
     noise_percent: float
     test_noise_percent: float
     threshold_split: str
+    noise_stream: int
 
     @classmethod
-    def of(cls, data_digest: str, data: Mapping[str, Any], threshold_split: str) -> "Domain":
-        """From the settings of a study's `data` table, as one cell has them."""
-        noise, own = float(data.get("noise_percent", 0)), float(data.get("test_noise_percent", -1))
-        return cls(data_digest, noise, own if own >= 0 else noise, threshold_split)
+    def of(cls, data_digest: str, data: Mapping[str, Any], threshold_split: str, protocol: int) -> "Domain":
+        """From the settings of a study's `data` table, as one cell has them, and its protocol version."""
+        noise = Noise(float(data.get("noise_percent", 0)), float(data.get("test_noise_percent", -1)))
+        test = noise.level("test")
+        stream = noise_stream(protocol) if noise.percent or test else 0
+        return cls(data_digest, noise.percent, test, threshold_split, stream)
 
     def path(self, artifacts: Path) -> Path:
         """File of the results, `<artifacts>/baselines/<digest>-<noise>.csv`; what is unusual goes to the name, too."""
@@ -92,6 +97,8 @@ class Domain:
             parts.append(f"test{self.test_noise_percent:g}")
         if self.threshold_split != USUAL_SPLIT:
             parts.append(self.threshold_split)
+        if self.noise_stream >= STREAM_BY_NAME:  # files of the first stream have no mark
+            parts.append(f"noise{self.noise_stream}")
         return artifacts / FOLDER / f"{'-'.join(parts)}.csv"
 
 

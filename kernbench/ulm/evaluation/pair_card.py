@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernbench.ulm.data.find import Content
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
+from kernbench.ulm.evaluation.predict import Output
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
 from kernbench.ulm.pairing.points import Points, arrival_points, label_points
@@ -31,8 +31,6 @@ from kernbench.ulm.simulator.scene import Scene
 
 CURVE_TOLERANCES = tuple(range(6))
 AVERAGE: Average = "macro-exact"  # of the curves, as the mean F1 of this metric
-
-Output = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,10 @@ from kernbench.errors import DataError, close_match, first_line
 from kernbench.ulm.data.published_pairs import FIELD_OVER_AMPLITUDE, PublishedPairs
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, write_files
-from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES, Progress, choose, evaluate_network
+from kernbench.ulm.evaluation.noise import Noise
+from kernbench.ulm.evaluation.predict import Progress
+from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
+from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
 from kernbench.ulm.scoring.protocol import Evaluation
 from kernbench.ulm.srml1d.formats import THRESHOLDS_NAME, WEIGHTS_NAME, load_network, load_thresholds
@@ -134,7 +137,7 @@ def compare(
     Args:
         network: which.
         lines: see `kernbench.ulm.data.published_pairs.matched_lines`.
-        threshold_lines: where to choose the thresholds of a network that has none.
+        threshold_lines: where to choose the thresholds of a network that has none; a split of another name.
         seed: of the noise.
         device: where to run.
         progress: called as progress(lines done, lines in all).
@@ -143,18 +146,18 @@ def compare(
         DataError: its files are not as published.
     """
     net = load_network(network.folder)
+    splits = {each.name: each for each in (lines, threshold_lines) if each is not None}
+    bench = Workbench(splits, Noise(network.noise_percent, seed=seed), device)
     if network.stored:
         choice = load_thresholds(network.folder, SPLIT)
     elif threshold_lines is not None:
-        choice = choose(net, threshold_lines, noise_percent=network.noise_percent, seed=seed, device=device)
+        choice = bench.choose(bench.output(net, threshold_lines.name), threshold_lines.name)
     else:
         raise DataError(f"{network.name} has no stored thresholds: lines to choose them on are needed")
     if (choice.tolerances >= len(network.reference)).any():
         raise DataError(f"{network.folder}: tolerances beyond those of the published table")
-    evaluation = evaluate_network(
-        net, lines, choice, noise_percent=network.noise_percent, seed=seed, device=device, progress=progress
-    )
-    return Comparison(network, evaluation)
+    output = bench.output(net, lines.name, progress)
+    return Comparison(network, bench.evaluate(output, lines.name, choice))
 
 
 def figure_bins(comparison: Comparison, pairs: PublishedPairs) -> dict[str, list[tuple[Binned, Binned]]]:

@@ -2,42 +2,26 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from kernbench.host.files import sha256_of_file
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
-from kernbench.ulm.evaluation.trained import Noise, Trained
-from kernbench.ulm.evaluation.workbench import noise_seed
+from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.scoring.floors import comb_f1, random_f1
-from kernbench.ulm.scoring.protocol import (
-    PROTOCOL_VERSION,
-    THRESHOLDS,
-    Choice,
-    Evaluation,
-    ScoreTable,
-    choose_thresholds,
-    freeze,
-    join,
-    score,
-)
-from kernbench.ulm.scoring.scores import TOLERANCES, skill, tolerance_ns, tolerance_um
-from kernbench.ulm.simulator.noise import add_noise
+from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION, Evaluation
+from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um
 
 BINNED_TOLERANCES = (0, 4)
-SCORED_TOGETHER = 64  # lines; memory, not a result, depends on it
 
 Floats = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -102,126 +86,6 @@ def first_lines(split: Split, lines: int) -> Split:
         pressure_pa=split.pressure_pa[:lines],
         starts=split.starts[:lines],
     )
-
-
-def noisy(split: Split, percent: float, seed: int) -> NDArray[np.float32]:
-    """Voltage of a split with the noise of the protocol; each line has its own stream, the same for all networks.
-
-    Raises:
-        DataError: see `add_noise`.
-    """
-    # Another stream per split, so that thresholds are not fitted to the noise of the test lines.
-    number = int(np.random.SeedSequence([seed, *split.name.encode()]).generate_state(1)[0])
-    return add_noise(split.voltage, percent, number)
-
-
-def as_scored(split: Split, noise: Noise) -> NDArray[np.float32]:
-    """Voltage of a split with the very noise that the lines of a cell had.
-
-    Raises:
-        DataError: see `add_noise`.
-    """
-    return add_noise(split.voltage, noise.level(split.name), noise_seed(noise.seed, split.name))
-
-
-def predict(
-    network: nn.Module,
-    voltage: NDArray[np.float32],
-    *,
-    device: str = "cpu",
-    batch: int | None = None,
-    progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """Output of a network on lines, (N, L).
-
-    Args:
-        network: (B, 1, L) -> (B, 1, L); moved to the device, put into evaluation mode.
-        voltage: (N, L).
-        device: where to run.
-        batch: lines per forward pass, which may change the last bit of an output; left out, what suits the device.
-        progress: called as progress(lines done, lines in all).
-    """
-    network.to(device).eval()
-    # On a CPU larger batches leave the cache: 32 lines at once take four times as long per line as two.
-    together = batch or (2 if device == "cpu" else SCORED_TOGETHER)
-    step = batch or SCORED_TOGETHER
-    output = np.empty(voltage.shape, np.float32)
-    for start in range(0, len(voltage), step):
-        rows = slice(start, start + step)
-        lines = torch.from_numpy(np.array(voltage[rows], np.float32))
-        with torch.no_grad():
-            parts = [network(part.unsqueeze(1).to(device)).squeeze(1).cpu() for part in lines.split(together)]
-        output[rows] = torch.cat(parts).numpy()
-        if progress is not None:
-            progress(min(start + step, len(voltage)), len(voltage))
-    return output
-
-
-def score_output(
-    output: NDArray[np.float32],
-    counts: NDArray[np.uint8],
-    tolerances: Sequence[int] = TOLERANCES,
-    thresholds: Sequence[float] = THRESHOLDS,
-) -> ScoreTable:
-    """Counts of an output, as `kernbench.ulm.scoring.protocol.score`, but few lines at a time.
-
-    Args:
-        output: (N, L).
-        counts: (N, L).
-        tolerances: samples.
-        thresholds: on the output.
-
-    Raises:
-        DataError: the output holds NaN.
-    """
-    parts = [slice(start, start + SCORED_TOGETHER) for start in range(0, len(output), SCORED_TOGETHER)]
-    return join([score(output[rows], np.asarray(counts[rows]), tolerances, thresholds) for rows in parts])
-
-
-def choose(
-    network: nn.Module,
-    split: Split,
-    *,
-    noise_percent: float = 0,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> Choice:
-    """Thresholds of a network, chosen on a split as published: 25 candidates, the largest mean F1 per tolerance."""
-    voltage = noisy(split, noise_percent, seed)
-    output = predict(network, voltage, device=device, progress=progress)
-    return choose_thresholds(score_output(output, split.counts), split.name)
-
-
-def evaluate_network(
-    network: nn.Module,
-    split: Split,
-    choice: Choice,
-    *,
-    noise_percent: float = 0,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Scores of a network on a split at frozen thresholds.
-
-    Args:
-        network: (B, 1, L) -> (B, 1, L).
-        split: lines.
-        choice: the thresholds.
-        noise_percent: nominal noise added to the lines.
-        seed: of the noise.
-        device: where to run.
-        progress: called as progress(lines done, lines in all).
-    """
-    output = predict(network, noisy(split, noise_percent, seed), device=device, progress=progress)
-    return evaluate_output(output, split, choice)
-
-
-def evaluate_output(output: NDArray[np.float32], split: Split, choice: Choice) -> Evaluation:
-    """Scores of an output (N, L) on the lines of a split at frozen thresholds."""
-    candidates = np.unique(np.concatenate([np.asarray(THRESHOLDS), choice.thresholds])).tolist()
-    return freeze(score_output(output, split.counts, choice.tolerances.tolist(), candidates), choice)
 
 
 def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> Scorecard:

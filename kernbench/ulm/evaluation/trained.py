@@ -6,7 +6,7 @@ torch's weights-only loader, so nothing in it is executed; the code comes from t
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,29 +18,11 @@ from kernbench.networks.network import Network
 from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
 from kernbench.study.settings import check_table
 from kernbench.ulm.data.export import new_folder
+from kernbench.ulm.evaluation.noise import FIRST_STREAM, Noise, noise_stream
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.protocol import MatchedChoice
 from kernbench.ulm.scoring.protocol import Choice
 from kernbench.ulm.srml1d.networks import WEIGHTS_NAME, network_of, save_network, save_thresholds, weights_path
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise of the lines that a cell was scored on.
-
-    Attributes:
-        percent: nominal level of training and validation lines.
-        test_percent: of the test lines.
-        seed: of the streams.
-    """
-
-    percent: float
-    test_percent: float
-    seed: int
-
-    def level(self, split: str) -> float:
-        """Nominal level of a split [percent]."""
-        return self.test_percent if split == "test" else self.percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +51,17 @@ class Trained:
     def label(self) -> str:
         """Study and cell, or the file of a published network."""
         return f"{self.facts['study']} {self.facts['cell']}" if self.facts else str(self.path)
+
+    def noise_lost(self, splits: Iterable[str]) -> str:
+        """Why its noise on the lines of some splits cannot be drawn again, one sentence; empty where it can."""
+        protocol = int(self.facts.get("task", {}).get("protocol", 1))
+        noisy = self.noise is not None and any(self.noise.level(split) > 0 for split in splits)
+        if not noisy or noise_stream(protocol) != FIRST_STREAM:
+            return ""
+        return (
+            f"{self.path} was scored under protocol version {protocol}, whose noise was drawn from another stream: "
+            "these lines have the same level but other noise; expect scores close to those of its cell, not equal ones"
+        )
 
 
 def load_trained(source: str | Path, plugin: str | None = None, network: str | None = None) -> Trained:

@@ -29,7 +29,8 @@ __all__ = [
     "tolerance_index",
 ]
 
-PROTOCOL_VERSION = 1
+# Raised when a cell of the same settings gets other scores; `docs/protocol.md` lists the versions.
+PROTOCOL_VERSION = 2
 HEADLINE_TOLERANCE = 4
 
 Lines = NDArray[Any] | torch.Tensor  # Any: every number type

@@ -67,6 +67,13 @@ def test_lines_of_two_populations_have_a_name_of_their_own(study):
     assert definition_module.data_digest(same) == names[0]
 
 
+def test_only_studies_whose_scores_moved_name_another_protocol(study):
+    """A clean study of the first version is the same study, and goes on."""
+    clean = (study(), study(data="test_noise_percent = 0.0"))
+    noisy = (study(data="noise_percent = 8.0"), study(data="test_noise_percent = 8.0"), study("noise_percent = [0.0]"))
+    assert [each.definition["protocol"] for each in (*clean, *noisy)] == [1, 1, 2, 2, 2]
+
+
 def test_noise_may_be_an_axis_and_stays_out_of_the_definition(study):
     noisy = study(axes="noise_percent = [0.0, 8.0]\ntest_noise_percent = [-1.0, 32.0]")
     assert len(noisy.cells()) == 4

@@ -185,8 +185,8 @@ def test_the_random_detector_reaches_the_random_floor():
 def test_results_survive_a_file(tmp_path):
     counts = labels(3, 300, 0.05)
     rows = comb_rows(recording(counts), recording(counts), "validation")
-    path = Domain("0123456789ab", 8.0, 8.0, "validation").path(tmp_path / "artifacts")
-    assert path == tmp_path / "artifacts" / "baselines" / "0123456789ab-8.csv"
+    path = Domain("0123456789ab", 8.0, 8.0, "validation", 2).path(tmp_path / "artifacts")
+    assert path == tmp_path / "artifacts" / "baselines" / "0123456789ab-8-noise2.csv"
     write_rows(rows, path)
     again = read_rows(path)
     assert [repr(row) for row in again] == [repr(row) for row in rows]

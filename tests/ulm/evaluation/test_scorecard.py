@@ -10,17 +10,10 @@ from torch import nn
 
 from kernbench.errors import DataError
 from kernbench.ulm.data.recipe import Split
-from kernbench.ulm.evaluation.scorecard import (
-    bin_rows,
-    choose,
-    evaluate_network,
-    first_lines,
-    noisy,
-    predict,
-    save,
-    score_output,
-    scorecard,
-)
+from kernbench.ulm.evaluation.noise import Noise
+from kernbench.ulm.evaluation.predict import predict
+from kernbench.ulm.evaluation.scorecard import bin_rows, save, scorecard
+from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.by_line import binned
 from kernbench.ulm.scoring.protocol import Choice
 from kernbench.ulm.simulator.noise import low_pass
@@ -51,6 +44,11 @@ def choice(tolerances=(0, 1, 4), threshold=0.5):
     return Choice("by hand", np.array(tolerances), np.full(number, threshold), np.full(number, np.nan))
 
 
+def evaluated(network, lines, chosen):
+    bench = Workbench({lines.name: lines}, Noise())
+    return bench.evaluate(bench.output(network, lines.name), lines.name, chosen)
+
+
 class Counting(nn.Module):
     """Notes how many lines come at once."""
 
@@ -63,60 +61,38 @@ class Counting(nn.Module):
         return signal
 
 
-@pytest.mark.parametrize(("batch", "seen"), [(32, [32, 32, 6]), (48, [48, 22]), (100, [70]), (None, [2] * 35)])
+@pytest.mark.parametrize(("batch", "seen"), [(32, [32, 32, 6]), (48, [48, 22]), (100, [70])])
 def test_as_many_lines_at_once_as_asked_for(batch, seen):
-    network, lines = Counting(), split(lines=70, samples=50)
-    assert (predict(network, lines.voltage, batch=batch) == lines.voltage).all()
+    network, lines, done = Counting(), split(lines=70, samples=50), []
+    output = predict(network, torch.from_numpy(lines.voltage), batch=batch, progress=lambda *each: done.append(each))
+    assert (output == lines.voltage).all()
     assert network.seen == seen
+    assert done == [(number, 70) for number in np.cumsum(seen)]
 
 
 def test_a_perfect_network_scores_one_and_a_late_one_from_its_tolerance_on():
     lines = split()
-    assert evaluate_network(Delayed(), lines, choice()).mean_f1.tolist() == [1, 1, 1]
-    late = evaluate_network(Delayed(4), lines, choice()).mean_f1
+    assert evaluated(Delayed(), lines, choice()).mean_f1.tolist() == [1, 1, 1]
+    late = evaluated(Delayed(4), lines, choice()).mean_f1
     assert late[2] == 1
     assert late[1] < 0.3
-
-
-def test_the_number_of_lines_scored_together_does_not_matter():
-    lines = split(lines=131)
-    network = nn.Conv1d(1, 1, 3, padding=1)
-    whole = score_output(predict(network, lines.voltage), lines.counts)
-    with torch.no_grad():
-        output = network(torch.from_numpy(lines.voltage[:, None])).numpy()[:, 0]
-    assert whole.tp.shape == (10, 25, 131)
-    for threshold in (3, 12):
-        detected = output > np.float32(whole.thresholds[threshold])
-        assert (whole.tp[0, threshold] == (detected & (lines.counts > 0)).sum(axis=1)).all()
-        assert (whole.fp[0, threshold] == (detected & (lines.counts == 0)).sum(axis=1)).all()
-
-
-def test_progress_ends_at_the_number_of_lines():
-    seen = []
-    lines = split(lines=70)
-    predict(Delayed(), lines.voltage, progress=lambda *done: seen.append(done))
-    assert seen == [(64, 70), (70, 70)]
 
 
 def test_thresholds_are_chosen_on_the_lines_that_are_named():
     lines = split(name="train")
     lines.voltage[:] *= 0.3
-    chosen = choose(Delayed(), lines)
+    bench = Workbench({"train": lines}, Noise())
+    chosen = bench.choose(bench.output(Delayed(), "train"), "train")
     assert chosen.split == "train"
     assert (chosen.thresholds < 0.3).all()
     assert chosen.mean_f1.tolist() == [1.0] * 10
 
 
-def test_noise_is_the_same_for_all_networks_and_differs_between_splits():
-    lines, others = split(), split(name="train")
-    first = noisy(lines, 8, 0)
-    assert (first == noisy(lines, 8, 0)).all()
-    assert (first[:2] == noisy(first_lines(lines, 2), 8, 0)).all()
-    assert not (first == noisy(others, 8, 0)).any()
-    assert not (first == noisy(lines, 8, 1)).any()
-    assert (noisy(lines, 0, 0) == lines.voltage).all()
-    error = (first - low_pass(lines.voltage)).std()
-    assert error == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
+def test_noise_has_the_level_of_the_protocol():
+    lines = split()
+    loud, silent = (Workbench({"test": lines}, Noise(percent)).voltage("test").numpy() for percent in (8, 0))
+    assert (silent == lines.voltage).all()
+    assert (loud - low_pass(lines.voltage)).std() == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
 
 
 def test_an_output_of_nan_is_one_line():
@@ -124,7 +100,7 @@ def test_an_output_of_nan_is_one_line():
     network = nn.Conv1d(1, 1, 1)
     network.weight.data.fill_(torch.nan)
     with pytest.raises(DataError, match="NaN in 5 of 5 lines"):
-        evaluate_network(network, lines, choice())
+        evaluated(network, lines, choice())
 
 
 # bins; those of the published arrays are in tests/ulm/test_breakdown.py
@@ -142,7 +118,7 @@ def test_bins_of_several_scores_stand_side_by_side():
 
 def test_a_scorecard_without_the_binned_tolerances_has_no_bins():
     lines = split()
-    card = scorecard(evaluate_network(Delayed(), lines, choice((1,))), lines)
+    card = scorecard(evaluated(Delayed(), lines, choice((1,))), lines)
     assert card.by_bubbles == card.by_pressure == []
 
 
@@ -155,7 +131,7 @@ def rows(path):
 
 def test_tables_and_per_line_scores_are_saved(tmp_path):
     lines = split()
-    evaluation = evaluate_network(Delayed(1), lines, choice())
+    evaluation = evaluated(Delayed(1), lines, choice())
     card = scorecard(evaluation, lines)
     files = save(card, tmp_path / "new" / "out", {"data": "abc"})
     assert sorted(path.name for path in files) == ["bins.csv", "facts.json", "lines.csv", "scores.npz", "table.csv"]
@@ -172,7 +148,7 @@ def test_tables_and_per_line_scores_are_saved(tmp_path):
 
 def test_skill_is_taken_against_the_comb_of_these_lines():
     lines = split()
-    row = scorecard(evaluate_network(Delayed(1), lines, choice()), lines).rows[2]
+    row = scorecard(evaluated(Delayed(1), lines, choice()), lines).rows[2]
     assert row.f1 == 1
     assert row.skill == 1
     assert 0 < row.random < row.comb < 1
@@ -182,4 +158,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     lines = split()
     with pytest.raises(DataError, match="cannot be written"):
-        save(scorecard(evaluate_network(Delayed(), lines, choice()), lines), tmp_path / "file" / "out", {})
+        save(scorecard(evaluated(Delayed(), lines, choice()), lines), tmp_path / "file" / "out", {})

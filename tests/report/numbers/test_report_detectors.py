@@ -60,7 +60,7 @@ ROWS = [
 def runs(make_run, tmp_path):
     """Two cells with an artifact in a folder of their own, noise 8 %."""
     artifact = {"cell.npz": tmp_path / "artifacts" / "some-id"}
-    definition = {"data": {"noise_percent": 8.0}}
+    definition = {"data": {"noise_percent": 8.0}, "protocol": 2}
     return [
         dataclasses.replace(make_run("siren", size, artifacts=False), artifacts=artifact, definition=definition)
         for size in (17, 65)
@@ -69,7 +69,7 @@ def runs(make_run, tmp_path):
 
 @pytest.fixture
 def results(runs, tmp_path):
-    path = Domain(runs[0].data_digest, 8.0, 8.0, "validation").path(tmp_path / "artifacts")
+    path = Domain(runs[0].data_digest, 8.0, 8.0, "validation", 2).path(tmp_path / "artifacts")
     write_rows(ROWS, path)
     return path
 
@@ -86,11 +86,31 @@ def test_results_are_found_by_lines_noise_and_threshold_split(runs, results):
         {"data": {"noise_percent": 0.0}},
         {"data": {"noise_percent": 8.0, "test_noise_percent": 16.0}},
         {"data": {"noise_percent": 8.0}, "evaluation": {"threshold_split": "train"}},
+        {"data": {"noise_percent": 8.0}, "protocol": 1},
     ):
-        assert only_level([dataclasses.replace(run, definition=definition) for run in runs]) == []
+        other = {"protocol": 2} | definition
+        assert only_level([dataclasses.replace(run, definition=other) for run in runs]) == []
     assert only_level([dataclasses.replace(run, data_digest="another") for run in runs]) == []
-    as_the_others = {"data": {"noise_percent": 8.0, "test_noise_percent": -1.0}}
+    as_the_others = {"data": {"noise_percent": 8.0, "test_noise_percent": -1.0}, "protocol": 2}
     assert only_level([dataclasses.replace(run, definition=as_the_others) for run in runs]) != []
+
+
+def test_results_of_the_first_protocol_stay_with_its_cells(runs, tmp_path):
+    """Noisy lines of each protocol version have a file of their own, clean ones share theirs."""
+    noisy, clean = {"noise_percent": 8.0}, {"noise_percent": 0.0}
+    names = [
+        [Domain.of("abc", data, "validation", protocol).path(tmp_path).stem for protocol in (1, 2)]
+        for data in (noisy, clean, clean | {"test_noise_percent": 8.0})
+    ]
+    assert names == [["abc-8", "abc-8-noise2"], ["abc-0", "abc-0"], ["abc-0-test8", "abc-0-test8-noise2"]]
+    old, new = (dataclasses.replace(run, definition={"data": noisy, "protocol": n + 1}) for n, run in enumerate(runs))
+    for place, (protocol, f1) in enumerate(((1, 0.4), (2, 0.5))):
+        path = Domain.of(runs[0].data_digest, noisy, "validation", protocol).path(tmp_path / "artifacts")
+        write_rows(make_rows("comb", f1), path)
+        assert only_level([(old, new)[place]])[0].f1 == pytest.approx(0.6 * f1)
+    assert classical(comparisons([old])[0]).missing == []  # no command adds to them
+    (comparison,) = comparisons([old, new])
+    assert list(classical(comparison).levels) == ["noise of protocol version 1", "noise of protocol version 2"]
 
 
 def at_noise(run, percent, name="noise_percent"):
@@ -102,7 +122,7 @@ def test_a_noise_axis_decides_where_there_is_one(runs, results):
 
 
 def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
-    loud = Domain(runs[0].data_digest, 32.0, 32.0, "validation").path(tmp_path / "artifacts")
+    loud = Domain(runs[0].data_digest, 32.0, 32.0, "validation", 2).path(tmp_path / "artifacts")
     write_rows(make_rows("comb", 0.4), loud)
     (comparison,) = comparisons([at_noise(run, percent) for run in runs for percent in (8.0, 16.0, 32.0)])
     found = classical(comparison)
@@ -115,7 +135,7 @@ def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
 
 
 def test_noise_of_the_test_lines_alone_is_told_apart(runs, results, tmp_path):
-    other = Domain(runs[0].data_digest, 8.0, 32.0, "validation").path(tmp_path / "artifacts")
+    other = Domain(runs[0].data_digest, 8.0, 32.0, "validation", 2).path(tmp_path / "artifacts")
     write_rows(make_rows("comb", 0.4), other)
     (comparison,) = comparisons(
         [at_noise(run, percent, "test_noise_percent") for run in runs for percent in (8.0, 32.0)]
@@ -130,7 +150,7 @@ def test_lines_of_several_data_sets_are_told_apart(runs, results):
 
 
 def test_what_was_not_run_is_named_with_the_command_that_runs_it(runs, results):
-    definition = {"data": {"noise_percent": 8.0, "window": 2048}}
+    definition = {"data": {"noise_percent": 8.0, "window": 2048}, "protocol": 2}
     (comparison,) = comparisons([dataclasses.replace(run, definition=definition) for run in runs])
     found = classical(comparison)
     stored = {row.method for row in ROWS}
