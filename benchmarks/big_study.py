@@ -3,9 +3,10 @@
     python benchmarks/big_study.py FOLDER                    makes the study in FOLDER/kernbench.db and measures it
     python benchmarks/big_study.py FOLDER --storage URL      copies it to URL, an empty database, and measures that
 
-Cells are made up, with the numbers of lines and tolerances of the quick profile, and stored as a worker stores them:
-trial, attributes, learning curve, run, scores on every line, curves, and the artifacts that the report reads. Wall time
-is what a user waits for, CPU time what the same command takes on a machine that does nothing else.
+The scores of the cells are invented, with the numbers of lines and tolerances of the quick profile. The cells are
+stored as a worker stores them: trial, attributes, learning curve, run, scores on every line, curves, and the artifacts
+that the report reads. Wall time is what a user waits for, CPU time what the same command takes on a machine that does
+nothing else.
 """
 
 import argparse
@@ -152,7 +153,7 @@ def drawn(rng, quality, lines):
 
 
 def stored(artifacts, name, params, losses, rng):
-    """A file of the artifact store and its entry."""
+    """Write a file to the artifact store; its name and entry, as a trial has them."""
     file = artifacts / str(uuid.uuid4())
     if name == "curve.csv":
         epochs = [

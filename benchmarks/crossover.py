@@ -1,8 +1,9 @@
 """How far `auto` is from the best backend: direct, fft and overlap_save on a grid of layers, forward and backward.
 
-`OMP_NUM_THREADS=1 python benchmarks/crossover.py --minutes 10` measures as many cases as fit, in random order.
-Methods take turns in random order and the fastest run of each counts, so that neither a busy minute nor what ran before
-favours one of them. A method that is predicted to take more than three times as long as the best is left out.
+`OMP_NUM_THREADS=1 python benchmarks/crossover.py --minutes 10` measures as many cases as fit into that time,
+in random order. Methods take turns in random order, and the fastest run of each counts, so that neither a busy minute
+nor the previous method favours one of them. A method that is predicted to take more than three times as long as the
+best is left out.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def predicted(signal, kernel, dilation, device):
 
 
 def measured(signal, kernel, dilation, groups, names, repeats, device):
-    """Fastest seconds of each method, methods in another random order in every turn."""
+    """Fastest seconds of each method, methods in a new random order in each turn."""
     x = torch.randn(signal, device=device, requires_grad=True)
     k = torch.randn(kernel, device=device, requires_grad=True)
     clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
