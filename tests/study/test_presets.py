@@ -32,7 +32,7 @@ def test_every_preset_plans_at_quick(bench, name):
     ended = bench.run("run", "--plugin", family, "--study", name, "--profile", "quick", "--dry-run")
     assert ended.code == 0, ended
     cells = len(load(name, "quick").cells())
-    assert f"{cells} cells" in ended.out, ended
+    assert f"{cells} cell" in ended.out, ended
     assert f"would run {cells}" in ended.out, ended
     assert bench.files() == []
 

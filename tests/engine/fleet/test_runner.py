@@ -192,7 +192,7 @@ def test_raising_the_version_makes_another_study(world):
 
 def test_more_cells_need_extend_and_are_told(world):
     world.run(world.study([9]))
-    with pytest.raises(StudyError, match=r"1 cells .*kernel_size: 33.*--extend"):
+    with pytest.raises(StudyError, match=r"1 cell .*kernel_size: 33.*--extend"):
         world.run(world.study([9, 33]))
     result = world.run(world.study([9, 33]), extend=True)
     assert list(result.plan.added) == [THIRTY_THREE]

@@ -250,7 +250,7 @@ def test_two_threads_simulate_once(monkeypatch):
 
 ASK = """
 import sys
-from kernbench.ulm.dataset import Recipe, load_split
+from kernbench.ulm.data.recipe import Recipe, load_split
 told = []
 split = load_split(Recipe({"train": 40}, window=1024), "train", progress=lambda done, total: told.append(done))
 print(bool(told), float(split.voltage.sum()))
@@ -268,7 +268,7 @@ def test_two_processes_simulate_once():
 HOLD = """
 import sys, time
 from pathlib import Path
-from kernbench.ulm.cache import locked
+from kernbench.ulm.data.cache import locked
 with locked(Path(sys.argv[1])):
     Path(sys.argv[1]).with_name(".train.1-dead.partial").mkdir()
     print("ready", flush=True)
