@@ -23,7 +23,7 @@ def recover(
         study: Optuna's.
         storage: its storage.
         grace_s: seconds until a silent trial counts as lost.
-        observer: is told of each.
+        observer: is notified of each.
         but: workers whose death the caller looks into by itself, and can say more about.
     """
     running = [trial for trial in read_trials(study) if trial.state == TrialState.RUNNING]

@@ -40,7 +40,7 @@ def data_digest(definition: dict[str, Any]) -> str:
 
 
 def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
-    """Data recipe of a split; noise is added when lines are loaded, so it is no part of it."""
+    """Data recipe of a split; noise is added when lines are loaded, so the recipe leaves it out."""
     data = definition["data"]
     return Recipe(
         lines={split: data[split] for split in SPLITS},
