@@ -1,1 +1,5 @@
-"""Intervals of scores; knows arrays, not studies."""
+"""Statistics of scores: what may be said about families from runs. Knows arrays (seeds, lines), not studies."""
+
+from kernbench.statistics.comparison import Comparison, adjusted, compare
+
+__all__ = ["Comparison", "adjusted", "compare"]
