@@ -71,9 +71,7 @@ def tolerance_curves_figure(comparison: Comparison) -> Figure:
 
 
 def _draw_curve(panel: Axes, point: Point, tolerance: int, colour: Colour) -> None:
-    curve = point_curve(point, tolerance)
-    assert curve is not None
-    panel.plot(*curve, color=colour, linewidth=1.1)
+    panel.plot(*point_curve(point, tolerance), color=colour, linewidth=1.1)
     panel.plot(*frozen_point(point, tolerance), "o", color=colour, markersize=3.5)
 
 

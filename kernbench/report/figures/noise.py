@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
 from kernbench.report.figures.layout import legend_columns, panel_grid
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.noise import NOISE_AXES, level_mean
+from kernbench.report.numbers.noise import NOISE_AXES
 from kernbench.report.numbers.published import published_f1
 
 DRAWN_TOLERANCES = (0, 2, 4, 9)
@@ -30,7 +30,7 @@ def noise_figure(comparison: Comparison) -> Figure:
         places = [levels.index(float(point.x or 0)) for point in points]
         for tolerance, (colour, marker) in looks.items():
             panel.plot(
-                places, [level_mean(point, tolerance) for point in points], color=colour, marker=marker, markersize=4
+                places, [point.mean_f1(tolerance) for point in points], color=colour, marker=marker, markersize=4
             )
             beside = [published_f1(comparison, point).get(tolerance, np.nan) for point in points]
             if np.isfinite(beside).any():

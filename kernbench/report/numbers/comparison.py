@@ -92,6 +92,11 @@ class Comparison:
         return [point for point in self.points if point.interval is not None]
 
     @property
+    def best(self) -> list[Point]:
+        """The best point of every series that has a score."""
+        return [series.best for series in self.series if series.best is not None]
+
+    @property
     def families(self) -> list[str]:
         """Families that took part."""
         return sorted({run.family for run in self.runs})

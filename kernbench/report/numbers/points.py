@@ -72,6 +72,11 @@ class Point:
         return kinds[0] if len(kinds) == 1 else ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
 
     @property
+    def tolerances(self) -> list[int]:
+        """Tolerances [samples] that its scored runs were evaluated at."""
+        return [int(t) for t in self.scored[0].scores[TEST].tolerances]
+
+    @property
     def lines(self) -> LineInfo | None:
         """Test lines and their floors."""
         return next((run.lines for run in self.scored if run.lines is not None), None)
@@ -85,6 +90,10 @@ class Point:
             self.remembered[key] = rows
         found: Floats = self.remembered[key]
         return found
+
+    def mean_f1(self, tolerance: int) -> float:
+        """Mean test F1 over seeds and lines at a tolerance [samples]."""
+        return float(self.f1(tolerance).mean())
 
     @cached_property
     def remembered(self) -> dict[tuple[object, ...], Any]:

@@ -211,7 +211,7 @@ def _beside(reference: Reference, point: Point, index: int, at: float | int | st
 def _measured(reference: Reference, run: Run, point: Point, index: int, tolerance: int) -> float | None:
     """The published quantity as one cell has it; None or NaN where it has not."""
     if reference.quantity in OF_CURVE:
-        return None if run.curve is None else float(getattr(curve_scores(run.curve, tolerance), reference.quantity))
+        return None if run.curve is None else float(curve_scores(run.curve)[reference.quantity][tolerance])
     if reference.split not in run.scores:
         return None
     if reference.axis in LINE_AXES:

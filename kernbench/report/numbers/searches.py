@@ -10,13 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kernbench.report.numbers.points import VALIDATION, Value, line_f1
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.tuning import DRAW
-from kernbench.ulm.scoring.scores import f1_scores
-
-Value = float | int | str
-
-VALIDATION = "validation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +125,7 @@ def validation_f1(run: Run) -> float | None:
     scores = run.scores.get(VALIDATION)
     if run.status != OK or scores is None:
         return None
-    row = int(np.flatnonzero(np.asarray(scores.tolerances) == run.tolerance)[0])
-    return float(np.mean(f1_scores(scores.tp[row], scores.fn[row], scores.fp[row])))
+    return float(line_f1(scores, run.tolerance).mean())
 
 
 def is_tuned(run: Run) -> bool:

@@ -1,7 +1,6 @@
 """Rows of the page's tables, as texts."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from math import isfinite, nan
 from typing import Any
 
@@ -62,25 +61,23 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
     }
 
 
-def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CURVE_TOLERANCES) -> list[PageRow]:
+def curve_rows(comparison: Comparison) -> list[PageRow]:
     """What the precision-recall curve of every point says at each tolerance; none where curves were not stored."""
     rows = []
     for point in with_curves(comparison.scored):
-        for tolerance in tolerances:
-            found = point_scores(point, tolerance)
-            if found is not None:
-                values = {name: number(value, 3) for name, value in asdict(found).items()}
-                values["max_f1_threshold"] = f"{found.max_f1_threshold:.3g}"
-                rows.append({"point": point.name, "tolerance": str(tolerance)} | values)
+        for tolerance in CURVE_TOLERANCES:
+            found = {name: values[tolerance] for name, values in point_scores(point).items()}
+            texts = {name: number(value, 3) for name, value in found.items()}
+            texts["max_f1_threshold"] = f"{found['max_f1_threshold']:.3g}"
+            rows.append({"point": point.name, "tolerance": str(tolerance)} | texts)
     return rows
 
 
 def line_rows(comparison: Comparison) -> list[PageRow]:
     """Spread of F1 over the test lines, and rank correlations, of the best point of every series."""
     return [
-        {"point": each.point, "tolerance": str(each.tolerance)}
-        | {name: number(value, 3) for name, value in each.values.items()}
-        for each in line_statistics(comparison)
+        {"point": point.name, "tolerance": str(t)} | {name: number(value, 3) for name, value in values.items()}
+        for point, t, values in line_statistics(comparison)
     ]
 
 

@@ -78,7 +78,7 @@ def test_quantities_of_the_curve_are_read_from_the_curve(make_run, curves):
     runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1)]
     row = along("tolerance", (0, 5), (0.3, 0.9), quantity="break_even")
     found = beside(comparisons(with_references(runs, row))[0])
-    seeds = [curve_scores(curves(seed), 5).break_even for seed in (0, 1)]
+    seeds = [curve_scores(curves(seed))["break_even"][5] for seed in (0, 1)]
     assert found[1].measured == pytest.approx(np.mean(seeds))
     assert (found[1].low, found[1].high) == (min(seeds), max(seeds))
     (old,) = comparisons(with_references([make_run()], row))

@@ -9,7 +9,7 @@ import pytest
 from kernbench.plotting.style import as_svg
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores
+from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores, with_curves
 from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
@@ -24,20 +24,23 @@ def test_scores_of_a_curve_by_other_means(curves, tolerance):
     between = [np.interp(fine, np.arange(10), each) for each in (p, r)]
     crossing = between[0][np.abs(between[0] - between[1]).argmin()]
     best = max(range(10), key=lambda place: f1[place])
-    got = curve_scores(curve, tolerance)
-    assert got.average_precision == pytest.approx(area, abs=1e-4)
-    assert got.break_even == pytest.approx(crossing, abs=1e-4)
-    assert (got.max_f1, got.max_f1_threshold) == (f1[best], curve.thresholds[best])
-    assert (got.max_f1_precision, got.max_f1_recall) == (p[best], r[best])
+    got = {name: values[tolerance] for name, values in curve_scores(curve).items()}
+    assert got.pop("average_precision") == pytest.approx(area, abs=1e-4)
+    assert got.pop("break_even") == pytest.approx(crossing, abs=1e-4)
+    assert list(got.items()) == [
+        ("max_f1", f1[best]),
+        ("max_f1_threshold", curve.thresholds[best]),
+        ("max_f1_precision", p[best]),
+        ("max_f1_recall", r[best]),
+    ]
 
 
 def test_scores_of_a_point_are_means_over_its_seeds(make_run, curves):
     runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1, 2)]
     (point,) = comparisons(runs)[0].points
-    each = [curve_scores(curves(seed), 4) for seed in (0, 1, 2)]
-    found = point_scores(point, 4)
-    for field in dataclasses.fields(found):
-        assert getattr(found, field.name) == pytest.approx(np.mean([getattr(one, field.name) for one in each]))
+    each = [curve_scores(curves(seed)) for seed in (0, 1, 2)]
+    for name, values in point_scores(point).items():
+        assert values == pytest.approx(np.mean([one[name] for one in each], axis=0))
     recall, precision = point_curve(point, 4)
     assert recall == pytest.approx(np.mean([curves(seed).recall[4] for seed in (0, 1, 2)], axis=0)[:-1])
     assert len(precision) == 9
@@ -45,8 +48,7 @@ def test_scores_of_a_point_are_means_over_its_seeds(make_run, curves):
 
 def test_a_point_with_a_seed_from_an_older_database_has_no_curve(make_run, curves):
     (comparison,) = comparisons([make_run(seed=0, curve=curves()), make_run(seed=1)])
-    assert point_scores(comparison.points[0], 4) is None
-    assert point_curve(comparison.points[0], 4) is None
+    assert with_curves(comparison.points) == []
 
 
 def test_the_frozen_point_is_the_mean_of_guarded_values(make_run):
@@ -90,9 +92,9 @@ def test_page_and_table_hold_the_curves(tmp_path, make_run, curves):
     rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
     assert [int(row["tolerance_samples"]) for row in rows] == list(range(10))
     for t, row in enumerate(rows):
-        assert float(row["average_precision"]) == pytest.approx(curve_scores(curves(), t).average_precision)
+        assert float(row["average_precision"]) == pytest.approx(curve_scores(curves())["average_precision"][t])
     assert "Precision-recall curves in numbers" in page
-    assert f"<td>{curve_scores(curves(), 5).break_even:.3f}</td>" in page
+    assert f"<td>{curve_scores(curves())['break_even'][5]:.3f}</td>" in page
     assert page.count("<img") == 6
 
 
