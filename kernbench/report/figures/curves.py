@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from kernbench.plotting.style import RULE, letter, shades, styled
 from kernbench.report.figures.layout import (
     Colour,
-    legend_columns,
+    legend_below,
     panel_grid,
     setting_text,
+    value_keys,
     value_looks,
     value_text,
 )
@@ -43,11 +44,8 @@ def precision_recall_figure(comparison: Comparison) -> Figure:
         _frame(panel)
         letter(panel, index, series.name)
     axes[0].set_ylabel(f"mean precision, tolerance {comparison.tolerance}")
-    handles = [
-        Line2D([], [], color=colour, label=setting_text(comparison.axis, name)) for name, (colour, _) in looks.items()
-    ]
     points = [point for series in shown for point in series.scored]
-    _legend(figure, comparison, points, handles, len(shown))
+    _legend(figure, comparison, points, value_keys(comparison.axis, looks), len(shown))
     return figure
 
 
@@ -102,5 +100,4 @@ def _legend(
             Line2D([], [], color="black", marker="*", markersize=8, linestyle="", label="published, largest F1")
         )
     handles.append(Line2D([], [], color=RULE, linestyle=":", label="precision = recall"))
-    names = [handle.get_label() for handle in handles]
-    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(names, panels))
+    legend_below(figure, handles, panels)

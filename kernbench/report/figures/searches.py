@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kernbench.plotting.style import Look, letter, series_look, styled
-from kernbench.report.figures.layout import legend_columns, panel_grid
+from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.figures.layout import setting_text as axis_text
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import SEED
@@ -39,11 +38,7 @@ def search_figure(comparison: Comparison) -> Figure:
     ]
     axes[0].set_ylim(0, min(1.0, 1.08 * max(best, default=1.0)))  # the panels share it
     axes[0].set_ylabel("best mean F1 so far, validation")
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4, label=name)
-        for name, (colour, marker, dash) in looks.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks, len(panels)))
+    legend_below(figure, series_keys(looks.items()), len(panels))
     return figure
 
 

@@ -14,10 +14,12 @@ from kernbench.plotting.style import RULE, Look, letter, panels, series_look, st
 from kernbench.report.figures.layout import (
     COLUMNS,
     axis_label,
+    draw_intervals,
     figure_width,
-    legend_columns,
+    legend_below,
     panel_grid,
-    setting_text,
+    series_keys,
+    value_keys,
     value_looks,
     value_text,
 )
@@ -120,16 +122,10 @@ def learning_figure(comparison: Comparison, curves: Mapping[str, Mapping[str, Ar
         if column == 0:
             loss.set_ylabel("dual loss")
             score.set_ylabel("validation F1")
-    handles = [
-        Line2D([], [], color=colour, label=setting_text(comparison.axis, name)) for name, (colour, _) in looks.items()
-    ]
+    handles = value_keys(comparison.axis, looks)
     handles.append(Line2D([], [], color=RULE, label="training"))
     handles.append(Line2D([], [], color=RULE, dashes=(3, 2), label="validation"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
-    )
+    legend_below(figure, handles, len(shown))
     return figure
 
 
@@ -149,36 +145,21 @@ def _draw_curve(loss: Axes, score: Axes, curve: Mapping[str, ArrayLike], colour:
 
 
 def _draw_binned(panel: Axes, point: Point, axis: str, tolerance: int, look: Look, dots: bool) -> None:
-    colour, marker, dash = look
     assert point.lines is not None
     where, f1 = known_of_lines(point.lines, axis), point.f1(tolerance).mean(axis=0)
     if dots:
-        panel.plot(where, f1, ".", color=colour, markersize=2, alpha=0.35, rasterized=True)
+        panel.plot(where, f1, ".", color=look[0], markersize=2, alpha=0.35, rasterized=True)
     edges = np.asarray(EDGES[axis], float)
     inside = bin_numbers(where, edges.tolist())
     bins = [number for number in range(len(edges) - 1) if (inside == number).sum() >= FEWEST_PER_BIN]
     intervals = [bootstrap_mean(f1[inside == number]) for number in bins]
-    mean = np.array([each.mean for each in intervals])
-    spread = np.abs(np.array([[each.mean - each.low, each.high - each.mean] for each in intervals]).reshape(-1, 2).T)
-    panel.errorbar(
-        [edges[number : number + 2].mean() for number in bins],
-        mean,
-        spread,
-        color=colour,
-        marker=marker,
-        linestyle=dash,
-        markersize=4,
-        capsize=2,
-        elinewidth=1,
-    )
+    centres = [edges[number : number + 2].mean() for number in bins]
+    draw_intervals(panel, centres, intervals, look, size=4, cap=2)
 
 
 def _legend(figure: Figure, comparison: Comparison, looks: Mapping[str, Look]) -> None:
-    handles = [
-        Line2D([], [], color=look[0], marker=look[1], linestyle=look[2], markersize=4, label=series.best.name)
-        for series in comparison.series
-        if (look := looks[series.name]) and series.best is not None and series.best.lines is not None
-    ]
+    best = [(series.best, looks[series.name]) for series in comparison.series]
+    handles = series_keys((point.name, look) for point, look in best if point is not None and point.lines is not None)
     if any(published_bins(comparison, axis, t) for axis in LINE_LABELS for t in (0, comparison.tolerance)):
         handles.append(
             Line2D([], [], color="black", marker="s", markerfacecolor="none", linestyle="", label="published means")
