@@ -136,9 +136,7 @@ class Point:
 
     def matched(self, column: str) -> float:
         """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
-        known = [run.matched[column][self.tolerance] for run in self.scored if column in run.matched]
-        numbers = [value for value in known if value is not None]
-        return float(np.mean(numbers)) if numbers else float("nan")
+        return _mean(run.matched[column][self.tolerance] for run in self.scored if column in run.matched)
 
     def _tolerance(self, tolerance: int | None) -> int:
         return self.tolerance if tolerance is None else tolerance

@@ -109,15 +109,15 @@ def test_rows_of_one_source_and_axis_share_a_table(make_run):
         along("kernel_size", (17, 65), (0.4, 0.9), where={"omega_0": 1.0}),
     )
     one, two = tables(comparisons(with_references([make_run("siren", 65)], *rows))[0])
-    assert (one.axis, one.places, [row.what for row in one.rows]) == (
+    assert (one["axis"], one["places"], [row["what"] for row in one["rows"]]) == (
         "kernel_size",
         (17, 65),
         ["mean F1, test lines, tolerance 4", "median F1, test lines, tolerance 4"],
     )
-    (name, (missing, there)), *others = one.rows[0].points.items()
+    (name, (missing, there)), *others = one["rows"][0]["points"].items()
     assert (name, missing, others) == ("siren", None, [])
     assert there.at == 65
-    assert two.places == ("0–500", "500–1000")
+    assert two["places"] == ("0–500", "500–1000")
 
 
 def test_the_page_says_how_many_seeds_and_how_far_apart_they_are(tmp_path, make_run):
