@@ -16,15 +16,9 @@ from kernbench.report.figures.layout import (
     value_text,
 )
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.curves import (
-    CURVE_TOLERANCES,
-    best_with_curves,
-    frozen_point,
-    point_curve,
-    with_curves,
-)
+from kernbench.report.numbers.curves import CURVE_TOLERANCES, best_with_curves, frozen_point, point_curve, with_curves
 from kernbench.report.numbers.points import Point
-from kernbench.report.numbers.published import published_at
+from kernbench.report.numbers.published import published_along
 
 Drawn = tuple[Point, int, Colour, Colour | str]  # tolerance, colour of the curve, colour of the published point
 
@@ -87,6 +81,6 @@ def _figure(
 
 def _published_place(comparison: Comparison, point: Point, tolerance: int) -> tuple[float, float] | None:
     """The published point of largest F1."""
-    recall = published_at(comparison, point, "max_f1_recall", tolerance)
-    precision = published_at(comparison, point, "max_f1_precision", tolerance)
+    recall = published_along(comparison, point, "max_f1_recall").get(tolerance)
+    precision = published_along(comparison, point, "max_f1_precision").get(tolerance)
     return None if recall is None or precision is None else (recall, precision)

@@ -10,7 +10,8 @@ from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
 from kernbench.report.figures.layout import legend_below, panel_grid
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.noise import NOISE_AXES
-from kernbench.report.numbers.published import published_f1
+from kernbench.report.numbers.published import published_along
+from kernbench.study.reference import F1
 
 DRAWN_TOLERANCES = (0, 2, 4, 9)
 PUBLISHED: dict[str, Any] = {"linestyle": "--", "markersize": 4, "markerfacecolor": "white"}  # Any: of matplotlib
@@ -34,7 +35,7 @@ def noise_figure(comparison: Comparison) -> Figure:
         for tolerance, (colour, marker) in looks.items():
             means = [point.mean_f1(tolerance) for point in points]
             panel.plot(places, means, color=colour, marker=marker, markersize=4)
-            beside = [published_f1(comparison, point).get(tolerance, np.nan) for point in points]
+            beside = [published_along(comparison, point, F1).get(tolerance, np.nan) for point in points]
             if np.isfinite(beside).any():
                 published = True
                 panel.plot(places, beside, color=colour, marker=marker, **PUBLISHED)

@@ -27,7 +27,8 @@ from kernbench.report.figures.layout import (
 )
 from kernbench.report.numbers.comparison import Comparison, Series
 from kernbench.report.numbers.points import Point
-from kernbench.report.numbers.published import published_f1
+from kernbench.report.numbers.published import published_along
+from kernbench.study.reference import F1
 from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12
@@ -110,7 +111,7 @@ def _draw_published(
     panel: Axes, comparison: Comparison, series: Series, looks: Mapping[str, tuple[Colour, str]]
 ) -> bool:
     """Published F1 by tolerance: in the colour of the point beside it, in grey where several are; whether any."""
-    rows = [(point, tuple(published_f1(comparison, point).items())) for point in series.scored]
+    rows = [(point, tuple(published_along(comparison, point, F1).items())) for point in series.scored]
     for row in dict.fromkeys(row for _, row in rows if row):
         members = [point for point, other in rows if other == row]
         colour = looks[value_text(members[0])][0] if len(members) == 1 else RULE

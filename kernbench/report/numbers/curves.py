@@ -82,11 +82,7 @@ def with_curves(points: Iterable[Point]) -> list[Point]:
 
 def best_with_curves(comparison: Comparison) -> dict[str, Point]:
     """The best point of each series by the series' name, where it has curves."""
-    return {
-        series.name: point
-        for series in comparison.series
-        for point in with_curves([series.best] if series.best else [])
-    }
+    return {series.name: series.best for series in comparison.series if series.best and _curves(series.best)}
 
 
 def _curves(point: Point) -> list[Curves]:

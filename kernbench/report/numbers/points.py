@@ -1,6 +1,6 @@
 """A point of a comparison: cells that differ in nothing but the seed, with their scores and intervals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,11 @@ TEST = "test"
 VALIDATION = "validation"
 
 SEED = "seed"
+
+
+def values_text(values: Mapping[str, Value]) -> str:
+    """Values for reading, by name: "hidden = 32, omega_0 = 12.4"."""
+    return ", ".join(f"{name} = {value}" for name, value in sorted(values.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,11 @@ class Point:
     @property
     def name(self) -> str:
         """Family and axis values, for sentences and titles."""
-        values = ", ".join(f"{name} = {value}" for name, value in sorted(self.params.items()))
+        return self.name_without()
+
+    def name_without(self, axes: Collection[str] = ()) -> str:
+        """The name without the values of these axes."""
+        values = values_text({name: value for name, value in self.params.items() if name not in axes})
         return f"{self.runs[0].family} ({values})" if values else self.runs[0].family
 
     @cached_property
@@ -83,9 +92,10 @@ class Point:
 
     def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
         """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
-        key = "f1", self._tolerance(tolerance), split
+        tolerance = self.tolerance if tolerance is None else tolerance
+        key = "f1", tolerance, split
         if key not in self.remembered:
-            rows = _lines_f1([run.scores[split] for run in self.scored], self._tolerance(tolerance))
+            rows = _lines_f1([run.scores[split] for run in self.scored], tolerance)
             rows.setflags(write=False)
             self.remembered[key] = rows
         found: Floats = self.remembered[key]
@@ -116,7 +126,7 @@ class Point:
         """Mean F1 of the blind comb and of random noise; NaN where they were not stored."""
         if self.lines is None:
             return float("nan"), float("nan")
-        place = tolerance_place(self.scored[0].scores[TEST], self._tolerance(tolerance))
+        place = tolerance_place(self.scored[0].scores[TEST], self.tolerance if tolerance is None else tolerance)
         return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
 
     @property
@@ -137,9 +147,6 @@ class Point:
     def matched(self, column: str) -> float:
         """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
         return _mean(run.matched[column][self.tolerance] for run in self.scored if column in run.matched)
-
-    def _tolerance(self, tolerance: int | None) -> int:
-        return self.tolerance if tolerance is None else tolerance
 
 
 def _mean(values: Iterable[float | None]) -> float:

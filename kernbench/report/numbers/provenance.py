@@ -53,10 +53,10 @@ class Provenance:
         found = []
         for name, values in self.differing.items():
             if name in GRAVE:
-                met = dict.fromkeys(values, 0)
+                met: Counter[str] = Counter()
                 for value, cells in zip(values, self.cells, strict=True):
-                    met[value] += cells
-                found.append(f"{GRAVE[name]}: {_counted({('none' if v == NONE else v): n for v, n in met.items()})}")
+                    met["none" if value == NONE else value] += cells
+                found.append(f"{GRAVE[name]}: {_counted(met)}")
         return found + self.mixed_plugins
 
     @property
@@ -90,7 +90,8 @@ def provenance(runs: Iterable[Run]) -> Provenance:
     plugins: dict[str, Counter[str]] = {}
     for run in runs:
         if run.plugin:
-            plugins.setdefault(run.family, Counter())[_plugin(run)] += 1
+            plugin = f"{run.plugin}, source {run.plugin_source}" if run.plugin_source else run.plugin
+            plugins.setdefault(run.family, Counter())[plugin] += 1
     return Provenance(
         environments,
         [count for _, count in ordered],
@@ -119,10 +120,6 @@ def _place(run: Run) -> tuple[int, str, str]:
 def _entries(run: Run) -> dict[str, str]:
     entries = flatten(run.environment) | {"device": run.device}
     return entries | ({"packages.kernbench": run.kernbench_version} if run.kernbench_version else {})
-
-
-def _plugin(run: Run) -> str:
-    return f"{run.plugin}, source {run.plugin_source}" if run.plugin_source else run.plugin
 
 
 def _cells(count: int) -> str:

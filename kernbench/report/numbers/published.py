@@ -13,7 +13,7 @@ from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.lines import point_bins, statistic
 from kernbench.report.numbers.points import Point
 from kernbench.store.reading.records import Run
-from kernbench.study.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
+from kernbench.study.reference import LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
 
 QUANTITY_TEXTS = {
     "average_precision": "average precision",
@@ -109,21 +109,14 @@ def tables(comparison: Comparison) -> list[dict[str, Any]]:
     return found
 
 
-def published_f1(comparison: Comparison, point: Point) -> dict[int, float]:
-    """Published mean F1 of the test lines by tolerance that a point stands beside; empty without."""
+def published_along(comparison: Comparison, point: Point, quantity: str) -> dict[int, float]:
+    """Published means of the test lines by tolerance [samples], for one point and quantity; empty without any."""
+    wanted = (quantity, MEAN, TEST, TOLERANCE_AXIS)
     for reference in comparison.references:
         kind = (reference.quantity, reference.statistic, reference.split, reference.axis)
-        if kind == (F1, MEAN, TEST, TOLERANCE_AXIS) and _fits(point, reference):
+        if kind == wanted and _fits(point, reference):
             return {int(t): value for t, value in zip(reference.at, reference.values, strict=True)}
     return {}
-
-
-def published_at(comparison: Comparison, point: Point, quantity: str, tolerance: int) -> float | None:
-    """One published number of the curve at one tolerance; None without."""
-    for reference in comparison.references:
-        if (reference.quantity, reference.axis) == (quantity, TOLERANCE_AXIS) and _fits(point, reference):
-            return dict(zip(reference.at, reference.values, strict=True)).get(tolerance)
-    return None
 
 
 def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Reference | None:
@@ -135,12 +128,14 @@ def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Referen
 def _points(reference: Reference, comparison: Comparison) -> dict[str, list[Beside | None]]:
     """Points that a published row can be compared with: family and other axis values -> one number a place."""
     groups: dict[str, dict[object, Point]] = {}
+    said = {reference.axis, *(reference.where or {})}
+    of_study = reference.axis not in (TOLERANCE_AXIS, *LINE_AXES)  # or else each point has the entire row
     for point in comparison.points:
         if _fits(point, reference):
-            groups.setdefault(_name(point, reference), {})[point.params.get(reference.axis)] = point
+            groups.setdefault(point.name_without(said), {})[point.params.get(reference.axis)] = point
     points = {}
     for name, members in groups.items():
-        along = [members.get(at if _is_study_axis(reference) else None) for at in reference.places]
+        along = [members.get(at if of_study else None) for at in reference.places]
         if any(along):
             points[name] = [
                 None if point is None else _beside(reference, point, place) for place, point in enumerate(along)
@@ -148,20 +143,9 @@ def _points(reference: Reference, comparison: Comparison) -> dict[str, list[Besi
     return points
 
 
-def _is_study_axis(reference: Reference) -> bool:
-    return reference.axis not in (TOLERANCE_AXIS, *LINE_AXES)
-
-
 def _fits(point: Point, reference: Reference) -> bool:
     same = all(point.params.get(name) == value for name, value in (reference.where or {}).items())
     return same and point.runs[0].family == reference.family
-
-
-def _name(point: Point, reference: Reference) -> str:
-    """Family and the axis values that the published row says nothing about."""
-    said = {reference.axis, *(reference.where or {})}
-    rest = [f"{name} = {value}" for name, value in sorted(point.params.items()) if name not in said]
-    return f"{point.runs[0].family} ({', '.join(rest)})" if rest else point.runs[0].family
 
 
 def _beside(reference: Reference, point: Point, place: int) -> Beside:

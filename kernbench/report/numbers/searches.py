@@ -147,13 +147,16 @@ def shown_runs(runs: Sequence[Run], searches: Sequence[Search]) -> list[Run]:
     return [*(run for run in runs if not is_tuned(run)), *(search.shown for search in searches)]
 
 
+def varying(searches: Sequence[Search]) -> set[str]:
+    """Names of the axes on which searches differ, and of the seed where there are several."""
+    names = {name for search in searches for name in search.point}
+    return {name for name in names if len({search.point.get(name) for search in searches}) > 1}
+
+
 def setting_text(setting: Mapping[str, Value]) -> str:
     """Drawn values for reading: "hidden = 32, omega_0 = 12.4"."""
-    return ", ".join(f"{name} = {_short(value)}" for name, value in setting.items())
-
-
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    short = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in setting.items()}
+    return ", ".join(f"{name} = {value}" for name, value in short.items())
 
 
 def _tuned(run: Run) -> Mapping[str, Mapping[str, int | float]]:

@@ -27,12 +27,10 @@ def headline(comparison: Comparison) -> list[str]:
     """
     if not comparison.scored:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
-    ranked = sorted(
-        (series for series in comparison.series if series.best is not None), key=validation_rank, reverse=True
-    )
-    sentences = [_winner(comparison, ranked[0])]
-    sentences += [_runner_up(ranked[0], other) for other in ranked[1 : 1 + MOST_NAMED]]
-    sentences += [_trend(each, comparison.axis) for each in ranked[: 1 + MOST_NAMED] if len(each.scored) > 1]
+    ranked = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
+    winner, *others = (series.best for series in ranked if series.best is not None)
+    sentences = [_winner(comparison, winner), *(_runner_up(winner, other) for other in others)]
+    sentences += [_trend(each, comparison.axis) for each in ranked if len(each.scored) > 1]
     sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -72,10 +70,8 @@ def _without_files(runs: Sequence[Run]) -> list[str]:
     cells, files = sum(run.lacking > 0 for run in runs), sum(run.lacking for run in runs)
     if not files:
         return []
-    said = (
-        f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing; "
-    )
-    return [said + "make the report in the folder where the study ran; `kernbench storage check` names the files."]
+    where = f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing"
+    return [f"{where}; make the report in the folder where the study ran; `kernbench storage check` names the files."]
 
 
 def interval_text(interval: Interval | None, digits: int = 3) -> str:
@@ -88,17 +84,7 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
     return f"{mean} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def validation_rank(series: Series) -> float:
-    """F1 of its best point on the validation lines, or on the test lines where they are missing; -inf without any."""
-    point = series.best
-    if point is None or point.interval is None:
-        return float("-inf")
-    return point.interval.mean if point.validation is None else point.validation
-
-
-def _winner(comparison: Comparison, series: Series) -> str:
-    point = series.best
-    assert point is not None
+def _winner(comparison: Comparison, point: Point) -> str:
     assert point.interval is not None
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
@@ -120,10 +106,7 @@ def _against_floor(point: Point) -> str:
     return f"skill {point.skill:.2f} relative to the blind floor ({name}, {floor:.3f} on the same lines)"
 
 
-def _runner_up(winner: Series, other: Series) -> str:
-    first, second = winner.best, other.best
-    assert first is not None
-    assert second is not None
+def _runner_up(first: Point, second: Point) -> str:
     text = f"{second.name} reaches {interval_text(second.interval)}"
     if first.f1().shape != second.f1().shape or first.scored[0].data_digest != second.scored[0].data_digest:
         return f"{text}; it has other lines or seeds, so no paired difference is given."
@@ -137,8 +120,7 @@ def _runner_up(winner: Series, other: Series) -> str:
 
 
 def _trend(series: Series, axis: str) -> str:
-    points = [point for point in series.scored if point.interval is not None and point.x is not None]
-    means = {point.x: point.interval.mean for point in points if point.interval is not None}
+    means = {point.x: point.mean_f1(point.tolerance) for point in series.scored if point.x is not None}
     if len(means) < 2:
         return f"{series.name} has one point on the axis {axis}."
     top, bottom = max(means, key=means.__getitem__), min(means, key=means.__getitem__)

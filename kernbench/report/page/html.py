@@ -11,13 +11,7 @@ from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.comparison import Comparison, comparisons
-from kernbench.report.numbers.detectors import (
-    Classical,
-    baseline_facts,
-    baseline_levels,
-    baseline_table,
-    classical,
-)
+from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import note_of, published_texts, tables

@@ -159,20 +159,16 @@ def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: Folder) ->
 
 
 def _curves(comparison: Comparison, folder: Folder) -> dict[str, Mapping[str, ArrayLike]]:
+    """Learning curves that are drawn, by study and cell: those of the points drawn, or of very many every n-th."""
+    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
+    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
     curves: dict[str, Mapping[str, ArrayLike]] = {}
-    for run in _with_shown_curve(comparison):
+    for run in runs[:: max(1, math.ceil(len(runs) / MOST_CURVES))]:
         try:
             curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
         except DataError as error:
             folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
     return curves
-
-
-def _with_shown_curve(comparison: Comparison) -> list[Run]:
-    """Cells whose learning curve is drawn: all of the points drawn, or of very many every n-th."""
-    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
-    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
-    return runs[:: math.ceil(len(runs) / MOST_CURVES)] if runs else []
 
 
 def _picture(figure: Figure, stem: str, caption: str, folder: Folder, png: bool = False) -> Picture:
