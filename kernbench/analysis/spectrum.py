@@ -1,4 +1,4 @@
-"""Spectra of kernels: where their power lies, in cycles per sample."""
+"""Spectra of kernels: their power by frequency in cycles per sample."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ class Interval:
 
     Attributes:
         mean: over all seeds and lines.
-        low: lower end; NaN where one line alone tells nothing about the spread.
+        low: lower end; NaN where one line alone has no spread.
         high: upper end.
         lines: lines that the mean covers.
         seeds: seeds that it covers; with one, the interval says nothing about the spread between trainings.

@@ -21,7 +21,7 @@ PUBLISHED: dict[str, Any] = {"linestyle": "--", "markersize": 4, "markerfacecolo
 def noise_figure(comparison: Comparison) -> Figure:
     """Mean test F1 against the noise level, one panel a family, one line for each of a few tolerances.
 
-    Levels stand side by side, 0 (clean, unfiltered) first. Open markers and dashes are published.
+    Levels are evenly spaced, 0 (clean, unfiltered) first. Open markers and dashes are published.
     """
     shown = [series for series in comparison.series if series.scored]
     tolerances = sorted({*DRAWN_TOLERANCES, comparison.tolerance})

@@ -47,7 +47,7 @@ def statistic(run: Run, name: str, tolerance: int, split: str = TEST) -> float:
 
 
 def point_bins(point: Point, axis: str, tolerance: int, edges: tuple[float, ...] | None = None) -> Binned | None:
-    """Mean F1 of the test lines of a point, over seeds, in bins; the published ones unless told.
+    """Mean F1 of the test lines of a point, over seeds, in bins, by default the published ones.
 
     Returns:
         The bins, or None where nothing is known of the lines.

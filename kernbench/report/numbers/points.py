@@ -91,7 +91,7 @@ class Point:
         return next((run.lines for run in self.scored if run.lines is not None), None)
 
     def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
-        """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
+        """F1 of each seed and line, (S, N), read-only; by default at the headline tolerance."""
         tolerance = self.tolerance if tolerance is None else tolerance
         key = "f1", tolerance, split
         if key not in self.remembered:

@@ -41,10 +41,10 @@ class Provenance:
     def summary(self) -> str:
         """One line: where the cells ran, as far as it is the same for all."""
         if not self.cells:
-            return "No cell says where it ran."
+            return "No cell stored its environment."
         places = "one environment" if len(self.cells) == 1 else f"{len(self.cells)} environments, which share"
         made = "; ".join(f"{family}: {_counted(each, len(each) > 1)}" for family, each in sorted(self.plugins.items()))
-        more = f" {self.unknown} more say{'s' if self.unknown == 1 else ''} nothing." if self.unknown else ""
+        more = f" {self.unknown} more stored no environment." if self.unknown else ""
         return f"{_cells(sum(self.cells))} ran in {places}: {', '.join(self._shared())}. Plugins: {made}.{more}"
 
     @property

@@ -68,7 +68,7 @@ class Search:
 
     @property
     def shown(self) -> Run:
-        """What stands for this search among cells that were not tuned: the chosen draw, or one without a score."""
+        """What represents this search among cells that were not tuned: the chosen draw, or one without a score."""
         run = self.chosen or self.draws[-1]
         return replace(run, params=self.point)
 

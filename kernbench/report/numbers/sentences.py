@@ -1,4 +1,4 @@
-"""What a comparison says in sentences, and what stands against trusting it: both computed from the runs."""
+"""What a comparison says in sentences, and what speaks against trusting it: both computed from the runs."""
 
 import math
 from collections import Counter
@@ -61,7 +61,7 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     missing = {study: count - ended[study] for study, count in asked.items() if count > ended[study]}
     return [
         f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended, "
-        "which may change what stands here; the same `kernbench run` goes on with the rest."
+        "which may change these results; the same `kernbench run` continues with the rest."
         for study, count in missing.items()
     ]
 
@@ -89,7 +89,7 @@ def _winner(comparison: Comparison, point: Point) -> str:
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
-    below = "" if point.skill >= 0 else ", but is below the blind floor"
+    below = "" if point.skill >= 0 else ", but is below the blind floor, worse than a blind guess"
     return (
         f"{point.name} scores highest on the {split} lines{below}; "
         f"its mean F1 on {point.interval.lines} test lines{seeds} is "
@@ -102,14 +102,15 @@ def _against_floor(point: Point) -> str:
     comb, random = point.floors()
     if math.isnan(comb):
         return "with no blind floor stored beside it"
-    floor, name = (comb, "a blind comb") if comb >= random else (random, "random noise")
-    return f"skill {point.skill:.2f} relative to the blind floor ({name}, {floor:.3f} on the same lines)"
+    floor, name = (comb, "a comb") if comb >= random else (random, "random noise")
+    scale = f"0 is a blind guess ({name}, F1 {floor:.3f} on the same lines), 1 is perfect"
+    return f"a skill of {point.skill:.2f}, where {scale}"
 
 
 def _runner_up(first: Point, second: Point) -> str:
     text = f"{second.name} reaches {interval_text(second.interval)}"
     if first.f1().shape != second.f1().shape or first.scored[0].data_digest != second.scored[0].data_digest:
-        return f"{text}; it has other lines or seeds, so no paired difference is given."
+        return f"{text}; it was tested on other lines or with other seeds, so there is no paired difference."
     difference = bootstrap_difference(first.f1(), second.f1())
     low, high = difference.low, difference.high
     verdict = "more than" if low > 0 or high < 0 else "within what"
@@ -142,10 +143,10 @@ def _below_floor(comparison: Comparison) -> list[str]:
     more = f" and {len(named) - MOST_LISTED} more" if len(named) > MOST_LISTED else ""
     count, total = sum(map(len, below)), len(comparison.scored)
     if count == total:
-        return ["No point beats a blind guess: perhaps too few epochs or lines; nothing here compares kernels yet."]
+        return ["No point beats a blind guess: perhaps too few epochs or lines; kernels cannot be compared yet."]
     listed = ", ".join(named[:MOST_LISTED]) + more
     verb = "is" if count == 1 else "are"
-    return [f"{count} of {total} points {verb} below the blind floor, worse than not looking at the signal: {listed}."]
+    return [f"{count} of {total} points {verb} below the blind floor, worse than a blind guess: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:
@@ -167,7 +168,7 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
         found.append(f"Families were run with different settings ({groups}): differences may come from those.")
     data = sorted({run.data_digest for run in runs if run.status == OK})
     if len(data) > 1:
-        found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores do not compare.")
+        found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores cannot be compared.")
     return found
 
 
@@ -176,5 +177,5 @@ def _mixed_environments(runs: Sequence[Run]) -> list[str]:
     sentences = [f"There are several {plugins}: other kernels under one name." for plugins in found.mixed_plugins]
     if found.differing:
         where = f"{len(found.cells)} environments, which differ in {', '.join(found.differing)}"
-        sentences.append(f"Cells ran in {where} (table below): times do not compare, scores may differ slightly.")
+        sentences.append(f"Cells ran in {where} (table below): times cannot be compared, scores may differ slightly.")
     return sentences

@@ -52,9 +52,9 @@ def tuning_text(comparison: Comparison) -> list[str]:
     sentences = [
         (
             f"Each point is the draw with the highest mean F1 on the validation lines, out of {tuning['trials']} draws "
-            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines had no part in it."
+            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines are not used for it."
         ),
-        "The best of many validation scores flatters: compare test scores.",
+        "The best of many validation scores is biased upwards: compare test scores.",
     ]
     for family in comparison.families:
         sentences += _of_family(family, [each for each in comparison.searches if each.family == family])
@@ -75,7 +75,7 @@ def _of_family(family: str, searches: Sequence[Search]) -> list[str]:
     if not first.tuned:
         text += "; it has nothing to tune, and the same setting again would give the same score"
     elif first.budget < first.allowed:
-        text += f"; it has {first.budget} different settings, and each was to be drawn once"
+        text += f"; it has {first.budget} different settings, and draws each of them once"
     if draws < due:
         text += "; its searches are not finished"
     return [text + "."]

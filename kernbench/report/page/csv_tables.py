@@ -269,7 +269,7 @@ def _table(comparisons: Iterable[Comparison], make: Callable[[Comparison], Itera
     shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes
     columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
     text = functools.cache(_text)  # the same names again and again
-    # only texts and NaN, which is not equal to itself, need a look
+    # only texts and NaN, which is not equal to itself, need a check
     cells = (
         [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
         for row in rows

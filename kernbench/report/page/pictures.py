@@ -32,15 +32,15 @@ OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colou
 
 _CAPTIONS = {
     "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
-        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not looking at the signal.
+        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than a blind guess.
         Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
         line marks the headline tolerance. The blind floors rise with the tolerance, too. Dashed with open markers:
-        published, if any, in the colour of the point that it stands beside.""",
+        published, if any, in the colour of the point that it belongs to.""",
     "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
-    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels stand side
-        by side, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
+    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are
+        evenly spaced, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
     "curves": """Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance.
         Dots: the frozen thresholds. Stars, if any: published points of the largest F1. Lines on which nothing is
         detected count 0.001 for both, which bends the curves down at high thresholds.""",

@@ -67,8 +67,8 @@ def test_versions_of_one_plugin_make_no_environments_of_their_own(make_run):
 
 def test_cells_that_left_no_environment_are_counted(make_run):
     killed = make_run(status="killed", environment={}, plugin="", kernbench_version="")
-    assert "1 more says nothing." in provenance([make_run(environment=HERE), killed]).summary
-    assert provenance([killed]).summary == "No cell says where it ran."
+    assert "1 more stored no environment." in provenance([make_run(environment=HERE), killed]).summary
+    assert provenance([killed]).summary == "No cell stored its environment."
 
 
 def test_the_page_warns_before_anything_else_and_shows_a_small_table(make_run, tmp_path):

@@ -88,7 +88,7 @@ def test_headline_names_the_winner_and_the_floor(report, sweep):
     assert "discrete (kernel_size = 65) scores highest on the validation lines" in text
     assert f"its mean F1 on 64 test lines is {f1_of(winner).mean():.3f} [" in text
     assert "64 ns, 47.4 µm two-way depth" in text
-    assert f"(a blind comb, {winner.lines.floors['comb'][4]:.3f} on the same lines)" in text
+    assert f"0 is a blind guess (a comb, F1 {winner.lines.floors['comb'][4]:.3f} on the same lines)" in text
     assert "below the blind floor" in text
     assert "Without a score: 1 diverged, 1 oom" in text
 
