@@ -5,8 +5,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from html_page import Page
 
 from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.report.page import html
 from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 
 TOLERANCES = np.arange(10)
@@ -69,6 +71,20 @@ def write_artifacts(folder, kernel_size, rng, epochs=30):
             checked = [loss + 0.1, 0.8 * (1 - np.exp(-epoch / 8))] if epoch % 2 == 0 else ["", ""]
             writer.writerow([epoch, loss, 0.4 * loss, 0.4, *checked, 5e-3 if epoch < 24 else 5e-4, epoch * 0.7])
     return {name: folder / name for name in ("cell.npz", "curve.csv")}
+
+
+@pytest.fixture
+def page_of(tmp_path, monkeypatch):
+    """Writes a report to `tmp_path` and reads its page; figures of comparisons, which take long, only if `drawn`."""
+
+    def make(runs, drawn=False):
+        with monkeypatch.context() as patch:
+            if not drawn:
+                patch.setattr(html, "study_pictures", lambda *_: [])
+            page = html.write_report(runs, tmp_path)
+        return Page(page.read_text(encoding="utf-8"), tmp_path)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Published numbers beside measured ones, in every quantity, on the page and in its table."""
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.stats import binned_statistic, spearmanr
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.published import beside, tables
-from kernbench.report.page.html import is_current, write_report
+from kernbench.report.page.html import is_current
 from kernbench.study.reference import Reference
 from kernbench.ulm.scoring.scores import f1_scores
 
@@ -56,18 +55,27 @@ def test_another_family_and_another_split_are_not_compared(make_run):
     assert row.difference is None
 
 
-def test_page_and_table_hold_the_published_numbers(tmp_path, make_run):
+def test_page_and_table_hold_the_published_numbers_and_how_far_apart_seeds_are(page_of, make_run):
     runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
-    page = write_report(runs, tmp_path).read_text()
-    assert "Beside the literature" in page
-    assert "0.8000" in page
-    (row,) = csv.DictReader((tmp_path / "published.csv").read_text().splitlines())
-    assert float(row["difference"]) == pytest.approx(np.mean([f1(run, 3).mean() for run in runs]) - 0.8)
+    page, means = page_of(runs), [f1(run, 3).mean() for run in runs]
+    for words in ("Beside the literature", "0.8000", "difference (mean of 2 seeds)", f"<td>{min(means):.4f}</td>"):
+        assert words in page.html
+    (row,) = page.table("published")
+    assert float(row["difference"]) == pytest.approx(np.mean(means) - 0.8)
+    one = page_of(runs[:1]).html
+    assert "difference (one seed)" in one
+    assert "lowest seed" not in one
 
 
-def test_a_study_without_published_numbers_has_no_such_section(tmp_path, make_run):
-    assert "Beside the literature" not in write_report([make_run()], tmp_path).read_text()
-    assert not (tmp_path / "published.csv").exists()
+def test_a_note_is_shown_also_without_numbers_and_without_both_there_is_no_section(page_of, make_run):
+    text = "No <number> was printed."
+    page = page_of([make_run(note=text), make_run(kernel_size=17, note=text)])
+    assert page.text.count(text) == 1
+    assert "Beside the literature" in page.text
+    assert "another experiment" not in page.text
+    page = page_of([make_run()])
+    assert "Beside the literature" not in page.text
+    assert page.table("published") == []
 
 
 def along(axis, at, values, **fields):
@@ -120,27 +128,8 @@ def test_rows_of_one_source_and_axis_share_a_table(make_run):
     assert two["places"] == ("0–500", "500–1000")
 
 
-def test_the_page_says_how_many_seeds_and_how_far_apart_they_are(tmp_path, make_run):
-    runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
-    page = write_report(runs, tmp_path / "two").read_text()
-    assert "difference (mean of 2 seeds)" in page
-    low = min(f1(run, 3).mean() for run in runs)
-    assert f"<td>{low:.4f}</td>" in page
-    page = write_report(runs[:1], tmp_path / "one").read_text()
-    assert "difference (one seed)" in page
-    assert "lowest seed" not in page
-
-
-def test_a_note_stands_on_the_page_also_without_numbers(tmp_path, make_run):
-    text = "No <number> was printed."
-    page = write_report([make_run(note=text), make_run(kernel_size=17, note=text)], tmp_path).read_text()
-    assert page.count("No &lt;number&gt; was printed.") == 1
-    assert "Beside the literature" in page
-    assert "another experiment" not in page
-
-
-def test_corrected_published_numbers_make_a_new_page(tmp_path, make_run):
+def test_corrected_published_numbers_make_a_new_page(page_of, tmp_path, make_run):
     runs = with_references([make_run("siren", 65)], ROW)
-    write_report(runs, tmp_path)
+    page_of(runs)
     assert is_current(runs, tmp_path)
     assert not is_current(with_references(runs, dataclasses.replace(ROW, values=(0.3, 0.81))), tmp_path)

@@ -1,6 +1,5 @@
 """Precision-recall curves in the report: numbers by other means, what is drawn, databases without them."""
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -10,7 +9,6 @@ from kernbench.plotting.style import as_svg
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores, with_curves
-from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 
@@ -87,26 +85,25 @@ def test_figures_draw_curves_frozen_and_published_points(make_run, curves):
     as_svg(figure)
 
 
-def test_page_and_table_hold_the_curves(tmp_path, make_run, curves):
-    page = write_report([make_run(curve=curves())], tmp_path).read_text()
-    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
+def test_page_and_table_hold_the_curves(page_of, make_run, curves):
+    page = page_of([make_run(curve=curves())], drawn=True)
+    rows = page.table("curves")
     assert [int(row["tolerance_samples"]) for row in rows] == list(range(10))
-    for t, row in enumerate(rows):
-        assert float(row["average_precision"]) == pytest.approx(curve_scores(curves())["average_precision"][t])
-    assert "Precision-recall curves in numbers" in page
-    assert f"<td>{curve_scores(curves())['break_even'][5]:.3f}</td>" in page
-    assert page.count("<img") == 6
+    expected = curve_scores(curves())
+    assert [float(row["average_precision"]) for row in rows] == pytest.approx(expected["average_precision"])
+    assert "Precision-recall curves in numbers" in page.text
+    assert f"<td>{expected['break_even'][5]:.3f}</td>" in page.html
+    assert len(page.sources) == 6
 
 
-def test_a_network_that_never_answers_is_drawn(tmp_path, make_run, curves):
+def test_a_network_that_never_answers_is_drawn(page_of, make_run, curves):
     mute = dataclasses.replace(curves(), **{name: np.full((10, 10), 0.001) for name in ("precision", "recall", "f1")})
-    page = write_report([make_run(curve=mute)], tmp_path).read_text()
-    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
-    assert [row["break_even"] for row in rows] == 10 * [""]
-    assert "<td>–</td>" in page
+    page = page_of([make_run(curve=mute)], drawn=True)
+    assert [row["break_even"] for row in page.table("curves")] == 10 * [""]
+    assert "<td>–</td>" in page.html
 
 
-def test_without_curves_the_page_says_nothing_of_them(tmp_path, make_run):
-    page = write_report([make_run()], tmp_path).read_text()
-    assert "Precision-recall curves in numbers" not in page
-    assert not (tmp_path / "curves.csv").exists()
+def test_without_curves_the_page_says_nothing_of_them(page_of, make_run):
+    page = page_of([make_run()])
+    assert "Precision-recall curves in numbers" not in page.text
+    assert page.table("curves") == []

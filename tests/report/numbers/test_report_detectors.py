@@ -7,14 +7,8 @@ import pytest
 
 from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.detectors import (
-    Classical,
-    baseline_facts,
-    baseline_levels,
-    baseline_table,
-    classical,
-)
-from kernbench.report.page.html import is_current, write_report
+from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.page.html import is_current
 from kernbench.ulm.detectors.names import METHODS
 from kernbench.ulm.detectors.results import DetectorRow, Domain, write_rows
 
@@ -210,24 +204,22 @@ def test_lines_and_labels_are_drawn_apart(runs):
     assert set(levels.values()) <= set(drawn)
 
 
-def test_the_page_shows_them_and_is_made_anew_when_they_change(runs, results, tmp_path):
-    out = tmp_path / "report"
-    page = write_report(runs, out).read_text(encoding="utf-8")
-    assert "Classical detectors on the same lines" in page
-    assert "gain=&lt;depth&gt;" in page
-    assert is_current(runs, out)
+def test_the_page_shows_them_and_is_out_of_date_when_they_change(runs, results, page_of, tmp_path):
+    page = page_of(runs)
+    assert "Classical detectors on the same lines" in page.text
+    assert "gain=&lt;depth&gt;" in page.html
+    assert is_current(runs, tmp_path)
     write_rows(make_rows("wiener", 0.7), results)
-    assert not is_current(runs, out)
+    assert not is_current(runs, tmp_path)
 
 
-def test_a_page_without_them_names_what_was_not_run(runs, tmp_path):
-    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "not run" in page
-    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page
+def test_a_page_without_them_names_what_was_not_run(runs, page_of):
+    page = page_of(runs)
+    assert "not run" in page.text
+    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page.text
     assert baseline_facts(runs) == []
 
 
-def test_a_damaged_file_is_named_and_the_page_made(runs, results, tmp_path):
+def test_a_damaged_file_is_named_and_the_page_made(runs, results, page_of):
     results.write_text("nonsense\n1\n")
-    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "is no file of baseline results" in page
+    assert "is no file of baseline results" in page_of(runs).text

@@ -1,6 +1,5 @@
 """F1 of single lines in the report against numpy and scipy, and the figure of it."""
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -11,7 +10,6 @@ from kernbench.report.figures.spreads import density_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.lines import line_statistics, point_bins
 from kernbench.report.numbers.points import line_f1
-from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 BUBBLES = tuple(range(0, 1001, 100))
@@ -49,25 +47,23 @@ def test_bins_are_the_published_ones(make_run, axis, edges):
     assert point_bins(point, axis, 4).mean == pytest.approx(expected)
 
 
-def test_bins_in_the_table_are_those_of_the_lines(tmp_path, make_run):
+def test_bins_in_the_table_are_those_of_the_lines(page_of, make_run):
     run = make_run(lines=120)
-    page = write_report([run], tmp_path).read_text()
-    rows = list(csv.DictReader((tmp_path / "bins.csv").read_text().splitlines()))
-    mine = [row for row in rows if (row["axis"], row["tolerance_samples"]) == ("bubbles", "9")]
+    page = page_of([run])
+    mine = [row for row in page.table("bins") if (row["axis"], row["tolerance_samples"]) == ("bubbles", "9")]
     assert [float(row["low"]) for row in mine] == list(BUBBLES[:-1])
     assert sum(int(row["lines"]) for row in mine) == 120
     last = run.lines.facts["bubbles"] >= 900
     assert float(mine[-1]["f1_mean"]) == pytest.approx(line_f1(run.scores["test"], 9)[last].mean())
-    assert "F1 of single lines in numbers" in page
+    assert "F1 of single lines in numbers" in page.text
 
 
-def test_unknown_lines_leave_correlations_and_bins_out(tmp_path, make_run):
+def test_unknown_lines_leave_correlations_and_bins_out(page_of, make_run):
     run = dataclasses.replace(make_run(lines=30), lines=None)
     _, _, found = next(line_statistics(comparisons([run])[0]))
     assert np.isnan(found["spearman_bubbles"])
     assert not np.isnan(found["median"])
-    write_report([run], tmp_path)
-    assert not (tmp_path / "bins.csv").exists()
+    assert page_of([run]).table("bins") == []
 
 
 def test_figure_draws_bins_lines_and_published_means(make_run):

@@ -8,7 +8,6 @@ from kernbench.report.figures.sweeps import tolerance_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.noise import noise_table, varies_noise
 from kernbench.report.numbers.points import line_f1
-from kernbench.report.page.html import write_report
 from kernbench.study.reference import Reference
 
 
@@ -41,15 +40,15 @@ def test_levels_stand_side_by_side_with_published_means_beside(make_run):
     assert noise_table(comparison) == []
 
 
-def test_noise_of_the_test_lines_alone_has_a_table(make_run, tmp_path):
+def test_noise_of_the_test_lines_alone_has_a_table(make_run, page_of):
     runs = noisy(make_run, "test_noise_percent")
     (comparison,) = comparisons(runs)
     table = noise_table(comparison)
     assert [each["level"] for each in table] == ["0.0", "8.0", "32.0"]
     assert [float(each["9"]) for each in table] == pytest.approx([mean(run, 9) for run in runs], abs=5.1e-4)
-    page = write_report(runs, tmp_path).read_text()
-    assert "Noise level and tolerance" in page
-    assert page.count("<img") == 5
+    page = page_of(runs, drawn=True)
+    assert "Noise level and tolerance" in page.text
+    assert len(page.sources) == 5
 
 
 def test_another_axis_is_no_noise(make_run):

@@ -1,6 +1,5 @@
 """Searches in the report: chosen on validation lines alone, spending counted, the default setting beside the best."""
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.searches import choose, searches_of, validation_f1
-from kernbench.report.numbers.tuning import gain_of, lines_f1, tuning_rows, tuning_text
-from kernbench.report.page.html import write_report
+from kernbench.report.numbers.searches import choose, searches_of
+from kernbench.report.numbers.tuning import gain_of, tuning_rows, tuning_text
 from kernbench.store.reading.records import Scores
 from kernbench.ulm.scoring.scores import f1_scores
 
@@ -174,26 +172,23 @@ def test_the_figure_has_a_panel_for_each_point_with_the_true_curves(tuned):
     assert high > max(search_at(tuned, size).validation[1 if size == 65 else 0] for size in (9, 65))
 
 
-def test_page_and_tables_hold_it_all(tuned, tmp_path):
-    page = write_report(tuned, tmp_path).read_text(encoding="utf-8")
-    assert "<h3>Tuning</h3>" in page
-    assert "nothing to tune" in page
-    assert "omega_0 = 31" in page
-    with (tmp_path / "draws.csv").open(newline="", encoding="utf-8") as file:
-        draws = list(csv.DictReader(file))
+def test_page_and_tables_hold_it_all(tuned, page_of):
+    page = page_of(tuned)
+    for words in ("<h3>Tuning</h3>", "nothing to tune", "omega_0 = 31"):
+        assert words in page.html
+    draws = page.table("draws")
     assert len(draws) == 10
     assert not [name for name in draws[0] if "test" in name]
     chosen = [(row["point"], row["draw"]) for row in draws if row["chosen"] == "1" and row["family"] == "siren"]
     assert sorted(chosen) == [("kernel_size=65, seed=0", "1"), ("kernel_size=9, seed=0", "0")]
-    with (tmp_path / "searches.csv").open(newline="", encoding="utf-8") as file:
-        rows = {(row["family"], row["point"]): row for row in csv.DictReader(file)}
-    row = rows["siren", "kernel_size=65, seed=0"]
-    assert float(row["f1_test"]) == pytest.approx(lines_f1(tuned[1]).mean())
-    assert float(row["f1_validation"]) == pytest.approx(validation_f1(tuned[1]))
-    assert float(row["f1_test_default"]) == pytest.approx(lines_f1(tuned[0]).mean())
+    (row,) = (r for r in page.table("searches") if (r["family"], r["point"]) == ("siren", "kernel_size=65, seed=0"))
+    assert float(row["f1_test"]) == pytest.approx(by_hand(tuned[1], "test").mean())
+    assert float(row["f1_validation"]) == pytest.approx(by_hand(tuned[1], "validation").mean())
+    assert float(row["f1_test_default"]) == pytest.approx(by_hand(tuned[0], "test").mean())
     assert (row["draws"], row["epochs"], row["epochs_unpruned"]) == ("4", "240", "240")
 
 
-def test_a_grid_has_no_section_and_no_tables_of_it(make_run, tmp_path):
-    assert "<h3>Tuning</h3>" not in write_report([make_run()], tmp_path).read_text(encoding="utf-8")
-    assert not (tmp_path / "draws.csv").exists()
+def test_a_grid_has_no_section_and_no_tables_of_it(make_run, page_of):
+    page = page_of([make_run()])
+    assert "<h3>Tuning</h3>" not in page.html
+    assert page.table("draws") == []
