@@ -1,7 +1,15 @@
-"""A page and its tables as tests read them."""
+"""A page, its tables and the scores behind them as tests read them."""
 
 import csv
 from html.parser import HTMLParser
+
+from kernbench.ulm.scoring.scores import f1_scores
+
+
+def f1_of(run, tolerance=4, split="test"):
+    """F1 of each line of a cell, (N,)."""
+    scores = run.scores[split]
+    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
 
 
 class Page(HTMLParser):

@@ -73,7 +73,10 @@ def artifact(world):
     return trial._trial_id, meta["artifact_id"]
 
 
-def test_studies_and_trials_with_scores_and_attributes_are_shown(app):
+def test_page_studies_and_trials_with_scores_and_attributes_are_served(app):
+    code, body = send(app, "GET", "/dashboard")
+    assert code == 200
+    assert b"<html" in body.lower()
     code, body = send(app, "GET", "/api/studies")
     assert code == 200
     assert [each["study_name"] for each in json.loads(body)["study_summaries"]] == ["mine.v1.quick/discrete"]
@@ -97,12 +100,6 @@ def test_an_artifact_is_served_as_it_is_unless_it_became_a_link(tmp_path):
     code, body = send(app, "GET", f"/artifacts/1/{trial_id}/{artifact_id}")
     assert code in (404, 500), code
     assert b"secret" not in body
-
-
-def test_the_page_itself_is_served(app):
-    code, body = send(app, "GET", "/dashboard")
-    assert code == 200
-    assert b"<html" in body.lower()
 
 
 def attempts(world):

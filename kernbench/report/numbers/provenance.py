@@ -101,12 +101,12 @@ def provenance(runs: Iterable[Run]) -> Provenance:
     )
 
 
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested JSON as dotted names and texts: {"packages": {"torch": "2.13"}} -> {"packages.torch": "2.13"}."""
     flat: dict[str, str] = {}
     for name, value in content.items():
         if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         elif value is not None:
             flat[f"{prefix}{name}"] = str(value)
     return flat
@@ -118,7 +118,7 @@ def _place(run: Run) -> tuple[int, str, str]:
 
 
 def _entries(run: Run) -> dict[str, str]:
-    entries = flatten(run.environment) | {"device": run.device}
+    entries = _flatten(run.environment) | {"device": run.device}
     return entries | ({"packages.kernbench": run.kernbench_version} if run.kernbench_version else {})
 
 

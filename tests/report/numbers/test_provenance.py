@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kernbench.report.numbers.provenance import NONE, flatten, provenance
+from kernbench.report.numbers.provenance import NONE, provenance
 
 HERE = {"cpu": "A", "threads": 1, "python": "3.11.9", "git": "abc", "packages": {"torch": "2.13.0", "scipy": "1.17"}}
 
@@ -80,7 +80,3 @@ def test_the_page_warns_before_anything_else_and_shows_a_small_table(make_run, p
     rows = page.table("environments")
     assert [(row["cpu"], row["cells"]) for row in rows] == [("A", "2"), ("<b>B", "1")]
     assert {row["packages.torch"] for row in rows} == {"2.13.0"}
-
-
-def test_flatten_leaves_out_what_is_not_there():
-    assert flatten({"a": {"b": 1, "c": None}, "d": "x"}) == {"a.b": "1", "d": "x"}

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from html_page import f1_of
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.report.numbers.comparison import comparisons
@@ -11,14 +12,8 @@ from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.published import beside, tables
 from kernbench.report.page.html import is_current
 from kernbench.study.reference import Reference
-from kernbench.ulm.scoring.scores import f1_scores
 
 ROW = Reference("Author 2000, Table 1", "siren", "test", "mean", "kernel_size", (17, 65), (0.3, 0.8), tolerance=3)
-
-
-def f1(run, tolerance, split="test"):
-    scores = run.scores[split]
-    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
 
 
 def with_references(runs, *references):
@@ -31,11 +26,11 @@ def test_measured_is_the_mean_over_seeds_of_the_statistic_over_lines(make_run):
     (comparison,) = comparisons(with_references(runs, ROW, median))
     rows = beside(comparison)
     assert [(row.source, row.reference) for row in rows] == 2 * [(ROW.source, 0.3), (ROW.source, 0.8)]
-    seeds = [float(np.mean(f1(run, 3))) for run in runs[3:]]
+    seeds = [float(np.mean(f1_of(run, 3))) for run in runs[3:]]
     assert rows[1].measured == pytest.approx(np.mean(seeds))
     assert (rows[1].low, rows[1].high, rows[1].seeds) == (min(seeds), max(seeds), 3)
     assert rows[1].difference == pytest.approx(np.mean(seeds) - 0.8)
-    assert rows[2].measured == pytest.approx(np.mean([np.median(f1(run, 5, "validation")) for run in runs[:3]]))
+    assert rows[2].measured == pytest.approx(np.mean([np.median(f1_of(run, 5, "validation")) for run in runs[:3]]))
 
 
 def test_a_row_along_the_tolerance_reads_every_tolerance(make_run):
@@ -43,7 +38,7 @@ def test_a_row_along_the_tolerance_reads_every_tolerance(make_run):
     runs = [make_run("siren", 17), make_run("siren", 65)]
     (comparison,) = comparisons(with_references(runs, row))
     found = beside(comparison)
-    assert [each.measured for each in found] == pytest.approx([np.mean(f1(runs[1], 0)), np.mean(f1(runs[1], 9))])
+    assert [each.measured for each in found] == pytest.approx([np.mean(f1_of(runs[1], 0)), np.mean(f1_of(runs[1], 9))])
 
 
 def test_another_family_and_another_split_are_not_compared(make_run):
@@ -57,7 +52,7 @@ def test_another_family_and_another_split_are_not_compared(make_run):
 
 def test_page_and_table_hold_the_published_numbers_and_how_far_apart_seeds_are(page_of, make_run):
     runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
-    page, means = page_of(runs), [f1(run, 3).mean() for run in runs]
+    page, means = page_of(runs), [f1_of(run, 3).mean() for run in runs]
     for words in ("Beside the literature", "0.8000", "difference (mean of 2 seeds)", f"<td>{min(means):.4f}</td>"):
         assert words in page.html
     (row,) = page.table("published")
@@ -102,9 +97,9 @@ def test_statistics_of_the_lines_and_bins_are_measured_on_the_lines(make_run):
         along("pressure_kpa", (300, 400), (0.9,)),
     )
     found = [each.measured for each in beside(comparisons(with_references([run], *rows))[0])]
-    assert found[1] == pytest.approx(spearmanr(f1(run, 9), run.lines.facts["pressure_pa"]).statistic)
-    assert found[2] == pytest.approx(np.quantile(f1(run, 9), 0.75))
-    expected = binned_statistic(run.lines.facts["bubbles"], f1(run, 2), bins=[0, 300, 1000]).statistic
+    assert found[1] == pytest.approx(spearmanr(f1_of(run, 9), run.lines.facts["pressure_pa"]).statistic)
+    assert found[2] == pytest.approx(np.quantile(f1_of(run, 9), 0.75))
+    expected = binned_statistic(run.lines.facts["bubbles"], f1_of(run, 2), bins=[0, 300, 1000]).statistic
     assert found[3:5] == pytest.approx(expected)
     assert found[5] is None  # no line in the bin
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from html_page import f1_of
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.report.figures.spreads import density_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.lines import line_statistics, point_bins
-from kernbench.report.numbers.points import line_f1
 from kernbench.study.reference import Reference
 
 BUBBLES = tuple(range(0, 1001, 100))
@@ -25,7 +25,7 @@ def test_statistics_over_lines_are_means_over_seeds(make_run):
     found = {tolerance: values for _, tolerance, values in line_statistics(comparisons(runs)[0])}
     assert list(found) == [0, 4, 9]
     for tolerance, values in found.items():
-        f1 = np.array([line_f1(run.scores["test"], tolerance) for run in runs])
+        f1 = np.array([f1_of(run, tolerance) for run in runs])
         assert values["sd"] == pytest.approx(f1.std(axis=1).mean())
         assert values["q05"] == pytest.approx(np.percentile(f1, 5, axis=1).mean())
         assert (values["min"], values["max"]) == pytest.approx((f1.min(axis=1).mean(), f1.max(axis=1).mean()))
@@ -43,7 +43,7 @@ def test_a_headline_tolerance_of_its_own_is_shown_too(make_run):
 def test_bins_are_the_published_ones(make_run, axis, edges):
     run = make_run(lines=200)
     (point,) = comparisons([run])[0].points
-    expected = binned_statistic(known(run)[axis], line_f1(run.scores["test"], 4), bins=edges).statistic
+    expected = binned_statistic(known(run)[axis], f1_of(run, 4), bins=edges).statistic
     assert point_bins(point, axis, 4).mean == pytest.approx(expected)
 
 
@@ -54,7 +54,7 @@ def test_bins_in_the_table_are_those_of_the_lines(page_of, make_run):
     assert [float(row["low"]) for row in mine] == list(BUBBLES[:-1])
     assert sum(int(row["lines"]) for row in mine) == 120
     last = run.lines.facts["bubbles"] >= 900
-    assert float(mine[-1]["f1_mean"]) == pytest.approx(line_f1(run.scores["test"], 9)[last].mean())
+    assert float(mine[-1]["f1_mean"]) == pytest.approx(f1_of(run, 9)[last].mean())
     assert "F1 of single lines in numbers" in page.text
 
 
@@ -77,7 +77,7 @@ def test_figure_draws_bins_lines_and_published_means(make_run):
     assert squares[0][:, 1] == pytest.approx(values)
     assert not [line for line in upper.lines if line.get_marker() == "s"]
     dots = next(line.get_xydata() for line in upper.lines if line.get_marker() == ".")
-    assert np.array_equal(dots, np.column_stack([run.lines.facts["bubbles"], line_f1(run.scores["test"], 0)]))
+    assert np.array_equal(dots, np.column_stack([run.lines.facts["bubbles"], f1_of(run, 0)]))
     means = next(line.get_xydata() for line in lower.lines if line.get_marker() == "o")
     (point,) = comparisons([run])[0].points
     assert means[:, 1] == pytest.approx(point_bins(point, "bubbles", 4).mean)

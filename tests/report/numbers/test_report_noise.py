@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
+from html_page import f1_of
 
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.sweeps import tolerance_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.noise import noise_table, varies_noise
-from kernbench.report.numbers.points import line_f1
 from kernbench.study.reference import Reference
 
 
 def mean(run, tolerance):
-    return line_f1(run.scores["test"], tolerance).mean()
+    return f1_of(run, tolerance).mean()
 
 
 def noisy(make_run, axis="noise_percent", **fields):

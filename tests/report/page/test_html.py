@@ -7,22 +7,16 @@ import sys
 
 import numpy as np
 import pytest
-from html_page import Page
+from html_page import Page, f1_of
 
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.report.page.html import is_current, write_report
-from kernbench.ulm.scoring.scores import f1_scores
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, sweep):
     path = write_report(sweep, tmp_path_factory.mktemp("report"))
     return Page(path.read_text(encoding="utf-8"), path.parent)
-
-
-def f1_of(run, tolerance=4):
-    scores = run.scores["test"]
-    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
 
 
 def test_summary_table_and_csv_hold_the_means(report, sweep):
