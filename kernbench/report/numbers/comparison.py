@@ -38,12 +38,9 @@ class Series:
     @cached_property
     def best(self) -> Point | None:
         """Point of the highest validation F1, or test F1 where a point lacks validation scores; None if no score."""
-        known = self.scored
-        if not known:
-            return None
-        if all(point.validation is not None for point in known):
-            return max(known, key=lambda point: point.validation or 0.0)
-        return max(known, key=lambda point: point.interval.mean if point.interval else 0.0)
+        if all(point.validation is not None for point in self.scored):
+            return max(self.scored, key=lambda point: point.validation or 0.0, default=None)
+        return max(self.scored, key=lambda point: point.interval.mean if point.interval else 0.0)
 
     @property
     def rank(self) -> float:

@@ -69,8 +69,7 @@ class Search:
     @property
     def shown(self) -> Run:
         """What represents this search among cells that were not tuned: the chosen draw, or one without a score."""
-        run = self.chosen or self.draws[-1]
-        return replace(run, params=self.point)
+        return replace(self.chosen or self.draws[-1], params=self.point)
 
     def setting(self, run: Run) -> dict[str, Value]:
         """What was drawn."""

@@ -89,7 +89,7 @@ def _winner(comparison: Comparison, point: Point) -> str:
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
-    below = "" if point.skill >= 0 else ", but is below the blind floor, worse than a blind guess"
+    below = ", but is below the blind floor, worse than a blind guess" if point.skill < 0 else ""
     return (
         f"{point.name} scores highest on the {split} lines{below}; "
         f"its mean F1 on {point.interval.lines} test lines{seeds} is "
