@@ -98,7 +98,10 @@ def test_page_and_table_hold_the_curves(page_of, make_run, curves):
 
 def test_a_network_that_never_answers_is_drawn(page_of, make_run, curves):
     mute = dataclasses.replace(curves(), **{name: np.full((10, 10), 0.001) for name in ("precision", "recall", "f1")})
-    page = page_of([make_run(curve=mute)], drawn=True)
+    run = make_run(curve=mute)
+    for draw in (precision_recall_figure, tolerance_curves_figure):
+        as_svg(draw(comparisons([run])[0]))
+    page = page_of([run])
     assert [row["break_even"] for row in page.table("curves")] == 10 * [""]
     assert "<td>–</td>" in page.html
 
