@@ -1,13 +1,23 @@
-"""A page as tests read it."""
+"""A page, its tables and the scores behind them as tests read them."""
 
+import csv
 from html.parser import HTMLParser
+
+from kernbench.ulm.scoring.scores import f1_scores
+
+
+def f1_of(run, tolerance=4, split="test"):
+    """F1 of each line of a cell, (N,)."""
+    scores = run.scores[split]
+    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
 
 
 class Page(HTMLParser):
-    """Tags, attributes and visible text of a page."""
+    """Tags, attributes and visible text of a page, and the folder that it is in."""
 
-    def __init__(self, html):
+    def __init__(self, html, folder=None):
         super().__init__()
+        self.html, self.folder = html, folder
         self.tags, self.links, self.sources, self.texts, self.rows = [], [], [], [], []
         self.in_cell = False
         self.feed(html)
@@ -37,3 +47,8 @@ class Page(HTMLParser):
     @property
     def text(self):
         return " ".join(" ".join(self.texts).split())
+
+    def table(self, name):
+        """Rows of a CSV table beside the page; none where there is no such file."""
+        path = self.folder / f"{name}.csv"
+        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []

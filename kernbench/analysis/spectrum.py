@@ -1,4 +1,4 @@
-"""Spectra of kernels: where their power lies, in cycles per sample."""
+"""Spectra of kernels: their power by frequency in cycles per sample."""
 
 from dataclasses import dataclass
 
@@ -61,19 +61,13 @@ def layer_spectrum(kernels: ArrayLike) -> Spectrum:
     """
     taps = _finite(kernels)
     taps = taps.reshape(-1, taps.shape[-1])
-    taps = taps[np.square(taps).sum(axis=1) > 0]
-    if not len(taps):
-        empty = power_spectrum(np.zeros((3, np.shape(kernels)[-1])))
-        return Spectrum(empty.frequency, np.full_like(empty.power, np.nan))
+    alive = taps[np.square(taps).sum(axis=1) > 0]
+    taps = alive if len(alive) else taps
     rows = np.unique(np.linspace(0, len(taps) - 1, min(len(taps), MOST_KERNELS)).astype(int))
     spectrum = power_spectrum(taps[rows])
-    return Spectrum(spectrum.frequency, np.quantile(_share(spectrum.power), QUANTILES, axis=0))
-
-
-def _share(power: Floats) -> Floats:
-    """Power as shares of its sum; NaN where there is none."""
-    total = power.sum(axis=-1, keepdims=True)
-    return power / np.where(total > 0, total, np.nan)
+    total = spectrum.power.sum(axis=-1, keepdims=True)
+    share = spectrum.power / np.where(total > 0, total, np.nan)
+    return Spectrum(spectrum.frequency, np.quantile(share, QUANTILES, axis=0))
 
 
 def _finite(kernels: ArrayLike) -> Floats:

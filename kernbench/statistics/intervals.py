@@ -19,7 +19,7 @@ class Interval:
 
     Attributes:
         mean: over all seeds and lines.
-        low: lower end; NaN where one line alone tells nothing about the spread.
+        low: lower end; NaN where one line alone has no spread.
         high: upper end.
         lines: lines that the mean covers.
         seeds: seeds that it covers; with one, the interval says nothing about the spread between trainings.
@@ -32,15 +32,14 @@ class Interval:
     seeds: int
 
 
-def bootstrap_mean(values: ArrayLike, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """Mean over lines (and seeds) with a percentile bootstrap interval.
+def bootstrap_mean(values: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """Mean over lines (and seeds) with a 95 % percentile bootstrap interval.
 
     Lines are drawn with replacement, the same ones for all seeds, because all were tested on the same lines;
     seeds are drawn with replacement as an outer level.
 
     Args:
         values: one per line (N,), or one per seed and line (S, N).
-        level: coverage of the interval, between 0 and 1.
         resamples: bootstrap draws.
         seed: of the draws.
 
@@ -54,22 +53,18 @@ def bootstrap_mean(values: ArrayLike, level: float = LEVEL, resamples: int = RES
     mean = float(table.mean())
     if table.size == 1:
         return Interval(mean, float("nan"), float("nan"), lines, seeds)
-    means = _resampled_means(table, resamples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    by_line, by_seed = _shares(seeds, lines, resamples, seed)
+    means = ((by_line @ table.T) * by_seed).sum(axis=1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean, float(low), float(high), lines, seeds)
 
 
-def bootstrap_difference(
-    first: ArrayLike, second: ArrayLike, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+def bootstrap_difference(first: ArrayLike, second: ArrayLike) -> Interval:
     """Mean of first minus second, paired: both are resampled on the same lines and seeds.
 
     Args:
         first: one value per line (N,), or per seed and line (S, N).
         second: the same lines in the same order, same shape.
-        level: coverage of the interval.
-        resamples: bootstrap draws.
-        seed: of the draws.
 
     Raises:
         KernbenchError: shapes that differ, no values, or values that are not finite.
@@ -77,14 +72,7 @@ def bootstrap_difference(
     one, other = _table(first), _table(second)
     if one.shape != other.shape:
         raise KernbenchError(f"a paired difference needs the same seeds and lines: got {one.shape} and {other.shape}")
-    return bootstrap_mean(one - other, level, resamples, seed)
-
-
-def _resampled_means(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Means (resamples,) of tables whose lines and seeds were drawn with replacement."""
-    seeds, lines = table.shape
-    by_line, by_seed = _shares(seeds, lines, resamples, seed)
-    return np.asarray(((by_line @ table.T) * by_seed).sum(axis=1))
+    return bootstrap_mean(one - other)
 
 
 @functools.lru_cache(maxsize=4)  # the points of a study share seeds and lines, and drawing takes longer than the means

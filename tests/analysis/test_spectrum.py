@@ -41,7 +41,7 @@ def test_gaussian_has_its_closed_form_spectrum(sigma):
     assert spectrum.power[1:] / (2 * spectrum.power[0]) == pytest.approx(expected[1:], abs=1e-9)
 
 
-def test_layer_quantiles_ignore_scale_and_dead_kernels():
+def test_layer_quantiles_ignore_scale_and_dead_kernels_which_alone_have_no_numbers():
     rng = np.random.default_rng(0)
     kernels = rng.normal(size=(4, 5, 33))
     scaled = kernels * rng.uniform(0.1, 10, (4, 5, 1))
@@ -50,9 +50,6 @@ def test_layer_quantiles_ignore_scale_and_dead_kernels():
     assert one.power.shape == (3, len(one.frequency))
     np.testing.assert_allclose(one.power, other.power, rtol=1e-9)
     assert (np.diff(one.power, axis=0) >= 0).all()
-
-
-def test_a_zero_kernel_has_no_numbers():
     assert np.isnan(layer_spectrum(np.zeros((3, 9))).power).all()
 
 

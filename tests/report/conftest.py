@@ -1,13 +1,16 @@
 """Synthetic runs: a factory with plausible numbers, artifacts and failures; nothing is trained."""
 
-import csv
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pytest
+from html_page import Page
 
-from kernbench.analysis.spectrum import layer_spectrum
+from kernbench.report.page import html
 from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
+from kernbench.training.settings import Epoch
+from kernbench.ulm.cells import artifacts as cell_artifacts
 
 TOLERANCES = np.arange(10)
 ENVIRONMENT = {"python": "3.11.9", "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "cpu": "Test CPU", "threads": 1}
@@ -39,36 +42,43 @@ def make_curves(seed=0, lines=20):
     return Curves(thresholds, *(each.mean(axis=2) for each in (precision, recall, f1)))
 
 
-def write_artifacts(folder, kernel_size, rng, epochs=30):
-    """cell.npz and curve.csv as a cell leaves them."""
+def write_artifacts(folder, kernel_size, rng):
+    """cell.npz and curve.csv as a cell leaves them; without its pictures, which take long and which no page shows."""
     lags = np.arange(kernel_size) - kernel_size // 2
-    content = {"rate_hz": np.array(62.5e6)}
-    for layer in range(4):
-        width, frequency = rng.uniform(4, 12, (16, 1)), rng.uniform(0.01, 0.06, (16, 1))
-        content[f"kernel_start_{layer}"] = rng.normal(0, 0.05, (16, kernel_size))
-        kernels = np.exp(-(lags**2) / (2 * width**2)) * np.cos(
-            2 * np.pi * frequency * lags + rng.uniform(0, 6, (16, 1))
-        )
-        content[f"kernel_{layer}"] = kernels * rng.uniform(0.1, 0.4, (16, 1))
-        spectrum = layer_spectrum(content[f"kernel_{layer}"])
-        content[f"spectrum_{layer}"], content["frequency"] = spectrum.power, spectrum.frequency
-    counts = rng.poisson(0.06, 2048)
     burst = np.exp(-((np.arange(150) - 83) ** 2) / 800) * np.cos(2 * np.pi * 1.7 / 62.5 * np.arange(150))
-    content |= {
-        "example_voltage": np.convolve(counts, burst)[:2048],
-        "example_counts": counts,
-        "example_prediction": np.convolve(counts, [0.2, 0.5, 0.2], "same") + rng.normal(0, 0.03, 2048),
-        "example_start": np.array(3000),
-    }
-    np.savez(folder / "cell.npz", **content)
-    with (folder / "curve.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", "train_loss", "soft", "hard", "val_loss", "val_f1", "rate", "seconds"])
-        for epoch in range(1, epochs + 1):
-            loss = 0.6 + 2 * np.exp(-epoch / 8)
-            checked = [loss + 0.1, 0.8 * (1 - np.exp(-epoch / 8))] if epoch % 2 == 0 else ["", ""]
-            writer.writerow([epoch, loss, 0.4 * loss, 0.4, *checked, 5e-3 if epoch < 24 else 5e-4, epoch * 0.7])
-    return {name: folder / name for name in ("cell.npz", "curve.csv")}
+    start, kernels = [], []
+    for _ in range(2):
+        width, frequency, phase = (rng.uniform(*ends, (16, 1)) for ends in ((4, 12), (0.01, 0.06), (0, 6)))
+        start.append(rng.normal(0, 0.05, (16, kernel_size)))
+        kernels.append(0.2 * np.exp(-(lags**2) / (2 * width**2)) * np.cos(2 * np.pi * frequency * lags + phase))
+    counts = rng.poisson(0.06, 2048)
+    output = np.convolve(counts, [0.2, 0.5, 0.2], "same") + rng.normal(0, 0.03, 2048)
+    example = cell_artifacts.Example(
+        np.convolve(counts, burst)[:2048], counts, output, start=3000, threshold=0.2, line=0
+    )
+    losses = 0.6 + 2 * np.exp(-np.arange(30) / 8)
+    curve = [
+        Epoch(
+            e, loss, {"soft": 0.4 * loss, "hard": 0.4}, *((loss + 0.1, 1.4 - loss) if e % 2 else (None, None)), 5e-3, e
+        )
+        for e, loss in enumerate(losses.tolist())
+    ]
+    with mock.patch.object(cell_artifacts, "_pictures", return_value=[]):
+        return {path.name: path for path in cell_artifacts.write_all(folder, start, kernels, example, curve)}
+
+
+@pytest.fixture
+def page_of(tmp_path, monkeypatch):
+    """Writes a report to `tmp_path` and reads its page; figures of comparisons, which take long, only if `drawn`."""
+
+    def make(runs, drawn=False):
+        with monkeypatch.context() as patch:
+            if not drawn:
+                patch.setattr(html, "study_pictures", lambda *_: [])
+            page = html.write_report(runs, tmp_path)
+        return Page(page.read_text(encoding="utf-8"), tmp_path)
+
+    return make
 
 
 @pytest.fixture(scope="session")

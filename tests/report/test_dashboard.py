@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import urllib.error
 import urllib.request
+from wsgiref.util import setup_testing_defaults
 
 import fakes
 import pytest
@@ -19,10 +20,9 @@ pytest.importorskip("optuna_dashboard")
 PICTURE = b"\x89PNG\r\n\x1a\n and then some"
 
 
-@pytest.fixture
-def stored(tmp_path):
+def make_world(folder):
     """A database with a finished study and an artifact for each trial."""
-    world = fakes.World(tmp_path)
+    world = fakes.World(folder)
 
     def compute(context):
         (context.scratch / "kernel.png").write_bytes(PICTURE)
@@ -32,46 +32,38 @@ def stored(tmp_path):
     return world
 
 
-@pytest.fixture
-def application(stored):
-    """The WSGI application, and a function that sends it a request."""
-    app = dashboard.application(stored.url)
-
-    def send(method, path, body=b"", kind="application/json"):
-        seen = {}
-        body = json.dumps(body).encode() if isinstance(body, dict) else body
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "QUERY_STRING": "",
-            "SERVER_NAME": "127.0.0.1",
-            "SERVER_PORT": "8080",
-            "HTTP_HOST": "127.0.0.1:8080",
-            "CONTENT_TYPE": kind,
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.url_scheme": "http",
-        }
-        chunks = app(environ, lambda status, *_: seen.update(code=int(status[:3])))
-        answer = b"".join(chunks)
-        getattr(chunks, "close", lambda: None)()
-        return seen["code"], answer
-
-    return send
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A database that the tests of this file only read."""
+    return make_world(tmp_path_factory.mktemp("stored"))
 
 
-def rows(world):
-    """Every row of every table."""
+def send(app, method, path, body=b""):
+    """Status and answer of a WSGI application to a request."""
+    body = json.dumps(body).encode() if isinstance(body, dict) else body
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body)}
+    environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)), "wsgi.errors": io.StringIO()}
+    setup_testing_defaults(environ)
+    seen = []
+    chunks = app(environ, lambda status, *_: seen.append(int(status[:3])))
+    answer = b"".join(chunks)
+    getattr(chunks, "close", lambda: None)()
+    return seen[-1], answer
+
+
+@pytest.fixture(scope="module")
+def app(stored):
+    """The WSGI application."""
+    return dashboard.application(stored.url)
+
+
+def state(world):
+    """Every row of every table, and the digest of every artifact."""
     with sqlite3.connect(world.database) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}
-
-
-def files(world):
-    """Artifact -> digest of its content."""
-    folder = world.folder / "kernbench.artifacts"
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+        rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}
+    paths = (world.folder / "kernbench.artifacts").iterdir()
+    return rows, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def artifact(world):
@@ -81,14 +73,14 @@ def artifact(world):
     return trial._trial_id, meta["artifact_id"]
 
 
-def test_studies_are_listed(application):
-    code, body = application("GET", "/api/studies")
+def test_page_studies_and_trials_with_scores_and_attributes_are_served(app):
+    code, body = send(app, "GET", "/dashboard")
+    assert code == 200
+    assert b"<html" in body.lower()
+    code, body = send(app, "GET", "/api/studies")
     assert code == 200
     assert [each["study_name"] for each in json.loads(body)["study_summaries"]] == ["mine.v1.quick/discrete"]
-
-
-def test_trials_show_their_scores_and_attributes(application):
-    code, body = application("GET", "/api/studies/1")
+    code, body = send(app, "GET", "/api/studies/1")
     assert code == 200
     trials = json.loads(body)["trials"]
     assert [trial["values"] for trial in trials] == [[0.5], [0.5]]
@@ -96,27 +88,18 @@ def test_trials_show_their_scores_and_attributes(application):
     assert attributes["status"] == "ok"
 
 
-def test_an_artifact_is_served_as_it_is(application, stored):
-    trial_id, artifact_id = artifact(stored)
-    code, body = application("GET", f"/artifacts/1/{trial_id}/{artifact_id}")
-    assert (code, body) == (200, PICTURE)
-
-
-def test_an_artifact_that_became_a_link_is_not_served(application, stored, tmp_path):
-    trial_id, artifact_id = artifact(stored)
+def test_an_artifact_is_served_as_it_is_unless_it_became_a_link(tmp_path):
+    world = make_world(tmp_path)
+    app = dashboard.application(world.url)
+    trial_id, artifact_id = artifact(world)
+    assert send(app, "GET", f"/artifacts/1/{trial_id}/{artifact_id}") == (200, PICTURE)
     (tmp_path / "secret").write_bytes(b"secret")
-    path = stored.folder / "kernbench.artifacts" / artifact_id
+    path = tmp_path / "kernbench.artifacts" / artifact_id
     path.unlink()
     path.symlink_to(tmp_path / "secret")
-    code, body = application("GET", f"/artifacts/1/{trial_id}/{artifact_id}")
+    code, body = send(app, "GET", f"/artifacts/1/{trial_id}/{artifact_id}")
     assert code in (404, 500), code
     assert b"secret" not in body
-
-
-def test_the_page_itself_is_served(application):
-    code, body = application("GET", "/dashboard")
-    assert code == 200
-    assert b"<html" in body.lower()
 
 
 def attempts(world):
@@ -144,44 +127,33 @@ def attempts(world):
     }
 
 
-def test_nothing_that_is_sent_changes_a_row_or_a_file(application, stored):
-    before = rows(stored), files(stored)
+def test_nothing_that_is_sent_changes_a_row_or_a_file(app, stored):
+    before = state(stored)
     assert before[1]
     for what, (method, path, body) in attempts(stored).items():
-        code, _ = application(method, path, body)
+        code, _ = send(app, method, path, body)
         assert code >= 400, f"{what}: {method} {path} gave {code}"
-        assert (rows(stored), files(stored)) == before, what
+        assert state(stored) == before, what
 
 
-def test_the_attempts_above_work_on_a_dashboard_that_may_write(stored):
+def test_the_attempts_above_work_on_a_dashboard_that_may_write(tmp_path):
     # or else the test above proves nothing
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
 
-    store = FileSystemArtifactStore(str(stored.folder / "kernbench.artifacts"))
-    app = wsgi(stored.storage(), artifact_store=store)
-    method, path, body = attempts(stored)["delete study"]
-    body = json.dumps(body).encode()
-    environ = {
-        "REQUEST_METHOD": method,
-        "PATH_INFO": path,
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": io.StringIO(),
-    }
-    codes = []
-    list(app(environ, lambda status, *_: codes.append(status[:3])))
-    assert codes == ["204"]
-    assert files(stored) == {}
-    assert rows(stored)["studies"] == []
+    world = make_world(tmp_path)
+    store = FileSystemArtifactStore(str(tmp_path / "kernbench.artifacts"))
+    code, _ = send(wsgi(world.storage(), artifact_store=store), *attempts(world)["delete study"])
+    rows, files = state(world)
+    assert (code, files, rows["studies"]) == (204, {}, [])
+    world.close()
 
 
-def test_a_path_cannot_leave_the_artifact_folder(application, stored):
+def test_a_path_cannot_leave_the_artifact_folder(app, stored):
     (stored.folder / "secret.txt").write_text("secret")
     trial_id, _ = artifact(stored)
     for name in ("../secret.txt", "..%2Fsecret.txt", "%2e%2e/secret.txt", "/etc/passwd"):
-        code, body = application("GET", f"/artifacts/1/{trial_id}/{name}")
+        code, body = send(app, "GET", f"/artifacts/1/{trial_id}/{name}")
         assert code >= 300
         assert b"secret" not in body.replace(b"secret.txt", b"")
 
@@ -194,8 +166,8 @@ def test_without_a_study_there_is_nothing_to_show(tmp_path):
         dashboard.application(f"sqlite:///{tmp_path}/missing.db")
 
 
-@pytest.fixture
-def server(stored, monkeypatch):
+@pytest.fixture(scope="module")
+def server(stored):
     """A dashboard that serves on a free port; its address and its socket."""
     seen, ready = {}, threading.Event()
     usual = dashboard.make_server
@@ -208,30 +180,28 @@ def server(stored, monkeypatch):
         seen["address"] = address
         ready.set()
 
-    monkeypatch.setattr(dashboard, "make_server", make_server)
-    thread = threading.Thread(target=dashboard.serve, args=(stored.url, 0, listening))
-    thread.start()
-    assert ready.wait(60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dashboard, "make_server", make_server)
+        thread = threading.Thread(target=dashboard.serve, args=(stored.url, 0, listening))
+        thread.start()
+        assert ready.wait(60)
     yield seen
     seen["server"].shutdown()
     thread.join()
 
 
-def test_it_listens_on_loopback_only(server):
+def test_it_listens_on_loopback_only_and_refuses_to_delete(server, stored):
     assert server["server"].socket.getsockname()[0] == "127.0.0.1"
     assert server["address"] == f"http://127.0.0.1:{server['server'].server_port}/"
     with urllib.request.urlopen(server["address"] + "api/studies", timeout=30) as answer:
         assert json.load(answer)["study_summaries"]
-
-
-def test_over_the_wire_a_delete_is_refused(server, stored):
-    before = rows(stored), files(stored)
+    before = state(stored)
     request = urllib.request.Request(server["address"] + "api/studies/1", method="DELETE")
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request, timeout=30)
     assert error.value.code >= 400
     error.value.close()
-    assert (rows(stored), files(stored)) == before
+    assert state(stored) == before
 
 
 def test_a_taken_port_is_one_line(server, stored):

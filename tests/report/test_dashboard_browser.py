@@ -48,15 +48,8 @@ SCORES = {9: 0.11, 65: 0.9, 129: 0.2}  # in the order of the cells they are not 
 CURVE = [
     Epoch(each, 2 / (each + 1), {"soft": 0.3, "hard": 1.0}, 1.6, each / 40, 5e-3, float(each)) for each in range(20)
 ]
-TRIALS, TABLE, NOTE = (f"dashboard/studies/1/{each}" for each in ("trials?numbers={}", "smartSelection", "note"))
-PAGES = {  # and a text that shows that it is there
-    "": "mine.v1.quick/discrete",
-    "dashboard/studies/1": "Study User Attributes",
-    "dashboard/studies/1/analytics": "Empirical Distribution",
-    NOTE: "How to read.",
-    TRIALS.format(0): "kernel.png",
-    TABLE: "UserAttribute f1_test",
-}
+STUDY = "dashboard/studies/1"
+TRIALS, TABLE, NOTE = (f"{STUDY}/{each}" for each in ("trials?numbers={}", "smartSelection", "note"))
 
 
 def compute(context):
@@ -115,11 +108,20 @@ def shown(browser, text):
     return body
 
 
-def requested(browser):
-    """Addresses that the pages asked for since the last call."""
+def requested(browser, address):
+    """Paths that the pages asked for since the last call; all of them of the dashboard."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    return {each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")}
+    asked = [urlsplit(each["request"]["url"]) for each in sent if not each["documentURL"].startswith("chrome")]
+    assert {url.netloc for url in asked if url.scheme not in ("data", "blob")} <= {urlsplit(address).netloc}
+    return {url.path for url in asked}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(browser, address):
+    """No page asks for anything beyond the dashboard."""
+    yield
+    requested(browser, address)
 
 
 def column(browser, header):
@@ -135,6 +137,8 @@ def test_the_list_leads_to_the_study_and_its_note(browser, address):
     shown(browser, "mine.v1.quick/discrete")
     browser.find_element(By.CSS_SELECTOR, "a[href$='/dashboard/studies/1']").click()
     shown(browser, "Study User Attributes")
+    browser.get(f"{address}{STUDY}/analytics")
+    shown(browser, "Empirical Distribution")
     browser.get(address + NOTE)
     page = shown(browser, "How to read.")
     assert "tolerance 4 samples" in page
@@ -152,6 +156,7 @@ def test_a_trial_shows_its_pictures_and_its_note(browser, address):
     for picture in pictures:
         WebDriverWait(browser, 60).until(lambda _, it=picture: it.get_property("naturalWidth") > 0)
         assert picture.is_displayed()
+    assert any(path.startswith("/artifacts/") for path in requested(browser, address))
 
 
 def test_a_failed_trial_says_what_failed(browser, address):
@@ -182,13 +187,3 @@ def test_the_table_is_sorted_by_a_click_on_its_head(browser, address):
         head.click()
         orders.append(column(browser, "UserAttribute f1_test"))
     assert sorted(orders) == [sorted(SCORES.values()), sorted(SCORES.values(), reverse=True)]
-
-
-def test_no_page_asks_for_anything_beyond_the_dashboard(browser, address):
-    requested(browser)
-    for page, text in PAGES.items():
-        browser.get(address + page)
-        shown(browser, text)
-    asked = [urlsplit(url) for url in requested(browser)]
-    assert any(url.path.startswith("/artifacts/") for url in asked)
-    assert {url.netloc for url in asked if url.scheme not in ("data", "blob")} == {urlsplit(address).netloc}

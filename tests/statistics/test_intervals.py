@@ -31,6 +31,12 @@ def test_same_seed_same_interval():
     assert bootstrap_mean(values) != bootstrap_mean(values, seed=1)
 
 
+def test_one_line_has_no_interval():
+    got = bootstrap_mean([0.5])
+    assert got.mean == 0.5
+    assert np.isnan([got.low, got.high]).all()
+
+
 def test_seeds_are_an_outer_level():
     rng = np.random.default_rng(0)
     per_seed = np.array([0.6, 0.7, 0.8])[:, None] + rng.normal(0, 0.01, (3, 400))
@@ -45,12 +51,6 @@ def test_pairing_removes_what_lines_share():
     difficulty = np.random.default_rng(0).uniform(0.2, 0.9, 200)
     got = bootstrap_difference(difficulty + 0.01, difficulty)
     assert (got.mean, got.low, got.high) == pytest.approx((0.01, 0.01, 0.01))
-
-
-def test_one_line_has_no_interval():
-    got = bootstrap_mean([0.5])
-    assert got.mean == 0.5
-    assert np.isnan([got.low, got.high]).all()
 
 
 def test_bad_values_are_refused():

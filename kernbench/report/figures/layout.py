@@ -1,13 +1,17 @@
 """What the figures of a comparison share: places along its axis, looks of its values, legends, grids of panels."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import FULL_WIDTH, MARKERS, panels, shades
+from kernbench.plotting.style import FULL_WIDTH, MARKERS, Look, panels, shades
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
+from kernbench.statistics.intervals import Interval
 
 Colour = tuple[float, float, float, float]
 
@@ -55,6 +59,39 @@ def legend_columns(names: Collection[object], panels: int = COLUMNS) -> int:
     longest = max((len(str(name)) for name in names), default=1)
     letters = 90 * figure_width(panels) / FULL_WIDTH
     return max(1, min(6, int(letters / (longest + 8))))
+
+
+def series_keys(looks: Iterable[tuple[str, Look]], size: float = 4) -> list[Line2D]:
+    """Legend entries of named series; size of the markers [points]."""
+    return [
+        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=size, label=name)
+        for name, (colour, marker, dash) in looks
+    ]
+
+
+def value_keys(axis: str, looks: Mapping[str, tuple[Colour, str]], size: float = 0) -> list[Line2D]:
+    """Legend entries of the values on the axis, with markers where they have a size [points]."""
+    return [
+        Line2D([], [], color=colour, marker=marker if size else "", markersize=size, label=setting_text(axis, name))
+        for name, (colour, marker) in looks.items()
+    ]
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], panels: int) -> None:
+    """Put a legend below so many panels."""
+    columns = legend_columns([handle.get_label() for handle in handles], panels)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def draw_intervals(
+    panel: Axes, places: Sequence[float], intervals: Sequence[Interval], look: Look, size: float, cap: float
+) -> None:
+    """Draw means joined by a line, with a bar where an interval has ends; size of markers and caps [points]."""
+    colour, marker, dash = look
+    ends = np.array([(each.low, each.mean, each.high) for each in intervals]).reshape(-1, 3)
+    spread = np.nan_to_num(np.abs(np.diff(ends).T))
+    style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash}  # Any: of matplotlib
+    panel.errorbar(places, ends[:, 1], spread, markersize=size, capsize=cap, elinewidth=1, **style)
 
 
 def figure_width(count: int) -> float:

@@ -1,23 +1,27 @@
 """Figure of F1 against the noise level."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
-from kernbench.report.figures.layout import legend_columns, panel_grid
+from kernbench.report.figures.layout import legend_below, panel_grid
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.noise import NOISE_AXES, level_mean
-from kernbench.report.numbers.published import published_f1
+from kernbench.report.numbers.noise import NOISE_AXES
+from kernbench.report.numbers.published import published_along
+from kernbench.study.reference import F1
 
 DRAWN_TOLERANCES = (0, 2, 4, 9)
+PUBLISHED: dict[str, Any] = {"linestyle": "--", "markersize": 4, "markerfacecolor": "white"}  # Any: of matplotlib
 
 
 @styled
 def noise_figure(comparison: Comparison) -> Figure:
     """Mean test F1 against the noise level, one panel a family, one line for each of a few tolerances.
 
-    Levels stand side by side, 0 (clean, unfiltered) first. Open markers and dashes are published.
+    Levels are evenly spaced, 0 (clean, unfiltered) first. Open markers and dashes are published.
     """
     shown = [series for series in comparison.series if series.scored]
     tolerances = sorted({*DRAWN_TOLERANCES, comparison.tolerance})
@@ -29,15 +33,12 @@ def noise_figure(comparison: Comparison) -> Figure:
         points = [point for point in series.scored if point.x is not None]
         places = [levels.index(float(point.x or 0)) for point in points]
         for tolerance, (colour, marker) in looks.items():
-            panel.plot(
-                places, [level_mean(point, tolerance) for point in points], color=colour, marker=marker, markersize=4
-            )
-            beside = [published_f1(comparison, point).get(tolerance, np.nan) for point in points]
+            means = [point.mean_f1(tolerance) for point in points]
+            panel.plot(places, means, color=colour, marker=marker, markersize=4)
+            beside = [published_along(comparison, point, F1).get(tolerance, np.nan) for point in points]
             if np.isfinite(beside).any():
                 published = True
-                panel.plot(
-                    places, beside, color=colour, marker=marker, markersize=4, markerfacecolor="white", linestyle="--"
-                )
+                panel.plot(places, beside, color=colour, marker=marker, **PUBLISHED)
         panel.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         panel.set(ylim=(0, 1), xlabel=NOISE_AXES[comparison.axis])
         letter(panel, index, series.name)
@@ -47,11 +48,6 @@ def noise_figure(comparison: Comparison) -> Figure:
         for tolerance, (colour, marker) in looks.items()
     ]
     if published:
-        handles.append(
-            Line2D(
-                [], [], color=RULE, marker="o", markersize=4, markerfacecolor="white", linestyle="--", label="published"
-            )
-        )
-    names = [handle.get_label() for handle in handles]
-    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(names, len(shown)))
+        handles.append(Line2D([], [], color=RULE, marker="o", label="published", **PUBLISHED))
+    legend_below(figure, handles, len(shown))
     return figure

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kernbench.plotting.style import Look, letter, series_look, styled
-from kernbench.report.figures.layout import legend_columns, panel_grid
+from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.figures.layout import setting_text as axis_text
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import SEED
-from kernbench.report.numbers.searches import Search
+from kernbench.report.numbers.points import SEED, values_text
+from kernbench.report.numbers.searches import Search, varying
 from kernbench.report.numbers.tuning import in_order
 
 
@@ -21,11 +20,11 @@ from kernbench.report.numbers.tuning import in_order
 def search_figure(comparison: Comparison) -> Figure:
     """Best validation F1 so far against the number of the draw, one panel for each point of the axes."""
     panels: dict[str, list[Search]] = {}
+    others = varying(comparison.searches) - {comparison.axis, SEED}
     for search in in_order(comparison):
-        point = {k: v for k, v in search.point.items() if k != SEED}
-        head = axis_text(comparison.axis, str(point.pop(comparison.axis, "all")))
-        vary = {k: v for k, v in point.items() if len({each.point.get(k) for each in comparison.searches}) > 1}
-        panels.setdefault(", ".join([head, *(f"{k} = {v}" for k, v in sorted(vary.items()))]), []).append(search)
+        head = axis_text(comparison.axis, str(search.point.get(comparison.axis, "all")))
+        rest = values_text({name: value for name, value in search.point.items() if name in others})
+        panels.setdefault(f"{head}, {rest}" if rest else head, []).append(search)
     looks = series_look(comparison.families)
     figure, axes = panel_grid(len(panels), height=2.6 if len(panels) > 1 else 3.2)
     for index, (panel, (title, searches)) in enumerate(zip(axes, panels.items(), strict=True)):
@@ -39,11 +38,7 @@ def search_figure(comparison: Comparison) -> Figure:
     ]
     axes[0].set_ylim(0, min(1.0, 1.08 * max(best, default=1.0)))  # the panels share it
     axes[0].set_ylabel("best mean F1 so far, validation")
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4, label=name)
-        for name, (colour, marker, dash) in looks.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks, len(panels)))
+    legend_below(figure, series_keys(looks.items()), len(panels))
     return figure
 
 

@@ -1,5 +1,6 @@
 """Figures of what a mean hides: spread over lines, dependence on density and pressure, the way there in training."""
 
+import itertools
 from collections.abc import Mapping
 from typing import cast
 
@@ -14,14 +15,16 @@ from kernbench.plotting.style import RULE, Look, letter, panels, series_look, st
 from kernbench.report.figures.layout import (
     COLUMNS,
     axis_label,
+    draw_intervals,
     figure_width,
-    legend_columns,
+    legend_below,
     panel_grid,
-    setting_text,
+    series_keys,
+    value_keys,
     value_looks,
     value_text,
 )
-from kernbench.report.numbers.comparison import Comparison, Series
+from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.lines import EDGES, known_of_lines
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_bins
@@ -78,7 +81,7 @@ def density_figure(comparison: Comparison) -> Figure:
         for column, (axis, label) in enumerate(LINE_LABELS.items()):
             panel: Axes = axes[row, column]
             for series in comparison.series:
-                if series.best is not None and series.best.lines is not None:
+                if series.best and series.best.lines:
                     _draw_binned(panel, series.best, axis, tolerance, looks[series.name], dots)
             published = published_bins(comparison, axis, tolerance)
             if published is not None:
@@ -101,43 +104,31 @@ def learning_figure(comparison: Comparison, curves: Mapping[str, Mapping[str, Ar
         comparison: its series and axis.
         curves: study and cell, joined by a slash, -> columns of curve.csv. Cells without one are left out.
     """
-    shown = [series for series in comparison.series if _curves_of(series, curves)]
+    shown = {}
+    for series in comparison.series:
+        cells = [(point, f"{run.study}/{run.cell}") for point in series.points for run in point.runs]
+        if known := [(point, curves[cell]) for point, cell in cells if cell in curves]:
+            shown[series.name] = known
     looks = value_looks(comparison)
     blocks, columns = -(-len(shown) // COLUMNS), min(len(shown), COLUMNS)
     figure, axes = panels(2 * blocks, columns, height=0.4 + 3.4 * blocks, width=figure_width(len(shown)), sharey="row")
-    for index in range(blocks * columns):
-        block, column = divmod(index, columns)
-        loss, score = axes[2 * block, column], axes[2 * block + 1, column]
-        if index >= len(shown):
-            loss.remove()
-            score.remove()
-            continue
-        for point, curve in _curves_of(shown[index], curves):
+    pairs = [(axes[row, column], axes[row + 1, column]) for row in range(0, 2 * blocks, 2) for column in range(columns)]
+    for index, ((loss, score), (name, drawn)) in enumerate(zip(pairs, shown.items(), strict=False)):
+        for point, curve in drawn:
             _draw_curve(loss, score, curve, looks[value_text(point)][0])
         score.set(xlabel="epoch", ylim=(0, 1), xlim=loss.get_xlim())
         loss.tick_params(labelbottom=False)
-        letter(loss, index, shown[index].name)
-        if column == 0:
-            loss.set_ylabel("dual loss")
-            score.set_ylabel("validation F1")
-    handles = [
-        Line2D([], [], color=colour, label=setting_text(comparison.axis, name)) for name, (colour, _) in looks.items()
-    ]
+        letter(loss, index, name)
+    for loss, score in pairs[::columns]:
+        loss.set_ylabel("dual loss")
+        score.set_ylabel("validation F1")
+    for panel in itertools.chain.from_iterable(pairs[len(shown) :]):
+        panel.remove()
+    handles = value_keys(comparison.axis, looks)
     handles.append(Line2D([], [], color=RULE, label="training"))
     handles.append(Line2D([], [], color=RULE, dashes=(3, 2), label="validation"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
-    )
+    legend_below(figure, handles, len(shown))
     return figure
-
-
-def _curves_of(
-    series: Series, curves: Mapping[str, Mapping[str, ArrayLike]]
-) -> list[tuple[Point, Mapping[str, ArrayLike]]]:
-    keys = [(point, f"{run.study}/{run.cell}") for point in series.points for run in point.runs]
-    return [(point, curves[key]) for point, key in keys if key in curves]
 
 
 def _draw_curve(loss: Axes, score: Axes, curve: Mapping[str, ArrayLike], colour: object) -> None:
@@ -149,36 +140,21 @@ def _draw_curve(loss: Axes, score: Axes, curve: Mapping[str, ArrayLike], colour:
 
 
 def _draw_binned(panel: Axes, point: Point, axis: str, tolerance: int, look: Look, dots: bool) -> None:
-    colour, marker, dash = look
     assert point.lines is not None
     where, f1 = known_of_lines(point.lines, axis), point.f1(tolerance).mean(axis=0)
     if dots:
-        panel.plot(where, f1, ".", color=colour, markersize=2, alpha=0.35, rasterized=True)
+        panel.plot(where, f1, ".", color=look[0], markersize=2, alpha=0.35, rasterized=True)
     edges = np.asarray(EDGES[axis], float)
     inside = bin_numbers(where, edges.tolist())
     bins = [number for number in range(len(edges) - 1) if (inside == number).sum() >= FEWEST_PER_BIN]
     intervals = [bootstrap_mean(f1[inside == number]) for number in bins]
-    mean = np.array([each.mean for each in intervals])
-    spread = np.abs(np.array([[each.mean - each.low, each.high - each.mean] for each in intervals]).reshape(-1, 2).T)
-    panel.errorbar(
-        [edges[number : number + 2].mean() for number in bins],
-        mean,
-        spread,
-        color=colour,
-        marker=marker,
-        linestyle=dash,
-        markersize=4,
-        capsize=2,
-        elinewidth=1,
-    )
+    centres = [edges[number : number + 2].mean() for number in bins]
+    draw_intervals(panel, centres, intervals, look, size=4, cap=2)
 
 
 def _legend(figure: Figure, comparison: Comparison, looks: Mapping[str, Look]) -> None:
-    handles = [
-        Line2D([], [], color=look[0], marker=look[1], linestyle=look[2], markersize=4, label=series.best.name)
-        for series in comparison.series
-        if (look := looks[series.name]) and series.best is not None and series.best.lines is not None
-    ]
+    best = ((series.best, looks[series.name]) for series in comparison.series)
+    handles = series_keys((point.name, look) for point, look in best if point and point.lines)
     if any(published_bins(comparison, axis, t) for axis in LINE_LABELS for t in (0, comparison.tolerance)):
         handles.append(
             Line2D([], [], color="black", marker="s", markerfacecolor="none", linestyle="", label="published means")

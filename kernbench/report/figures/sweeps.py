@@ -15,16 +15,20 @@ from kernbench.report.figures.layout import (
     Colour,
     axis_label,
     axis_places,
+    draw_intervals,
     is_wide,
+    legend_below,
     legend_columns,
     panel_grid,
-    setting_text,
+    series_keys,
+    value_keys,
     value_looks,
     value_text,
 )
 from kernbench.report.numbers.comparison import Comparison, Series
-from kernbench.report.numbers.points import TEST, Point
-from kernbench.report.numbers.published import published_f1
+from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.published import published_along
+from kernbench.study.reference import F1
 from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12
@@ -62,10 +66,7 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
     _axis(panel, comparison, places)
     panel.set_ylim(0, 1)
     panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=name)
-        for name, (colour, marker, dash) in looks.items()
-    ]
+    handles = series_keys(looks.items(), 4.5)
     if any(point.failed for point in comparison.points):
         handles.append(Line2D([], [], color=RULE, marker="x", linestyle="", label="diverged or failed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(looks))
@@ -83,33 +84,26 @@ def tolerance_figure(comparison: Comparison) -> Figure:
     figure, axes = panel_grid(len(shown), height=2.4)
     published = False
     for index, (panel, series) in enumerate(zip(axes, shown, strict=True)):
-        tolerances = np.asarray(series.scored[0].scored[0].scores[TEST].tolerances)
+        tolerances = series.scored[0].tolerances
         for point in series.scored:
-            means = [point.f1(int(t)).mean() for t in tolerances]
+            means = [point.mean_f1(t) for t in tolerances]
             colour, marker = looks[value_text(point)]
             panel.plot(tolerances, means, color=colour, marker=marker, markersize=3)
         published |= _draw_published(panel, comparison, series, looks)
-        floors = np.array([series.scored[0].floors(int(t)) for t in tolerances])
-        for column, dash in enumerate(("--", ":")):
-            panel.plot(tolerances, floors[:, column], color=RULE, linestyle=dash, linewidth=1)
+        floors = np.array([series.scored[0].floors(t) for t in tolerances])
+        for floor, (dash, _) in zip(floors.T, FLOORS, strict=True):
+            panel.plot(tolerances, floor, color=RULE, linestyle=dash, linewidth=1)
         panel.axvline(comparison.tolerance, color=QUIET, linewidth=0.6, zorder=0)
         panel.set_ylim(0, 1)
         panel.set_xlabel("tolerance [samples]")
         _micrometres(panel)
         letter(panel, index, series.name)
     axes[0].set_ylabel("mean F1")
-    handles = [
-        Line2D([], [], color=colour, marker=marker, markersize=3, label=setting_text(comparison.axis, name))
-        for name, (colour, marker) in looks.items()
-    ]
+    handles = value_keys(comparison.axis, looks, 3)
     handles += [Line2D([], [], color=RULE, linestyle=dash, label=name) for dash, name in FLOORS]
     if published:
         handles.append(Line2D([], [], color=RULE, label="published", **PUBLISHED))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=legend_columns([handle.get_label() for handle in handles], len(shown)),
-    )
+    legend_below(figure, handles, len(shown))
     return figure
 
 
@@ -117,7 +111,7 @@ def _draw_published(
     panel: Axes, comparison: Comparison, series: Series, looks: Mapping[str, tuple[Colour, str]]
 ) -> bool:
     """Published F1 by tolerance: in the colour of the point beside it, in grey where several are; whether any."""
-    rows = [(point, tuple(published_f1(comparison, point).items())) for point in series.scored]
+    rows = [(point, tuple(published_along(comparison, point, F1).items())) for point in series.scored]
     for row in dict.fromkeys(row for _, row in rows if row):
         members = [point for point, other in rows if other == row]
         colour = looks[value_text(members[0])][0] if len(members) == 1 else RULE
@@ -126,24 +120,12 @@ def _draw_published(
 
 
 def _draw_series(panel: Axes, series: Series, places: Mapping[object, float], shift: float, look: Look) -> None:
-    colour, marker, dash = look
+    colour, _, dash = look
     on_axis = [point for point in series.scored if point.x is not None]
     where = {x: _shifted(place, list(places.values()), shift) for x, place in places.items()}
-    x = np.array([where[point.x] for point in on_axis])
+    x = [where[point.x] for point in on_axis]
     intervals = [point.interval for point in on_axis if point.interval is not None]
-    mean = np.array([each.mean for each in intervals])
-    spread = np.abs(np.array([[each.mean - each.low, each.high - each.mean] for each in intervals]).reshape(-1, 2).T)
-    panel.errorbar(
-        x,
-        mean,
-        np.nan_to_num(spread),
-        color=colour,
-        marker=marker,
-        linestyle=dash,
-        markersize=4.5,
-        capsize=2.5,
-        elinewidth=1,
-    )
+    draw_intervals(panel, x, intervals, look, size=4.5, cap=2.5)
     for place, point in zip(x, on_axis, strict=True):
         seeds = point.f1().mean(axis=1)
         if len(seeds) > 1:

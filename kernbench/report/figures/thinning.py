@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from kernbench.report.figures.layout import axis_places
 from kernbench.report.numbers.comparison import Comparison, Series
-from kernbench.report.numbers.sentences import validation_rank
 
 # More can be told apart neither by colour nor in a legend, which would leave no room for the panels.
 MOST_VALUES = 12
@@ -18,7 +17,7 @@ def fewer_series(comparison: Comparison) -> Comparison:
     """
     if len(comparison.series) <= MOST_SERIES:
         return comparison
-    ranked = sorted(comparison.series, key=validation_rank, reverse=True)
+    ranked = sorted(comparison.series, key=lambda series: series.rank, reverse=True)
     first: dict[str, Series] = {}
     for series in ranked:
         first.setdefault(series.family, series)
@@ -34,7 +33,7 @@ def fewer_values(comparison: Comparison) -> Comparison:
         return comparison
     steps = len(values) - 1
     kept = {values[place * steps // (MOST_VALUES - 1)] for place in range(MOST_VALUES)}
-    kept |= {series.best.x for series in comparison.series if series.best is not None}
+    kept |= {point.x for point in comparison.best}
     series = tuple(
         replace(each, points=tuple(point for point in each.points if point.x is None or point.x in kept))
         for each in comparison.series

@@ -38,12 +38,17 @@ class Series:
     @cached_property
     def best(self) -> Point | None:
         """Point of the highest validation F1, or test F1 where a point lacks validation scores; None if no score."""
-        known = self.scored
-        if not known:
-            return None
-        if all(point.validation is not None for point in known):
-            return max(known, key=lambda point: point.validation or 0.0)
-        return max(known, key=lambda point: point.interval.mean if point.interval else 0.0)
+        if all(point.validation is not None for point in self.scored):
+            return max(self.scored, key=lambda point: point.validation or 0.0, default=None)
+        return max(self.scored, key=lambda point: point.interval.mean if point.interval else 0.0)
+
+    @property
+    def rank(self) -> float:
+        """F1 of its best point on validation lines, or on test lines where they are missing; -inf without any score."""
+        point = self.best
+        if point is None or point.interval is None:
+            return float("-inf")
+        return point.interval.mean if point.validation is None else point.validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,11 @@ class Comparison:
     def scored(self) -> list[Point]:
         """Points with a score."""
         return [point for point in self.points if point.interval is not None]
+
+    @property
+    def best(self) -> list[Point]:
+        """The best point of every series that has a score."""
+        return [series.best for series in self.series if series.best is not None]
 
     @property
     def families(self) -> list[str]:
@@ -161,11 +171,8 @@ def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
 
 def _axes(runs: Sequence[Run]) -> tuple[str, list[str]]:
     """The axis of the figures, and the other parameters that vary."""
-    values: dict[str, set[Value]] = {}
-    for run in runs:
-        for name, value in run.params.items():
-            if name != SEED:
-                values.setdefault(name, set()).add(value)
+    names = {name for run in runs for name in run.params} - {SEED}
+    values = {name: {run.params[name] for run in runs if name in run.params} for name in names}
     order = sorted(values, key=lambda name: (-len(values[name]), name != KERNEL_SIZE, name))
     if not order:
         return KERNEL_SIZE, []

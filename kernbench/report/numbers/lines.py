@@ -1,7 +1,7 @@
 """F1 of single lines in numbers: quantiles, rank correlations, means in the published bins."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,6 @@ OF_LINES: Mapping[str, Callable[[Floats], float]] = {
 }
 
 
-@dataclass(frozen=True)
-class LineStatistics:
-    """How F1 of the test lines of a point is spread at one tolerance, means over seeds.
-
-    Attributes:
-        point: family and axis values.
-        tolerance: samples.
-        values: statistic -> value, in the order of `Reference.statistic`; NaN where it cannot be computed.
-    """
-
-    point: str
-    tolerance: int
-    values: dict[str, float]
-
-
 def known_of_lines(lines: LineInfo, axis: str) -> Floats:
     """Bubbles or drive pressure [kPa] of each test line, (N,)."""
     return np.asarray(lines.facts["bubbles"] if axis == "bubbles" else lines.facts["pressure_pa"] / 1e3, np.float64)
@@ -62,7 +47,7 @@ def statistic(run: Run, name: str, tolerance: int, split: str = TEST) -> float:
 
 
 def point_bins(point: Point, axis: str, tolerance: int, edges: tuple[float, ...] | None = None) -> Binned | None:
-    """Mean F1 of the test lines of a point, over seeds, in bins; the published ones unless told.
+    """Mean F1 of the test lines of a point, over seeds, in bins, by default the published ones.
 
     Returns:
         The bins, or None where nothing is known of the lines.
@@ -73,19 +58,16 @@ def point_bins(point: Point, axis: str, tolerance: int, edges: tuple[float, ...]
     return binned(f1, known_of_lines(point.lines, axis), EDGES[axis] if edges is None else edges)
 
 
-def line_statistics(comparison: Comparison) -> list[LineStatistics]:
-    """Statistics of the best point of every series at the tolerances of the publication and of the study."""
+def line_statistics(comparison: Comparison) -> Iterator[tuple[Point, int, dict[str, float]]]:
+    """How F1 is spread over the test lines, for the best point of every series.
+
+    Yields:
+        Point, tolerance [samples] and statistic -> mean over seeds, in the order of `Reference.statistic`; NaN where it
+        cannot be computed.
+    """
     names = (*OF_LINES, *(f"spearman_{axis}" for axis in LINE_AXES))
-    points = [series.best for series in comparison.series if series.best is not None]
-    return [
-        LineStatistics(
-            point.name,
-            t,
-            {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in names},
-        )
-        for point in points
-        for t in line_tolerances(comparison)
-    ]
+    for point, t in itertools.product(comparison.best, line_tolerances(comparison)):
+        yield point, t, {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in names}
 
 
 def line_tolerances(comparison: Comparison) -> list[int]:

@@ -1,7 +1,6 @@
-"""F1 against the noise level, where a study varies it: figure and table, as Blanken et al. (2022), Fig. 11."""
+"""F1 against the noise level, where a study varies it, as Blanken et al. (2022), Fig. 11."""
 
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import TEST, Point
 from kernbench.study.reference import TOLERANCE_AXIS
 
 NOISE_AXES = {
@@ -25,12 +24,7 @@ def noise_table(comparison: Comparison) -> list[dict[str, str]]:
         return []
     return [
         {"series": series.name, "level": "–" if point.x is None else str(point.x)}
-        | {str(t): f"{level_mean(point, int(t)):.3f}" for t in point.scored[0].scores[TEST].tolerances}
+        | {str(t): f"{point.mean_f1(t):.3f}" for t in point.tolerances}
         for series in comparison.series
         for point in series.scored
     ]
-
-
-def level_mean(point: Point, tolerance: int) -> float:
-    """Mean F1 of a point at a tolerance."""
-    return float(point.f1(tolerance).mean())

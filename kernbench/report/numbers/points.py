@@ -1,6 +1,6 @@
 """A point of a comparison: cells that differ in nothing but the seed, with their scores and intervals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,11 @@ TEST = "test"
 VALIDATION = "validation"
 
 SEED = "seed"
+
+
+def values_text(values: Mapping[str, Value]) -> str:
+    """Values for reading, by name: "hidden = 32, omega_0 = 12.4"."""
+    return ", ".join(f"{name} = {value}" for name, value in sorted(values.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,11 @@ class Point:
     @property
     def name(self) -> str:
         """Family and axis values, for sentences and titles."""
-        values = ", ".join(f"{name} = {value}" for name, value in sorted(self.params.items()))
+        return self.name_without()
+
+    def name_without(self, axes: Collection[str] = ()) -> str:
+        """The name without the values of these axes."""
+        values = values_text({name: value for name, value in self.params.items() if name not in axes})
         return f"{self.runs[0].family} ({values})" if values else self.runs[0].family
 
     @cached_property
@@ -72,19 +81,29 @@ class Point:
         return kinds[0] if len(kinds) == 1 else ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
 
     @property
+    def tolerances(self) -> list[int]:
+        """Tolerances [samples] that its scored runs were evaluated at."""
+        return [int(t) for t in self.scored[0].scores[TEST].tolerances]
+
+    @property
     def lines(self) -> LineInfo | None:
         """Test lines and their floors."""
         return next((run.lines for run in self.scored if run.lines is not None), None)
 
     def f1(self, tolerance: int | None = None, split: str = TEST) -> Floats:
-        """F1 of each seed and line, (S, N), not to be written to; the headline tolerance unless told."""
-        key = "f1", self._tolerance(tolerance), split
+        """F1 of each seed and line, (S, N), read-only; by default at the headline tolerance."""
+        tolerance = self.tolerance if tolerance is None else tolerance
+        key = "f1", tolerance, split
         if key not in self.remembered:
-            rows = _lines_f1([run.scores[split] for run in self.scored], self._tolerance(tolerance))
+            rows = _lines_f1([run.scores[split] for run in self.scored], tolerance)
             rows.setflags(write=False)
             self.remembered[key] = rows
         found: Floats = self.remembered[key]
         return found
+
+    def mean_f1(self, tolerance: int) -> float:
+        """Mean test F1 over seeds and lines at a tolerance [samples]."""
+        return float(self.f1(tolerance).mean())
 
     @cached_property
     def remembered(self) -> dict[tuple[object, ...], Any]:
@@ -107,7 +126,7 @@ class Point:
         """Mean F1 of the blind comb and of random noise; NaN where they were not stored."""
         if self.lines is None:
             return float("nan"), float("nan")
-        place = tolerance_place(self.scored[0].scores[TEST], self._tolerance(tolerance))
+        place = tolerance_place(self.scored[0].scores[TEST], self.tolerance if tolerance is None else tolerance)
         return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
 
     @property
@@ -127,12 +146,7 @@ class Point:
 
     def matched(self, column: str) -> float:
         """Mean over seeds of a one-to-one score at the headline tolerance; NaN where it was not stored."""
-        known = [run.matched[column][self.tolerance] for run in self.scored if column in run.matched]
-        numbers = [value for value in known if value is not None]
-        return float(np.mean(numbers)) if numbers else float("nan")
-
-    def _tolerance(self, tolerance: int | None) -> int:
-        return self.tolerance if tolerance is None else tolerance
+        return _mean(run.matched[column][self.tolerance] for run in self.scored if column in run.matched)
 
 
 def _mean(values: Iterable[float | None]) -> float:

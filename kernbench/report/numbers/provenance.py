@@ -41,10 +41,10 @@ class Provenance:
     def summary(self) -> str:
         """One line: where the cells ran, as far as it is the same for all."""
         if not self.cells:
-            return "No cell says where it ran."
+            return "No cell stored its environment."
         places = "one environment" if len(self.cells) == 1 else f"{len(self.cells)} environments, which share"
         made = "; ".join(f"{family}: {_counted(each, len(each) > 1)}" for family, each in sorted(self.plugins.items()))
-        more = f" {self.unknown} more say{'s' if self.unknown == 1 else ''} nothing." if self.unknown else ""
+        more = f" {self.unknown} more stored no environment." if self.unknown else ""
         return f"{_cells(sum(self.cells))} ran in {places}: {', '.join(self._shared())}. Plugins: {made}.{more}"
 
     @property
@@ -53,10 +53,10 @@ class Provenance:
         found = []
         for name, values in self.differing.items():
             if name in GRAVE:
-                met = dict.fromkeys(values, 0)
+                met: Counter[str] = Counter()
                 for value, cells in zip(values, self.cells, strict=True):
-                    met[value] += cells
-                found.append(f"{GRAVE[name]}: {_counted({('none' if v == NONE else v): n for v, n in met.items()})}")
+                    met["none" if value == NONE else value] += cells
+                found.append(f"{GRAVE[name]}: {_counted(met)}")
         return found + self.mixed_plugins
 
     @property
@@ -90,7 +90,8 @@ def provenance(runs: Iterable[Run]) -> Provenance:
     plugins: dict[str, Counter[str]] = {}
     for run in runs:
         if run.plugin:
-            plugins.setdefault(run.family, Counter())[_plugin(run)] += 1
+            plugin = f"{run.plugin}, source {run.plugin_source}" if run.plugin_source else run.plugin
+            plugins.setdefault(run.family, Counter())[plugin] += 1
     return Provenance(
         environments,
         [count for _, count in ordered],
@@ -100,12 +101,12 @@ def provenance(runs: Iterable[Run]) -> Provenance:
     )
 
 
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested JSON as dotted names and texts: {"packages": {"torch": "2.13"}} -> {"packages.torch": "2.13"}."""
     flat: dict[str, str] = {}
     for name, value in content.items():
         if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         elif value is not None:
             flat[f"{prefix}{name}"] = str(value)
     return flat
@@ -117,12 +118,8 @@ def _place(run: Run) -> tuple[int, str, str]:
 
 
 def _entries(run: Run) -> dict[str, str]:
-    entries = flatten(run.environment) | {"device": run.device}
+    entries = _flatten(run.environment) | {"device": run.device}
     return entries | ({"packages.kernbench": run.kernbench_version} if run.kernbench_version else {})
-
-
-def _plugin(run: Run) -> str:
-    return f"{run.plugin}, source {run.plugin_source}" if run.plugin_source else run.plugin
 
 
 def _cells(count: int) -> str:

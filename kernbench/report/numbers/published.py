@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.lines import point_bins, statistic
 from kernbench.report.numbers.points import Point
 from kernbench.store.reading.records import Run
-from kernbench.study.reference import F1, LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
+from kernbench.study.reference import LINE_AXES, MEAN, OF_CURVE, TEST, TOLERANCE_AXIS, Reference
 
 QUANTITY_TEXTS = {
     "average_precision": "average precision",
@@ -73,78 +74,49 @@ class Beside:
         return None if self.measured is None else self.measured - self.reference
 
 
-@dataclass(frozen=True)
-class PublishedRow:
-    """One published row beside the points that it can be compared with.
-
-    Attributes:
-        what: quantity or statistic, lines and, where it is one, tolerance.
-        published: at each place of the table.
-        points: family and other axis values -> one number a place, None where that cell does not exist.
-    """
-
-    what: str
-    published: tuple[float, ...]
-    points: dict[str, list[Beside | None]]
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """Published rows of one source along one axis.
-
-    Attributes:
-        source: author, year, table or figure.
-        axis: what varies, with its unit.
-        places: column heads.
-        rows: in the order of the study's file.
-    """
-
-    source: str
-    axis: str
-    places: tuple[float | int | str, ...]
-    rows: list[PublishedRow]
-
-
 def note_of(comparison: Comparison) -> list[str]:
     """What the study says of published results without a number."""
     return list(dict.fromkeys(run.note for run in comparison.runs if run.note))
 
 
 def beside(comparison: Comparison) -> list[Beside]:
-    """All published numbers of a comparison that a cell of it can stand beside, in the order of the study's file."""
-    rows = (_row(reference, comparison) for reference in comparison.references)
-    return [each for row in rows for found in row.points.values() for each in found if each is not None]
+    """All published numbers of a comparison that one of its cells can be compared with, in the order of the file."""
+    rows = (_points(reference, comparison) for reference in comparison.references)
+    return [each for points in rows for row in points.values() for each in row if each is not None]
 
 
-def tables(comparison: Comparison) -> list[PublishedTable]:
-    """The same in tables, those of one source along one axis together; rows that nothing stands beside are left out."""
+def tables(comparison: Comparison) -> list[dict[str, Any]]:
+    """The same as tables of the page, one for the rows of one source along one axis; rows without any point left out.
+
+    Returns:
+        For each table `source`, `axis` with its unit, `places` (column heads) and `rows`. For each row `what` was
+        published, the numbers `published` at each place, and `points`: family and other axis values -> one `Beside` a
+        place, None where that cell does not exist.
+    """
 
     def head(reference: Reference) -> tuple[str, str, tuple[float | int | str, ...]]:
         return reference.source, AXIS_TEXTS.get(reference.axis, reference.axis), reference.places
 
     found = []
     for (source, axis, places), members in groupby(comparison.references, head):
-        rows = [row for row in (_row(reference, comparison) for reference in members) if row.points]
+        rows = [
+            {"what": _what(reference), "published": reference.values, "points": points}
+            for reference in members
+            if (points := _points(reference, comparison))
+        ]
         if rows:
-            found.append(PublishedTable(source, axis, places, rows))
+            found.append({"source": source, "axis": axis, "places": places, "rows": rows})
     return found
 
 
-def published_f1(comparison: Comparison, point: Point) -> dict[int, float]:
-    """Published mean F1 of the test lines by tolerance that a point stands beside; empty without."""
+def published_along(comparison: Comparison, point: Point, quantity: str) -> dict[int, float]:
+    """Published means of the test lines by tolerance [samples], for one point and quantity; empty without any."""
+    wanted = (quantity, MEAN, TEST, TOLERANCE_AXIS)
     for reference in comparison.references:
         kind = (reference.quantity, reference.statistic, reference.split, reference.axis)
-        if kind == (F1, MEAN, TEST, TOLERANCE_AXIS) and _fits(point, reference):
+        if kind == wanted and _fits(point, reference):
             return {int(t): value for t, value in zip(reference.at, reference.values, strict=True)}
     return {}
-
-
-def published_at(comparison: Comparison, point: Point, quantity: str, tolerance: int) -> float | None:
-    """One published number of the curve at one tolerance; None without."""
-    for reference in comparison.references:
-        if (reference.quantity, reference.axis) == (quantity, TOLERANCE_AXIS) and _fits(point, reference):
-            return dict(zip(reference.at, reference.values, strict=True)).get(tolerance)
-    return None
 
 
 def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Reference | None:
@@ -153,27 +125,22 @@ def published_bins(comparison: Comparison, axis: str, tolerance: int) -> Referen
     return next(rows, None)
 
 
-def _row(reference: Reference, comparison: Comparison) -> PublishedRow:
+def _points(reference: Reference, comparison: Comparison) -> dict[str, list[Beside | None]]:
+    """Points that a published row can be compared with: family and other axis values -> one number a place."""
     groups: dict[str, dict[object, Point]] = {}
+    said = {reference.axis, *(reference.where or {})}
+    of_study = reference.axis not in (TOLERANCE_AXIS, *LINE_AXES)  # or else each point has the entire row
     for point in comparison.points:
         if _fits(point, reference):
-            groups.setdefault(_name(point, reference), {})[point.params.get(reference.axis)] = point
-    places = enumerate(zip(reference.places, reference.values, strict=True))
-    columns = [(index, at, value) for index, (at, value) in places]
-    points: dict[str, list[Beside | None]] = {}
+            groups.setdefault(point.name_without(said), {})[point.params.get(reference.axis)] = point
+    points = {}
     for name, members in groups.items():
-        along = [members.get(at if _is_study_axis(reference) else None) for _, at, _ in columns]
-        row = [
-            None if point is None else _beside(reference, point, index, at, value)
-            for point, (index, at, value) in zip(along, columns, strict=True)
-        ]
-        if any(row):
-            points[name] = row
-    return PublishedRow(_what(reference), reference.values, points)
-
-
-def _is_study_axis(reference: Reference) -> bool:
-    return reference.axis not in (TOLERANCE_AXIS, *LINE_AXES)
+        along = [members.get(at if of_study else None) for at in reference.places]
+        if any(along):
+            points[name] = [
+                None if point is None else _beside(reference, point, place) for place, point in enumerate(along)
+            ]
+    return points
 
 
 def _fits(point: Point, reference: Reference) -> bool:
@@ -181,16 +148,10 @@ def _fits(point: Point, reference: Reference) -> bool:
     return same and point.runs[0].family == reference.family
 
 
-def _name(point: Point, reference: Reference) -> str:
-    """Family and the axis values that the published row says nothing about."""
-    said = {reference.axis, *(reference.where or {})}
-    rest = [f"{name} = {value}" for name, value in sorted(point.params.items()) if name not in said]
-    return f"{point.runs[0].family} ({', '.join(rest)})" if rest else point.runs[0].family
-
-
-def _beside(reference: Reference, point: Point, index: int, at: float | int | str, value: float) -> Beside:
+def _beside(reference: Reference, point: Point, place: int) -> Beside:
+    at = reference.places[place]
     tolerance = int(at) if reference.axis == TOLERANCE_AXIS else reference.tolerance
-    found = [_measured(reference, run, point, index, tolerance) for run in point.scored]
+    found = [_measured(reference, run, point, place, tolerance) for run in point.scored]
     seeds = [number for number in found if number is not None and math.isfinite(number)]
     if len(seeds) < len(found):
         seeds = []
@@ -200,7 +161,7 @@ def _beside(reference: Reference, point: Point, index: int, at: float | int | st
         what=_what(reference) if reference.axis != TOLERANCE_AXIS else f"{_what(reference)}, tolerance {tolerance}",
         axis=reference.axis,
         at=at,
-        reference=value,
+        reference=reference.values[place],
         measured=float(np.mean(seeds)) if seeds else None,
         low=min(seeds, default=None),
         high=max(seeds, default=None),
@@ -208,16 +169,16 @@ def _beside(reference: Reference, point: Point, index: int, at: float | int | st
     )
 
 
-def _measured(reference: Reference, run: Run, point: Point, index: int, tolerance: int) -> float | None:
+def _measured(reference: Reference, run: Run, point: Point, place: int, tolerance: int) -> float | None:
     """The published quantity as one cell has it; None or NaN where it has not."""
     if reference.quantity in OF_CURVE:
-        return None if run.curve is None else float(getattr(curve_scores(run.curve, tolerance), reference.quantity))
+        return None if run.curve is None else float(curve_scores(run.curve)[reference.quantity][tolerance])
     if reference.split not in run.scores:
         return None
     if reference.axis in LINE_AXES:
         alone = Point((run,), point.axis, point.tolerance)
         bins = point_bins(alone, reference.axis, tolerance, reference.edges)
-        return None if bins is None else float(bins.mean[index])
+        return None if bins is None else float(bins.mean[place])
     return statistic(run, reference.statistic, tolerance, reference.split)
 
 

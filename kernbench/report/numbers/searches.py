@@ -10,13 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kernbench.report.numbers.points import VALIDATION, Value, line_f1
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.tuning import DRAW
-from kernbench.ulm.scoring.scores import f1_scores
-
-Value = float | int | str
-
-VALIDATION = "validation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +68,8 @@ class Search:
 
     @property
     def shown(self) -> Run:
-        """What stands for this search among cells that were not tuned: the chosen draw, or one without a score."""
-        run = self.chosen or self.draws[-1]
-        return replace(run, params=self.point)
+        """What represents this search among cells that were not tuned: the chosen draw, or one without a score."""
+        return replace(self.chosen or self.draws[-1], params=self.point)
 
     def setting(self, run: Run) -> dict[str, Value]:
         """What was drawn."""
@@ -129,8 +124,7 @@ def validation_f1(run: Run) -> float | None:
     scores = run.scores.get(VALIDATION)
     if run.status != OK or scores is None:
         return None
-    row = int(np.flatnonzero(np.asarray(scores.tolerances) == run.tolerance)[0])
-    return float(np.mean(f1_scores(scores.tp[row], scores.fn[row], scores.fp[row])))
+    return float(line_f1(scores, run.tolerance).mean())
 
 
 def is_tuned(run: Run) -> bool:
@@ -152,13 +146,16 @@ def shown_runs(runs: Sequence[Run], searches: Sequence[Search]) -> list[Run]:
     return [*(run for run in runs if not is_tuned(run)), *(search.shown for search in searches)]
 
 
+def varying(searches: Sequence[Search]) -> set[str]:
+    """Names of the axes on which searches differ, and of the seed where there are several."""
+    names = {name for search in searches for name in search.point}
+    return {name for name in names if len({search.point.get(name) for search in searches}) > 1}
+
+
 def setting_text(setting: Mapping[str, Value]) -> str:
     """Drawn values for reading: "hidden = 32, omega_0 = 12.4"."""
-    return ", ".join(f"{name} = {_short(value)}" for name, value in setting.items())
-
-
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    short = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in setting.items()}
+    return ", ".join(f"{name} = {value}" for name, value in short.items())
 
 
 def _tuned(run: Run) -> Mapping[str, Mapping[str, int | float]]:

@@ -1,4 +1,4 @@
-"""What a comparison says in sentences, and what stands against trusting it: both computed from the runs."""
+"""What a comparison says in sentences, and what speaks against trusting it: both computed from the runs."""
 
 import math
 from collections import Counter
@@ -27,12 +27,10 @@ def headline(comparison: Comparison) -> list[str]:
     """
     if not comparison.scored:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
-    ranked = sorted(
-        (series for series in comparison.series if series.best is not None), key=validation_rank, reverse=True
-    )
-    sentences = [_winner(comparison, ranked[0])]
-    sentences += [_runner_up(ranked[0], other) for other in ranked[1 : 1 + MOST_NAMED]]
-    sentences += [_trend(each, comparison.axis) for each in ranked[: 1 + MOST_NAMED] if len(each.scored) > 1]
+    ranked = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
+    winner, *others = (series.best for series in ranked if series.best is not None)
+    sentences = [_winner(comparison, winner), *(_runner_up(winner, other) for other in others)]
+    sentences += [_trend(each, comparison.axis) for each in ranked if len(each.scored) > 1]
     sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -63,7 +61,7 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     missing = {study: count - ended[study] for study, count in asked.items() if count > ended[study]}
     return [
         f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended, "
-        "which may change what stands here; the same `kernbench run` goes on with the rest."
+        "which may change these results; the same `kernbench run` continues with the rest."
         for study, count in missing.items()
     ]
 
@@ -72,10 +70,8 @@ def _without_files(runs: Sequence[Run]) -> list[str]:
     cells, files = sum(run.lacking > 0 for run in runs), sum(run.lacking for run in runs)
     if not files:
         return []
-    said = (
-        f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing; "
-    )
-    return [said + "make the report in the folder where the study ran; `kernbench storage check` names the files."]
+    where = f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing"
+    return [f"{where}; make the report in the folder where the study ran; `kernbench storage check` names the files."]
 
 
 def interval_text(interval: Interval | None, digits: int = 3) -> str:
@@ -88,22 +84,12 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
     return f"{mean} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def validation_rank(series: Series) -> float:
-    """F1 of its best point on the validation lines, or on the test lines where they are missing; -inf without any."""
-    point = series.best
-    if point is None or point.interval is None:
-        return float("-inf")
-    return point.interval.mean if point.validation is None else point.validation
-
-
-def _winner(comparison: Comparison, series: Series) -> str:
-    point = series.best
-    assert point is not None
+def _winner(comparison: Comparison, point: Point) -> str:
     assert point.interval is not None
     t = comparison.tolerance
     seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
-    below = "" if point.skill >= 0 else ", but is below the blind floor"
+    below = ", but is below the blind floor, worse than a blind guess" if point.skill < 0 else ""
     return (
         f"{point.name} scores highest on the {split} lines{below}; "
         f"its mean F1 on {point.interval.lines} test lines{seeds} is "
@@ -116,17 +102,15 @@ def _against_floor(point: Point) -> str:
     comb, random = point.floors()
     if math.isnan(comb):
         return "with no blind floor stored beside it"
-    floor, name = (comb, "a blind comb") if comb >= random else (random, "random noise")
-    return f"skill {point.skill:.2f} relative to the blind floor ({name}, {floor:.3f} on the same lines)"
+    floor, name = (comb, "a comb") if comb >= random else (random, "random noise")
+    scale = f"0 is a blind guess ({name}, F1 {floor:.3f} on the same lines), 1 is perfect"
+    return f"a skill of {point.skill:.2f}, where {scale}"
 
 
-def _runner_up(winner: Series, other: Series) -> str:
-    first, second = winner.best, other.best
-    assert first is not None
-    assert second is not None
+def _runner_up(first: Point, second: Point) -> str:
     text = f"{second.name} reaches {interval_text(second.interval)}"
     if first.f1().shape != second.f1().shape or first.scored[0].data_digest != second.scored[0].data_digest:
-        return f"{text}; it has other lines or seeds, so no paired difference is given."
+        return f"{text}; it was tested on other lines or with other seeds, so there is no paired difference."
     difference = bootstrap_difference(first.f1(), second.f1())
     low, high = difference.low, difference.high
     verdict = "more than" if low > 0 or high < 0 else "within what"
@@ -137,8 +121,7 @@ def _runner_up(winner: Series, other: Series) -> str:
 
 
 def _trend(series: Series, axis: str) -> str:
-    points = [point for point in series.scored if point.interval is not None and point.x is not None]
-    means = {point.x: point.interval.mean for point in points if point.interval is not None}
+    means = {point.x: point.mean_f1(point.tolerance) for point in series.scored if point.x is not None}
     if len(means) < 2:
         return f"{series.name} has one point on the axis {axis}."
     top, bottom = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
@@ -160,10 +143,10 @@ def _below_floor(comparison: Comparison) -> list[str]:
     more = f" and {len(named) - MOST_LISTED} more" if len(named) > MOST_LISTED else ""
     count, total = sum(map(len, below)), len(comparison.scored)
     if count == total:
-        return ["No point beats a blind guess: perhaps too few epochs or lines; nothing here compares kernels yet."]
+        return ["No point beats a blind guess: perhaps too few epochs or lines; kernels cannot be compared yet."]
     listed = ", ".join(named[:MOST_LISTED]) + more
     verb = "is" if count == 1 else "are"
-    return [f"{count} of {total} points {verb} below the blind floor, worse than not looking at the signal: {listed}."]
+    return [f"{count} of {total} points {verb} below the blind floor, worse than a blind guess: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:
@@ -185,7 +168,7 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
         found.append(f"Families were run with different settings ({groups}): differences may come from those.")
     data = sorted({run.data_digest for run in runs if run.status == OK})
     if len(data) > 1:
-        found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores do not compare.")
+        found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores cannot be compared.")
     return found
 
 
@@ -194,5 +177,5 @@ def _mixed_environments(runs: Sequence[Run]) -> list[str]:
     sentences = [f"There are several {plugins}: other kernels under one name." for plugins in found.mixed_plugins]
     if found.differing:
         where = f"{len(found.cells)} environments, which differ in {', '.join(found.differing)}"
-        sentences.append(f"Cells ran in {where} (table below): times do not compare, scores may differ slightly.")
+        sentences.append(f"Cells ran in {where} (table below): times cannot be compared, scores may differ slightly.")
     return sentences

@@ -1,13 +1,13 @@
 """What the report says of a tuned study: searches as rows, sentences and a figure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import SEED, TEST, line_f1
-from kernbench.report.numbers.searches import Search, setting_text, validation_f1
+from kernbench.report.numbers.points import TEST, line_f1, values_text
+from kernbench.report.numbers.searches import Search, setting_text, validation_f1, varying
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
 from kernbench.store.reading.records import OK, PRUNED, Run
@@ -19,19 +19,17 @@ TextRow = dict[str, str]
 
 def tuning_rows(comparison: Comparison) -> list[TextRow]:
     """Every search: what it spent, the chosen draw, and what it gained over the family's default setting."""
-    several = len({search.point.get(SEED) for search in comparison.searches}) > 1
-    return [_row(comparison, search, several) for search in in_order(comparison)]
+    others = varying(comparison.searches) - {comparison.axis}
+    return [_row(comparison, search, others) for search in in_order(comparison)]
 
 
-def _row(comparison: Comparison, search: Search, several: bool) -> TextRow:
+def _row(comparison: Comparison, search: Search, others: Collection[str]) -> TextRow:
     chosen, default = search.chosen, search.default
     gain = gain_of(search)
-    others = {k: v for k, v in search.point.items() if k != comparison.axis and (k != SEED or several)}
-    same = {k for k in others if k != SEED and len({each.point.get(k) for each in comparison.searches}) == 1}
     return {
         "family": search.family,
         "x": str(search.point.get(comparison.axis, "–")),
-        "others": ", ".join(f"{name} = {value}" for name, value in sorted(others.items()) if name not in same),
+        "others": values_text({name: value for name, value in search.point.items() if name in others}),
         "draws": _draws(search),
         "epochs": f"{search.epochs:,} of {search.whole_epochs:,}",
         "seconds": f"{search.seconds:,.0f}",
@@ -54,9 +52,9 @@ def tuning_text(comparison: Comparison) -> list[str]:
     sentences = [
         (
             f"Each point is the draw with the highest mean F1 on the validation lines, out of {tuning['trials']} draws "
-            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines had no part in it."
+            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines are not used for it."
         ),
-        "The best of many validation scores flatters: compare test scores.",
+        "The best of many validation scores is biased upwards: compare test scores.",
     ]
     for family in comparison.families:
         sentences += _of_family(family, [each for each in comparison.searches if each.family == family])
@@ -77,7 +75,7 @@ def _of_family(family: str, searches: Sequence[Search]) -> list[str]:
     if not first.tuned:
         text += "; it has nothing to tune, and the same setting again would give the same score"
     elif first.budget < first.allowed:
-        text += f"; it has {first.budget} different settings, and each was to be drawn once"
+        text += f"; it has {first.budget} different settings, and draws each of them once"
     if draws < due:
         text += "; its searches are not finished"
     return [text + "."]

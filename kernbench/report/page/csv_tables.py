@@ -4,7 +4,7 @@ import csv
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import point_scores, with_curves
 from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
-from kernbench.report.numbers.points import TEST, Point, line_f1
+from kernbench.report.numbers.points import TEST, Point, Value, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
-from kernbench.report.numbers.searches import Search, setting_text, validation_f1
+from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import gain_of, lines_f1
-from kernbench.statistics.intervals import bootstrap_mean
-from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo
+from kernbench.statistics.intervals import Interval, bootstrap_mean
+from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo, Run
 from kernbench.study.columns import CSV
 from kernbench.study.task import columns_shown, task
 from kernbench.study.tuning import DRAW
@@ -33,172 +33,146 @@ Floats = NDArray[np.float64]
 
 
 def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
-    """Write every table, of all comparisons together, with the comparison as first column.
+    """Write every table, of all comparisons together.
 
     Args:
         comparisons: what to write.
         folder: exists.
 
     Returns:
-        The files.
+        The files; a table without rows has none.
     """
     tables: dict[str, CsvTable] = {
-        "summary": _table(row for each in comparisons for row in summary_rows(each)),
-        "cells": _table(row for each in comparisons for row in cell_rows(each)),
-        "lines": line_table(comparisons),
-        "tolerances": _table(row for each in comparisons for row in tolerance_rows(each)),
-        "curves": _table(row for each in comparisons for row in curve_rows(each)),
-        "line_statistics": _table(row for each in comparisons for row in line_statistic_rows(each)),
-        "bins": _table(row for each in comparisons for row in bin_rows(each)),
-        "differences": _table(row for each in comparisons for row in difference_rows(each)),
-        "searches": _table(row for each in comparisons for row in search_rows(each)),
-        "draws": _table(row for each in comparisons for row in draw_rows(each)),
-        "published": _table(row for each in comparisons for row in published_rows(each)),
-        "environments": _table(row for each in comparisons for row in environment_rows(each)),
+        "summary": _table(comparisons, _summary),
+        "cells": _table(comparisons, _cells),
+        "lines": _line_table(comparisons),
+        "tolerances": _table(comparisons, _tolerances),
+        "curves": _table(comparisons, _curves),
+        "line_statistics": _table(comparisons, _line_statistics),
+        "bins": _table(comparisons, _bins),
+        "differences": _table(comparisons, _differences),
+        "searches": _table(comparisons, _searches),
+        "draws": _table(comparisons, _draws),
+        "published": _table(comparisons, _published),
+        "environments": _table(comparisons, _environments),
     }
     return [_write(*table, folder / f"{name}.csv") for name, table in tables.items() if table[0]]
 
 
-def environment_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each environment that cells ran in, with the number of its cells."""
+def _environments(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each environment that cells ran in, with the number of its cells."""
     found = provenance(comparison.runs)
-    return [
-        {"comparison": comparison.base, "cells": cells, **entries}
-        for entries, cells in zip(found.environments, found.cells, strict=True)
-    ]
+    for entries, cells in zip(found.environments, found.cells, strict=True):
+        yield {"comparison": comparison.base, "cells": cells, **entries}
 
 
-def published_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each published number that the study carries, with what was measured."""
-    return [
-        {"comparison": comparison.base} | asdict(row) | {"difference": row.difference} for row in beside(comparison)
-    ]
+def _published(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each published number that the study carries, with what was measured."""
+    for row in beside(comparison):
+        yield {"comparison": comparison.base, **asdict(row), "difference": row.difference}
 
 
-def search_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each search of a tuned study: what it spent, and the chosen draw beside the default setting."""
-    return [_search_row(comparison, search) for search in comparison.searches]
-
-
-def _search_row(comparison: Comparison, search: Search) -> CsvRow:
-    chosen, default = search.chosen, search.default
-    gain = gain_of(search)
-    test = None if chosen is None else bootstrap_mean(lines_f1(chosen))
-    return {
-        "comparison": comparison.base,
-        "family": search.family,
-        "point": ", ".join(f"{name}={value}" for name, value in sorted(search.point.items())),
-        "draws": len(search.draws),
-        "draws_of_family": search.budget,
-        "draws_allowed": search.allowed,
-        "pruned": search.count(PRUNED),
-        "diverged": search.count(DIVERGED),
-        "failed": len(search.draws) - sum(map(search.count, (OK, PRUNED, DIVERGED))),
-        "epochs": search.epochs,
-        "epochs_unpruned": search.whole_epochs,
-        "seconds": search.seconds,
-        "chosen_draw": None if chosen is None else chosen.params[DRAW],
-        "chosen_setting": "" if chosen is None else setting_text(search.setting(chosen)),
-        "f1_validation": None if chosen is None else validation_f1(chosen),
-        "f1_validation_default": None if default is None else validation_f1(default),
-        "f1_test": test.mean if test else None,
-        "f1_test_low": test.low if test else None,
-        "f1_test_high": test.high if test else None,
-        "f1_test_default": None if default is None else float(lines_f1(default).mean()),
-        "gain": gain.mean if gain else None,
-        "gain_low": gain.low if gain else None,
-        "gain_high": gain.high if gain else None,
-    }
-
-
-def draw_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each draw of a tuned study, in order; test scores stay out of it."""
-    return [
-        {
+def _searches(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each search of a tuned study: what it spent, and the chosen draw beside the default setting."""
+    for search in comparison.searches:
+        chosen, default = search.chosen, search.default
+        yield {
             "comparison": comparison.base,
-            "study": run.study,
-            "cell": run.cell,
-            "family": run.family,
-            "point": ", ".join(f"{name}={value}" for name, value in sorted(search.point.items())),
-            "draw": int(number),
-            "status": run.status,
-            "setting": setting_text(search.setting(run)),
-            "f1_validation": validation_f1(run),
-            "best_so_far": float(best) if math.isfinite(best) else None,
-            "chosen": int(run is search.chosen),
-            "epochs": run.epochs,
-            "seconds": run.seconds,
+            "family": search.family,
+            "point": _pairs(search.point),
+            "draws": len(search.draws),
+            "draws_of_family": search.budget,
+            "draws_allowed": search.allowed,
+            "pruned": search.count(PRUNED),
+            "diverged": search.count(DIVERGED),
+            "failed": len(search.draws) - sum(map(search.count, (OK, PRUNED, DIVERGED))),
+            "epochs": search.epochs,
+            "epochs_unpruned": search.whole_epochs,
+            "seconds": search.seconds,
+            "chosen_draw": chosen.params[DRAW] if chosen else None,
+            "chosen_setting": setting_text(search.setting(chosen)) if chosen else "",
+            "f1_validation": validation_f1(chosen) if chosen else None,
+            "f1_validation_default": validation_f1(default) if default else None,
+            **_interval(
+                ("f1_test", "f1_test_low", "f1_test_high"), bootstrap_mean(lines_f1(chosen)) if chosen else None
+            ),
+            "f1_test_default": float(lines_f1(default).mean()) if default else None,
+            **_interval(("gain", "gain_low", "gain_high"), gain_of(search)),
         }
-        for search in comparison.searches
-        for run, number, best in zip(search.draws, *search.best_so_far(), strict=True)
-    ]
 
 
-def summary_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each point: cells that differ in nothing but the seed."""
-    return [_summary_row(comparison, point) for point in comparison.points]
-
-
-def _summary_row(comparison: Comparison, point: Point) -> CsvRow:
-    interval, (comb, random) = point.interval, point.floors()
-    return {
-        "comparison": comparison.base,
-        "family": point.runs[0].family,
-        "parameters": ", ".join(f"{name}={value}" for name, value in sorted(point.params.items())),
-        comparison.axis: point.x,
-        "status": point.status,
-        "seeds": len(point.scored),
-        "lines": interval.lines if interval else None,
-        "tolerance_samples": point.tolerance,
-        "f1_mean": interval.mean if interval else None,
-        "f1_low": interval.low if interval else None,
-        "f1_high": interval.high if interval else None,
-        "f1_median": float(np.median(point.f1())) if interval else None,
-        "f1_validation": point.validation,
-        "matched_f1": point.matched("f1"),
-        "matched_precision": point.matched("precision"),
-        "matched_recall": point.matched("recall"),
-        "rmse_samples": point.matched("rmse_samples"),
-        "bias_samples": point.matched("bias_samples"),
-        "skill": point.skill,
-        "floor_comb": comb,
-        "floor_random": random,
-        "threshold": point.mean("threshold"),
-        **{column.csv_name: point.value(column.name) for column in columns_shown(CSV)},
-        "seconds": point.mean("seconds"),
-    }
-
-
-def cell_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each cell, finished or not."""
-    rows: list[CsvRow] = []
-    for run in comparison.runs:
-        scored = TEST in run.scores
-        mean = float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if scored else None
-        rows.append(
-            {
-                "study": run.study,
-                "cell": run.cell,
-                "family": run.family,
+def _draws(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each draw of a tuned study, in order; test scores stay out of it."""
+    for search in comparison.searches:
+        for run, number, best in zip(search.draws, *search.best_so_far(), strict=True):
+            yield {
+                "comparison": comparison.base,
+                **_fields(run, "study", "cell", "family"),
+                "point": _pairs(search.point),
+                "draw": int(number),
                 "status": run.status,
-                "message": run.message,
-                "f1_test": mean,
-                "threshold": run.threshold,
-                "epochs": run.epochs,
-                "seconds": run.seconds,
-                "device": run.device,
-                "plugin": run.plugin,
-                "plugin_source": run.plugin_source,
-                "kernbench": run.kernbench_version,
-                "digest": run.digest,
-                "data_digest": run.data_digest,
-                "started": run.started,
+                "setting": setting_text(search.setting(run)),
+                "f1_validation": validation_f1(run),
+                "best_so_far": float(best),
+                "chosen": int(run is search.chosen),
+                **_fields(run, "epochs", "seconds"),
             }
-        )
-    return rows
 
 
-def line_table(comparisons: Sequence[Comparison]) -> CsvTable:
+def _summary(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each point: cells that differ in nothing but the seed."""
+    for point in comparison.points:
+        interval, (comb, random) = point.interval, point.floors()
+        yield {
+            "comparison": comparison.base,
+            "family": point.runs[0].family,
+            "parameters": _pairs(point.params),
+            comparison.axis: point.x,
+            "status": point.status,
+            "seeds": len(point.scored),
+            "lines": interval.lines if interval else None,
+            "tolerance_samples": point.tolerance,
+            **_interval(("f1_mean", "f1_low", "f1_high"), interval),
+            "f1_median": float(np.median(point.f1())) if interval else None,
+            "f1_validation": point.validation,
+            **{f"matched_{name}": point.matched(name) for name in ("f1", "precision", "recall")},
+            **{name: point.matched(name) for name in ("rmse_samples", "bias_samples")},
+            "skill": point.skill,
+            "floor_comb": comb,
+            "floor_random": random,
+            "threshold": point.mean("threshold"),
+            **{column.csv_name: point.value(column.name) for column in columns_shown(CSV)},
+            "seconds": point.mean("seconds"),
+        }
+
+
+def _cells(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each cell, finished or not."""
+    for run in comparison.runs:
+        yield {
+            **_fields(run, "study", "cell", "family", "status", "message"),
+            "f1_test": float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if TEST in run.scores else None,
+            **_fields(run, "threshold", "epochs", "seconds", "device", "plugin", "plugin_source"),
+            "kernbench": run.kernbench_version,
+            **_fields(run, "digest", "data_digest", "started"),
+        }
+
+
+def _fields(run: Run, *names: str) -> CsvRow:
+    return {name: getattr(run, name) for name in names}
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(values.items()))
+
+
+def _interval(names: Sequence[str], interval: Interval | None) -> CsvRow:
+    """Mean, lower and upper end under these names; empty cells where there is no interval."""
+    values = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
+    return dict(zip(names, values, strict=True))
+
+
+def _line_table(comparisons: Sequence[Comparison]) -> CsvTable:
     """One row for each cell and test line, at the headline tolerance; hundreds of thousands, so no record for each."""
     points = [point for comparison in comparisons for point in comparison.scored]
     if not points:
@@ -234,90 +208,68 @@ def _numbers(values: Floats) -> list[Cell]:
     return ["" if math.isnan(value) else value for value in np.asarray(values, np.float64).tolist()]
 
 
-def tolerance_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each point and tolerance, the tolerance in samples, ns, two-way micrometres and wavelengths."""
-    rows: list[CsvRow] = []
+def _tolerances(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each point and tolerance, the tolerance in samples, ns, two-way micrometres and wavelengths."""
     for point in comparison.scored:
-        for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
-            mean, (comb, random) = float(point.f1(t).mean()), point.floors(t)
-            rows.append(
-                {
-                    "comparison": comparison.base,
-                    "point": point.name,
-                    "tolerance_samples": t,
-                    "tolerance_ns": float(tolerance_ns(t)),
-                    "tolerance_um_two_way": float(tolerance_um(t)),
-                    "tolerance_wavelengths_two_way": float(tolerance_wavelengths(t)),
-                    "f1_mean": mean,
-                    "floor_comb": comb,
-                    "floor_random": random,
-                    "skill": float(skill(mean, max(comb, random))),
-                }
-            )
-    return rows
+        for t in point.tolerances:
+            mean, (comb, random) = point.mean_f1(t), point.floors(t)
+            yield {
+                "comparison": comparison.base,
+                "point": point.name,
+                "tolerance_samples": t,
+                "tolerance_ns": float(tolerance_ns(t)),
+                "tolerance_um_two_way": float(tolerance_um(t)),
+                "tolerance_wavelengths_two_way": float(tolerance_wavelengths(t)),
+                "f1_mean": mean,
+                "floor_comb": comb,
+                "floor_random": random,
+                "skill": float(skill(mean, max(comb, random))),
+            }
 
 
-def curve_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each point and tolerance: what its precision-recall curve says of the test lines."""
-    rows: list[CsvRow] = []
+def _curves(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each point and tolerance: what its precision-recall curve says of the test lines."""
     for point in with_curves(comparison.scored):
-        for t in np.asarray(point.scored[0].scores[TEST].tolerances).tolist():
-            found = point_scores(point, t)
-            if found is not None:
-                rows.append(
-                    {"comparison": comparison.base, "point": point.name, "tolerance_samples": t} | asdict(found)
-                )
-    return rows
+        for t in point.tolerances:
+            scores = {name: float(values[t]) for name, values in point_scores(point).items()}
+            yield {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, **scores}
 
 
-def line_statistic_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for the best point of each series and tolerance: how F1 is spread over lines, and rank correlations."""
-    return [
-        {"comparison": comparison.base, "point": each.point, "tolerance_samples": each.tolerance, **each.values}
-        for each in line_statistics(comparison)
-    ]
+def _line_statistics(comparison: Comparison) -> Iterator[CsvRow]:
+    """The best point of each series at each tolerance: how F1 is spread over lines, and rank correlations."""
+    for point, t, values in line_statistics(comparison):
+        yield {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, **values}
 
 
-def bin_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for the best point of each series, tolerance and bin of bubble number or pressure."""
-    rows: list[CsvRow] = []
-    points = [series.best for series in comparison.series if series.best is not None]
-    for point, t, axis in itertools.product(points, line_tolerances(comparison), EDGES):
+def _bins(comparison: Comparison) -> Iterator[CsvRow]:
+    """The best point of each series, tolerance and bin of bubble number or pressure."""
+    for point, t, axis in itertools.product(comparison.best, line_tolerances(comparison), EDGES):
         bins = point_bins(point, axis, t)
-        if bins is not None:
-            head: CsvRow = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
-            columns = zip(
-                *(each.tolist() for each in (bins.edges, bins.edges[1:], bins.number, bins.mean)), strict=False
-            )
-            rows += [
-                head | {"low": low, "high": high, "lines": lines, "f1_mean": mean} for low, high, lines, mean in columns
-            ]
-    return rows
+        head: CsvRow = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
+        columns = (bins.edges, bins.edges[1:], bins.number, bins.mean) if bins else ()
+        for values in zip(*(each.tolist() for each in columns), strict=False):
+            yield head | dict(zip(("low", "high", "lines", "f1_mean"), values, strict=True))
 
 
-def difference_rows(comparison: Comparison) -> list[CsvRow]:
-    """One row for each paired difference to the reference family at the same axis value."""
-    return [
-        {
+def _differences(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each paired difference to the reference family at the same axis value."""
+    for each in comparison.differences:
+        yield {
             "comparison": comparison.base,
             comparison.axis: each.first.x,
             "first": each.first.name,
             "second": each.second.name,
-            "difference": each.interval.mean,
-            "low": each.interval.low,
-            "high": each.interval.high,
+            **_interval(("difference", "low", "high"), each.interval),
         }
-        for each in comparison.differences
-    ]
 
 
-def _table(rows: Iterable[CsvRow]) -> CsvTable:
+def _table(comparisons: Iterable[Comparison], make: Callable[[Comparison], Iterable[CsvRow]]) -> CsvTable:
     """Rows as columns and cells; a column that a row lacks is empty there."""
-    rows = list(rows)
+    rows = list(itertools.chain.from_iterable(map(make, comparisons)))
     shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes
     columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
     text = functools.cache(_text)  # the same names again and again
-    # only texts and NaN, which is not equal to itself, need a look
+    # only texts and NaN, which is not equal to itself, need a check
     cells = (
         [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
         for row in rows

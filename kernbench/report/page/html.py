@@ -1,9 +1,9 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -11,70 +11,22 @@ from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.comparison import Comparison, comparisons
-from kernbench.report.numbers.detectors import (
-    Classical,
-    baseline_facts,
-    baseline_levels,
-    baseline_table,
-    classical,
-)
+from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.numbers.noise import noise_table
-from kernbench.report.numbers.provenance import Provenance, provenance
-from kernbench.report.numbers.published import PublishedTable, note_of, published_texts, tables
+from kernbench.report.numbers.provenance import provenance
+from kernbench.report.numbers.published import note_of, published_texts, tables
 from kernbench.report.numbers.sentences import cautions, headline
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
-from kernbench.report.page.pictures import FIGURES, Folder, Picture, cell_details, study_pictures
+from kernbench.report.page.pictures import FIGURES, Folder, cell_details, study_pictures
 from kernbench.report.page.rows import curve_rows, line_rows, same_text, summary_rows
 from kernbench.store.reading.records import Run
 from kernbench.study import columns
 from kernbench.study.task import columns_shown
 
 PAGE = "report.html"
+Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """One comparison as the page shows it.
-
-    Attributes:
-        comparison: its numbers.
-        anchor: name within the page.
-        headline: findings.
-        cautions: what stands against them, files that could not be read included.
-        rows: cells of the summary table, formatted.
-        same: what all its points share.
-        pictures: figures of the comparison.
-        details: title -> figures of single cells.
-        provenance: where its cells ran.
-        curves: cells of the table of precision-recall curves, formatted.
-        lines: cells of the table of F1 over lines, formatted.
-        noise: cells of the table of noise levels, formatted.
-        published: numbers from the literature beside ours.
-        notes: what the study says of published results without a number.
-        baselines: cells of the table of classical detectors, formatted.
-        tuning: cells of the table of searches, formatted.
-        tuning_text: what a tuned study draws, and what that means for its scores.
-    """
-
-    comparison: Comparison
-    anchor: str
-    headline: list[str]
-    cautions: list[str]
-    rows: list[dict[str, str]]
-    same: str
-    pictures: list[Picture]
-    details: dict[str, list[Picture]]
-    provenance: Provenance
-    curves: list[dict[str, str]]
-    lines: list[dict[str, str]]
-    noise: list[dict[str, str]]
-    published: list[PublishedTable]
-    notes: list[str]
-    baselines: list[dict[str, str]]
-    tuning: list[dict[str, str]]
-    tuning_text: list[str]
 
 
 def source_digest(runs: Iterable[Run]) -> str:
@@ -135,7 +87,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
         lstrip_blocks=True,
     )
     environment.filters["shown"] = published_texts
-    runs = [run for section in sections for run in section.comparison.runs]
+    runs = [run for section in sections for run in section["comparison"].runs]
     return environment.get_template("report.html.j2").render(
         sections=sections,
         tables=tables,
@@ -149,25 +101,25 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
 
 def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
     baselines = _baselines(comparison, folder)
-    return Section(
-        comparison=comparison,
-        anchor=f"comparison-{index + 1}",
-        headline=headline(comparison),
-        cautions=cautions(comparison),
-        rows=summary_rows(comparison),
-        same=same_text(comparison),
-        pictures=study_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
-        details=cell_details(comparison, folder),
-        provenance=provenance(comparison.runs),
-        curves=curve_rows(comparison),
-        lines=line_rows(comparison),
-        noise=noise_table(comparison),
-        published=tables(comparison),
-        notes=note_of(comparison),
-        baselines=baseline_table(baselines, comparison.tolerance),
-        tuning=tuning_rows(comparison),
-        tuning_text=tuning_text(comparison),
-    )
+    return {
+        "comparison": comparison,
+        "anchor": f"comparison-{index + 1}",  # name within the page
+        "headline": headline(comparison),
+        "cautions": cautions(comparison),
+        "rows": summary_rows(comparison),
+        "same": same_text(comparison),
+        "pictures": study_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
+        "details": cell_details(comparison, folder),
+        "provenance": provenance(comparison.runs),
+        "curves": curve_rows(comparison),
+        "lines": line_rows(comparison),
+        "noise": noise_table(comparison),
+        "published": tables(comparison),
+        "notes": note_of(comparison),
+        "baselines": baseline_table(baselines, comparison.tolerance),
+        "tuning": tuning_rows(comparison),
+        "tuning_text": tuning_text(comparison),
+    }
 
 
 def _baselines(comparison: Comparison, folder: Folder) -> Classical:

@@ -30,17 +30,17 @@ FIGURES = "figures"
 MOST_CURVES = 200  # learning curves in one figure
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
-CAPTIONS = {
+_CAPTIONS = {
     "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
-        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than not looking at the signal.
+        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than a blind guess.
         Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
         line marks the headline tolerance. The blind floors rise with the tolerance, too. Dashed with open markers:
-        published, if any, in the colour of the point that it stands beside.""",
+        published, if any, in the colour of the point that it belongs to.""",
     "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
-    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels stand side
-        by side, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
+    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are
+        evenly spaced, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
     "curves": """Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance.
         Dots: the frozen thresholds. Stars, if any: published points of the largest F1. Lines on which nothing is
         detected count 0.001 for both, which bends the curves down at high thresholds.""",
@@ -59,6 +59,7 @@ CAPTIONS = {
     "example": """A test line: voltage, network output with its threshold, and below it the bubbles of the label and
         the samples that count as detections.""",
 }
+CAPTIONS = {name: " ".join(text.split()) for name, text in _CAPTIONS.items()}
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,8 @@ class Folder:
     def stem(self, *names: str) -> str:
         """A file name made of names; what users wrote may hold anything, and two names may become the same."""
         stem = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name).strip(".-")[:60] or "unnamed" for name in names)
-        free = next(
-            name
-            for number in itertools.count(1)
-            if (name := stem if number == 1 else f"{stem}-{number}") not in self.stems
-        )
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        free = next(name for name in itertools.chain([stem], numbered) if name not in self.stems)
         self.stems.add(free)
         return free
 
@@ -115,12 +113,13 @@ def study_pictures(comparison: Comparison, folder: Folder, levels: Mapping[str, 
         drawn["curves"] = precision_recall_figure(narrow)
     if best_with_curves(wide):
         drawn["curve_tolerances"] = tolerance_curves_figure(wide)
-    if any(series.best is not None and series.best.lines is not None for series in wide.series):
+    if any(point.lines is not None for point in wide.best):
         drawn["density"] = density_figure(wide)
     curves = _curves(narrow, folder)
     if curves:
         drawn["learning"] = learning_figure(narrow, curves)
-    captions = {name: _caption(name, whole, narrow if name in OF_VALUES else wide) for name in drawn}
+    of = {"search": whole, **dict.fromkeys(OF_VALUES, narrow)}
+    captions = {name: f"{CAPTIONS[name]} {left_out(whole, of.get(name, wide))}".rstrip() for name in drawn}
     if len(curves) < (known := sum(CURVE in run.artifacts for run in whole.runs)):
         captions["learning"] = captions.get("learning", "").replace(
             "of every cell", f"of {len(curves)} of {known} cells"
@@ -129,12 +128,6 @@ def study_pictures(comparison: Comparison, folder: Folder, levels: Mapping[str, 
         _picture(figure, folder.stem(comparison.base, name), captions[name], folder, png=True)
         for name, figure in drawn.items()
     ]
-
-
-def _caption(name: str, whole: Comparison, drawn: Comparison) -> str:
-    """The caption of a figure, and what it leaves out."""
-    of_whole = name == "search"
-    return " ".join([*CAPTIONS[name].split(), *([] if of_whole else left_out(whole, drawn).split())])
 
 
 def cell_details(comparison: Comparison, folder: Folder) -> dict[str, list[Picture]]:
@@ -160,27 +153,22 @@ def _cell_pictures(run: Run, arrays: CellArrays, series: str, folder: Folder) ->
         arrays.voltage, arrays.counts, arrays.prediction, threshold, arrays.start, rate_hz=arrays.rate_hz
     )
     drawn = {"kernels": kernels, "example": example}
-    captions = {name: " ".join(CAPTIONS[name].split()) for name in drawn}
     return [
-        _picture(figure, folder.stem(run.base, series, name), captions[name], folder) for name, figure in drawn.items()
+        _picture(figure, folder.stem(run.base, series, name), CAPTIONS[name], folder) for name, figure in drawn.items()
     ]
 
 
 def _curves(comparison: Comparison, folder: Folder) -> dict[str, Mapping[str, ArrayLike]]:
+    """Learning curves that are drawn, by study and cell: those of the points drawn, or of very many every n-th."""
+    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
+    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
     curves: dict[str, Mapping[str, ArrayLike]] = {}
-    for run in _with_shown_curve(comparison):
+    for run in runs[:: max(1, math.ceil(len(runs) / MOST_CURVES))]:
         try:
             curves[f"{run.study}/{run.cell}"] = load_curve(run.artifacts[CURVE])
         except DataError as error:
             folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
     return curves
-
-
-def _with_shown_curve(comparison: Comparison) -> list[Run]:
-    """Cells whose learning curve is drawn: all of the points drawn, or of very many every n-th."""
-    points = {(run.study, run.cell) for point in comparison.points for run in point.runs}
-    runs = [run for run in comparison.runs if CURVE in run.artifacts and (run.study, run.cell) in points]
-    return runs[:: math.ceil(len(runs) / MOST_CURVES)] if runs else []
 
 
 def _picture(figure: Figure, stem: str, caption: str, folder: Folder, png: bool = False) -> Picture:

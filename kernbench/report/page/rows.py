@@ -1,7 +1,6 @@
 """Rows of the page's tables, as texts."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from math import isfinite, nan
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.numbers.lines import line_statistics
-from kernbench.report.numbers.points import Point, Value
+from kernbench.report.numbers.points import Point, Value, values_text
 from kernbench.report.numbers.sentences import interval_text
-from kernbench.study.columns import PAGE, Column
+from kernbench.study.columns import PAGE
 from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import tolerance_um
 
@@ -27,7 +26,7 @@ def summary_rows(comparison: Comparison) -> list[PageRow]:
 
 def same_text(comparison: Comparison) -> str:
     """What all points share beside the axis: "kernel_size = 3"; empty if nothing."""
-    return ", ".join(f"{name} = {value}" for name, value in sorted(_same(comparison).items()))
+    return values_text(_same(comparison))
 
 
 def _same(comparison: Comparison) -> dict[str, Value]:
@@ -39,10 +38,11 @@ def _same(comparison: Comparison) -> dict[str, Value]:
 def _summary_row(point: Point, same: Collection[str]) -> PageRow:
     comb, random = point.floors()
     rmse = point.matched("rmse_samples")
+    costs = [(column, point.value(column.name)) for column in columns_shown(PAGE)]
     return {
         "family": point.runs[0].family,
         "x": "–" if point.x is None else str(point.x),
-        "others": ", ".join(f"{k} = {v}" for k, v in sorted(point.params.items()) if k not in (point.axis, *same)),
+        "others": values_text({k: v for k, v in point.params.items() if k not in (point.axis, *same)}),
         "f1": interval_text(point.interval),
         "median": number(float(np.median(point.f1())) if point.scored else nan, 3),
         "skill": number(point.skill, 2),
@@ -57,36 +57,29 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
         "rmse_um": number(float(tolerance_um(rmse)), 1),
         "bias": number(point.matched("bias_samples"), 2),
         "width": number(point.matched("width"), 1),
-        "costs": [_cost(column, point.value(column.name)) for column in columns_shown(PAGE)],
+        "costs": [number(value, column.digits) if column.digits else large(value) for column, value in costs],
         "seconds": number(point.mean("seconds"), 0),
     }
 
 
-def curve_rows(comparison: Comparison, tolerances: range | tuple[int, ...] = CURVE_TOLERANCES) -> list[PageRow]:
+def curve_rows(comparison: Comparison) -> list[PageRow]:
     """What the precision-recall curve of every point says at each tolerance; none where curves were not stored."""
     rows = []
     for point in with_curves(comparison.scored):
-        for tolerance in tolerances:
-            found = point_scores(point, tolerance)
-            if found is not None:
-                values = {name: number(value, 3) for name, value in asdict(found).items()}
-                values["max_f1_threshold"] = f"{found.max_f1_threshold:.3g}"
-                rows.append({"point": point.name, "tolerance": str(tolerance)} | values)
+        for tolerance in CURVE_TOLERANCES:
+            found = {name: values[tolerance] for name, values in point_scores(point).items()}
+            texts = {name: number(value, 3) for name, value in found.items()}
+            texts["max_f1_threshold"] = f"{found['max_f1_threshold']:.3g}"
+            rows.append({"point": point.name, "tolerance": str(tolerance)} | texts)
     return rows
 
 
 def line_rows(comparison: Comparison) -> list[PageRow]:
     """Spread of F1 over the test lines, and rank correlations, of the best point of every series."""
     return [
-        {"point": each.point, "tolerance": str(each.tolerance)}
-        | {name: number(value, 3) for name, value in each.values.items()}
-        for each in line_statistics(comparison)
+        {"point": point.name, "tolerance": str(t)} | {name: number(value, 3) for name, value in values.items()}
+        for point, t, values in line_statistics(comparison)
     ]
-
-
-def _cost(column: Column, value: float) -> str:
-    """A declared number in a column that says its unit."""
-    return number(value, column.digits) if column.digits else large(value)
 
 
 def number(value: float, digits: int) -> str:

@@ -62,10 +62,11 @@ def test_tolerance_figure_draws_every_point_and_floor(sweep):
     assert any(np.array_equal(data[:, 1], comb) for data in drawn(panel) if len(data) == 10)
 
 
-@pytest.mark.parametrize("draw", [sweep_figure, tolerance_figure, density_figure])
+@pytest.mark.parametrize("draw", [tolerance_figure, density_figure])
 def test_files_are_those_that_matplotlib_would_write(tmp_path, make_run, draw):
     (comparison,) = comparisons([make_run(kernel_size=size) for size in (9, 17, 65)])
-    files = save(draw(comparison), tmp_path / "ours")
+    files = save(draw(comparison), tmp_path / "k_sweep.v1.quick")
+    assert [path.name for path in files] == ["k_sweep.v1.quick.svg", "k_sweep.v1.quick.png"]
     figure = draw(comparison)
     with mpl.rc_context(STYLE):
         figure.savefig(tmp_path / "theirs.svg", metadata={"Date": None})
@@ -122,12 +123,6 @@ def test_curve_figure_skips_epochs_without_validation():
     assert any("rate drops to 0.1" in str(line.get_label()) for line in figure.axes[0].lines)
 
 
-def test_looks_differ_and_files_are_written(tmp_path):
-    looks = series_look([f"family {index}" for index in range(14)])
-    assert len(set(looks.values())) == 14
+def test_looks_differ():
+    assert len(set(series_look([f"family {index}" for index in range(14)]).values())) == 14
     assert len(set(shades(8))) == 8
-    figure = curve_figure({"epoch": [1, 2], "train_loss": [2, 1]})
-    paths = save(figure, tmp_path / "k_sweep.v1.quick")
-    assert [path.name for path in paths] == ["k_sweep.v1.quick.svg", "k_sweep.v1.quick.png"]
-    assert paths[1].read_bytes().startswith(b"\x89PNG")
-    assert paths[0].read_bytes().startswith(b"<?xml")

@@ -1,17 +1,13 @@
 """Where cells ran is said in one line where it is the same for all, in a table and a warning where it is not."""
 
-import csv
 import dataclasses
 
-from html_page import Page
-
-from kernbench.report.numbers.provenance import NONE, flatten, provenance
-from kernbench.report.page.html import write_report
+from kernbench.report.numbers.provenance import NONE, provenance
 
 HERE = {"cpu": "A", "threads": 1, "python": "3.11.9", "git": "abc", "packages": {"torch": "2.13.0", "scipy": "1.17"}}
 
 
-def test_one_environment_is_one_line(make_run, tmp_path):
+def test_one_environment_is_one_line(make_run, page_of):
     runs = [make_run(family, seed=seed, environment=HERE) for family in ("siren", "discrete") for seed in (0, 1)]
     found = provenance(runs)
     assert (found.cells, found.differing, found.warnings, found.unknown) == ([4], {}, [], 0)
@@ -19,7 +15,7 @@ def test_one_environment_is_one_line(make_run, tmp_path):
         "4 cells ran in one environment: A, device cpu, threads 1, torch 2.13.0, kernbench 0.1.0, Python 3.11.9, "
         "git abc. Plugins: discrete: kernbench 0.1.0; siren: kernbench 0.1.0."
     )
-    text = Page(write_report(runs, tmp_path).read_text()).text
+    text = page_of(runs).text
     assert found.summary in text
     assert "Environments" not in text
     assert "Mixed" not in text
@@ -67,25 +63,20 @@ def test_versions_of_one_plugin_make_no_environments_of_their_own(make_run):
 
 def test_cells_that_left_no_environment_are_counted(make_run):
     killed = make_run(status="killed", environment={}, plugin="", kernbench_version="")
-    assert "1 more says nothing." in provenance([make_run(environment=HERE), killed]).summary
-    assert provenance([killed]).summary == "No cell says where it ran."
+    assert "1 more stored no environment." in provenance([make_run(environment=HERE), killed]).summary
+    assert provenance([killed]).summary == "No cell stored its environment."
 
 
-def test_the_page_warns_before_anything_else_and_shows_a_small_table(make_run, tmp_path):
+def test_the_page_warns_before_anything_else_and_shows_a_small_table(make_run, page_of):
     runs = [make_run(seed=seed, environment=HERE) for seed in (0, 1)]
     runs.append(make_run(seed=2, environment=HERE | {"cpu": "<b>B"}))
-    page = Page(write_report(runs, tmp_path).read_text())
+    page = page_of(runs)
     before_findings = page.text[: page.text.index("scores highest")]
     assert "k_sweep.v1.quick : processors: A (2 cells), <b>B (1 cell)." in before_findings
     assert ["entry", "2 cells", "1 cell"] in page.rows
     assert ["cpu", "A", "<b>B"] in page.rows
     assert not [row for row in page.rows if row[:1] == ["python"]]
     assert "#comparison-1-environments" in page.links
-    with (tmp_path / "environments.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = page.table("environments")
     assert [(row["cpu"], row["cells"]) for row in rows] == [("A", "2"), ("<b>B", "1")]
     assert {row["packages.torch"] for row in rows} == {"2.13.0"}
-
-
-def test_flatten_leaves_out_what_is_not_there():
-    assert flatten({"a": {"b": 1, "c": None}, "d": "x"}) == {"a.b": "1", "d": "x"}

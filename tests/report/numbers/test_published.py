@@ -1,25 +1,19 @@
 """Published numbers beside measured ones, in every quantity, on the page and in its table."""
 
-import csv
 import dataclasses
 
 import numpy as np
 import pytest
+from html_page import f1_of
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.published import beside, tables
-from kernbench.report.page.html import is_current, write_report
+from kernbench.report.page.html import is_current
 from kernbench.study.reference import Reference
-from kernbench.ulm.scoring.scores import f1_scores
 
 ROW = Reference("Author 2000, Table 1", "siren", "test", "mean", "kernel_size", (17, 65), (0.3, 0.8), tolerance=3)
-
-
-def f1(run, tolerance, split="test"):
-    scores = run.scores[split]
-    return f1_scores(scores.tp[tolerance], scores.fn[tolerance], scores.fp[tolerance])
 
 
 def with_references(runs, *references):
@@ -32,11 +26,11 @@ def test_measured_is_the_mean_over_seeds_of_the_statistic_over_lines(make_run):
     (comparison,) = comparisons(with_references(runs, ROW, median))
     rows = beside(comparison)
     assert [(row.source, row.reference) for row in rows] == 2 * [(ROW.source, 0.3), (ROW.source, 0.8)]
-    seeds = [float(np.mean(f1(run, 3))) for run in runs[3:]]
+    seeds = [float(np.mean(f1_of(run, 3))) for run in runs[3:]]
     assert rows[1].measured == pytest.approx(np.mean(seeds))
     assert (rows[1].low, rows[1].high, rows[1].seeds) == (min(seeds), max(seeds), 3)
     assert rows[1].difference == pytest.approx(np.mean(seeds) - 0.8)
-    assert rows[2].measured == pytest.approx(np.mean([np.median(f1(run, 5, "validation")) for run in runs[:3]]))
+    assert rows[2].measured == pytest.approx(np.mean([np.median(f1_of(run, 5, "validation")) for run in runs[:3]]))
 
 
 def test_a_row_along_the_tolerance_reads_every_tolerance(make_run):
@@ -44,7 +38,7 @@ def test_a_row_along_the_tolerance_reads_every_tolerance(make_run):
     runs = [make_run("siren", 17), make_run("siren", 65)]
     (comparison,) = comparisons(with_references(runs, row))
     found = beside(comparison)
-    assert [each.measured for each in found] == pytest.approx([np.mean(f1(runs[1], 0)), np.mean(f1(runs[1], 9))])
+    assert [each.measured for each in found] == pytest.approx([np.mean(f1_of(runs[1], 0)), np.mean(f1_of(runs[1], 9))])
 
 
 def test_another_family_and_another_split_are_not_compared(make_run):
@@ -56,18 +50,27 @@ def test_another_family_and_another_split_are_not_compared(make_run):
     assert row.difference is None
 
 
-def test_page_and_table_hold_the_published_numbers(tmp_path, make_run):
+def test_page_and_table_hold_the_published_numbers_and_how_far_apart_seeds_are(page_of, make_run):
     runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
-    page = write_report(runs, tmp_path).read_text()
-    assert "Beside the literature" in page
-    assert "0.8000" in page
-    (row,) = csv.DictReader((tmp_path / "published.csv").read_text().splitlines())
-    assert float(row["difference"]) == pytest.approx(np.mean([f1(run, 3).mean() for run in runs]) - 0.8)
+    page, means = page_of(runs), [f1_of(run, 3).mean() for run in runs]
+    for words in ("Beside the literature", "0.8000", "difference (mean of 2 seeds)", f"<td>{min(means):.4f}</td>"):
+        assert words in page.html
+    (row,) = page.table("published")
+    assert float(row["difference"]) == pytest.approx(np.mean(means) - 0.8)
+    one = page_of(runs[:1]).html
+    assert "difference (one seed)" in one
+    assert "lowest seed" not in one
 
 
-def test_a_study_without_published_numbers_has_no_such_section(tmp_path, make_run):
-    assert "Beside the literature" not in write_report([make_run()], tmp_path).read_text()
-    assert not (tmp_path / "published.csv").exists()
+def test_a_note_is_shown_also_without_numbers_and_without_both_there_is_no_section(page_of, make_run):
+    text = "No <number> was printed."
+    page = page_of([make_run(note=text), make_run(kernel_size=17, note=text)])
+    assert page.text.count(text) == 1
+    assert "Beside the literature" in page.text
+    assert "another experiment" not in page.text
+    page = page_of([make_run()])
+    assert "Beside the literature" not in page.text
+    assert page.table("published") == []
 
 
 def along(axis, at, values, **fields):
@@ -78,7 +81,7 @@ def test_quantities_of_the_curve_are_read_from_the_curve(make_run, curves):
     runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1)]
     row = along("tolerance", (0, 5), (0.3, 0.9), quantity="break_even")
     found = beside(comparisons(with_references(runs, row))[0])
-    seeds = [curve_scores(curves(seed), 5).break_even for seed in (0, 1)]
+    seeds = [curve_scores(curves(seed))["break_even"][5] for seed in (0, 1)]
     assert found[1].measured == pytest.approx(np.mean(seeds))
     assert (found[1].low, found[1].high) == (min(seeds), max(seeds))
     (old,) = comparisons(with_references([make_run()], row))
@@ -94,9 +97,9 @@ def test_statistics_of_the_lines_and_bins_are_measured_on_the_lines(make_run):
         along("pressure_kpa", (300, 400), (0.9,)),
     )
     found = [each.measured for each in beside(comparisons(with_references([run], *rows))[0])]
-    assert found[1] == pytest.approx(spearmanr(f1(run, 9), run.lines.facts["pressure_pa"]).statistic)
-    assert found[2] == pytest.approx(np.quantile(f1(run, 9), 0.75))
-    expected = binned_statistic(run.lines.facts["bubbles"], f1(run, 2), bins=[0, 300, 1000]).statistic
+    assert found[1] == pytest.approx(spearmanr(f1_of(run, 9), run.lines.facts["pressure_pa"]).statistic)
+    assert found[2] == pytest.approx(np.quantile(f1_of(run, 9), 0.75))
+    expected = binned_statistic(run.lines.facts["bubbles"], f1_of(run, 2), bins=[0, 300, 1000]).statistic
     assert found[3:5] == pytest.approx(expected)
     assert found[5] is None  # no line in the bin
 
@@ -109,38 +112,19 @@ def test_rows_of_one_source_and_axis_share_a_table(make_run):
         along("kernel_size", (17, 65), (0.4, 0.9), where={"omega_0": 1.0}),
     )
     one, two = tables(comparisons(with_references([make_run("siren", 65)], *rows))[0])
-    assert (one.axis, one.places, [row.what for row in one.rows]) == (
+    assert (one["axis"], one["places"], [row["what"] for row in one["rows"]]) == (
         "kernel_size",
         (17, 65),
         ["mean F1, test lines, tolerance 4", "median F1, test lines, tolerance 4"],
     )
-    (name, (missing, there)), *others = one.rows[0].points.items()
+    (name, (missing, there)), *others = one["rows"][0]["points"].items()
     assert (name, missing, others) == ("siren", None, [])
     assert there.at == 65
-    assert two.places == ("0–500", "500–1000")
+    assert two["places"] == ("0–500", "500–1000")
 
 
-def test_the_page_says_how_many_seeds_and_how_far_apart_they_are(tmp_path, make_run):
-    runs = with_references([make_run("siren", 65, seed=seed) for seed in (0, 1)], ROW)
-    page = write_report(runs, tmp_path / "two").read_text()
-    assert "difference (mean of 2 seeds)" in page
-    low = min(f1(run, 3).mean() for run in runs)
-    assert f"<td>{low:.4f}</td>" in page
-    page = write_report(runs[:1], tmp_path / "one").read_text()
-    assert "difference (one seed)" in page
-    assert "lowest seed" not in page
-
-
-def test_a_note_stands_on_the_page_also_without_numbers(tmp_path, make_run):
-    text = "No <number> was printed."
-    page = write_report([make_run(note=text), make_run(kernel_size=17, note=text)], tmp_path).read_text()
-    assert page.count("No &lt;number&gt; was printed.") == 1
-    assert "Beside the literature" in page
-    assert "another experiment" not in page
-
-
-def test_corrected_published_numbers_make_a_new_page(tmp_path, make_run):
+def test_corrected_published_numbers_make_a_new_page(page_of, tmp_path, make_run):
     runs = with_references([make_run("siren", 65)], ROW)
-    write_report(runs, tmp_path)
+    page_of(runs)
     assert is_current(runs, tmp_path)
     assert not is_current(with_references(runs, dataclasses.replace(ROW, values=(0.3, 0.81))), tmp_path)

@@ -1,6 +1,5 @@
 """Precision-recall curves in the report: numbers by other means, what is drawn, databases without them."""
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -9,8 +8,7 @@ import pytest
 from kernbench.plotting.style import as_svg
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores
-from kernbench.report.page.html import write_report
+from kernbench.report.numbers.curves import curve_scores, frozen_point, point_curve, point_scores, with_curves
 from kernbench.study.reference import Reference
 
 
@@ -24,20 +22,23 @@ def test_scores_of_a_curve_by_other_means(curves, tolerance):
     between = [np.interp(fine, np.arange(10), each) for each in (p, r)]
     crossing = between[0][np.abs(between[0] - between[1]).argmin()]
     best = max(range(10), key=lambda place: f1[place])
-    got = curve_scores(curve, tolerance)
-    assert got.average_precision == pytest.approx(area, abs=1e-4)
-    assert got.break_even == pytest.approx(crossing, abs=1e-4)
-    assert (got.max_f1, got.max_f1_threshold) == (f1[best], curve.thresholds[best])
-    assert (got.max_f1_precision, got.max_f1_recall) == (p[best], r[best])
+    got = {name: values[tolerance] for name, values in curve_scores(curve).items()}
+    assert got.pop("average_precision") == pytest.approx(area, abs=1e-4)
+    assert got.pop("break_even") == pytest.approx(crossing, abs=1e-4)
+    assert list(got.items()) == [
+        ("max_f1", f1[best]),
+        ("max_f1_threshold", curve.thresholds[best]),
+        ("max_f1_precision", p[best]),
+        ("max_f1_recall", r[best]),
+    ]
 
 
 def test_scores_of_a_point_are_means_over_its_seeds(make_run, curves):
     runs = [make_run(seed=seed, curve=curves(seed)) for seed in (0, 1, 2)]
     (point,) = comparisons(runs)[0].points
-    each = [curve_scores(curves(seed), 4) for seed in (0, 1, 2)]
-    found = point_scores(point, 4)
-    for field in dataclasses.fields(found):
-        assert getattr(found, field.name) == pytest.approx(np.mean([getattr(one, field.name) for one in each]))
+    each = [curve_scores(curves(seed)) for seed in (0, 1, 2)]
+    for name, values in point_scores(point).items():
+        assert values == pytest.approx(np.mean([one[name] for one in each], axis=0))
     recall, precision = point_curve(point, 4)
     assert recall == pytest.approx(np.mean([curves(seed).recall[4] for seed in (0, 1, 2)], axis=0)[:-1])
     assert len(precision) == 9
@@ -45,8 +46,7 @@ def test_scores_of_a_point_are_means_over_its_seeds(make_run, curves):
 
 def test_a_point_with_a_seed_from_an_older_database_has_no_curve(make_run, curves):
     (comparison,) = comparisons([make_run(seed=0, curve=curves()), make_run(seed=1)])
-    assert point_scores(comparison.points[0], 4) is None
-    assert point_curve(comparison.points[0], 4) is None
+    assert with_curves(comparison.points) == []
 
 
 def test_the_frozen_point_is_the_mean_of_guarded_values(make_run):
@@ -85,26 +85,28 @@ def test_figures_draw_curves_frozen_and_published_points(make_run, curves):
     as_svg(figure)
 
 
-def test_page_and_table_hold_the_curves(tmp_path, make_run, curves):
-    page = write_report([make_run(curve=curves())], tmp_path).read_text()
-    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
+def test_page_and_table_hold_the_curves(page_of, make_run, curves):
+    page = page_of([make_run(curve=curves())], drawn=True)
+    rows = page.table("curves")
     assert [int(row["tolerance_samples"]) for row in rows] == list(range(10))
-    for t, row in enumerate(rows):
-        assert float(row["average_precision"]) == pytest.approx(curve_scores(curves(), t).average_precision)
-    assert "Precision-recall curves in numbers" in page
-    assert f"<td>{curve_scores(curves(), 5).break_even:.3f}</td>" in page
-    assert page.count("<img") == 6
+    expected = curve_scores(curves())
+    assert [float(row["average_precision"]) for row in rows] == pytest.approx(expected["average_precision"])
+    assert "Precision-recall curves in numbers" in page.text
+    assert f"<td>{expected['break_even'][5]:.3f}</td>" in page.html
+    assert len(page.sources) == 6
 
 
-def test_a_network_that_never_answers_is_drawn(tmp_path, make_run, curves):
+def test_a_network_that_never_answers_is_drawn(page_of, make_run, curves):
     mute = dataclasses.replace(curves(), **{name: np.full((10, 10), 0.001) for name in ("precision", "recall", "f1")})
-    page = write_report([make_run(curve=mute)], tmp_path).read_text()
-    rows = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
-    assert [row["break_even"] for row in rows] == 10 * [""]
-    assert "<td>–</td>" in page
+    run = make_run(curve=mute)
+    for draw in (precision_recall_figure, tolerance_curves_figure):
+        as_svg(draw(comparisons([run])[0]))
+    page = page_of([run])
+    assert [row["break_even"] for row in page.table("curves")] == 10 * [""]
+    assert "<td>–</td>" in page.html
 
 
-def test_without_curves_the_page_says_nothing_of_them(tmp_path, make_run):
-    page = write_report([make_run()], tmp_path).read_text()
-    assert "Precision-recall curves in numbers" not in page
-    assert not (tmp_path / "curves.csv").exists()
+def test_without_curves_the_page_says_nothing_of_them(page_of, make_run):
+    page = page_of([make_run()])
+    assert "Precision-recall curves in numbers" not in page.text
+    assert page.table("curves") == []

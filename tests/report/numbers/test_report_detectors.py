@@ -7,14 +7,8 @@ import pytest
 
 from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.detectors import (
-    Classical,
-    baseline_facts,
-    baseline_levels,
-    baseline_table,
-    classical,
-)
-from kernbench.report.page.html import is_current, write_report
+from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.page.html import is_current
 from kernbench.ulm.detectors.names import METHODS
 from kernbench.ulm.detectors.results import DetectorRow, Domain, write_rows
 
@@ -74,6 +68,10 @@ def results(runs, tmp_path):
     return path
 
 
+def at_noise(run, percent, name="noise_percent"):
+    return dataclasses.replace(run, params=run.params | {name: percent})
+
+
 def only_level(runs):
     """Rows where all cells share their lines."""
     (comparison,) = comparisons(runs)
@@ -91,6 +89,7 @@ def test_results_are_found_by_lines_noise_and_threshold_split(runs, results):
         other = {"protocol": 2} | definition
         assert only_level([dataclasses.replace(run, definition=other) for run in runs]) == []
     assert only_level([dataclasses.replace(run, data_digest="another") for run in runs]) == []
+    assert only_level([at_noise(run, 2.0) for run in runs]) == []  # a noise axis decides where there is one
     as_the_others = {"data": {"noise_percent": 8.0, "test_noise_percent": -1.0}, "protocol": 2}
     assert only_level([dataclasses.replace(run, definition=as_the_others) for run in runs]) != []
 
@@ -113,14 +112,6 @@ def test_results_of_the_first_protocol_stay_with_its_cells(runs, tmp_path):
     assert list(classical(comparison).levels) == ["noise of protocol version 1", "noise of protocol version 2"]
 
 
-def at_noise(run, percent, name="noise_percent"):
-    return dataclasses.replace(run, params=run.params | {name: percent})
-
-
-def test_a_noise_axis_decides_where_there_is_one(runs, results):
-    assert only_level([at_noise(run, 2.0) for run in runs]) == []
-
-
 def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
     loud = Domain(runs[0].data_digest, 32.0, 32.0, "validation", 2).path(tmp_path / "artifacts")
     write_rows(make_rows("comb", 0.4), loud)
@@ -134,18 +125,13 @@ def test_each_level_of_a_noise_axis_shows_its_own(runs, results, tmp_path):
     assert set(METHODS) == set(found.missing)  # at 16 % there is nothing at all
 
 
-def test_noise_of_the_test_lines_alone_is_told_apart(runs, results, tmp_path):
+def test_noise_of_the_test_lines_alone_and_several_data_sets_are_named(runs, results, tmp_path):
     other = Domain(runs[0].data_digest, 8.0, 32.0, "validation", 2).path(tmp_path / "artifacts")
     write_rows(make_rows("comb", 0.4), other)
-    (comparison,) = comparisons(
-        [at_noise(run, percent, "test_noise_percent") for run in runs for percent in (8.0, 32.0)]
-    )
-    assert list(classical(comparison).levels) == ["noise of the test lines 8 %", "noise of the test lines 32 %"]
-
-
-def test_lines_of_several_data_sets_are_told_apart(runs, results):
-    others = [runs[0], dataclasses.replace(runs[1], data_digest="another")]
-    (comparison,) = comparisons(others)
+    loud = [at_noise(run, percent, "test_noise_percent") for run in runs for percent in (8.0, 32.0)]
+    names = ["noise of the test lines 8 %", "noise of the test lines 32 %"]
+    assert list(classical(comparisons(loud)[0]).levels) == names
+    (comparison,) = comparisons([runs[0], dataclasses.replace(runs[1], data_digest="another")])
     assert list(classical(comparison).levels) == [f"data {runs[0].data_digest}"]
 
 
@@ -183,19 +169,11 @@ def test_the_table_has_every_method_and_no_nan():
     table = baseline_table(Classical({"": ROWS}, [], ""), 4)
     assert [row["method"] for row in table][:2] == ["comb (blind)", "matched-filter"]
     assert table[0]["rmse"] == "–"
-    assert table[1] | {"setting": ""} == {
-        "method": "matched-filter",
-        "f1": "0.550",
-        "matched_f1": "0.495",
-        "precision": "0.500",
-        "recall": "0.250",
-        "rmse": "1.50",
-        "rmse_um": "17.8",
-        "delay": "7",
-        "width": "3",
-        "parameters": "258",
-        "setting": "",
-    }
+    assert list(table[1].items()) == [
+        *zip(("method", "f1", "matched_f1"), ("matched-filter", "0.550", "0.495"), strict=True),
+        *zip(("precision", "recall", "rmse", "rmse_um"), ("0.500", "0.250", "1.50", "17.8"), strict=True),
+        *zip(("delay", "width", "parameters", "setting"), ("7", "3", "258", "gain=<depth>"), strict=True),
+    ]
 
 
 def test_lines_and_labels_are_drawn_apart(runs):
@@ -210,24 +188,22 @@ def test_lines_and_labels_are_drawn_apart(runs):
     assert set(levels.values()) <= set(drawn)
 
 
-def test_the_page_shows_them_and_is_made_anew_when_they_change(runs, results, tmp_path):
-    out = tmp_path / "report"
-    page = write_report(runs, out).read_text(encoding="utf-8")
-    assert "Classical detectors on the same lines" in page
-    assert "gain=&lt;depth&gt;" in page
-    assert is_current(runs, out)
+def test_the_page_shows_them_and_is_out_of_date_when_they_change(runs, results, page_of, tmp_path):
+    page = page_of(runs)
+    assert "Classical detectors on the same lines" in page.text
+    assert "gain=&lt;depth&gt;" in page.html
+    assert is_current(runs, tmp_path)
     write_rows(make_rows("wiener", 0.7), results)
-    assert not is_current(runs, out)
+    assert not is_current(runs, tmp_path)
 
 
-def test_a_page_without_them_names_what_was_not_run(runs, tmp_path):
-    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "not run" in page
-    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page
+def test_a_page_without_them_names_what_was_not_run(runs, page_of):
+    page = page_of(runs)
+    assert "not run" in page.text
+    assert "kernbench baselines --study k_sweep --profile quick --methods random,comb," in page.text
     assert baseline_facts(runs) == []
 
 
-def test_a_damaged_file_is_named_and_the_page_made(runs, results, tmp_path):
+def test_a_damaged_file_is_named_and_the_page_made(runs, results, page_of):
     results.write_text("nonsense\n1\n")
-    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "is no file of baseline results" in page
+    assert "is no file of baseline results" in page_of(runs).text

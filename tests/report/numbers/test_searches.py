@@ -1,20 +1,18 @@
 """Searches in the report: chosen on validation lines alone, spending counted, the default setting beside the best."""
 
-import csv
 import dataclasses
 
 import numpy as np
 import pytest
+from html_page import f1_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.searches import choose, searches_of, validation_f1
-from kernbench.report.numbers.tuning import gain_of, lines_f1, tuning_rows, tuning_text
-from kernbench.report.page.html import write_report
+from kernbench.report.numbers.searches import choose, searches_of
+from kernbench.report.numbers.tuning import gain_of, tuning_rows, tuning_text
 from kernbench.store.reading.records import Scores
-from kernbench.ulm.scoring.scores import f1_scores
 
 SPACE = {"omega_0": {"low": 1.0, "high": 200.0, "log": True, "default": 30.0}}
 
@@ -58,16 +56,14 @@ def search_at(runs, size, family="siren"):
     return next(s for s in searches_of(runs) if s.point["kernel_size"] == size and s.family == family)
 
 
-def by_hand(run, split):
-    scores = run.scores[split]
-    return f1_scores(scores.tp[4], scores.fn[4], scores.fp[4])
-
-
-def test_the_draw_of_the_highest_validation_score_is_chosen(tuned):
+def test_the_draw_of_the_highest_validation_score_is_chosen(tuned, make_draw):
     search = search_at(tuned, 65)
     assert search.chosen.params["draw"] == 1  # draw 2 is far better on the test lines
-    assert search.validation == {n: by_hand(tuned[n], "validation").mean() for n in range(4)}
+    assert search.validation == {n: f1_of(tuned[n], split="validation").mean() for n in range(4)}
     assert search_at(tuned, 9).chosen.params["draw"] == 0
+    untested = make_draw(0)
+    del untested.scores["test"]
+    assert searches_of([untested])[0].chosen is untested
 
 
 @given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1))
@@ -94,19 +90,13 @@ def test_test_scores_cannot_influence_the_choice(tuned, data):
     assert {repr((s.family, s.point)): (s.chosen.params, s.validation) for s in changed} == before
 
 
-def test_a_draw_without_test_scores_can_be_chosen_from_without_an_error(make_draw):
-    run = make_draw(0)
-    bare = dataclasses.replace(run, scores={"validation": run.scores["validation"]})
-    assert searches_of([bare])[0].chosen is bare
-
-
 def test_a_comparison_shows_the_chosen_draws_and_keeps_all_cells(tuned):
     (comparison,) = comparisons(tuned)
     assert (comparison.axis, len(comparison.runs)) == ("kernel_size", 10)
     assert [series.name for series in comparison.series] == ["discrete", "siren"]
     siren = comparison.series[1]
     assert [point.params for point in siren.points] == [{"kernel_size": 9}, {"kernel_size": 65}]
-    assert siren.points[1].interval.mean == pytest.approx(by_hand(tuned[1], "test").mean())
+    assert siren.points[1].interval.mean == pytest.approx(f1_of(tuned[1]).mean())
     assert [run.status for run in comparison.not_ok] == ["diverged"]  # ended early is no failure
 
 
@@ -127,7 +117,7 @@ def test_a_search_without_any_score_is_shown_as_what_it_is(make_draw):
     assert tuning_rows(comparison)[0]["chosen"] == "–"
 
 
-def test_what_was_spent_and_saved_is_counted(tuned):
+def test_what_was_spent_and_saved_is_counted(tuned, make_draw):
     search = search_at(tuned, 9)
     assert (search.epochs, search.whole_epochs, search.saved_epochs) == (60 + 60 + 15 + 3, 240, 45)
     assert (search.count("pruned"), search.count("diverged"), len(search.draws)) == (1, 1, 4)
@@ -136,30 +126,25 @@ def test_what_was_spent_and_saved_is_counted(tuned):
     assert "siren: 8 of 8 draws, 378 of 480 epochs; 1 draw ended early and saved 45 epochs." in text
     assert "discrete: 2 of 2 draws, 120 of 120 epochs; it has nothing to tune" in text
     assert "4 draws by tpe (seed 3)" in text
-
-
-def test_an_unfinished_search_says_so(make_draw):
-    text = " ".join(tuning_text(comparisons([make_draw(0), make_draw(1)])[0]))
-    assert "2 of 4 draws" in text
-    assert "not finished" in text
+    assert "not finished" not in text
+    unfinished = " ".join(tuning_text(comparisons([make_draw(0), make_draw(1)])[0]))
+    assert "2 of 4 draws" in unfinished
+    assert "not finished" in unfinished
 
 
 def test_the_gain_over_the_default_is_paired_on_test_lines(tuned):
     gain = gain_of(search_at(tuned, 65))
-    assert gain.mean == pytest.approx((by_hand(tuned[1], "test") - by_hand(tuned[0], "test")).mean())
+    assert gain.mean == pytest.approx((f1_of(tuned[1]) - f1_of(tuned[0])).mean())
     assert gain.low < gain.mean < gain.high
     assert gain_of(search_at(tuned, 65, "discrete")) is None
 
 
-def test_best_so_far_never_falls_and_skips_what_has_no_score(tuned):
+def test_best_so_far_never_falls_and_skips_what_has_no_score(tuned, make_draw):
     numbers, best = search_at(tuned, 65).best_so_far()
-    validation = [by_hand(run, "validation").mean() for run in tuned[:4]]
+    validation = [f1_of(run, split="validation").mean() for run in tuned[:4]]
     assert numbers.tolist() == [0, 1, 2, 3]
     assert best.tolist() == np.maximum.accumulate(validation).tolist()
     assert search_at(tuned, 9).best_so_far()[1].tolist() == [search_at(tuned, 9).validation[0]] * 4
-
-
-def test_a_first_draw_without_a_score_leaves_a_gap(make_draw):
     _, best = searches_of([make_draw(0, status="diverged"), make_draw(1)])[0].best_so_far()
     assert np.isnan(best).tolist() == [True, False]
 
@@ -174,26 +159,23 @@ def test_the_figure_has_a_panel_for_each_point_with_the_true_curves(tuned):
     assert high > max(search_at(tuned, size).validation[1 if size == 65 else 0] for size in (9, 65))
 
 
-def test_page_and_tables_hold_it_all(tuned, tmp_path):
-    page = write_report(tuned, tmp_path).read_text(encoding="utf-8")
-    assert "<h3>Tuning</h3>" in page
-    assert "nothing to tune" in page
-    assert "omega_0 = 31" in page
-    with (tmp_path / "draws.csv").open(newline="", encoding="utf-8") as file:
-        draws = list(csv.DictReader(file))
+def test_page_and_tables_hold_it_all(tuned, page_of):
+    page = page_of(tuned)
+    for words in ("<h3>Tuning</h3>", "nothing to tune", "omega_0 = 31"):
+        assert words in page.html
+    draws = page.table("draws")
     assert len(draws) == 10
     assert not [name for name in draws[0] if "test" in name]
     chosen = [(row["point"], row["draw"]) for row in draws if row["chosen"] == "1" and row["family"] == "siren"]
     assert sorted(chosen) == [("kernel_size=65, seed=0", "1"), ("kernel_size=9, seed=0", "0")]
-    with (tmp_path / "searches.csv").open(newline="", encoding="utf-8") as file:
-        rows = {(row["family"], row["point"]): row for row in csv.DictReader(file)}
-    row = rows["siren", "kernel_size=65, seed=0"]
-    assert float(row["f1_test"]) == pytest.approx(lines_f1(tuned[1]).mean())
-    assert float(row["f1_validation"]) == pytest.approx(validation_f1(tuned[1]))
-    assert float(row["f1_test_default"]) == pytest.approx(lines_f1(tuned[0]).mean())
+    (row,) = (r for r in page.table("searches") if (r["family"], r["point"]) == ("siren", "kernel_size=65, seed=0"))
+    assert float(row["f1_test"]) == pytest.approx(f1_of(tuned[1]).mean())
+    assert float(row["f1_validation"]) == pytest.approx(f1_of(tuned[1], split="validation").mean())
+    assert float(row["f1_test_default"]) == pytest.approx(f1_of(tuned[0]).mean())
     assert (row["draws"], row["epochs"], row["epochs_unpruned"]) == ("4", "240", "240")
 
 
-def test_a_grid_has_no_section_and_no_tables_of_it(make_run, tmp_path):
-    assert "<h3>Tuning</h3>" not in write_report([make_run()], tmp_path).read_text(encoding="utf-8")
-    assert not (tmp_path / "draws.csv").exists()
+def test_a_grid_has_no_section_and_no_tables_of_it(make_run, page_of):
+    page = page_of([make_run()])
+    assert "<h3>Tuning</h3>" not in page.html
+    assert page.table("draws") == []
