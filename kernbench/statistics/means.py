@@ -20,8 +20,8 @@ class Interval:
         high: upper end.
         lines: lines that the mean covers.
         seeds: seeds that it covers.
-        over_seeds: whether the interval covers the choice of seeds; with one seed and no prior it covers the lines alone,
-            and another training may well lie outside.
+        over_seeds: whether the interval covers the choice of seeds; with one seed and no prior it covers the lines
+            alone, and another training may well lie outside.
     """
 
     mean: float
@@ -32,13 +32,17 @@ class Interval:
     over_seeds: bool
 
 
-def mean_interval(scores: ArrayLike, prior: Prior | None = None, level: float = LEVEL) -> Interval:
+def mean_interval(
+    scores: ArrayLike, prior: Prior | None = None, *, level: float = LEVEL, bounds: tuple[float, float] | None = None
+) -> Interval:
     """Mean over seeds and lines; the interval covers new seeds and new lines, as far as the scores can show either.
 
     Args:
         scores: (S, L), or (L,) for one seed.
-        prior: variance between seeds measured elsewhere; moderates that of the scores, and replaces it where there is one seed.
+        prior: variance between seeds measured elsewhere; moderates that of the scores, and replaces it where there is
+            one seed.
         level: coverage of the interval.
+        bounds: smallest and largest possible mean; the interval is cut there.
 
     Raises:
         KernbenchError: no scores, another shape, or scores that are not finite.
@@ -49,6 +53,5 @@ def mean_interval(scores: ArrayLike, prior: Prior | None = None, level: float = 
         return Interval(float(table.mean()), float("nan"), float("nan"), lines, seeds, over_seeds=False)
     known = prior if prior is not None or seeds > 1 else Prior(0.0, float("inf"))
     estimate = contrast([table], [1.0], known)
-    # Scores lie between 0 and 1; an interval of few seeds may not.
-    low, high = np.clip(estimate.interval(level), min(0.0, table.min()), max(1.0, table.max()))
+    low, high = np.clip(estimate.interval(level), *(bounds or (-np.inf, np.inf)))
     return Interval(estimate.value, float(low), float(high), lines, seeds, over_seeds=known is prior)

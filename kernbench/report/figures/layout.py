@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from kernbench.plotting.style import FULL_WIDTH, MARKERS, Look, panels, shades
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
-from kernbench.statistics.intervals import Interval
+from kernbench.statistics.means import Interval
 
 Colour = tuple[float, float, float, float]
 

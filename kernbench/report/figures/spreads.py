@@ -28,7 +28,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.lines import EDGES, known_of_lines
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_bins
-from kernbench.statistics.intervals import bootstrap_mean
+from kernbench.statistics.means import mean_interval
 from kernbench.study.reference import LINE_AXES
 from kernbench.ulm.cells.pictures import draw_sparse
 from kernbench.ulm.scoring.by_line import bin_numbers
@@ -147,7 +147,7 @@ def _draw_binned(panel: Axes, point: Point, axis: str, tolerance: int, look: Loo
     edges = np.asarray(EDGES[axis], float)
     inside = bin_numbers(where, edges.tolist())
     bins = [number for number in range(len(edges) - 1) if (inside == number).sum() >= FEWEST_PER_BIN]
-    intervals = [bootstrap_mean(f1[inside == number]) for number in bins]
+    intervals = [mean_interval(f1[inside == number], bounds=(0, 1)) for number in bins]
     centres = [edges[number : number + 2].mean() for number in bins]
     draw_intervals(panel, centres, intervals, look, size=4, cap=2)
 

@@ -1,5 +1,6 @@
 """From runs to comparisons: which cells belong together, along which axis, with which means and intervals."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,9 +8,12 @@ from functools import cached_property
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.points import SEED, Point, Value
 from kernbench.report.numbers.searches import Search, searches_of, shown_runs
-from kernbench.statistics.intervals import Interval, bootstrap_difference
+from kernbench.report.numbers.spread import borrowed_spread, own_spread
+from kernbench.statistics import Comparison as Verdict
+from kernbench.statistics import adjusted, compare
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.reference import Reference
+from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread
 
 KERNEL_SIZE = "kernel_size"
 # The family that every other one is measured against, where it took part.
@@ -53,17 +57,22 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """Paired difference of two points that share the axis value.
+    """Two points that share the axis value, and what may be said about them.
 
     Attributes:
         first: point.
         second: point of the reference family.
-        interval: of the mean of first minus second.
+        found: mean F1 of first minus second, with p-values corrected over all differences of the comparison.
     """
 
     first: Point
     second: Point
-    interval: Interval
+    found: Verdict
+
+    @property
+    def verdict(self) -> str:
+        """As `found` has it; "undecided" where a point has one seed, which supports no claim about families."""
+        return "undecided" if min(self.found.seeds) < 2 else self.found.verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,7 @@ class Comparison:
         runs: all of them.
         series: families in alphabetical order; of a tuned study they hold the chosen draws.
         searches: of a tuned study.
+        spread: between trainings, as far as it is known.
     """
 
     base: str
@@ -85,6 +95,7 @@ class Comparison:
     runs: tuple[Run, ...]
     series: tuple[Series, ...]
     searches: tuple[Search, ...] = ()
+    spread: SeedSpread = UNKNOWN
 
     @property
     def points(self) -> list[Point]:
@@ -125,7 +136,10 @@ class Comparison:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """Paired differences to the reference family, where seeds and lines agree."""
+        """Differences to the reference family, where the lines agree and the spread between trainings is known.
+
+        They are one family of contrasts: p-values are corrected over all of them, by Holm.
+        """
         reference = next((s for s in self.series if s.family == BASELINE and s.scored), None)
         if reference is None:
             return []
@@ -135,9 +149,17 @@ class Comparison:
             for series in self.series
             if series is not reference
             for point in series.scored
-            if point.x in there and _comparable(point, there[point.x])
+            if point.x in there and self._comparable(point, there[point.x])
         ]
-        return [Difference(one, other, bootstrap_difference(one.f1(), other.f1())) for one, other in pairs]
+        found = adjusted([compare(one.f1(), other.f1(), prior=self.spread.prior) for one, other in pairs])
+        return [Difference(*pair, verdict) for pair, verdict in zip(pairs, found, strict=True)]
+
+    def _comparable(self, one: Point, other: Point) -> bool:
+        """Same lines, at least two, and a spread between trainings to reckon with."""
+        data = [{run.data_digest for run in point.scored} for point in (one, other)]
+        lines = one.f1().shape[1], other.f1().shape[1]
+        known = self.spread.prior is not None or min(len(one.scored), len(other.scored)) > 1
+        return data[0] == data[1] and lines[0] == lines[1] > 1 and known
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:
@@ -153,7 +175,25 @@ def comparisons(runs: Iterable[Run]) -> list[Comparison]:
             "`kernbench run --plugin siren --study k_sweep`, or name another --study or --storage"
         )
     bases = sorted({run.base for run in runs})
-    return [_comparison(base, [run for run in runs if run.base == base]) for base in bases]
+    return _with_spread([_comparison(base, [run for run in runs if run.base == base]) for base in bases])
+
+
+def _with_spread(found: Sequence[Comparison]) -> list[Comparison]:
+    """Each comparison with its spread between trainings: its own, or borrowed where its cells have one seed each."""
+    spreads = [own_spread(comparison.points, "this study") for comparison in found]
+    points = [(comparison.base, comparison.points) for comparison in found]
+    for place, comparison in enumerate(found):
+        if spreads[place].prior is None:
+            spreads[place] = borrowed_spread(comparison.base, points[:place] + points[place + 1 :])
+    return [_reckoned(comparison, spread) for comparison, spread in zip(found, spreads, strict=True)]
+
+
+def _reckoned(comparison: Comparison, spread: SeedSpread) -> Comparison:
+    series = tuple(
+        dataclasses.replace(each, points=tuple(dataclasses.replace(point, spread=spread) for point in each.points))
+        for each in comparison.series
+    )
+    return dataclasses.replace(comparison, series=series, spread=spread)
 
 
 def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
@@ -205,10 +245,3 @@ def _along(point: Point) -> tuple[int, float, str]:
     if point.x is None:
         return 2, 0.0, ""
     return (1, 0.0, point.x) if isinstance(point.x, str) else (0, float(point.x), "")
-
-
-def _comparable(one: Point, other: Point) -> bool:
-    """Same lines and same seeds."""
-    seeds = [[run.params.get(SEED) for run in point.scored] for point in (one, other)]
-    data = [{run.data_digest for run in point.scored} for point in (one, other)]
-    return seeds[0] == seeds[1] and data[0] == data[1] and one.f1().shape == other.f1().shape

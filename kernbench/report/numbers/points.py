@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import KernbenchError
-from kernbench.statistics.intervals import Interval, bootstrap_mean
+from kernbench.statistics.means import Interval, mean_interval
 from kernbench.store.reading.records import OK, LineInfo, Run, Scores
 from kernbench.ulm.scoring.scores import f1_scores, skill
+from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread
 
 Floats = NDArray[np.float64]
 
@@ -37,11 +38,13 @@ class Point:
         runs: all of them, the scored ones and the others.
         axis: name of the comparison's axis.
         tolerance: headline tolerance [samples].
+        spread: between trainings, from many points or from elsewhere; one point with few seeds shows it badly.
     """
 
     runs: tuple[Run, ...]
     axis: str
     tolerance: int
+    spread: SeedSpread = UNKNOWN
 
     @property
     def x(self) -> Value | None:
@@ -113,7 +116,7 @@ class Point:
     @cached_property
     def interval(self) -> Interval | None:
         """Mean test F1 at the headline tolerance; None without a scored run."""
-        return bootstrap_mean(self.f1()) if self.scored else None
+        return mean_interval(self.f1(), self.spread.prior, bounds=(0, 1)) if self.scored else None
 
     @cached_property
     def validation(self) -> float | None:

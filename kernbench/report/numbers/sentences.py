@@ -4,16 +4,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from kernbench.report.numbers.comparison import Comparison, Series
+from kernbench.errors import counted
+from kernbench.report.numbers.comparison import BASELINE, KERNEL_SIZE, Comparison, Difference, Series
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.provenance import provenance
-from kernbench.statistics.intervals import Interval, bootstrap_difference
+from kernbench.statistics.means import Interval
+from kernbench.statistics.power import smallest_detectable
+from kernbench.statistics.profiles import slope
 from kernbench.store.reading.records import OK, Run
 from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
+from kernbench.ulm.scoring.seed_spread import SeedSpread
 
 # The page opens with sentences, not with a second table.
 MOST_NAMED = 3
 MOST_LISTED = 6
+VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 
 def headline(comparison: Comparison) -> list[str]:
@@ -27,10 +32,12 @@ def headline(comparison: Comparison) -> list[str]:
     """
     if not comparison.scored:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
-    ranked = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
-    winner, *others = (series.best for series in ranked if series.best is not None)
-    sentences = [_winner(comparison, winner), *(_runner_up(winner, other) for other in others)]
-    sentences += [_trend(each, comparison.axis) for each in ranked if len(each.scored) > 1]
+    shown = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
+    shown.sort(key=lambda series: (series.family != BASELINE, series.name))  # an order by score would claim a ranking
+    sentences = _decided(comparison)
+    sentences += [_score(comparison, series.best) for series in shown if series.best is not None]
+    for series in shown:
+        sentences += _trend(series, comparison.axis, comparison.spread)
     sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -46,13 +53,26 @@ def cautions(comparison: Comparison) -> list[str]:
     runs = comparison.runs
     found = [*_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs), *_without_files(runs)]
     scored = comparison.scored
-    if scored and max(len(point.scored) for point in scored) == 1:
-        found.append(
-            "One seed per cell: the intervals cover the choice of test lines only, not the spread between trainings."
-        )
+    if scored and min(len(point.scored) for point in scored) == 1:
+        found.append(_one_seed(comparison.spread))
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: the best points were chosen on the test lines themselves.")
     return found
+
+
+def _one_seed(spread: SeedSpread) -> str:
+    if spread.prior is None:
+        return (
+            "One seed per cell: the intervals cover the choice of test lines alone, and nothing is known about how far "
+            "two trainings of one cell lie apart. No family can be called better or worse."
+        )
+    error = math.sqrt(2 * spread.prior.variance)
+    least = smallest_detectable(error, spread.prior.df)
+    return (
+        "One seed per cell: no family can be called better or worse. The mean F1 of trainings that differ in nothing but "
+        f"the seed has a standard deviation of {math.sqrt(spread.prior.variance):.3f} ({spread.source}); the intervals "
+        f"include it, and differences below {least:.2f} say nothing."
+    )
 
 
 def _unfinished(runs: Sequence[Run]) -> list[str]:
@@ -84,17 +104,72 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
     return f"{mean} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _winner(comparison: Comparison, point: Point) -> str:
+def _decided(comparison: Comparison) -> list[str]:
+    """What the comparisons with the reference family have decided, and what the others would need."""
+    differences = comparison.differences
+    if not differences:
+        return []
+    by_verdict = {verdict: [each for each in differences if each.verdict == verdict] for verdict in VERDICTS}
+    found = by_verdict["better"] + by_verdict["worse"]
+    found.sort(key=lambda each: -abs(each.found.difference))
+    sentences = [_difference_text(each) for each in found[:MOST_NAMED]]
+    if len(found) > MOST_NAMED:
+        sentences.append(f"{counted(len(found) - MOST_NAMED, 'further difference')} decided: see the table.")
+    same, open_ = by_verdict["equivalent"], by_verdict["undecided"]
+    if same:
+        margin = same[0].found.equivalence
+        sentences.append(f"Equivalent within ±{margin:g}: {_listed([_pair_text(each) for each in same])}.")
+    if open_:
+        sentences.append(_undecided(open_, len(differences)))
+    return sentences
+
+
+def _difference_text(each: Difference) -> str:
+    found = each.found
+    means = f"{each.first.mean_f1(each.first.tolerance):.3f} against {each.second.mean_f1(each.second.tolerance):.3f}"
+    return (
+        f"{each.first.name} is {each.verdict} than {each.second.runs[0].family}: {found.difference:+.3f} "
+        f"[{found.low:+.3f}, {found.high:+.3f}] in mean F1, {means}, {_seeds(found.seeds)}, p = {found.p_value:.2g}."
+    )
+
+
+def _undecided(open_: Sequence[Difference], total: int) -> str:
+    smallest = min(each.found.smallest_detectable for each in open_)
+    count = f"{len(open_)} of {counted(total, 'comparison')} with {open_[0].second.runs[0].family}"
+    text = f"Not decided: {count}; these runs find no difference below {smallest:.3f} reliably"
+    if any(min(each.found.seeds) < 2 for each in open_):
+        return f"{text}, and one seed supports no claim about families: run more seeds."
+    closest = min(open_, key=lambda each: each.found.seeds_needed or math.inf)
+    needed = closest.found.seeds_needed or math.inf
+    if math.isinf(needed):
+        return f"{text}; more test lines are needed, not only more seeds."
+    return f"{text}; {_pair_text(closest)} would need about {needed:.0f} seeds each."
+
+
+def _pair_text(each: Difference) -> str:
+    return f"{each.first.name} and {each.second.runs[0].family}"
+
+
+def _seeds(seeds: tuple[int, int]) -> str:
+    return f"{seeds[0]} seeds each" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]} seeds"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
+
+
+def _score(comparison: Comparison, point: Point) -> str:
     assert point.interval is not None
     t = comparison.tolerance
-    seeds = f" and {point.interval.seeds} seeds" if point.interval.seeds > 1 else ""
     split = "validation" if comparison.best_on_validation else "test"
-    below = ", but is below the blind floor, worse than a blind guess" if point.skill < 0 else ""
+    chosen = f", chosen on the {split} lines" if len(comparison.points) > len(comparison.series) else ""
+    below = ", below the blind floor, worse than a blind guess" if point.skill < 0 else ""
     return (
-        f"{point.name} scores highest on the {split} lines{below}; "
-        f"its mean F1 on {point.interval.lines} test lines{seeds} is "
-        f"{interval_text(point.interval)} at a tolerance of {t} samples "
-        f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth), {_against_floor(point)}."
+        f"{point.name}{chosen}: mean F1 {interval_text(point.interval)} on {point.interval.lines} test lines, "
+        f"{counted(point.interval.seeds, 'seed')}, at a tolerance of {t} samples "
+        f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth){below}; "
+        f"{_against_floor(point)}."
     )
 
 
@@ -107,28 +182,20 @@ def _against_floor(point: Point) -> str:
     return f"a skill of {point.skill:.2f}, where {scale}"
 
 
-def _runner_up(first: Point, second: Point) -> str:
-    text = f"{second.name} reaches {interval_text(second.interval)}"
-    if first.f1().shape != second.f1().shape or first.scored[0].data_digest != second.scored[0].data_digest:
-        return f"{text}; it was tested on other lines or with other seeds, so there is no paired difference."
-    difference = bootstrap_difference(first.f1(), second.f1())
-    low, high = difference.low, difference.high
-    verdict = "more than" if low > 0 or high < 0 else "within what"
-    return (
-        f"{text}, {abs(difference.mean):.3f} {'less' if difference.mean >= 0 else 'more'} on the same lines "
-        f"(paired 95 % interval of the difference {low:+.3f} to {high:+.3f}): {verdict} the choice of lines explains."
-    )
-
-
-def _trend(series: Series, axis: str) -> str:
-    means = {point.x: point.mean_f1(point.tolerance) for point in series.scored if point.x is not None}
-    if len(means) < 2:
-        return f"{series.name} has one point on the axis {axis}."
-    top, bottom = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
-    return (
-        f"Along {axis}, {series.name} is highest at {top} ({means[top]:.3f}) and lowest at {bottom} "
-        f"({means[bottom]:.3f})."
-    )
+def _trend(series: Series, axis: str, spread: SeedSpread) -> list[str]:
+    """How the score changes when a kernel size doubles, where the runs can show it."""
+    points = [point for point in series.scored if isinstance(point.x, int) and point.x > 0]
+    cells, sizes = [point.f1() for point in points], [int(point.x or 0) for point in points]
+    shapes = {cell.shape[1] for cell in cells}
+    if axis != KERNEL_SIZE or len(set(sizes)) < 2 or len(shapes) > 1 or min(map(len, cells)) < 2:
+        return []
+    change = slope(cells, sizes, spread.prior)
+    low, high = change.interval(0.95)
+    if low <= 0 <= high:
+        return []
+    verb = "rises" if change.value > 0 else "falls"
+    text = f"{series.name} {verb} by {abs(change.value):.3f} in F1 each time the kernel size doubles"
+    return [f"{text} [{low:+.3f}, {high:+.3f}], from {min(sizes)} to {max(sizes)}."]
 
 
 def _below_floor(comparison: Comparison) -> list[str]:

@@ -9,7 +9,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import TEST, line_f1, values_text
 from kernbench.report.numbers.searches import Search, setting_text, validation_f1, varying
 from kernbench.report.numbers.sentences import interval_text
-from kernbench.statistics.intervals import Interval, bootstrap_difference, bootstrap_mean
+from kernbench.statistics.means import Interval, mean_interval
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.tuning import DRAW
 
@@ -37,7 +37,7 @@ def _row(comparison: Comparison, search: Search, others: Collection[str]) -> Tex
         "setting": "–" if chosen is None else setting_text(search.setting(chosen)) or "nothing to tune",
         "validation": _mean(chosen),
         "validation_default": _mean(default),
-        "test": "–" if chosen is None else interval_text(bootstrap_mean(lines_f1(chosen))),
+        "test": interval_text(chosen_interval(search)),
         "test_default": "–" if default is None else f"{lines_f1(default).mean():.3f}",
         "gain": "–" if gain is None else f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
     }
@@ -82,10 +82,18 @@ def _of_family(family: str, searches: Sequence[Search]) -> list[str]:
 
 
 def gain_of(search: Search) -> Interval | None:
-    """Test F1 of the chosen draw minus that of the default setting, paired by line; None where one has no score."""
+    """Test F1 of the chosen draw minus that of the default setting, paired by line; None where one has no score.
+
+    The interval covers the choice of lines alone: a search is one training of each.
+    """
     if search.chosen is None or search.default is None or not search.tuned:
         return None
-    return bootstrap_difference(lines_f1(search.chosen), lines_f1(search.default))
+    return mean_interval(lines_f1(search.chosen) - lines_f1(search.default))
+
+
+def chosen_interval(search: Search) -> Interval | None:
+    """Test F1 of the chosen draw; the interval covers the choice of lines alone. None without a chosen draw."""
+    return None if search.chosen is None else mean_interval(lines_f1(search.chosen), bounds=(0, 1))
 
 
 def lines_f1(run: Run) -> Floats:

@@ -18,8 +18,8 @@ from kernbench.report.numbers.points import TEST, Point, Value, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import setting_text, validation_f1
-from kernbench.report.numbers.tuning import gain_of, lines_f1
-from kernbench.statistics.intervals import Interval, bootstrap_mean
+from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
+from kernbench.statistics.means import Interval
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo, Run
 from kernbench.study.columns import CSV
 from kernbench.study.task import columns_shown, task
@@ -93,9 +93,7 @@ def _searches(comparison: Comparison) -> Iterator[CsvRow]:
             "chosen_setting": setting_text(search.setting(chosen)) if chosen else "",
             "f1_validation": validation_f1(chosen) if chosen else None,
             "f1_validation_default": validation_f1(default) if default else None,
-            **_interval(
-                ("f1_test", "f1_test_low", "f1_test_high"), bootstrap_mean(lines_f1(chosen)) if chosen else None
-            ),
+            **_interval(("f1_test", "f1_test_low", "f1_test_high"), chosen_interval(search)),
             "f1_test_default": float(lines_f1(default).mean()) if default else None,
             **_interval(("gain", "gain_low", "gain_high"), gain_of(search)),
         }
@@ -259,7 +257,16 @@ def _differences(comparison: Comparison) -> Iterator[CsvRow]:
             comparison.axis: each.first.x,
             "first": each.first.name,
             "second": each.second.name,
-            **_interval(("difference", "low", "high"), each.interval),
+            "difference": each.found.difference,
+            "low": each.found.low,
+            "high": each.found.high,
+            "p_holm": each.found.p_value,
+            "verdict": each.verdict,
+            "smallest_detectable": each.found.smallest_detectable,
+            "seeds_needed": each.found.seeds_needed,
+            "probability_of_superiority": each.found.probability_of_superiority,
+            "seeds_first": each.found.seeds[0],
+            "seeds_second": each.found.seeds[1],
         }
 
 

@@ -19,7 +19,7 @@ from kernbench.report.numbers.sentences import cautions, headline
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.pictures import FIGURES, Folder, cell_details, study_pictures
-from kernbench.report.page.rows import curve_rows, line_rows, same_text, summary_rows
+from kernbench.report.page.rows import curve_rows, line_rows, same_text, seeds_needed_text, summary_rows
 from kernbench.store.reading.records import Run
 from kernbench.study import columns
 from kernbench.study.task import columns_shown
@@ -87,6 +87,7 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
         lstrip_blocks=True,
     )
     environment.filters["shown"] = published_texts
+    environment.filters["seeds_needed"] = seeds_needed_text
     runs = [run for section in sections for run in section["comparison"].runs]
     return environment.get_template("report.html.j2").render(
         sections=sections,

@@ -1,12 +1,12 @@
 """Rows of the page's tables, as texts."""
 
 from collections.abc import Collection
-from math import isfinite, nan
+from math import isfinite, isinf, nan
 from typing import Any
 
 import numpy as np
 
-from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.numbers.lines import line_statistics
 from kernbench.report.numbers.points import Point, Value, values_text
@@ -80,6 +80,14 @@ def line_rows(comparison: Comparison) -> list[PageRow]:
         {"point": point.name, "tolerance": str(t)} | {name: number(value, 3) for name, value in values.items()}
         for point, t, values in line_statistics(comparison)
     ]
+
+
+def seeds_needed_text(difference: Difference) -> str:
+    """Seeds of each family that would decide; a dash where it is decided."""
+    needed = difference.found.seeds_needed
+    if difference.verdict != "undecided" or needed is None:
+        return "–" if difference.verdict != "undecided" else "at least 2"
+    return "more lines" if isinf(needed) else f"about {needed:.0f}"
 
 
 def number(value: float, digits: int) -> str:

@@ -1,6 +1,6 @@
 """Scores of a cell in words, for the note of its trial on the dashboard."""
 
-from kernbench.statistics.intervals import bootstrap_mean
+from kernbench.statistics.means import mean_interval
 from kernbench.study.cell import SplitFacts
 from kernbench.ulm.evaluation.workbench import Scored
 
@@ -13,8 +13,12 @@ def scores_in_words(scored: Scored, test: SplitFacts, tolerance: int) -> list[tu
         test: floors of the test lines.
         tolerance: headline tolerance [samples].
     """
-    interval = bootstrap_mean(scored.splits["test"].f1[tolerance])
-    spread = f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval" if interval.lines > 1 else ""
+    interval = mean_interval(scored.splits["test"].f1[tolerance], bounds=(0, 1))
+    spread = (
+        f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval for other lines (not for other seeds)"
+        if interval.lines > 1
+        else ""
+    )
     comb, random = (test.floors[name][tolerance] for name in ("comb", "random"))
     return [
         ("F1 on test lines", f"{interval.mean:.3f}{spread} over {interval.lines} line{'s' * (interval.lines > 1)}"),
