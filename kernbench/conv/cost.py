@@ -1,11 +1,12 @@
 """Floating-point operations of a convolution in closed form; counters of torch price an FFT at 0."""
 
 import math
+from collections.abc import Sequence
 
 from kernbench.conv.plan import Plan, whole
 
 
-def direct_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int) -> int:
+def direct_flops(signal: Sequence[int], kernel: Sequence[int], dilation: int) -> int:
     """Forward operations of a direct convolution: 2 B P K L_out, P = Co Ci / groups.
 
     Args:

@@ -17,7 +17,15 @@ from torch import Tensor
 
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
-from kernbench.conv.predict import TERMS, Constants, CostTable, seconds_direct, seconds_in_blocks, work
+from kernbench.conv.predict import (
+    TERMS,
+    Constants,
+    CostTable,
+    multiply_adds,
+    seconds_direct,
+    seconds_in_blocks,
+    work,
+)
 from kernbench.conv.spectral import convolve_spectral
 
 # torch's CPU library changes its method behind 13 and 14 taps
@@ -183,9 +191,7 @@ def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, CostTable]:
 
 def _rate(case: Case, taken: float, call: float) -> float:
     """Picoseconds per multiply-add, the call taken off."""
-    outputs, per_group, taps = case.kernel
-    multiply_adds = 3 * case.batch * outputs * per_group * taps * (case.length - case.dilation * (taps - 1))
-    return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds
+    return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds(case.signal, case.kernel, case.dilation)
 
 
 def _prices(taken: dict[Case, float]) -> dict[str, float]:

@@ -150,7 +150,7 @@ def test_fit_measures_nothing_where_it_cannot_write(refused, own_cache, monkeypa
 
     monkeypatch.setattr(fit, "fit", lambda *_: pytest.fail("measured"))
     (own_cache / "convolution").write_text("a file")
-    refused("bench", "fit", said=("cannot write", str(own_cache)))
+    refused("bench", "fit", said=("cannot be written", str(own_cache)))
 
 
 @pytest.mark.parametrize(("words", "said"), [(("--device", "tpu"), "'tpu'"), (("--passes", "0"), "--passes")])
