@@ -216,9 +216,9 @@ def test_a_wrong_type_or_range_is_refused_with_file_and_key(study, old, new, sai
 
 
 def test_a_duplicated_axis_value_is_refused_even_if_written_differently(study):
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match="is given twice"):
         study(BASIC.replace("[9, 33]", "[9, 33, 9]"))
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match="is given twice"):
         study(BASIC.replace("[9, 33]", "[9]\nomega_0 = [10, 10.0]"))
 
 
