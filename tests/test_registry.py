@@ -89,7 +89,7 @@ def test_bundled_families_are_found_through_their_entry_points():
     assert (found.family.name, found.plugin, found.distribution) == ("siren", "siren", "kernbench")
     assert found.label == f"kernbench {distribution('kernbench').version}"
     assert find_family("gaussian").name == "gaussian"  # three families of one plugin
-    assert installed().broken == ()
+    assert not installed().broken
 
 
 def test_an_unknown_name_offers_a_close_match_or_what_there_is():

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernbench.errors import PluginError
+from kernbench.kernels.family import check_name
 
 if TYPE_CHECKING:
     from torch import nn
 
     from kernbench.kernels.base import KernelSpec
     from kernbench.kernels.layer import KernelConv
-
-MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,11 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where the plugin author can see it."""
-        name = self.name if isinstance(self.name, str) else repr(self.name)
-        if not 0 < len(name) <= MAX_NAME or not all(c.isalnum() or c in "_-" for c in name):
-            raise PluginError(
-                f"a network name needs letters, digits, _ or -, {MAX_NAME} at most, got {name[: MAX_NAME + 1]!r}"
-            )
+        check_name("network", self.name)
         for field in ("depth", "channels", "kernel_size"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise PluginError(f"network {name!r}: {field} must be a whole number >= 1, got {value!r}")
+                raise PluginError(f"network {self.name!r}: {field} must be a whole number >= 1, got {value!r}")
 
     def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
         """The convolution layers, input side first; the first takes 1 channel, the next what the one before gives.

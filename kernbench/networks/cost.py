@@ -93,15 +93,20 @@ def flops_forward(network: Network, length: int, backend: str = "direct", batch:
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
-    # at the length of the line, where they stand behind the last layer
+    # at the length of the line, as they come after the last layer
     plain: float = 2 * batch * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
     return plain + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
 
 
 def flops_generation(network: Network) -> int | None:
     """Operations to make all kernels once (per training step; never again in eval); None if a family is silent."""
-    counts = [_generation_flops(layer) for layer in network.kernel_layers()]
-    return None if None in counts else sum(count for count in counts if count is not None)
+    total = 0
+    for layer in network.kernel_layers():
+        closed_form = getattr(layer.kernel_module, "kernel_flops", None)
+        if closed_form is None:
+            return None
+        total += int(closed_form(layer.spec, **layer.kernel_module.hyper))
+    return total
 
 
 def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
@@ -138,10 +143,8 @@ def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
 
 def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], norm: int) -> LayerCost:
     spec = layer.spec
-    backend = layer.backend
-    if backend == "auto":
-        backend = choose(signal, spec.shape, spec.dilation, layer.device.type)
-    plan = block_plan(signal, spec.shape, spec.dilation, layer.device.type)
+    arguments = signal, spec.shape, spec.dilation, layer.device.type
+    plan = block_plan(*arguments)
     return LayerCost(
         layer=position,
         in_channels=spec.in_channels,
@@ -156,13 +159,8 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], 
         direct_flops=direct_flops(signal, spec.shape, spec.dilation),
         fft_flops=fft_flops(signal, spec.shape, spec.dilation),
         overlap_save_flops=block_flops(signal, spec.shape, plan),
-        backend=backend,
+        backend=choose(*arguments) if layer.backend == "auto" else layer.backend,
     )
-
-
-def _generation_flops(layer: KernelConv) -> int | None:
-    closed_form = getattr(layer.kernel_module, "kernel_flops", None)
-    return None if closed_form is None else int(closed_form(layer.spec, **layer.kernel_module.hyper))
 
 
 def _seconds(function: Callable[[], object], device: torch.device) -> float:
