@@ -9,6 +9,7 @@ import pytest
 import kernbench
 from kernbench import registry
 from kernbench.errors import PluginError
+from kernbench.hookspecs import hookimpl
 from kernbench.registry import find, find_family, find_network, installed
 
 TEN_LINES = """
@@ -192,12 +193,12 @@ def test_a_relative_path_works_from_the_working_folder(plugin_file, monkeypatch)
     assert find("./my_kernel.py:mine").family.name == find("my_kernel.py:mine").family.name == "mine"
 
 
-def test_a_file_with_two_families_needs_a_name(plugin_file):
+def test_kernbench_kernels_of_a_file_with_two_families_need_a_name(plugin_file):
     path = plugin_file(TEN_LINES % '["one", "two"]')
     assert find(f"{path}:two").family.name == "two"
     with pytest.raises(PluginError, match="it offers one, two"):
         find(str(path))
-    with pytest.raises(PluginError, match="did you mean 'two'"):
+    with pytest.raises(PluginError, match="has no family 'tow'; did you mean 'two'"):
         find(f"{path}:tow")
 
 
@@ -235,12 +236,15 @@ def test_a_file_must_not_take_the_name_of_an_installed_family(plugin_file):
         find(f"{path}:siren")
 
 
-def test_public_names_load_on_demand_and_unknown_ones_are_refused():
-    for name in kernbench.__all__:
-        assert getattr(kernbench, name).__name__ == name if name != "hookimpl" else kernbench.hookimpl
-    assert set(kernbench.__all__) <= set(dir(kernbench))
+@pytest.mark.parametrize("package", [kernbench, kernbench.conv, kernbench.networks, kernbench.ulm])
+def test_public_names_load_on_demand_and_unknown_ones_are_refused(package):
+    folders = {"conv", "networks", "ulm"} if package is kernbench else set()
+    assert set(dir(package)) == {*package.__all__} | folders  # and nothing that is imported to make them
+    for name in dir(package):
+        found = package.__getattr__(name)  # as after a plain import
+        assert found is hookimpl or found.__name__.rpartition(".")[2] == name
     with pytest.raises(AttributeError, match="no attribute 'KernelModul'"):
-        _ = kernbench.KernelModul
+        _ = package.KernelModul
 
 
 def test_nothing_is_left_in_the_environment():
