@@ -104,14 +104,6 @@ def test_every_family_documents_itself():
         assert all(parameter.doc for parameter in family.parameters.values())
 
 
-def test_the_plugin_in_the_readme_conforms(tmp_path):
-    text = (REPOSITORY / "plugins" / "README.md").read_text()
-    file = tmp_path / "exponential.py"
-    file.write_text(text.split("```python\n")[1].split("```")[0])
-    results = check_family(find_family(f"{file}:exponential"))
-    assert all(result.passed for result in results), results
-
-
 @pytest.mark.parametrize("file", PLUGIN_FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_a_plugin_imports_only_public_names(file):
     text = file.read_text()

@@ -19,6 +19,11 @@ def direct_flops(signal: Sequence[int], kernel: Sequence[int], dilation: int) ->
     return 2 * batch * outputs * inputs * taps * (length - dilation * (taps - 1))
 
 
+def multiply_adds(signal: Sequence[int], kernel: Sequence[int], dilation: int) -> int:
+    """Those of a direct convolution, forward and both gradients; arguments as for `direct_flops`."""
+    return 3 * direct_flops(signal, kernel, dilation) // 2
+
+
 def block_flops(signal: tuple[int, ...], kernel: tuple[int, ...], plan: Plan) -> float:
     """Forward operations of a convolution in blocks: 2.5 n log2 n (N Ci + P + N Co) + 8 N F P.
 

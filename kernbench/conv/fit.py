@@ -15,17 +15,10 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from kernbench.conv.cost import multiply_adds
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
-from kernbench.conv.predict import (
-    TERMS,
-    Constants,
-    CostTable,
-    multiply_adds,
-    seconds_direct,
-    seconds_in_blocks,
-    work,
-)
+from kernbench.conv.predict import TERMS, Constants, CostTable, seconds_direct, seconds_in_blocks, work
 from kernbench.conv.spectral import convolve_spectral
 
 # torch's CPU library changes its method behind 13 and 14 taps

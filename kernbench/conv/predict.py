@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kernbench.conv.cost import direct_flops
+from kernbench.conv.cost import multiply_adds
 from kernbench.conv.plan import Plan
 
 # What is counted, in the order of `work`. A mixed size is one that is not a power of two.
@@ -131,11 +131,6 @@ def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, 
     kind, width = _layer(signal, outputs, per_group)
     table = constants.direct[kind if dilation == 1 else f"{kind}_dilated"]
     return 1e-9 * table.call + 1e-12 * multiply_adds(signal, kernel, dilation) * table.at(signal[2], width, taps)
-
-
-def multiply_adds(signal: Sequence[int], kernel: Sequence[int], dilation: int) -> int:
-    """Those of a direct convolution, forward and both gradients; shapes as for `work`."""
-    return 3 * direct_flops(signal, kernel, dilation) // 2
 
 
 def _layer(signal: Sequence[int], outputs: int, per_group: int) -> tuple[str, float]:

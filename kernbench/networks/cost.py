@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
+from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks.contract import input_lengths
 from kernbench.networks.network import Network
@@ -23,36 +24,31 @@ class LayerCost:
 
     Attributes:
         layer: position, 0 at the input.
-        in_channels, out_channels, kernel_size, dilation: as in its `KernelSpec`.
+        spec: channels, kernel size, dilation.
         kernel: trainable parameters of the kernel family.
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
         raw_gain: gain as the family drew it.
-        direct_flops, fft_flops, overlap_save_flops: forward operations of the convolution by each backend.
+        operations: forward operations of the convolution by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
     """
 
     layer: int
-    in_channels: int
-    out_channels: int
-    kernel_size: int
-    dilation: int
+    spec: KernelSpec
     kernel: int
     bias: int
     amplitude: int
     norm: int
     raw_gain: float
-    direct_flops: int
-    fft_flops: float
-    overlap_save_flops: float
+    operations: Mapping[str, float]
     backend: str
 
     def flops(self, backend: str = "auto") -> float:
         """Forward operations by a backend, or by the one that the layer uses."""
         chosen = self.backend if backend == "auto" else backend
         # fft-conv-pytorch does the operations of a single FFT
-        return {"direct": self.direct_flops, "overlap_save": self.overlap_save_flops}.get(chosen, self.fft_flops)
+        return self.operations.get(chosen, self.operations["fft"])
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -117,10 +113,15 @@ def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
         signal: input, shape (N, 1, L).
         repeats: passes that count.
     """
-    mode = network.training
+    mode, times = network.training, []
     network.eval()
     with torch.no_grad():
-        times = [_seconds(lambda: network(signal), signal.device) for _ in range(repeats + 2)]
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            network(signal)
+            if signal.device.type == "cuda":
+                torch.cuda.synchronize(signal.device)
+            times.append(time.perf_counter() - start)
     network.train(mode)
     return statistics.median(times[2:])
 
@@ -144,28 +145,18 @@ def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
 def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], norm: int) -> LayerCost:
     spec = layer.spec
     arguments = signal, spec.shape, spec.dilation, layer.device.type
-    plan = block_plan(*arguments)
     return LayerCost(
         layer=position,
-        in_channels=spec.in_channels,
-        out_channels=spec.out_channels,
-        kernel_size=spec.kernel_size,
-        dilation=spec.dilation,
+        spec=spec,
         kernel=parameter_count(layer.kernel_module),
         bias=0 if layer.bias is None else layer.bias.numel(),
         amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
         norm=norm,
         raw_gain=layer.raw_gain,
-        direct_flops=direct_flops(signal, spec.shape, spec.dilation),
-        fft_flops=fft_flops(signal, spec.shape, spec.dilation),
-        overlap_save_flops=block_flops(signal, spec.shape, plan),
+        operations={
+            "direct": direct_flops(signal, spec.shape, spec.dilation),
+            "fft": fft_flops(signal, spec.shape, spec.dilation),
+            "overlap_save": block_flops(signal, spec.shape, block_plan(*arguments)),
+        },
         backend=choose(*arguments) if layer.backend == "auto" else layer.backend,
     )
-
-
-def _seconds(function: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

@@ -46,21 +46,21 @@ class Setting:
                 return self.named(value)
             except PluginError as error:
                 raise StudyError(f"{where}: {error}") from error
-        if self.kind is str:
-            if not isinstance(value, str) or (self.options and value not in self.options):
-                wanted = "one of " + ", ".join(map(repr, self.options)) if self.options else "text"
-                hint = close_match(value, self.options) if isinstance(value, str) else ""
-                raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
-            return value
-        if self.kind is bool:
-            if not isinstance(value, bool):
-                raise StudyError(f"{where}: expected true or false, got {value!r}")
-            return value
-        right = isinstance(value, int) if self.kind is int else isinstance(value, int | float)
-        if not right or isinstance(value, bool) or not self.low <= value <= self.high:  # type: ignore[operator]
+        # a whole number is a number, and a bool is an int to Python
+        right = isinstance(value, int | float if self.kind is float else self.kind)
+        right = right and isinstance(value, bool) == (self.kind is bool)
+        if self.kind in (int, float):
             span = f">= {self.low:g}" if self.high == float("inf") else f"in [{self.low:g}, {self.high:g}]"
-            wanted = "a whole number" if self.kind is int else "a number"
-            raise StudyError(f"{where}: expected {wanted} {span}, got {value!r}")
+            wanted = f"{'a whole number' if self.kind is int else 'a number'} {span}"
+            right = right and self.low <= value <= self.high  # type: ignore[operator]
+        elif self.options:
+            wanted = "one of " + ", ".join(map(repr, self.options))
+            right = value in self.options
+        else:
+            wanted = "text" if self.kind is str else "true or false"
+        if not right:
+            hint = close_match(value, self.options) if isinstance(value, str) else ""
+            raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
         return self.kind(value)  # type: ignore[no-any-return]
 
     def space(self) -> "Setting":

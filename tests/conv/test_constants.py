@@ -48,6 +48,7 @@ def test_a_fit_is_stored_and_found_by_this_machine_only(small_fit, monkeypatch):
     stored = json.loads(path.read_text())
     assert stored["format"] == constants.FORMAT
     assert stored["machine"]["torch"] == torch.__version__
+    assert constants._path(path.parent, "cpu", 1) != constants._path(path.parent, "cpu", 2)
     monkeypatch.setattr(constants, "processor", lambda: "another processor")
     constants._path.cache_clear()
     assert constants.origin("cpu").startswith("built-in ")
@@ -130,11 +131,6 @@ def test_a_table_is_exact_at_its_nodes_and_between_them_elsewhere():
     assert table.at(100, 2, 6) == pytest.approx((8 * 2 * 4 * 1) ** 0.25)
     assert table.at(1, 1, 1) == table.at(100, 1, 3)
     assert table.at(9999, 64, 99) == table.at(400, 4, 12)
-
-
-def test_another_number_of_threads_has_a_file_of_its_own():
-    one, two = (constants._path(constants.fitted_path("cpu").parent, "cpu", threads) for threads in (1, 2))
-    assert one != two
 
 
 def test_few_taps_are_priced_by_channels_in_whole_blocks():

@@ -42,7 +42,7 @@ def test_layer_costs_add_up_to_the_networks_parameters():
     costs = layer_costs(net, 500)
     total = sum(cost.kernel + cost.bias + cost.amplitude + cost.norm for cost in costs) + 6 + 1
     assert total == parameter_count(net)
-    assert [cost.in_channels for cost in costs] == [1, 6, 6, 6]
+    assert [cost.spec.in_channels for cost in costs] == [1, 6, 6, 6]
 
 
 def test_kernel_generation_is_counted_apart():

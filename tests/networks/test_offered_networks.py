@@ -36,11 +36,11 @@ def offering(text, offered):
 
 
 @pytest.fixture
-def mine(smoke_bench):
+def mine(plain_bench):
     """The command line in a folder with the network and the study of the page."""
-    (smoke_bench.folder / "my_network.py").write_text(GROWING, encoding="utf-8")
-    (smoke_bench.folder / "growing.toml").write_text(block("toml", "my_network.py"), encoding="utf-8")
-    return smoke_bench
+    (plain_bench.folder / "my_network.py").write_text(GROWING, encoding="utf-8")
+    (plain_bench.folder / "growing.toml").write_text(block("toml", "my_network.py"), encoding="utf-8")
+    return plain_bench
 
 
 RUN = ("run", "--plugin", "siren", "--study", "growing.toml", "--profile", "quick", "--no-baselines")

@@ -99,10 +99,11 @@ def test_every_bundled_study_loads_and_its_references_meet_its_axes(name, profil
         assert all(value > 0 for value in row.values) or row.statistic.startswith("spearman")
 
 
-def test_references_are_no_part_of_the_definition():
-    study = load_study("jonker_large", find_family("siren"), "thesis")
-    assert study.references
-    assert "reference" not in json.dumps(study.definition)
+def test_references_and_notes_are_read_and_stay_out_of_the_definition():
+    large, small = (load_study(f"jonker_{name}", find_family("siren"), "thesis") for name in ("large", "k3"))
+    assert large.references
+    assert "comparable" in small.note
+    assert not any(word in json.dumps([large.definition, small.definition]) for word in ("reference", "comparable"))
 
 
 def references(study):
@@ -180,15 +181,3 @@ def test_the_published_lines_equal_the_stored_arrays(reference):
         else:
             expected = binned_statistic(known[row.axis], f1[row.tolerance], bins=row.at).statistic
         assert row.values == pytest.approx(expected, abs=5.1e-4 if "spearman" in row.statistic else 5.1e-5)
-
-
-def test_a_note_is_read_and_is_no_part_of_the_definition():
-    study = load_study("jonker_k3", find_family("siren"), "thesis")
-    assert "comparable" in study.note
-    assert "comparable" not in json.dumps(study.definition)
-
-
-def test_a_note_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / "mine.toml").write_text("version = 1\nnote = 3\n[axes]\nkernel_size = [9]\n")
-    with pytest.raises(StudyError, match="note: expected text, got 3"):
-        load_study(str(tmp_path / "mine.toml"), find_family("discrete"), "quick")
