@@ -108,10 +108,8 @@ def in_training(process, cell=1):
 
 def finished(bench):
     """Cell -> number of COMPLETE trials."""
-    counts = {}
-    for state, cell, _ in trials(bench):
-        counts[cell] = counts.get(cell, 0) + (state == "COMPLETE")
-    return {cell: count for cell, count in counts.items() if cell is not None}
+    found = [(state, cell) for state, cell, _ in trials(bench) if cell is not None]
+    return {cell: found.count(("COMPLETE", cell)) for _, cell in found}
 
 
 def results(database, family="discrete"):

@@ -1,6 +1,5 @@
 """The registry: families are found by name or file, and a broken plugin breaks nothing but itself."""
 
-import os
 import sys
 from importlib.metadata import EntryPoint, distribution
 
@@ -245,7 +244,3 @@ def test_public_names_load_on_demand_and_unknown_ones_are_refused(package):
         assert found is hookimpl or found.__name__.rpartition(".")[2] == name
     with pytest.raises(AttributeError, match="no attribute 'KernelModul'"):
         _ = package.KernelModul
-
-
-def test_nothing_is_left_in_the_environment():
-    assert os.environ["KERNBENCH_LOAD_PLUGINS"] == "bundled"

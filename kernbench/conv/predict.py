@@ -134,7 +134,7 @@ def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, 
 
 
 def _layer(signal: Sequence[int], outputs: int, per_group: int) -> tuple[str, float]:
-    """Table of a layer, and the width at which to look there."""
+    """Table of a layer, and the width to read it at."""
     batch, inputs, length = signal
     single = "_single" if batch == 1 and inputs * length <= SINGLE_SAMPLES else ""
     if inputs == 1:

@@ -128,7 +128,7 @@ class KernelModule(nn.Module):
     the kernel from `forward(grid)`. It never convolves, pads, uses the signal, draws random numbers or changes its
     state in `forward`.
 
-    Optional members that kernbench looks for:
+    Optional members that kernbench uses:
         param_count(spec, **hyper): staticmethod, trainable parameters by arithmetic; without it they are counted.
         kernel_flops(spec, **hyper): staticmethod, floating-point operations to make the kernel once.
         scale_(c): multiply the kernel by c in place, inside a linear last stage; used to start every family at

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Architecture:
     """A network, declared once: options of a study, padding, receptive field, costs and weights follow from it.
 
-    As it stands, [convolution, BatchNorm, ReLU] x depth at dilation 1 and a 1x1 convolution. A subclass overrides
+    By itself it is [convolution, BatchNorm, ReLU] x depth at dilation 1 and a 1x1 convolution. A subclass overrides
     `layers` for other layers in a row, and `build`, `padding` and `receptive_field` for anything else.
 
     Attributes:

@@ -56,28 +56,27 @@ def parameter_count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def layer_costs(network: Network, length: int, batch: int = 1) -> list[LayerCost]:
-    """Cost of every convolution layer for lines of a length.
+def layer_costs(network: Network, length: int) -> list[LayerCost]:
+    """Cost of every convolution layer for a line of a length.
 
     Args:
         network: made by `kernbench.networks.build`.
-        length: samples of a line, before padding.
-        batch: lines in one forward pass.
+        length: samples of the line, before padding.
 
     Returns:
-        One `LayerCost` per layer, input side first; operations are for the whole batch.
+        One `LayerCost` per layer, input side first.
     """
     layers = network.kernel_layers()
     norms = [parameter_count(norm) for norm in _outside_families(network, nn.modules.batchnorm._BatchNorm)]
     norms = norms if len(norms) == len(layers) else [0] * len(layers)
     return [
-        _layer_cost(position, layer, (batch, layer.spec.in_channels, taken), norm)
+        _layer_cost(position, layer, (1, layer.spec.in_channels, taken), norm)
         for position, (layer, taken, norm) in enumerate(zip(layers, _lengths(network, length), norms, strict=True))
     ]
 
 
-def flops_forward(network: Network, length: int, backend: str = "direct", batch: int = 1) -> float:
-    """Operations of one forward pass: convolutions, and plain ones of torch, such as the 1x1 convolution at the end.
+def flops_forward(network: Network, length: int, backend: str = "direct") -> float:
+    """Operations of the forward pass of one line: convolutions, and plain ones of torch, such as the 1x1 at the end.
 
     Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual.
 
@@ -85,13 +84,12 @@ def flops_forward(network: Network, length: int, backend: str = "direct", batch:
         network: made by `kernbench.networks.build`.
         length: samples of a line.
         backend: "direct", "fft", "overlap_save", or "auto" for what each layer really uses.
-        batch: lines in the pass.
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
     # at the length of the line, as they come after the last layer
-    plain: float = 2 * batch * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
-    return plain + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
+    plain: float = 2 * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
+    return plain + sum(cost.flops(backend) for cost in layer_costs(network, length))
 
 
 def flops_generation(network: Network) -> int | None:
@@ -105,18 +103,17 @@ def flops_generation(network: Network) -> int | None:
     return total
 
 
-def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
-    """Median seconds of one forward pass in eval mode without gradients, after two warm-up passes.
+def latency(network: nn.Module, signal: Tensor) -> float:
+    """Median seconds of ten forward passes in eval mode without gradients, after two to warm up.
 
     Args:
         network: module on the signal's device; its mode is restored.
         signal: input, shape (N, 1, L).
-        repeats: passes that count.
     """
     mode, times = network.training, []
     network.eval()
     with torch.no_grad():
-        for _ in range(repeats + 2):
+        for _ in range(12):
             start = time.perf_counter()
             network(signal)
             if signal.device.type == "cuda":

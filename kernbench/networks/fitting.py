@@ -61,14 +61,13 @@ def layers_of(
     return layers
 
 
-def padding(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
-    """Samples of reflection on each side of the line; PluginError if the network gives something else."""
-    return _length(architecture_of(network), "padding", layers, 0)
-
-
-def receptive_field(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
-    """Input samples that can reach one output sample; PluginError if the network gives something else."""
-    return _length(architecture_of(network), "receptive_field", layers, 1)
+def checked_length(network: str | Architecture, name: str, layers: Sequence[KernelSpec]) -> int:
+    """What `padding` or `receptive_field` of a network says of its layers; PluginError if that is no length."""
+    plan, least = architecture_of(network), 0 if name == "padding" else 1
+    value = asked(plan, getattr(plan, name), layers)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PluginError(f"{name}() of network {plan.name!r} must be a whole number >= {least}, got {value!r:.60}")
+    return value
 
 
 def largest_kernel_size(
@@ -105,7 +104,7 @@ def check_kernel_size(
     """
     plan = architecture_of(network)
     layers = layers_of(plan, kernel_size, channels, depth, context)
-    need = padding(plan, layers)
+    need = checked_length(plan, "padding", layers)
     if line_length is None or need <= line_length - 1:
         return
     where = f" ({context})" if context else ""
@@ -160,16 +159,10 @@ def _check_row(plan: Architecture, layers: Sequence[KernelSpec]) -> None:
         channels = layer.out_channels
 
 
-def _length(plan: Architecture, name: str, layers: Sequence[KernelSpec], least: int) -> int:
-    value = asked(plan, getattr(plan, name), layers)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise PluginError(f"{name}() of network {plan.name!r} must be a whole number >= {least}, got {value!r:.60}")
-    return value
-
-
 def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> bool:
     try:
-        return padding(plan, layers_of(plan, kernel_size, channels, depth)) <= line_length - 1
+        layers = layers_of(plan, kernel_size, channels, depth)
+        return checked_length(plan, "padding", layers) <= line_length - 1
     except KernbenchError:  # a network need not take every kernel size or depth
         return False
 

@@ -99,9 +99,9 @@ def _recomputed(segment: nn.Sequential, hidden: Tensor) -> Tensor:
 
 
 class _Again:
-    """Entered for each further forward pass of a batch that has been counted: as in training, but nothing moves.
+    """Entered for each further forward pass of a batch that has been counted: as in training, but no statistic changes.
 
-    BatchNorm normalizes by its batch; its running statistics and the count of batches would move a second time.
+    BatchNorm normalizes by its batch; its running statistics and the count of batches would change a second time.
     Copies take their place meanwhile: without any, autograd would save other tensors than in the first pass.
     """
 

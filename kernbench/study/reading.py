@@ -1,5 +1,6 @@
 """Study files read: from TOML and a profile to a `Study`, each refusal with file and key."""
 
+import os
 import re
 import tomllib
 import warnings
@@ -119,7 +120,8 @@ def _name(given: str) -> str:
 def _read(name: str) -> tuple[str, TomlTable]:
     studies = available_studies()
     path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
-    if path is None or not _is_file(path):
+    # os.path takes a name that no file can have, too
+    if path is None or (isinstance(path, Path) and not os.path.isfile(path)):  # noqa: PTH113
         shown = one_line(name, 300)
         if "/" in name or name.endswith(".toml"):
             raise StudyError(f"no study file '{shown}'; expected the path of a .toml file, or an installed study")
@@ -132,13 +134,6 @@ def _read(name: str) -> tuple[str, TomlTable]:
         raise StudyError(f"{source}: not valid TOML: {error}") from error
     except OSError as error:
         raise StudyError(f"{source}: cannot be read: {error.strerror}") from error
-
-
-def _is_file(path: Traversable | Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _layers(table: TomlTable, profile: str, source: str) -> list[TomlTable]:

@@ -82,7 +82,7 @@ class Study:
         return json_digest(self.definition)
 
     def __post_init__(self) -> None:
-        """Refuse names that a database cannot hold, a terminal cannot show, or that stand for two cells.
+        """Refuse names that a database cannot hold, a terminal cannot show, or that two cells share.
 
         Raises:
             StudyError: see above.

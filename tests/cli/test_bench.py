@@ -100,8 +100,7 @@ def small_fit(monkeypatch):
 
     monkeypatch.setattr(fit, "_SHAPES", [(1, *c, 300, 9, 1) for c in ((2, 2, 1), (1, 2, 1), (2, 2, 2))])
     monkeypatch.setattr(fit, "_TAPS", (3, 9))
-    monkeypatch.setattr(fit, "_WIDTHS", dict.fromkeys(fit._WIDTHS, (2, 4)))
-    monkeypatch.setattr(fit, "_LENGTHS", dict.fromkeys(fit._WIDTHS, (200, 300)))
+    monkeypatch.setattr(fit, "_KINDS", {kind: ((2, 4), (200, 300), known[2]) for kind, known in fit._KINDS.items()})
     constants._load.cache_clear()
     yield
     constants._load.cache_clear()

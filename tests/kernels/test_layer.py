@@ -100,23 +100,15 @@ def test_the_kernel_is_multiplied_by_the_spacing():
     torch.testing.assert_close(2 * fine[..., ::2], layer.kernel())
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
-def test_the_eval_cache_follows_an_optimizer_step(optimizer):
-    layer = layer_of(bump)
-    step = optimizer(layer.parameters(), lr=0.1)
-    layer.eval()
-    with torch.no_grad():
-        before = layer.kernel()
-        assert layer.kernel() is before
-    layer.kernel().sum().backward()
-    step.step()
-    with torch.no_grad():
-        assert not torch.equal(layer.kernel(), before)
-
-
 def in_place(layer):
     with torch.no_grad():
         layer.kernel_module.weight.mul_(2)
+
+
+def stepped(layer):
+    with torch.enable_grad():
+        layer.kernel().sum().backward()
+    torch.optim.Adam(layer.parameters(), lr=0.1).step()
 
 
 def through_data(layer):
@@ -138,7 +130,7 @@ def reassigned(layer):
 
 
 @pytest.mark.parametrize("backend", ["direct", "fft", "overlap_save", "auto"])
-@pytest.mark.parametrize("change", [in_place, through_data, loaded, constrained, reassigned])
+@pytest.mark.parametrize("change", [in_place, stepped, through_data, loaded, constrained, reassigned])
 def test_the_eval_cache_follows_every_way_to_change_a_parameter(backend, change):
     made = layer_of(bump, constrain_=lambda self: self.weight.clamp_(-0.1, 0.1))
     layer = KernelConv(made.kernel_module, SPEC, backend=backend, bias=False).eval()

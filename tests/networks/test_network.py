@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.networks.fitting import check_kernel_size, largest_kernel_size, layers_of, padding, receptive_field
+from kernbench.networks.fitting import check_kernel_size, checked_length, largest_kernel_size, layers_of
 from kernbench.networks.network import build, lines_at_once
 from kernbench.registry import core_networks
 from kernbench.ulm.scoring.loss import dual_loss
@@ -81,15 +81,16 @@ def test_the_receptive_field_is_where_gradients_are(network, kernel_size, depth)
     net(signal)[..., 200].sum().backward()
     reached = signal.grad.abs().sum((0, 1)).nonzero().flatten()
     layers = layers_of(network, kernel_size, depth=depth)
-    assert net.receptive_field == receptive_field(network, layers) == 2 * padding(network, layers) + 1
+    field, padding = (checked_length(network, name, layers) for name in ("receptive_field", "padding"))
+    assert net.receptive_field == field == 2 * padding + 1
     assert reached.min().item() == 200 - net.padding
     assert reached.max().item() == 200 + net.padding
 
 
 def test_known_receptive_fields():
-    assert receptive_field("dilated", layers_of("dilated", 3)) == 8191
+    assert checked_length("dilated", "receptive_field", layers_of("dilated", 3)) == 8191
     shallow = {65: 257, 131: 521, 263: 1049, 527: 2105, 1055: 4217, 2111: 8441}
-    assert {size: receptive_field("shallow", layers_of("shallow", size)) for size in shallow} == shallow
+    assert {k: checked_length("shallow", "receptive_field", layers_of("shallow", k)) for k in shallow} == shallow
     assert [layer.dilation for layer in layers_of("dilated", 3)] == [2**level for level in range(12)]
 
 
