@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernbench.errors import DataError
-from kernbench.ulm.scoring.exact import exact_scores
+from kernbench.ulm.scoring.exact import exact_scores, line_mean
 from kernbench.ulm.scoring.scores import THRESHOLDS, ZERO_SCORE
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def precision_recall(
         return Curve(average, levels, pooled.precision, pooled.recall)
     if average == "macro-exact":
         exact = exact_scores(*counts)
-        return Curve(average, levels, _line_mean(exact.precision), _line_mean(exact.recall))
+        return Curve(average, levels, line_mean(exact.precision), line_mean(exact.recall))
     hits, misses, alarms = counts
     zero = ZERO_SCORE * (hits == 0)
     precision = hits / np.maximum(hits + alarms, 1) + zero
@@ -158,9 +158,3 @@ def score_quantiles(prediction: "NDArray[Any] | torch.Tensor", levels: int = 200
     above = np.rint((np.arange(levels) / levels) ** 3 * len(scores)).astype(np.int64)
     lowest = scores[0] - (1 + np.abs(scores[0]))
     return np.unique(np.append(scores[len(scores) - 1 - np.minimum(above, len(scores) - 1)], lowest)).astype(np.float64)
-
-
-def _line_mean(values: Floats) -> Floats:
-    """Mean over lines, the last axis, without empty ones."""
-    lines = (~np.isnan(values)).sum(axis=-1)
-    return np.asarray(np.nan_to_num(values).sum(axis=-1) / np.where(lines, lines, np.nan))

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.scoring.scores import TOLERANCES, f1_scores
-from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
+from kernbench.ulm.scoring.tolerance_counts import dilated, tolerance_counts
 
 Counts = NDArray[Any]  # any number type: labels are stored as bytes
 Floats = NDArray[np.float64]
@@ -45,8 +46,13 @@ def comb_f1(
     Raises:
         DataError: a support outside the line.
     """
-    truth = _truth(counts)
-    start, stop = _checked(support or label_support(truth.shape[1]), truth.shape[1])
+    truth = np.asarray(counts) > 0.5
+    if truth.ndim != 2 or not truth.size:
+        raise DataError(f"floors need labels of shape (N, L), got {truth.shape}")
+    length = truth.shape[1]
+    start, stop = support or label_support(length)
+    if not 0 <= start < stop <= length:
+        raise DataError(f"the label support must be inside the line of {length} samples, got {start}..{stop}")
     return np.stack([_comb_row(truth, tolerance, start, stop, spacing) for tolerance in tolerances])
 
 
@@ -92,31 +98,7 @@ def _comb_row(truth: NDArray[np.bool_], tolerance: int, start: int, stop: int, s
 def _comb_scores(truth: NDArray[np.bool_], combs: NDArray[np.float32], tolerance: int) -> Floats:
     """Per-line F1 (combs, N): a comb is the same on every line, so counting is a product of matrices."""
     # Counts stay far below 2^24: float32 sums are exact.
-    hits = _dilate(combs > 0, tolerance).astype(np.float32)
-    tp = hits @ truth.T.astype(np.float32)
-    far = ~_dilate(truth, tolerance)
-    fp = combs @ far.T.astype(np.float32)
-    return np.asarray(f1_scores(tp.astype(np.int64), truth.sum(axis=1) - tp.astype(np.int64), fp.astype(np.int64)))
-
-
-def _dilate(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Samples within reach of a true one, along the last axis; nothing comes from outside the line."""
-    wide = mask.copy()
-    for step in range(1, min(reach, mask.shape[-1] - 1) + 1):
-        wide[..., step:] |= mask[..., :-step]
-        wide[..., :-step] |= mask[..., step:]
-    return wide
-
-
-def _truth(counts: Counts) -> NDArray[np.bool_]:
-    array = np.asarray(counts)
-    if array.ndim != 2 or not array.size:
-        raise DataError(f"floors need labels of shape (N, L), got {array.shape}")
-    return np.asarray(array > 0.5)
-
-
-def _checked(support: tuple[int, int], length: int) -> tuple[int, int]:
-    start, stop = support
-    if not 0 <= start < stop <= length:
-        raise DataError(f"the label support must lie inside the line of {length} samples, got {start}..{stop}")
-    return start, stop
+    hits, near = (dilated(torch.from_numpy(mask), tolerance).numpy() for mask in (combs > 0, truth))
+    tp = (hits.astype(np.float32) @ truth.T.astype(np.float32)).astype(np.int64)
+    fp = (combs @ (~near).T.astype(np.float32)).astype(np.int64)
+    return np.asarray(f1_scores(tp, truth.sum(axis=1) - tp, fp))

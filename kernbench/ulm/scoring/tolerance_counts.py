@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.scoring.loss import as_lines
-from kernbench.ulm.scoring.scores import f1_scores
-
-__all__ = ["f1_scores", "tolerance_counts"]
 
 # Any: predictions and labels come in every number type.
 Array = NDArray[Any]
@@ -59,9 +56,10 @@ def tolerance_counts(
 
     Source: Blanken et al. (2022), published evaluation code; protocol 5.1 and 5.2.
     """
-    output = _output(prediction)
+    output = output_lines(prediction)
     truth = _truth(counts).to(output.device)
-    _check_pair(output, truth)
+    if output.shape != truth.shape:
+        raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
     steps, tol_order = _sorted_tolerances(tolerances, output.device)
     levels, thr_order = _sorted_thresholds(thresholds, output.device)
     entries = (len(steps) + 1) * (len(levels) + 1)
@@ -126,12 +124,12 @@ def _tolerances_missed(truth: torch.Tensor, tolerances: list[int]) -> torch.Tens
     near, done = truth, 0
     missed = torch.zeros(truth.shape, dtype=torch.int32, device=truth.device)
     for tolerance in tolerances:
-        near, done = _dilated(near, tolerance - done), tolerance
+        near, done = dilated(near, tolerance - done), tolerance
         missed += ~near
     return missed
 
 
-def _dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
+def dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
     """Samples at most `reach` from a true one; nothing comes from outside the line."""
     reach = min(reach, mask.shape[1] - 1)
     done = 0
@@ -150,14 +148,23 @@ def _count_above(histogram: torch.Tensor, dim: int) -> torch.Tensor:
     return histogram.flip(dim).cumsum(dim).flip(dim) - histogram
 
 
-def _output(prediction: Array | torch.Tensor) -> torch.Tensor:
-    """Prediction as float32 lines (N, L), checked for NaN: a NaN would be ranked arbitrarily."""
-    if not isinstance(prediction, torch.Tensor):
+def output_lines(prediction: Array | torch.Tensor) -> torch.Tensor:
+    """Prediction as float32 lines (N, L), checked for NaN: a NaN would be ranked arbitrarily.
+
+    Args:
+        prediction: network output, (N, L) or (N, 1, L), numpy or torch; infinities are fine.
+
+    Raises:
+        DataError: NaN, another shape, or nothing in it.
+    """
+    if not isinstance(prediction, torch.Tensor):  # a copy, because torch warns of arrays that are mapped read-only
         prediction = torch.from_numpy(np.array(prediction, dtype=np.float32))
     lines = as_lines(prediction.detach(), "prediction").float()
     bad = int(lines.isnan().any(dim=1).sum())
     if bad:
-        raise DataError(f"the prediction has NaN in {bad} of {len(lines)} lines; a score needs numbers")
+        raise DataError(f"the prediction has NaN in {bad} of {len(lines)} lines; scores need numbers")
+    if not lines.numel():
+        raise DataError(f"there is nothing to score: the prediction has shape {tuple(lines.shape)}")
     return lines
 
 
@@ -166,13 +173,6 @@ def _truth(counts: Array | torch.Tensor) -> torch.Tensor:
     if not isinstance(counts, torch.Tensor):
         counts = torch.from_numpy(np.asarray(counts) > 0.5)
     return as_lines(counts, "counts") > 0.5
-
-
-def _check_pair(output: torch.Tensor, truth: torch.Tensor) -> None:
-    if output.shape != truth.shape:
-        raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
-    if not output.numel():
-        raise DataError(f"there is nothing to score: the prediction has shape {tuple(output.shape)}")
 
 
 def _list(numbers: Numbers) -> torch.Tensor:

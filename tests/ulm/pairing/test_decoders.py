@@ -160,7 +160,7 @@ def test_bad_outputs_are_refused():
         decode(z, np.nan, Decoder())
     with pytest.raises(DataError, match="threshold >= 0"):
         decode(z, -0.1, Decoder("run", place="centroid"))
-    with pytest.raises(DataError, match="nothing to decode"):
+    with pytest.raises(DataError, match="nothing to score"):
         decode(np.zeros((2, 0)), 0, Decoder())
     z[1, 2] = np.nan
     with pytest.raises(DataError, match="NaN in 1 of 2 lines"):

@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation
 from kernbench.errors import DataError
 from kernbench.ulm.scoring.floors import comb_f1, label_support, random_f1
 from kernbench.ulm.scoring.protocol import score
-from kernbench.ulm.scoring.tolerance_counts import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores
 
 SUPPORT_COMB = [0.1187, 0.3057, 0.4414, 0.5410, 0.6158, 0.6732, 0.7178, 0.7530, 0.7823, 0.8057]
 WHOLE_COMB = [0.1111, 0.2887, 0.4197, 0.5173, 0.5916, 0.6489, 0.6939, 0.7300, 0.7596, 0.7837]

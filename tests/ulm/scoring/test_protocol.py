@@ -16,8 +16,7 @@ from kernbench.ulm.scoring.protocol import (
     score,
     tolerance_index,
 )
-from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
-from kernbench.ulm.scoring.tolerance_counts import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores, skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 
 def lines(seed, n=12, length=600):

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
 from kernbench.errors import DataError
-from kernbench.ulm.scoring.tolerance_counts import f1_scores, tolerance_counts
+from kernbench.ulm.scoring.scores import f1_scores
+from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 # Few distinct values, so that ties with thresholds are common; 0.1 differs between float32 and float64.
 LEVELS = [-np.inf, -0.3, -1e-3, 0.0, 0.1, 0.25, 0.5, 1.4, np.inf]
