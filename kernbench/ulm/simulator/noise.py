@@ -8,6 +8,7 @@ import numpy.typing as npt
 import scipy  # not scipy.signal: it takes half a second, and most cells have no noise
 
 from kernbench.errors import DataError
+from kernbench.ulm.simulator.population import stream
 from kernbench.ulm.simulator.transducer import RATE_HZ
 
 V_REF = 9.65  # reference voltage of the published noise levels; its origin is not documented
@@ -58,6 +59,5 @@ def _white(shape: tuple[int, ...], seed: int | np.random.Generator) -> npt.NDArr
     """Unit white noise; one stream per line for an integer seed."""
     if isinstance(seed, np.random.Generator):
         return seed.standard_normal(shape)
-    lines = int(np.prod(shape[:-1]))
-    streams = (np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(line,))) for line in range(lines))
-    return np.concatenate([stream.standard_normal(shape[-1]) for stream in streams]).reshape(shape)
+    lines = range(int(np.prod(shape[:-1])))
+    return np.concatenate([stream(seed, line).standard_normal(shape[-1]) for line in lines]).reshape(shape)

@@ -80,6 +80,11 @@ def arrival_samples(z_m: FloatArray, range_m: FloatArray) -> FloatArray:
     return np.asarray((z_m + range_m) / WATER.sound_speed * RATE_HZ)
 
 
+def depth_m(sample: npt.ArrayLike) -> FloatArray:
+    """Depth on the axis [m] from which an echo arrives at a sample: half the sound path."""
+    return np.asarray(sample) * WATER.sound_speed / (2 * RATE_HZ)
+
+
 def flatten(scenes: Sequence[Scene]) -> Bubbles:
     """All bubbles of all scenes in one table, checked."""
     tables = [_scene_table(line, scene) for line, scene in enumerate(scenes)]

@@ -16,7 +16,7 @@ from kernbench.errors import DataError
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER, FloatArray, bubble_equation, integrate
-from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, flatten, line_counts
+from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, depth_m, flatten, line_counts
 from kernbench.ulm.simulator.transducer import (
     PERIOD_SAMPLES,
     PULSE_SAMPLES,
@@ -38,6 +38,7 @@ Window = tuple[Sequence[int] | IntArray, int]
 SENSOR_DISTANCE_M = 1e-3  # where the scattered pressure is taken
 TIME_STEP_S = 1 / RATE_HZ
 ECHO_SAMPLES = PULSE_SAMPLES // 4
+FIELD_PLANES = 257  # depths at which the pressure field is computed
 STRIDE = SAMPLES + ECHO_SAMPLES  # each line has room for an echo that runs past its end, to be cut off
 
 
@@ -291,10 +292,10 @@ def _windowed(lines: npt.NDArray[np.generic], starts: IntArray, length: int) -> 
     return np.take_along_axis(lines, starts[:, None] + np.arange(length), axis=1)
 
 
-def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum, depths: int = 257) -> npt.NDArray[np.float32]:
-    """Largest pressure at the depth of each sample, (lines, 8446); interpolated between `depths` planes."""
-    planes = torch.linspace(0, SAMPLES * WATER.sound_speed / (2 * RATE_HZ), depths, device=spectrum.linear.device)
-    grid = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
+def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum) -> npt.NDArray[np.float32]:
+    """Largest pressure at the depth of each sample, (lines, 8446); interpolated between planes."""
+    planes = torch.linspace(0, float(depth_m(SAMPLES)), FIELD_PLANES, device=spectrum.linear.device)
+    grid = depth_m(np.arange(SAMPLES))
     field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
     for line, scene in enumerate(scenes):
         amplitude = torch.full_like(planes, float(scene.pressure_pa))
