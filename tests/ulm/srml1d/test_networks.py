@@ -13,7 +13,7 @@ from torch import nn
 from kernbench.errors import DataError
 from kernbench.networks.network import build
 from kernbench.ulm.scoring.protocol import Choice
-from kernbench.ulm.srml1d.formats import load_network, load_thresholds, save_network, save_thresholds
+from kernbench.ulm.srml1d.networks import load_network, load_thresholds, save_network, save_thresholds
 
 NETWORKS = ("modelH", "modelHS_001", "modelHS_01", "modelS_01", "modelHS_001_polydisperse")
 
