@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,9 @@ from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, ManifestLine, 
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.scene import Scene
-from kernbench.ulm.simulator.simulate import simulate_lines
+from kernbench.ulm.simulator.simulate import Progress, simulate_lines
 from kernbench.ulm.simulator.transducer import transmit_pulse
 from kernbench.ulm.srml1d.formats import LINE_FORMATS, RecordedLine, write_line
-
-Progress = Callable[[int, int], None]
 
 
 def export_set(
@@ -28,7 +26,7 @@ def export_set(
 
     Args:
         data: see `kernbench.ulm.data.find.find_set`.
-        folder: new, or empty; made under another name and renamed, so that it is whole or not there.
+        folder: new, or empty; made under another name and renamed: complete or not there.
         splits: which ones, numbered one after another; empty for all.
         form: "text" (published text lines) or "mat" (MATLAB v5).
         progress: called as progress(lines done, lines in all).
@@ -60,14 +58,14 @@ def export_set(
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write to, renamed to its own name when all went well, so that it is whole or not there.
+    """A folder to write to, renamed to its own name when all went well: complete or not there.
 
     Raises:
         DataError: the folder holds something or cannot be written.
     """
     folder = folder.resolve()  # so that `.` has a name
-    _check_target(folder)
     try:
+        _check_target(folder)
         with partial_folder(folder) as partial:
             yield partial
             if folder.is_dir():
@@ -116,12 +114,9 @@ def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32
 
 def _check_target(folder: Path) -> None:
     """Refuse a folder with something in it, and the working folder, which cannot be replaced."""
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise DataError(f"{folder} is not a folder")
-        if folder.is_dir() and any(folder.iterdir()):
-            raise DataError(f"folder {folder} is not empty; export writes a new folder")
-        if folder.exists() and folder.samefile(Path.cwd()):
-            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
-    except OSError as error:
-        raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is not a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"folder {folder} is not empty; export writes a new folder")
+    if folder.exists() and folder.samefile(Path.cwd()):
+        raise DataError(f"folder {folder} is the working folder; export writes a new folder")

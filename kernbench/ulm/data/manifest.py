@@ -5,7 +5,8 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -92,7 +93,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest as JSON, or as CSV where the name ends in .csv.
 
     Raises:
-        DataError: the file cannot be written; one that was there is still whole then.
+        DataError: the file cannot be written; one that was there is still intact then.
     """
     text = _csv_text(manifest) if path.suffix.lower() == ".csv" else _json_text(manifest)
     try:
@@ -109,10 +110,9 @@ def find_manifest(folder: Path) -> Path:
     Raises:
         DataError: there is none; the order of a directory is undefined and never used.
     """
-    names = {path.name for path in _listed(folder)}
-    for name in MANIFEST_NAMES:
-        if name in names:
-            return folder / name
+    there = {path.name for path in _listed(folder)}
+    if found := [folder / name for name in MANIFEST_NAMES if name in there]:
+        return found[0]
     raise DataError(
         f"folder {folder} has no {' or '.join(MANIFEST_NAMES)}: lines are put into splits by a manifest only, never by "
         f"the order of a directory; `kernbench data manifest {folder} --train 1-1024 ...` writes one"
@@ -190,23 +190,17 @@ def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
     """The manifest in order, without gaps or repetitions."""
     if not lines:
         raise DataError(f"{where} has no lines")
-    for kind in ("file", "sha256"):
-        _refuse_twice([getattr(line, kind) for line in lines], kind, where)
+    for field, kind in (("file", "file"), ("sha256", "content")):
+        # The same line in two splits would leak; twice in one split it would count double.
+        value, times = Counter(getattr(line, field) for line in lines).most_common(1)[0]
+        if times > 1:
+            raise DataError(f"{where}: {kind} {value} is listed twice")
     for split in SPLITS:
         places = sorted(line.position for line in lines if line.split == split)
         if places != list(range(len(places))):
             wrong = next(number for number, place in enumerate(places) if number != place)
             raise DataError(f"{where}: the positions of {split} must be 0 to {len(places) - 1}, each once; see {wrong}")
     return Manifest(rule, tuple(sorted(lines, key=lambda line: (SPLITS.index(line.split), line.position))))
-
-
-def _refuse_twice(values: Iterable[str], kind: str, where: str) -> None:
-    # The same line in two splits would leak; twice in one split it would count double.
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise DataError(f"{where}: {'file' if kind == 'file' else 'content'} {value} is listed twice")
-        seen.add(value)
 
 
 def _line(row: Mapping[str, Any], where: str) -> ManifestLine:

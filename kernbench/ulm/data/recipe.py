@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, locked, read_entry, write_entry
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
-from kernbench.ulm.simulator.population import check_population, draw_scene
+from kernbench.ulm.simulator.population import check_population, draw_scene, stream
 from kernbench.ulm.simulator.scene import IntArray, Scene
 from kernbench.ulm.simulator.simulate import Lines, Progress, simulate_lines
 
@@ -35,7 +35,7 @@ class Recipe:
 
     Attributes:
         lines: number of lines per split; keys out of train, validation, test.
-        window: samples of a window at a random depth of each line, 1 to 7865, or None for whole lines.
+        window: samples of a window at a random depth of each line, 1 to 7865, or None for complete lines.
         population: "monodisperse" or "polydisperse".
         seed: 0 or more.
         transmit_response: measured response (.mat), or None for the embedded fit.
@@ -54,7 +54,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for split, number in self.lines.items():
-            _check_split(split)
+            check_split(split, SPLITS, "a recipe")
             if number < 1:
                 raise DataError(f"split {split}: expected 1 line or more, got {number}")
         longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0]
@@ -117,7 +117,7 @@ class CacheEntry:
         size_bytes: of all its files.
         lines: number of lines; 0 if damaged.
         recipe: what the digest covers; empty if damaged.
-        problem: why it will be simulated again, empty if it is whole.
+        problem: why it will be simulated again, empty if it is intact.
     """
 
     digest: str
@@ -131,8 +131,8 @@ class CacheEntry:
 def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Progress | None = None) -> Split:
     """Lines of a split, from the cache or simulated.
 
-    Several processes may ask at once: one simulates, the others wait. A cut, changed or missing file is noticed and
-    the split simulated again, with a KernbenchWarning. A whole split is found in a cache that cannot be written, too.
+    Several processes may ask concurrently: one simulates, the others wait. A cut, changed or missing file is noticed
+    and the split simulated again, with a KernbenchWarning. An intact split is found in a read-only cache, too.
 
     Args:
         recipe: what to simulate.
@@ -143,12 +143,8 @@ def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Pro
     Raises:
         DataError: no such split, the cache cannot be written, or see `simulate_lines`.
     """
-    _check_split(split)
-    if split not in recipe.lines:
-        raise DataError(
-            f"split {split}: the recipe has no lines for it, only for {', '.join(recipe.lines) or 'nothing'}"
-        )
-    folder = _root() / recipe.digest() / split
+    check_split(split, recipe.lines, "the recipe")
+    folder = lines_folder() / recipe.digest() / split
     try:
         found = _find(recipe, split, folder)
     except Damaged:
@@ -168,10 +164,20 @@ def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Pro
     return found
 
 
+def lines_folder() -> Path:
+    """Simulated lines in the cache: a folder DIGEST/SPLIT each."""
+    return cache_folder() / "lines"
+
+
 def describe_cache() -> list[CacheEntry]:
     """All splits in the cache, with checksums verified, sorted by digest and split."""
-    folders = (path for path in _root().glob("*/*") if path.is_dir() and not path.name.startswith("."))
-    return [_describe(folder) for folder in sorted(folders)]
+    found = []
+    for folder in sorted(lines_folder().glob("*/*")):
+        if folder.is_dir() and not folder.name.startswith("."):
+            facts, size, problem = describe_entry(folder)
+            lines, recipe = len(facts.get("starts", ())), facts.get("recipe", {})
+            found.append(CacheEntry(folder.parent.name, folder.name, size, lines, recipe, problem))
+    return found
 
 
 def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
@@ -179,10 +185,7 @@ def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
 
     The same scene underlies a windowed and a whole line of one seed.
     """
-    entropy = (SPLITS.index(split), line)
-    scene_stream, window_stream = (
-        np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(*entropy, purpose))) for purpose in (0, 1)
-    )
+    scene_stream, window_stream = (stream(recipe.seed, SPLITS.index(split), line, purpose) for purpose in (0, 1))
     scene = draw_scene(scene_stream, recipe.population)
     if recipe.window is None:
         return scene, 0
@@ -241,36 +244,21 @@ def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:
         raise Damaged("its arrays have other names, shapes or types")
     if facts.get("recipe") != recipe.facts() or facts.get("split") != split:
         raise Damaged("it belongs to another recipe")
-    return split_of_entry(split, arrays, facts)
+    return split_of(split, arrays["voltage"], arrays["counts"], facts)
 
 
-def split_of_entry(split: str, arrays: Mapping[str, Array], facts: Facts) -> Split:
-    """A split of simulated lines out of the arrays and facts of its entry in the cache."""
-    return Split(
-        name=split,
-        voltage=arrays["voltage"],
-        counts=arrays["counts"],
-        bubbles=np.asarray(facts["bubbles"], dtype=np.int64),
-        pressure_pa=np.asarray(facts["pressure_pa"], dtype=np.float64),
-        starts=np.asarray(facts["starts"], dtype=np.int64),
-    )
+def split_of(name: str, voltage: Array, counts: Array, facts: Facts) -> Split:
+    """A split out of its arrays, each (lines, samples), and the facts that the cache keeps of its lines."""
+    bubbles = np.asarray(facts["bubbles"], np.int64)
+    starts = np.asarray(facts.get("starts", np.zeros(len(bubbles))), np.int64)  # imported lines have none
+    return Split(name, voltage, counts, bubbles, np.asarray(facts["pressure_pa"], np.float64), starts)
 
 
-def _describe(folder: Path) -> CacheEntry:
-    """State of one folder of the cache."""
-    facts, size, problem = describe_entry(folder)
-    lines = len(facts.get("starts", ()))
-    return CacheEntry(folder.parent.name, folder.name, size, lines, facts.get("recipe", {}), problem)
-
-
-def _root() -> Path:
-    return cache_folder() / "lines"
-
-
-def _check_split(split: str) -> None:
-    """Raise DataError if there is no such split."""
-    if split not in SPLITS:
-        raise DataError(f"split: expected {', '.join(SPLITS)}, got {split!r}{close_match(split, SPLITS)}")
+def check_split(split: str, there: Collection[str], where: str) -> None:
+    """Raise DataError unless the split is there."""
+    if split not in there:
+        hint = close_match(split, SPLITS) if split not in SPLITS else ""
+        raise DataError(f"{where} has no split {split!r}, only {', '.join(there) or 'none'}{hint}")
 
 
 def _content(path: str | None) -> str | None:

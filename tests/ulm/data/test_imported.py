@@ -14,7 +14,7 @@ from kernbench.errors import DataError
 from kernbench.ulm.data.cache import cache_folder
 from kernbench.ulm.data.export import export_set
 from kernbench.ulm.data.find import find_set
-from kernbench.ulm.data.imported import describe_imported, import_lines, load_imported
+from kernbench.ulm.data.imported import describe_imported, import_lines
 from kernbench.ulm.data.manifest import find_manifest, manifest_by_number, read_manifest, write_manifest
 from kernbench.ulm.data.recipe import Recipe, draw_line, load_split
 from kernbench.ulm.simulator.transducer import receive_filter
@@ -44,7 +44,7 @@ def data_files():
 
 def test_lines_come_back_in_the_order_of_the_manifest(imported):
     for split, (first, last) in NUMBERS.items():
-        loaded = load_imported("mine", split)
+        loaded = find_set("mine").load(split)
         expected = [recorded_line(number) for number in range(first, last + 1)]
         assert loaded.name == split
         assert (loaded.voltage == np.stack([line.voltage for line in expected])).all()
@@ -58,8 +58,8 @@ def test_lines_come_back_in_the_order_of_the_manifest(imported):
 def test_a_set_is_found_by_name_and_by_digest(imported, folder):
     assert imported.lines == {"train": 4, "validation": 2, "test": 3}
     assert imported.digest == read_manifest(folder / "manifest.json").digest()
-    by_digest = load_imported(imported.digest, "test")
-    assert (by_digest.voltage == load_imported("mine", "test").voltage).all()
+    by_digest = find_set(imported.digest).load("test")
+    assert (by_digest.voltage == find_set("mine").load("test").voltage).all()
     assert [each.name for each in describe_imported()] == ["mine"]
     assert find_set("mine").digest == imported.digest
 
@@ -178,19 +178,16 @@ def test_damage_in_the_cache_is_noticed_and_healed_by_importing_again(imported, 
     with (imported.folder / "test_voltage.npy").open("r+b") as file:
         file.seek(5000)
         file.write(b"xxxx")
-    for load in (lambda: load_imported("mine", "test"), lambda: find_set("mine").content("test")):
-        with pytest.raises(DataError, match=r"imported data set mine .*another checksum\); import it again"):
-            load()
+    with pytest.raises(DataError, match=r"imported data set mine .*another checksum\); import it again"):
+        find_set("mine").load("test")
     assert describe_imported()[0].problem
     import_lines(folder, folder / "manifest.json", "mine")
-    assert (load_imported("mine", "test").voltage[0] == recorded_line(7).voltage).all()
+    assert (find_set("mine").load("test").voltage[0] == recorded_line(7).voltage).all()
 
 
 def test_an_unknown_set_offers_a_close_match(imported):
     with pytest.raises(DataError, match=r"no data set 'mime'.*did you mean 'mine'"):
         find_set("mime")
-    with pytest.raises(DataError, match="no imported data set 'mime'; did you mean 'mine'"):
-        load_imported("mime", "test")
 
 
 def test_a_name_too_long_for_the_file_system_is_no_set():
@@ -317,4 +314,4 @@ def test_1024_text_lines_are_imported_in_20_seconds_of_one_core(tmp_path):
     start = time.process_time()
     import_lines(made, made / "manifest.json", "many")
     assert time.process_time() - start < 20
-    assert len(load_imported("many", "train").voltage) == 1024
+    assert len(find_set("many").load("train").voltage) == 1024

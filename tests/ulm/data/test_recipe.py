@@ -336,7 +336,7 @@ def test_impossible_recipe_is_refused(fields, message):
 def test_unknown_or_absent_split_is_refused():
     with pytest.raises(DataError, match="did you mean 'test'"):
         load_split(SMALL, "tests")
-    with pytest.raises(DataError, match="no lines for it, only for train"):
+    with pytest.raises(DataError, match="the recipe has no split 'test', only train"):
         load_split(Recipe({"train": 1}), "test")
 
 
