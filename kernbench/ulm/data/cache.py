@@ -59,14 +59,12 @@ def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
 
 def describe_entry(folder: Path) -> tuple[Facts, int, str]:
     """Facts, size of all files [bytes], and what is wrong with an entry; no facts where something is wrong."""
-    facts: Facts = {}
-    problem = ""
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     try:
         entry = read_entry(folder)
-        facts = entry[1] if entry else {}
     except Damaged as damage:
-        problem = str(damage)
-    return facts, sum(path.stat().st_size for path in folder.iterdir() if path.is_file()), problem
+        return {}, size, str(damage)
+    return entry[1] if entry else {}, size, ""
 
 
 def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None:

@@ -46,7 +46,7 @@ def export_set(
     entries: list[ManifestLine] = []
     with new_folder(folder) as partial:
         for content in contents:
-            for position, line in enumerate(recorded_lines(content, echoes=form == "mat")):
+            for position, line in enumerate(_recorded_lines(content, echoes=form == "mat")):
                 path = partial / f"RFDATA{len(entries) + 1:05d}{LINE_FORMATS[form]}"
                 write_line(path, line, f"{source}, {content.split.name} {position}")
                 entries.append(describe_file(path, partial, content.split.name, position))
@@ -75,16 +75,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
 
 
-def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[RecordedLine]:
+def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]:
     """Lines of a split as their files would hold them; a pressure field that is not known is simulated.
 
-    Args:
-        content: a split.
-        echoes: with the pressures that only .mat files hold: of the echoes, for which each line is simulated again,
-            and of the pulse. They stay unknown where lines were imported or simulated with measured responses.
-
-    Raises:
-        DataError: the lines are windows; the published formats hold whole lines.
+    With `echoes`, each line is simulated again for the pressures that only .mat files hold: of the echoes and of the
+    pulse. They stay unknown where lines were imported or simulated with measured responses.
     """
     split = content.split
     if split.voltage.shape[1] != SAMPLES:

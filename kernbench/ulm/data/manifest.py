@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -42,6 +42,9 @@ class ManifestLine:
     position: int
     bubbles: int
     pressure_kpa: float
+
+
+_KEYS = [field.name for field in fields(ManifestLine)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def find_manifest(folder: Path) -> Path:
 
 
 def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form: str = "text") -> Manifest:
-    """A manifest by the number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
+    """A manifest by the last number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
 
     Args:
         folder: of the line files.
@@ -130,11 +133,14 @@ def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form
     Raises:
         DataError: a number of the ranges has no file or several, or a file's header cannot be read.
     """
-    numbered = _numbered(folder, LINE_FORMATS[form])
+    numbered = defaultdict(list)
+    for path in _listed(folder):
+        if path.suffix.lower() == LINE_FORMATS[form] and (digits := re.findall(r"\d+", path.stem)):
+            numbered[int(digits[-1])].append(path)
     lines = []
     for split, (first, last) in ranges.items():
         for position, number in enumerate(range(first, last + 1)):
-            found = numbered.get(number, [])
+            found = numbered[number]
             if len(found) != 1:
                 what = f"files {', '.join(path.name for path in found)}" if found else "no file"
                 raise DataError(f"{folder}: {what} of number {number} ({LINE_FORMATS[form]}), asked for by {split}")
@@ -157,15 +163,6 @@ def describe_file(path: Path, folder: Path, split: str, position: int) -> Manife
         bubbles, pressure = line.bubbles, line.pressure_pa
     name = path.relative_to(folder).as_posix()
     return ManifestLine(name, sha256_of(content), split, position, bubbles, round(pressure / 1e3, 6))
-
-
-def _numbered(folder: Path, suffix: str) -> dict[int, list[Path]]:
-    """Line files of a folder by the last number in their names."""
-    found: dict[int, list[Path]] = {}
-    for path in _listed(folder):
-        if path.suffix.lower() == suffix and (digits := re.findall(r"\d+", path.stem)):
-            found.setdefault(int(digits[-1]), []).append(path)
-    return found
 
 
 def is_folder(path: Path) -> bool:
@@ -205,28 +202,21 @@ def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
 
 def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
     """One entry, checked and in its types."""
-    known = [field.name for field in fields(ManifestLine)]
     if not isinstance(row, dict):
-        raise DataError(f"{where}: expected a table with {', '.join(known)}")
-    for key in row:
-        if key not in known:
-            raise DataError(f"{where}: unknown key {key!r}{close_match(str(key), known)}")
-    if absent := [key for key in known if row.get(key) in (None, "")]:
+        raise DataError(f"{where}: expected a table with {', '.join(_KEYS)}")
+    if unknown := [key for key in row if key not in _KEYS]:
+        raise DataError(f"{where}: unknown key {unknown[0]!r}{close_match(str(unknown[0]), _KEYS)}")
+    if absent := [key for key in _KEYS if row.get(key) in (None, "")]:
         raise DataError(f"{where}: {absent[0]} is missing")
     for key in ("file", "sha256", "split"):
         if not isinstance(row[key], str):
             raise DataError(f"{where}: {key} must be text, got {row[key]!r:.40}")
     try:
-        line = ManifestLine(
-            file=row["file"],
-            sha256=row["sha256"].lower(),
-            split=row["split"],
-            position=_whole(row["position"]),
-            bubbles=_whole(row["bubbles"]),
-            pressure_kpa=_pressure(row["pressure_kpa"]),
-        )
+        numbers = {"position": _whole(row["position"]), "bubbles": _whole(row["bubbles"])}
+        pressure = _pressure(row["pressure_kpa"])
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: position and bubbles must be whole numbers, pressure_kpa a number") from error
+    line = ManifestLine(row["file"], row["sha256"].lower(), row["split"], **numbers, pressure_kpa=pressure)
     if line.split not in SPLITS:
         raise DataError(f"{where}: split expected {', '.join(SPLITS)}, got {line.split!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", line.sha256):
@@ -286,7 +276,7 @@ def _json_text(manifest: Manifest) -> str:
 def _csv_text(manifest: Manifest) -> str:
     out = io.StringIO()
     out.write(f"{_RULE}{manifest.rule}\n")
-    writer = csv.DictWriter(out, [field.name for field in fields(ManifestLine)], lineterminator="\n")
+    writer = csv.DictWriter(out, _KEYS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(line) for line in manifest.lines)
     return out.getvalue()

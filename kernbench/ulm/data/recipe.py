@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,9 @@ class Recipe:
 
     def facts(self) -> Facts:
         """What the digest covers, as JSON: measured responses by content, not by path."""
-        return {
+        return vars(self) | {
             "version": RECIPE_VERSION,
             "lines": dict(self.lines),
-            "window": self.window,
-            "population": self.population,
-            "seed": self.seed,
             "time_step_ns": TIME_STEPS_NS[self.population],
             "transmit_response": _content(self.transmit_response),
             "receive_response": _content(self.receive_response),
@@ -199,11 +196,17 @@ def simulate_line(recipe: Recipe, split: str, line: int) -> Lines:
     Raises:
         DataError: see `simulate_lines`.
     """
+    return _lines(recipe, [draw_line(recipe, split, line)[0]])
+
+
+def _lines(recipe: Recipe, scenes: Sequence[Scene], **options: Any) -> Lines:  # see simulate_lines
+    """Lines of scenes, simulated as the recipe says."""
     return simulate_lines(
-        [draw_line(recipe, split, line)[0]],
+        scenes,
         time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,
+        **options,
     )
 
 
@@ -211,15 +214,9 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
     """Simulate a split and write it to the cache."""
     drawn = [draw_line(recipe, split, line) for line in range(recipe.lines[split])]
     scenes, starts = [scene for scene, _ in drawn], [start for _, start in drawn]
-    lines = simulate_lines(
-        scenes,
-        device=device,
-        time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
-        window=None if recipe.window is None else (starts, recipe.window),
-        transmit_response=recipe.transmit_response,
-        receive_response=recipe.receive_response,
-        progress=progress,
-    )
+    window = None if recipe.window is None else (starts, recipe.window)
+    lines = _lines(recipe, scenes, device=device, window=window, progress=progress)
+    packages = ("kernbench", "numpy", "scipy", "torch")
     facts = {
         "recipe": recipe.facts(),
         "split": split,
@@ -227,7 +224,8 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
         "pressure_pa": [scene.pressure_pa for scene in scenes],
         "starts": starts,
         "device": device,
-        "versions": _versions(),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in packages},
     }
     write_entry(folder, {"voltage": lines.voltage.numpy(), "counts": lines.counts.numpy().astype(np.uint8)}, facts)
 
@@ -269,9 +267,3 @@ def _content(path: str | None) -> str | None:
         return sha256_of_file(Path(path))
     except OSError as error:
         raise DataError(f"response file {path} cannot be read: {error.strerror}") from error
-
-
-def _versions() -> dict[str, str]:
-    """What simulated the lines."""
-    names = ("kernbench", "numpy", "scipy", "torch")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

@@ -120,24 +120,18 @@ def _runs(output: Output, level: np.float32, place: str) -> Detections:
     score = output[line, sample]
     starts = (np.diff(line, prepend=-1) != 0) | (np.diff(sample, prepend=-1) != 1)
     begin, number = np.flatnonzero(starts), np.cumsum(starts) - 1
-    best = np.maximum.reduceat(score, begin) if len(begin) else score
+    best = np.maximum.reduceat(score, begin)
     if place == "maximum":
         largest = np.flatnonzero(score == best[number])
         winner = largest[np.unique(number[largest], return_index=True)[1]]
         return _detections(output, line[winner], sample[winner])
     first = sample[begin]
-    centre = first + _centroids(score, sample - first[number], begin, float(level))
-    return Detections(Points(line[begin], centre, len(output)), best)
-
-
-def _centroids(score: Output, step: Ints, begin: Ints, level: float) -> NDArray[np.float64]:
-    """Score-weighted means of the steps of each run; runs begin at `begin`."""
     if level < 0 or not np.isfinite(score).all():
         raise DataError(f"a centroid needs finite scores and a threshold >= 0, got {level:g}; use place = 'maximum'")
-    if not len(begin):
-        return np.zeros(0)
     weight = score.astype(np.float64)
-    return np.asarray(np.add.reduceat(weight * step, begin) / np.add.reduceat(weight, begin))
+    moment = np.add.reduceat(weight * (sample - first[number]), begin)
+    centre = first + moment / np.add.reduceat(weight, begin)
+    return Detections(Points(line[begin], centre, len(output)), best)
 
 
 def _peaks(output: Output, level: np.float32, width: int) -> Detections:

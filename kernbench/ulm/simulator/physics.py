@@ -7,7 +7,6 @@ SI units throughout.
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -227,28 +226,15 @@ def integrate(equation: BubbleEquation, pressure_pa: torch.Tensor) -> tuple[torc
     x, u, a = (drive.new_zeros(steps, drive.shape[1]) for _ in range(3))
     f = equation.acceleration
     f(x[0], u[0], drive[0], out=a[0])
-    for n in range(steps - 1):
-        _advance(f, x[n], u[n], a[n], drive[2 * n + 1], drive[2 * n + 2], x[n + 1], u[n + 1])
-        f(x[n + 1], u[n + 1], drive[2 * n + 2], out=a[n + 1])
+    for n in range(steps - 1):  # of length 1; the Nystroem form of the rule saves sums over the velocity stages
+        x1, u1, k1, middle, end = x[n], u[n], a[n], drive[2 * n + 1], drive[2 * n + 2]
+        u2 = torch.add(u1, k1, alpha=0.5)
+        k2 = f(torch.add(x1, u1, alpha=0.5), u2, middle)
+        u3 = torch.add(u1, k2, alpha=0.5)
+        k3 = f(torch.add(x1, u2, alpha=0.5), u3, middle)
+        k4 = f(x1 + u3, u1 + k3, end)
+        inner = k2.add_(k3)
+        torch.add(u1, x1, out=x[n + 1]).add_(k1, alpha=1 / 6).add_(inner, alpha=1 / 6)
+        torch.add(u1, k1, alpha=1 / 6, out=u[n + 1]).add_(inner, alpha=1 / 3).add_(k4, alpha=1 / 6)
+        f(x[n + 1], u[n + 1], end, out=a[n + 1])
     return x, u, a
-
-
-def _advance(
-    f: Any,  # bound method of BubbleEquation: a Callable type cannot say that `out` is optional
-    x: torch.Tensor,
-    u: torch.Tensor,
-    k1: torch.Tensor,
-    middle: torch.Tensor,
-    end: torch.Tensor,
-    x_next: torch.Tensor,
-    u_next: torch.Tensor,
-) -> None:
-    """One step of length 1; the Nystroem form of the rule, which saves sums over the velocity stages."""
-    u2 = torch.add(u, k1, alpha=0.5)
-    k2 = f(torch.add(x, u, alpha=0.5), u2, middle)
-    u3 = torch.add(u, k2, alpha=0.5)
-    k3 = f(torch.add(x, u2, alpha=0.5), u3, middle)
-    k4 = f(x + u3, u + k3, end)
-    inner = k2.add_(k3)
-    torch.add(u, x, out=x_next).add_(k1, alpha=1 / 6).add_(inner, alpha=1 / 6)
-    torch.add(u, k1, alpha=1 / 6, out=u_next).add_(inner, alpha=1 / 3).add_(k4, alpha=1 / 6)

@@ -127,9 +127,7 @@ def load_response(path: str | Path, role: str) -> tuple[npt.NDArray[np.complex12
 def _taps_at(spectrum: npt.NDArray[np.complex128], rate_hz: float, wanted_hz: float) -> FloatArray:
     """Impulse response at another rate: its spectrum cut or padded at the new Nyquist frequency."""
     points = round(len(spectrum) * wanted_hz / rate_hz)
-    half = spectrum[: len(spectrum) // 2 + 1]
-    half = half[: points // 2 + 1]
-    return np.asarray(np.fft.irfft(half, n=points))
+    return np.asarray(np.fft.irfft(spectrum[: min(len(spectrum), points) // 2 + 1], n=points))
 
 
 def transmit_response(path: str | None = None) -> FloatArray:
