@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.scoring.scores import TOLERANCES, f1_scores
-from kernbench.ulm.scoring.tolerance_counts import dilated, tolerance_counts
+from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 Counts = NDArray[Any]  # any number type: labels are stored as bytes
 Floats = NDArray[np.float64]
@@ -98,7 +97,16 @@ def _comb_row(truth: NDArray[np.bool_], tolerance: int, start: int, stop: int, s
 def _comb_scores(truth: NDArray[np.bool_], combs: NDArray[np.float32], tolerance: int) -> Floats:
     """Per-line F1 (combs, N): a comb is the same on every line, so counting is a product of matrices."""
     # Counts stay far below 2^24: float32 sums are exact.
-    hits, near = (dilated(torch.from_numpy(mask), tolerance).numpy() for mask in (combs > 0, truth))
+    hits, near = _dilated(combs > 0, tolerance), _dilated(truth, tolerance)
     tp = (hits.astype(np.float32) @ truth.T.astype(np.float32)).astype(np.int64)
     fp = (combs @ (~near).T.astype(np.float32)).astype(np.int64)
     return np.asarray(f1_scores(tp, truth.sum(axis=1) - tp, fp))
+
+
+def _dilated(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Samples within reach of a true one, along the last axis; numpy does this twice as fast as torch on a CPU."""
+    wide = mask.copy()
+    for step in range(1, min(reach, mask.shape[-1] - 1) + 1):
+        wide[..., step:] |= mask[..., :-step]
+        wide[..., :-step] |= mask[..., step:]
+    return wide

@@ -124,12 +124,12 @@ def _tolerances_missed(truth: torch.Tensor, tolerances: list[int]) -> torch.Tens
     near, done = truth, 0
     missed = torch.zeros(truth.shape, dtype=torch.int32, device=truth.device)
     for tolerance in tolerances:
-        near, done = dilated(near, tolerance - done), tolerance
+        near, done = _dilated(near, tolerance - done), tolerance
         missed += ~near
     return missed
 
 
-def dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
+def _dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
     """Samples at most `reach` from a true one; nothing comes from outside the line."""
     reach = min(reach, mask.shape[1] - 1)
     done = 0

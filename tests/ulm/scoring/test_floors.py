@@ -13,34 +13,23 @@ SUPPORT_COMB = [0.1187, 0.3057, 0.4414, 0.5410, 0.6158, 0.6732, 0.7178, 0.7530, 
 WHOLE_COMB = [0.1111, 0.2887, 0.4197, 0.5173, 0.5916, 0.6489, 0.6939, 0.7300, 0.7596, 0.7837]
 
 
-@pytest.fixture(scope="module")
-def published_densities(reference):
-    """Labels (960, 8446) of the published bubble numbers at fresh uniform positions."""
-    bubbles = np.load(reference / "srml1d/Statistics_HS_001/num_bub_matrix.npy")[0].astype(int)
-    rng = np.random.default_rng(7)
-    counts = np.zeros((len(bubbles), 8446), np.uint8)
-    for line, n in zip(counts, bubbles, strict=True):
-        z, x = rng.uniform(3.7e-3, 96.3e-3, n), rng.uniform(-14e-3, 14e-3, n)
-        np.add.at(line, np.floor((z + np.hypot(x, z)) / 1480 * 62.5e6 + 0.5).astype(int), 1)
-    return counts
-
-
-def test_published_random_row_is_regenerated(reference, published_densities):
+def test_published_random_row_is_regenerated(reference, published_counts):
     thresholds = np.load(reference / "srml1d/modelR/thresholds_optimal.npy")
     published = np.load(reference / "srml1d/ModelComparison/F1_test_R.npy")
-    ours = random_f1(published_densities, range(10), thresholds, seed=1).mean(axis=1)
+    ours = random_f1(published_counts, range(10), thresholds, seed=1).mean(axis=1)
     np.testing.assert_allclose(ours, published, rtol=0, atol=0.002)
 
 
-@pytest.mark.parametrize("spacing", ["best", "widest"])
-def test_comb_row_of_the_protocol(published_densities, spacing):
-    ours = comb_f1(published_densities, spacing=spacing).mean(axis=1)
-    np.testing.assert_allclose(ours, SUPPORT_COMB, rtol=0, atol=0.005)
-
-
-def test_comb_over_the_whole_line(published_densities):
-    ours = comb_f1(published_densities, support=(0, 8446), spacing="widest").mean(axis=1)
-    np.testing.assert_allclose(ours, WHOLE_COMB, rtol=0, atol=0.005)
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        ({"spacing": "best"}, SUPPORT_COMB),
+        ({"spacing": "widest"}, SUPPORT_COMB),
+        ({"spacing": "widest", "support": (0, 8446)}, WHOLE_COMB),
+    ],
+)
+def test_comb_row_of_the_protocol(published_counts, options, row):
+    np.testing.assert_allclose(comb_f1(published_counts, **options).mean(axis=1), row, rtol=0, atol=0.005)
 
 
 def windows(density=0.06):
