@@ -162,16 +162,16 @@ def test_impossible_scene_is_refused(scene, message):
         simulate_lines([ONE, scene])
 
 
-@pytest.mark.parametrize("window", [([0, 0], 10), ([0], 0), ([-1], 10), ([8440], 10)])
-def test_impossible_window_is_refused(window):
-    with pytest.raises(DataError, match="window"):
-        simulate_lines([ONE], window=window)
-
-
-@pytest.mark.parametrize("step", [0.0, -16e-9, 10e-9, 32e-9])
-def test_impossible_step_is_refused(step):
-    with pytest.raises(DataError, match="16 ns over an integer"):
-        simulate_lines([ONE], time_step_s=step)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        *(({"window": window}, "window") for window in (([0, 0], 10), ([0], 0), ([-1], 10), ([8440], 10))),
+        *(({"time_step_s": step}, "16 ns over an integer") for step in (0.0, -16e-9, 10e-9, 32e-9)),
+    ],
+)
+def test_impossible_window_or_step_is_refused(options, said):
+    with pytest.raises(DataError, match=said):
+        simulate_lines([ONE], **options)
 
 
 @pytest.mark.gpu
