@@ -65,7 +65,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     folder = folder.resolve()  # so that `.` has a name
     try:
-        _check_target(folder)
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder} is not a folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise DataError(f"folder {folder} is not empty; export writes a new folder")
+        if folder.exists() and folder.samefile(Path.cwd()):  # it cannot be replaced
+            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
         with partial_folder(folder) as partial:
             yield partial
             if folder.is_dir():
@@ -105,13 +110,3 @@ def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32
     """Pressure field of a line: it depends on the pulse only, so a line without bubbles has the same."""
     empty = Scene([], [], [], float(split.pressure_pa[row]))
     return np.asarray(simulate_lines([empty]).pressure_field_pa[0].numpy())
-
-
-def _check_target(folder: Path) -> None:
-    """Refuse a folder with something in it, and the working folder, which cannot be replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is not a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"folder {folder} is not empty; export writes a new folder")
-    if folder.exists() and folder.samefile(Path.cwd()):
-        raise DataError(f"folder {folder} is the working folder; export writes a new folder")

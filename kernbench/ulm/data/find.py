@@ -85,28 +85,16 @@ def find_set(name: str) -> DataSet:
     Raises:
         DataError: there is none, or the folder has no manifest.
     """
-    imported = find_imported(name)
-    if imported is not None:
-        return DataSet(
-            name,
-            imported.digest,
-            tuple(imported.lines),
-            f"imported; {imported.source}",
-            lambda split: _content(split, *read_set(imported)),
-        )
+    if imported := find_imported(name):
+        splits, origin = tuple(imported.lines), f"imported; {imported.source}"
+        return DataSet(name, imported.digest, splits, origin, lambda split: _content(split, *read_set(imported)))
     simulated = lines_folder() / name
     if DIGEST.fullmatch(name) and (splits := tuple(each for each in SPLITS if (simulated / each).is_dir())):
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
     if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
-        origin = f"folder; {manifest.rule}"
-        return DataSet(
-            name,
-            manifest.digest(),
-            tuple(manifest.splits),
-            origin,
-            lambda split: _content(split, *read_folder(folder, split)),
-        )
+        digest, splits, origin = manifest.digest(), tuple(manifest.splits), f"folder; {manifest.rule}"
+        return DataSet(name, digest, splits, origin, lambda split: _content(split, *read_folder(folder, split)))
     known = [each.name for each in describe_imported()]
     hint = close_match(name, known) or f"; imported sets: {', '.join(known) or 'none'}"
     raise DataError(

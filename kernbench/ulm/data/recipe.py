@@ -1,5 +1,6 @@
 """Data sets: splits of simulated lines, each a function of (recipe, seed), cached under the recipe's digest."""
 
+import contextlib
 import importlib.metadata
 import platform
 import warnings
@@ -142,23 +143,20 @@ def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Pro
     """
     check_split(split, recipe.lines, "the recipe")
     folder = lines_folder() / recipe.digest() / split
-    try:
-        found = _find(recipe, split, folder)
-    except Damaged:
-        found = None
-    if found is not None:
-        return found
+    with contextlib.suppress(Damaged):
+        if found := _find(recipe, split, folder):
+            return found
     with locked(folder):
         try:
-            found = _find(recipe, split, folder)  # perhaps made while we waited
+            if found := _find(recipe, split, folder):  # made while we waited
+                return found
         except Damaged as damage:
             message = f"cached lines in {folder} cannot be used ({damage}); simulating them again"
             warnings.warn(message, KernbenchWarning, stacklevel=2)
-        if found is None:
-            _simulate(recipe, split, folder, device, progress)
-            found = _find(recipe, split, folder)
-    assert found is not None
-    return found
+        _simulate(recipe, split, folder, device, progress)
+        made = _find(recipe, split, folder)
+    assert made is not None
+    return made
 
 
 def lines_folder() -> Path:

@@ -51,8 +51,8 @@ def tolerance_counts(
         tp, fn, fp: int64, each (n_tol, n_thr, N), of the kind (and on the device) of the prediction.
 
     Raises:
-        DataError: NaN in the prediction or the thresholds, sizes that differ, a tolerance that is not a whole
-            number >= 0, or an empty list.
+        DataError: NaN in the prediction or the thresholds, sizes that differ, a tolerance that is no integer >= 0,
+            or an empty list.
 
     Source: Blanken et al. (2022), published evaluation code; protocol 5.1 and 5.2.
     """
@@ -60,12 +60,16 @@ def tolerance_counts(
     truth = _truth(counts).to(output.device)
     if output.shape != truth.shape:
         raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
-    steps, tol_order = _sorted_tolerances(tolerances, output.device)
-    levels, thr_order = _sorted_thresholds(thresholds, output.device)
+    given, limits = _list(tolerances), _list(thresholds).float()
+    if not len(given) or bool(((given < 0) | (given != given.round()) | given.isinf()).any()):
+        raise DataError(f"tolerances must be integers >= 0 in samples, at least one: got {given.tolist()}")
+    if not len(limits) or bool(limits.isnan().any()):
+        raise DataError(f"thresholds must be numbers, at least one: got {limits.tolist()}")
+    (steps, tol_order), (levels, thr_order) = (each.to(output.device).sort() for each in (given.long(), limits))
     entries = (len(steps) + 1) * (len(levels) + 1)
     blocks = zip(_blocks(output, entries), _blocks(truth, entries), strict=True)
     hits, alarms = zip(*(_count(lines, label, steps.tolist(), levels) for lines, label in blocks), strict=True)
-    tp, fp = (torch.cat(each, dim=2)[tol_order][:, thr_order] for each in (hits, alarms))
+    tp, fp = (torch.cat(each, dim=2)[tol_order.argsort()][:, thr_order.argsort()] for each in (hits, alarms))
     fn = truth.sum(dim=1) - tp
     if isinstance(prediction, torch.Tensor):
         return tp, fn, fp
@@ -179,21 +183,3 @@ def _list(numbers: Numbers) -> torch.Tensor:
     """A list of numbers as float64; a copy, because torch warns of arrays that are mapped read-only."""
     array = numbers.detach().cpu() if isinstance(numbers, torch.Tensor) else torch.from_numpy(np.array(numbers, float))
     return array.double().reshape(-1)
-
-
-def _sorted_tolerances(tolerances: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tolerances ascending (int64), and the places of the given ones in that order."""
-    given = _list(tolerances)
-    if not len(given) or bool(((given < 0) | (given != given.round()) | given.isinf()).any()):
-        raise DataError(f"tolerances must be whole samples >= 0, at least one: got {given.tolist()}")
-    ascending, order = given.long().to(device).sort()
-    return ascending, order.argsort()
-
-
-def _sorted_thresholds(thresholds: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Thresholds ascending (float32), and the places of the given ones in that order."""
-    given = _list(thresholds).float()
-    if not len(given) or bool(given.isnan().any()):
-        raise DataError(f"thresholds must be numbers, at least one: got {given.tolist()}")
-    ascending, order = given.to(device).sort()
-    return ascending, order.argsort()

@@ -120,13 +120,10 @@ def simulate_lines(
         if progress is not None:
             progress(min(first + size, len(reaching)), len(reaching))
     echoes = pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy()
-    voltage = _receive(echoes, receive, starts, length)
-    return Lines(
-        torch.from_numpy(voltage),
-        torch.from_numpy(_windowed(line_counts(everything, len(scenes)), starts, length)),
-        torch.from_numpy(_windowed(_pressure_field(scenes, spectrum), starts, length)),
-        torch.from_numpy(_windowed(echoes, starts, length).astype(np.float32)),
-    )
+    columns = starts[:, None] + np.arange(length)
+    complete = (line_counts(everything, len(scenes)), _pressure_field(scenes, spectrum), echoes.astype(np.float32))
+    windows = (np.take_along_axis(lines, columns, axis=1) for lines in complete)
+    return Lines(*map(torch.from_numpy, (_receive(echoes, receive, starts, length), *windows)))
 
 
 def simulate_bubbles(
@@ -270,11 +267,6 @@ def _reaching(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveF
     direct = (first + receive.first < start + length) & (end + receive.last > start)
     wrapped = (end + receive.last - SAMPLES > start) | (first + receive.first + SAMPLES < start + length)
     return bubbles[direct | wrapped]
-
-
-def _windowed(lines: npt.NDArray[np.generic], starts: IntArray, length: int) -> npt.NDArray[np.generic]:
-    """The window of each line, (lines, length)."""
-    return np.take_along_axis(lines, starts[:, None] + np.arange(length), axis=1)
 
 
 def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum) -> npt.NDArray[np.float32]:

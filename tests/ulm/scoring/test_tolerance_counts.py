@@ -114,7 +114,7 @@ def test_guards(tp, fn, fp, f1):
     ("changed", "said"),
     [
         ({"prediction": np.where(np.arange(512).reshape(2, 256) == 300, np.nan, 0)}, "NaN in 1 of 2 lines"),
-        *(({"tolerances": tolerances}, "whole samples") for tolerances in ([], [-1], [0.5], [np.inf])),
+        *(({"tolerances": tolerances}, "integers >= 0 in samples") for tolerances in ([], [-1], [0.5], [np.inf])),
         *(({"thresholds": thresholds}, "thresholds must be numbers") for thresholds in ([], [np.nan])),
         ({"prediction": np.zeros((2, 255))}, "one size"),
         ({"prediction": np.zeros((0, 256)), "counts": np.zeros((0, 256))}, "nothing to score"),
