@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.data.cache import Damaged, Facts, read_entry
-from kernbench.ulm.data.imported import DIGEST, Arrays, describe_imported, find_imported, read_folder, read_set
-from kernbench.ulm.data.manifest import MANIFEST_NAMES, find_manifest, is_folder, read_manifest
+from kernbench.ulm.data.imported import DIGEST, Arrays, describe_imported, find_imported, read_lines, read_set
+from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, find_manifest, is_folder, read_manifest
 from kernbench.ulm.data.recipe import (
     SPLITS,
     Recipe,
@@ -93,8 +93,9 @@ def find_set(name: str) -> DataSet:
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
     if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
-        digest, splits, origin = manifest.digest(), tuple(manifest.splits), f"folder; {manifest.rule}"
-        return DataSet(name, digest, splits, origin, lambda split: _content(split, *read_folder(folder, split)))
+        parts = {split: Manifest(manifest.rule, tuple(manifest.split(split))) for split in manifest.splits}
+        digest, origin = manifest.digest(), f"folder; {manifest.rule}"
+        return DataSet(name, digest, (*parts,), origin, lambda each: _content(each, *read_lines(folder, parts[each])))
     known = [each.name for each in describe_imported()]
     hint = close_match(name, known) or f"; imported sets: {', '.join(known) or 'none'}"
     raise DataError(

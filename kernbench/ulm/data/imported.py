@@ -14,8 +14,8 @@ from kernbench.errors import DataError
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
 from kernbench.ulm.data.cache import MANIFEST, Damaged, Facts, describe_entry, locked, read_entry, write_entry
-from kernbench.ulm.data.manifest import Manifest, ManifestLine, find_manifest, read_manifest
-from kernbench.ulm.data.recipe import SPLITS, check_split
+from kernbench.ulm.data.manifest import Manifest, ManifestLine, read_manifest
+from kernbench.ulm.data.recipe import SPLITS
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.simulate import Progress
 from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, read_bytes
@@ -69,23 +69,12 @@ def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | N
     digest = chosen.digest()
     if found := _existing(name, digest):
         return found
-    arrays, facts = _read_all(folder, chosen, progress)
+    arrays, facts = read_lines(folder, chosen, progress)
     with locked(_root() / "names"):  # looked up again: another import may have taken the name meanwhile
         if found := _existing(name, digest):
             return found
         store(name, digest, arrays, facts | {"source": chosen.rule})
     return _describe(_root() / digest)
-
-
-def read_folder(folder: Path, split: str) -> tuple[Arrays, Facts]:
-    """Arrays and facts of one split of a folder of line files with a manifest in it, without the cache.
-
-    Raises:
-        DataError: as `import_lines`, or the manifest has no such split.
-    """
-    chosen = read_manifest(find_manifest(folder))
-    check_split(split, chosen.splits, f"folder {folder}")
-    return _read_all(folder, Manifest(chosen.rule, tuple(chosen.split(split))), None)
 
 
 def read_set(found: ImportedSet) -> tuple[Arrays, Facts]:
@@ -149,8 +138,12 @@ def _existing(name: str, digest: str) -> ImportedSet | None:
     return None
 
 
-def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tuple[dict[str, Any], Facts]:
-    """Arrays and facts of all splits of a manifest."""
+def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = None) -> tuple[Arrays, Facts]:
+    """Arrays and facts of the line files of a manifest, as `read_set` gives them, without the cache.
+
+    Raises:
+        DataError: a file that is malformed or not the one of the manifest, or two files with the same signal.
+    """
     arrays: dict[str, Any] = {}
     splits: dict[str, Facts] = {}
     signals: dict[str, str] = {}
