@@ -11,7 +11,6 @@ from kernbench.errors import DataError
 from kernbench.host.files import partial_folder
 from kernbench.ulm.data.find import Content, DataSet
 from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, ManifestLine, describe_file, write_manifest
-from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.scene import Scene
 from kernbench.ulm.simulator.simulate import Progress, simulate_lines
@@ -95,18 +94,16 @@ def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]
     for row in range(len(split.voltage)):
         again = content.again(row) if echoes and content.again is not None else None
         pressure_pa = float(split.pressure_pa[row])
+        if content.field_pa is None:  # it depends on the pulse only: a line without bubbles has the same
+            field = simulate_lines([Scene([], [], [], pressure_pa)]).pressure_field_pa[0].numpy()
+        else:
+            field = np.asarray(content.field_pa[row])
         yield RecordedLine(
             voltage=np.asarray(split.voltage[row]),
             counts=np.asarray(split.counts[row]),
-            field_pa=_field(split, row) if content.field_pa is None else np.asarray(content.field_pa[row]),
+            field_pa=field,
             pressure_pa=pressure_pa,
             positions=None if content.positions is None else content.positions[row],
             echo_pa=None if again is None else again.echo_pa[0].numpy(),
             pulse_pa=None if again is None else transmit_pulse().pressure * pressure_pa,
         )
-
-
-def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Pressure field of a line: it depends on the pulse only, so a line without bubbles has the same."""
-    empty = Scene([], [], [], float(split.pressure_pa[row]))
-    return np.asarray(simulate_lines([empty]).pressure_field_pa[0].numpy())

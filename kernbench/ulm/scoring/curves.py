@@ -73,11 +73,9 @@ def precision_recall(
     levels = np.asarray(thresholds, np.float64)
     if counts[0].ndim != 3 or counts[0].shape[1] != len(levels):
         raise DataError(f"counts must be (tolerances, {len(levels)} thresholds, lines), got {counts[0].shape}")
-    if average == "micro":
-        pooled = exact_scores(*(each.sum(axis=2) for each in counts))
-        return Curve(average, levels, pooled.precision, pooled.recall)
-    if average == "macro-exact":
-        exact = exact_scores(*counts)
+    if average != "macro":
+        micro = average == "micro"
+        exact = exact_scores(*((each.sum(axis=2, keepdims=True) if micro else each) for each in counts))
         return Curve(average, levels, line_mean(exact.precision), line_mean(exact.recall))
     hits, misses, alarms = counts
     zero = ZERO_SCORE * (hits == 0)

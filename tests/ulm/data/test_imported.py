@@ -267,20 +267,21 @@ def test_windows_are_not_exported(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_with_something_in_it_is_not_written_to(imported, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "file").write_text("")
-    with pytest.raises(DataError, match="is not empty"):
-        export_set(find_set("mine"), tmp_path / "out")
-
-
 def test_a_split_is_not_exported_twice(imported, tmp_path):
     with pytest.raises(DataError, match="a split is asked for twice: test, test"):
         export_set(find_set("mine"), tmp_path / "out", ["test", "test"])
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("name", "said"), [(".", "is the working folder"), ("a" * 10_000, "name too long")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".", "is the working folder"),
+        ("..", "is not empty"),
+        ("../lines/manifest.json", "is not a folder"),
+        ("a" * 10_000, "name too long"),
+    ],
+)
 def test_a_folder_that_cannot_be_made_is_one_line(imported, tmp_path, monkeypatch, name, said):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
