@@ -108,7 +108,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def find_manifest(folder: Path) -> Path:
-    """The manifest that lies in a folder of line files.
+    """The manifest in a folder of line files.
 
     Raises:
         DataError: there is none; the order of a directory is undefined and never used.
@@ -174,7 +174,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted by name."""
+    """What is in a folder, sorted by name."""
     if not is_folder(folder):
         raise DataError(f"no folder {folder}; expected the folder of the line files")
     try:
@@ -215,7 +215,7 @@ def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
         numbers = {"position": _whole(row["position"]), "bubbles": _whole(row["bubbles"])}
         pressure = _pressure(row["pressure_kpa"])
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: position and bubbles must be whole numbers, pressure_kpa a number") from error
+        raise DataError(f"{where}: position and bubbles must be integers >= 0, pressure_kpa a number") from error
     line = ManifestLine(row["file"], row["sha256"].lower(), row["split"], **numbers, pressure_kpa=pressure)
     if line.split not in SPLITS:
         raise DataError(f"{where}: split expected {', '.join(SPLITS)}, got {line.split!r}")

@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         lines: number of lines per split; keys out of train, validation, test.
-        window: samples of a window at a random depth of each line, 1 to 7865, or None for complete lines.
+        window: samples of a window at a random depth of each line, 1 to 7865, or None for whole lines.
         population: "monodisperse" or "polydisperse".
         seed: 0 or more.
         transmit_response: measured response (.mat), or None for the embedded fit.

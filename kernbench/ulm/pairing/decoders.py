@@ -44,7 +44,7 @@ class Decoder:
             if value not in known:
                 raise DataError(f"decoder: expected {', '.join(known)}, got {value!r}{close_match(value, known)}")
         if self.width != int(self.width) or self.width < 0:
-            raise DataError(f"decoder {self.name}: width must be whole samples >= 0, got {self.width}")
+            raise DataError(f"decoder {self.name}: width must be an integer >= 0 in samples, got {self.width}")
         if self.width and self.name != "peak-nms":
             raise DataError(f"decoder {self.name} has no width; it belongs to peak-nms")
         if self.place != "maximum" and self.name != "run":
@@ -110,7 +110,7 @@ def decode_each(
 
 
 def _detections(output: Output, line: NDArray[Any], sample: NDArray[Any]) -> Detections:
-    """Detections on whole samples."""
+    """Detections on integer samples."""
     return Detections(Points(line.astype(np.int64), sample.astype(np.float64), len(output)), output[line, sample])
 
 
@@ -168,7 +168,7 @@ def suppress(line: Ints, sample: Ints, score: Output, width: int) -> NDArray[np.
 
     Args:
         line: of each peak, ascending, (peaks,).
-        sample: whole position of each peak, ascending within its line, (peaks,).
+        sample: integer position of each peak, ascending within its line, (peaks,).
         score: of each peak, (peaks,); of equal ones the earlier is visited first.
         width: samples.
 

@@ -120,7 +120,7 @@ def break_even(precision: ArrayLike, recall: ArrayLike) -> Floats:
     p, r = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     silent = 1.000001 * ZERO_SCORE  # a mean of guards may be a rounding above the guard
     hit = ((p > silent) | (r > silent)) & ~(np.isnan(p) | np.isnan(r))
-    order = np.argsort(~hit, axis=-1, kind="stable")  # those with a hit stand side by side, in their order
+    order = np.argsort(~hit, axis=-1, kind="stable")  # those with a hit first, in their order
     p, gap = np.take_along_axis(p, order, axis=-1), np.take_along_axis(p - r, order, axis=-1)
     hit = np.take_along_axis(hit, order, axis=-1)
     crossed = hit[..., 1:] & (gap[..., :-1] * gap[..., 1:] < 0)

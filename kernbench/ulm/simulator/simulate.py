@@ -189,7 +189,7 @@ def _add_echoes(line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSp
     scattered = _trace(bubbles, spectrum, substeps, embedded_fits.AREA_AT_REST).scattered_pa
     arrival = bubbles.arrival_samples
     first = np.ceil(arrival).astype(np.int64)
-    # Whole samples stay integers: a float32 phase over the full delay would lose the fourth digit.
+    # Full samples stay integers: a float32 phase over the full delay would lose the fourth digit.
     echoes = _propagate(scattered, bubbles.range_m, first - arrival, substeps)
     start = torch.as_tensor(bubbles.line * STRIDE + first, device=echoes.device)
     target = start[:, None] + torch.arange(ECHO_SAMPLES, device=echoes.device)

@@ -137,7 +137,7 @@ def transmit_response(path: str | None = None) -> FloatArray:
     taps = _taps_at(*load_response(path, "transmit"), FINE_RATE_HZ)
     if len(taps) >= DRIVE_SAMPLES:
         return np.concatenate([taps[: DRIVE_SAMPLES // 2], taps[-DRIVE_SAMPLES // 2 :]])
-    # A shorter record: what lies in its second half belongs to negative times.
+    # A shorter record: what is in its second half belongs to negative times.
     half = (len(taps) + 1) // 2
     return np.concatenate([taps[:half], np.zeros(DRIVE_SAMPLES - len(taps)), taps[half:]])
 

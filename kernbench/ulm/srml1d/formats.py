@@ -19,7 +19,7 @@ def parse_line(content: bytes, name: str) -> RecordedLine:
     """A line from the content of a file.
 
     Args:
-        content: the whole file.
+        content: of the file, all of it.
         name: of the file, whose suffix is the format.
 
     Raises:

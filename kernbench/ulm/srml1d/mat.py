@@ -55,7 +55,7 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
     """A line from a MATLAB v5 result; labels are rebuilt from the positions of the bubbles.
 
     Args:
-        content: the whole file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
+        content: of the file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
             if known, pfield (PA).
         name: of the file, for messages.
 
@@ -63,7 +63,7 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
         DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
             samples at 62.5 MHz and 1480 m/s.
 
-    Bubbles that all lie on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
+    Bubbles that are all on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
     they are no positions.
     """
     structs = _structs(content, name)

@@ -66,7 +66,7 @@ def parse_text(content: bytes, name: str) -> RecordedLine:
     """A line from the published text format: 4 header lines, then `count,voltage,pressure` for 8446 samples.
 
     Args:
-        content: the whole file.
+        content: of the file, all of it.
         name: of the file, for messages.
 
     Raises:
@@ -175,7 +175,7 @@ def _problem(row: str) -> str:
 
 
 def _counts(column: FloatArray, name: str) -> npt.NDArray[np.uint8]:
-    """Labels: whole numbers from 0 to 255."""
+    """Labels: integers from 0 to 255."""
     wrong = np.flatnonzero((column < 0) | (column > 255) | (column != np.floor(column)))
     if len(wrong):
         row = wrong[0]

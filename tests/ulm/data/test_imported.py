@@ -1,4 +1,4 @@
-"""Imported data sets: whole in the cache or not there at all, found by name and digest, and written out again."""
+"""Imported data sets: complete in the cache or not there at all, found by name and digest, and written out again."""
 
 import dataclasses
 import json
