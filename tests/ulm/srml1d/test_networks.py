@@ -92,14 +92,9 @@ def test_a_loaded_network_computes_what_the_published_one_does(state, tmp_path):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_both_file_formats_of_torch_are_read(state, tmp_path, zipped):
-    torch.save(state, tmp_path / "weights", _use_new_zipfile_serialization=zipped)
-    assert torch.equal(load_network(tmp_path / "weights").head.weight, state["model.37.weight"])
-
-
-def test_a_bare_name_is_a_path_and_a_folder_holds_epoch_1249(state, tmp_path, monkeypatch):
+def test_both_file_formats_of_torch_are_read_by_path_bare_name_or_folder(state, tmp_path, monkeypatch, zipped):
     monkeypatch.chdir(tmp_path)
-    written(state, tmp_path / "epoch_1249")
+    torch.save(state, tmp_path / "epoch_1249", _use_new_zipfile_serialization=zipped)
     for source in ("epoch_1249", ".", tmp_path, str(tmp_path / "epoch_1249")):
         assert torch.equal(load_network(source).head.bias, state["model.37.bias"])
 
