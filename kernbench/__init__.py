@@ -35,17 +35,6 @@ _HOMES = {
     "hookimpl": "hookspecs",
 }
 
-__all__ = [
-    "Architecture",
-    "Choice",
-    "Float",
-    "Int",
-    "KernbenchError",
-    "KernelFamily",
-    "KernelModule",
-    "KernelSpec",
-    "LagGrid",
-    "hookimpl",
-]
+__all__ = list(_HOMES)
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES, ("conv", "networks", "ulm"))

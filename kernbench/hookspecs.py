@@ -1,4 +1,4 @@
-"""The whole plugin contract: what a package under the entry-point group `kernbench`, or a single file, may offer."""
+"""The complete plugin contract: what a package under the entry-point group `kernbench`, or a single file, may offer."""
 
 from typing import TYPE_CHECKING
 

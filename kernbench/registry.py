@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -75,7 +75,7 @@ class FoundNetwork(_Labelled):
 
     @property
     def name(self) -> str:
-        """What stands in definitions and cells: the name, and for a local file `name@DIGEST`, never its path."""
+        """As in definitions and cells: the name, and for a local file `name@DIGEST`, never its path."""
         own = self.architecture.name
         return f"{own}@{self.version}" if self.distribution == FILE else own
 
@@ -99,9 +99,13 @@ class Broken:
 class Catalogue:
     """All that installed plugins offer, by name: families and networks; and the plugins that could not be loaded."""
 
-    found: dict[str, Found]
-    networks: dict[str, FoundNetwork]
-    broken: tuple[Broken, ...]
+    found: dict[str, Found] = field(default_factory=dict)
+    networks: dict[str, FoundNetwork] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+
+# Networks of the files that this process has been given, by the name that they have in definitions.
+_LOCAL_NETWORKS: dict[str, FoundNetwork] = {}
 
 
 def find_family(name: str) -> "KernelFamily":
@@ -142,14 +146,14 @@ def find_network(name: str) -> FoundNetwork:
     """
     if ".py" in name:
         found = FoundNetwork(*_find_in_file(name, NETWORKS, installed().networks))
-        _local_networks()[found.name] = found
+        _LOCAL_NETWORKS[found.name] = found
         return found
     catalogue = installed()
-    if known := catalogue.networks.get(name) or _local_networks().get(name):
+    if known := catalogue.networks.get(name) or _LOCAL_NETWORKS.get(name):
         return known
     own, at, digest = name.partition("@")
     if at:
-        edited = [each for each in _local_networks().values() if each.architecture.name == own]
+        edited = [each for each in _LOCAL_NETWORKS.values() if each.architecture.name == own]
         other = f", and {edited[-1].plugin} is now {edited[-1].version}" if edited else ""
         raise PluginError(
             f"network {own!r} is of a local file, as it was at digest {digest}{other}; give that file: "
@@ -171,17 +175,16 @@ def installed() -> Catalogue:
     The variable takes entry-point names separated by commas, `bundled`, or nothing (no plugin at all); unset, every
     installed plugin is loaded.
     """
-    catalogue = Catalogue({}, {}, ())
+    catalogue = Catalogue()
     _add(catalogue, _offer(importlib.import_module(CORE), CORE, CORE), CORE, BUNDLED_DISTRIBUTION, _own_version())
-    broken: list[Broken] = []
     for entry in _chosen(sorted(entry_points(group=GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
             offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
             _add(catalogue, offer, entry.name, distribution, its)
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
-            broken.append(Broken(entry.name, distribution, _reason(error)))
-    return Catalogue(catalogue.found, catalogue.networks, tuple(broken))
+            catalogue.broken.append(Broken(entry.name, distribution, _reason(error)))
+    return catalogue
 
 
 @cache
@@ -190,12 +193,6 @@ def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("kernbench")
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-@cache
-def _local_networks() -> dict[str, FoundNetwork]:
-    """Networks of the files that this process has been given, by the name that they have in definitions."""
-    return {}
 
 
 def _own_version() -> str:
@@ -210,12 +207,8 @@ def _chosen(entries: list[EntryPoint]) -> list[EntryPoint]:
     if wanted is None:
         return entries
     names = {name.strip() for name in wanted.split(",")}
-    return [
-        entry
-        for entry in entries
-        if entry.name in names
-        or ("bundled" in names and entry.dist is not None and entry.dist.name == BUNDLED_DISTRIBUTION)
-    ]
+    also = BUNDLED_DISTRIBUTION if "bundled" in names else ""
+    return [entry for entry in entries if entry.name in names or (entry.dist and entry.dist.name == also)]
 
 
 def _add(catalogue: Catalogue, offer: _Offer, plugin: str, distribution: str, its_version: str) -> None:
@@ -334,10 +327,9 @@ def _import_file(path: Path) -> ModuleType:
     loader = _LeavesNothing(module_name, str(resolved))
     spec = importlib.util.spec_from_file_location(module_name, resolved, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses and torch look their module up there
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 

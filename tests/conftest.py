@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: one thread, bundled plugins only, nothing written outside tmp_path."""
+"""Fixtures of all tests: one thread, bundled plugins only, nothing written outside tmp_path."""
 
 import os
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fakes import main_without_pictures, no_pictures
 from forked import Forked, call_main
 
 pytest_plugins = ["worlds"]  # databases for the tests of store and engine
@@ -54,7 +55,7 @@ def reference():
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that ended; shown whole when an assertion on it fails."""
+    """A command that ended; all of it is shown when an assertion on it fails."""
 
     words: tuple[str, ...]
     code: int
@@ -76,6 +77,7 @@ class Bench:
         self.url = f"sqlite:///{self.database}"
         self._capsys, self._monkeypatch = capsys, monkeypatch
         self._spawned = []
+        self.main = call_main  # of processes
 
     def run(self, *words):
         """Run a command in this process; fast, and warnings are errors."""
@@ -92,7 +94,7 @@ class Bench:
     def spawn(self, *words, **environment):
         """Start a command as a process of its own, to be signalled or killed."""
         process = Forked(
-            call_main,
+            self.main,
             words,
             [sys.executable, "-m", "kernbench", *words],
             cwd=self.folder,
@@ -149,3 +151,11 @@ def smoke_bench(bench, smoke_lines, monkeypatch):
     """The command line, with the lines of the smoke study in the cache."""
     monkeypatch.setenv("KERNBENCH_CACHE", str(smoke_lines))
     return bench
+
+
+@pytest.fixture
+def plain_bench(smoke_bench):
+    """The same, and nothing is drawn."""
+    smoke_bench.main = main_without_pictures
+    with no_pictures():
+        yield smoke_bench

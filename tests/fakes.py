@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import optuna
-from forked import Forked
+from forked import Forked, call_main
 from sqlalchemy import MetaData, create_engine
 
 from kernbench.engine.fleet.runner import Options, run
@@ -65,6 +66,29 @@ class Notes(Silent):
 
     def note(self, text):
         self.notes.append(text)
+
+
+# What draws for cells and reports, and what it gives where there is nothing to draw.
+DRAWING = {
+    "kernbench.ulm.cells.artifacts._pictures": [],
+    "kernbench.report.page.html.study_pictures": [],
+    "kernbench.report.page.html.cell_details": {},
+}
+
+
+@contextlib.contextmanager
+def no_pictures():
+    """Cells and reports draw nothing, which is most of their time; pictures have tests of their own."""
+    with contextlib.ExitStack() as stack:
+        for name, nothing in DRAWING.items():
+            stack.enter_context(mock.patch(name, return_value=nothing))
+        yield
+
+
+def main_without_pictures(*words):
+    """`kernbench WORDS` in a process of its own."""
+    with no_pictures():
+        call_main(*words)
 
 
 def counts(seed=0):

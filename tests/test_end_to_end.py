@@ -50,9 +50,9 @@ SMOKE = ("run", "--study", "smoke", "--profile", "quick", "--no-baselines")
 
 
 @pytest.fixture
-def long(smoke_bench):
+def long(plain_bench):
     """A study whose cells take some seconds each, and the words that run it."""
-    (smoke_bench.folder / "long.toml").write_text(LONG)
+    (plain_bench.folder / "long.toml").write_text(LONG)
     return ("run", "--plugin", "discrete", "--study", "long.toml", "--profile", "quick", "--no-baselines")
 
 
@@ -63,7 +63,7 @@ def uninterrupted(tmp_path_factory, smoke_lines):
     (folder / "long.toml").write_text(LONG)
     found = find("discrete")
     study = load_task_study(str(folder / "long.toml"), found.family, "quick")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, fakes.no_pictures():
         patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
         options = runner.Options(f"sqlite:///{folder}/kernbench.db", choose_device("cpu"))
         runner.run(study, found, options, experiment.run_cell, lambda: None, Silent())
@@ -108,46 +108,24 @@ def in_training(process, cell=1):
 
 def finished(bench):
     """Cell -> number of COMPLETE trials."""
-    counts = {}
-    for state, cell, _ in trials(bench):
-        counts[cell] = counts.get(cell, 0) + (state == "COMPLETE")
-    return {cell: count for cell, count in counts.items() if cell is not None}
+    found = [(state, cell) for state, cell, _ in trials(bench) if cell is not None]
+    return {cell: found.count(("COMPLETE", cell)) for _, cell in found}
 
 
-def results(database):
-    """Cell -> scores, thresholds, kernels, curve: all that must not depend on interruptions or the machine's mood."""
+def results(database, family="discrete"):
+    """Cell -> scores, kernels, curve: all that must not depend on interruptions or on other work of the machine."""
     found = {}
     for run in load_runs(f"sqlite:///{database}"):
+        if run.family != family:
+            continue
         with np.load(run.artifacts["cell.npz"]) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = dict(file)
         with run.artifacts["curve.csv"].open() as file:
             curve = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
         scores = {s: (each.tp, each.fn, each.fp, each.thresholds) for s, each in run.scores.items()}
-        found[run.cell] = (
-            scores,
-            arrays,
-            curve,
-            run.values["n_params"],
-            run.values["flops"],
-            run.digest,
-            run.data_digest,
-        )
+        numbers = run.values["n_params"], run.values["flops"], run.digest, run.data_digest
+        found[run.cell] = (scores, arrays, curve, numbers)
     return found
-
-
-def assert_equal(first, second):
-    """Two databases hold the same results, bit for bit."""
-    assert first.keys() == second.keys()
-    for cell in first:
-        (scores, arrays, *rest), (scores2, arrays2, *rest2) = first[cell], second[cell]
-        assert rest == rest2
-        assert scores.keys() == scores2.keys()
-        assert arrays.keys() == arrays2.keys()
-        for split in scores:
-            for one, two in zip(scores[split], scores2[split], strict=True):
-                np.testing.assert_array_equal(one, two)
-        for name in arrays:
-            np.testing.assert_array_equal(arrays[name], arrays2[name], err_msg=name)
 
 
 def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke_bench):
@@ -163,72 +141,55 @@ def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke
         path.name for path in bench.folder.iterdir()
     }
     assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []
-    before, stored = trials(bench), results(bench.database)
-    second = bench.ended(bench.spawn(*SMOKE, "--plugin", "siren"))
+    before, stored = trials(bench), results(bench.database, "siren")
+    second = bench.run(*SMOKE, "--plugin", "siren")
     assert second.code == 0, second
     assert "all cells were complete already (2 done)" in second.out, second
     assert trials(bench) == before
-    assert_equal(stored, results(bench.database))
+    np.testing.assert_equal(results(bench.database, "siren"), stored)
     status = bench.run("status")
     assert (status.code, status.out.count("done")) == (0, 3), status
 
 
-def test_a_cell_does_not_depend_on_where_and_after_what_it_ran(smoke_bench):
-    bench = smoke_bench
-    for database, words in (("one", ("--plugin", "siren")), ("two", ("--plugin", "siren"))):
-        url = f"sqlite:///{bench.folder}/{database}.db"
-        if database == "two":  # other cells of the same process come first, the cells in another order
-            bench.ended(bench.spawn(*SMOKE, "--plugin", "gaussian", "--storage", url, "--out", "two"))
-        ended = bench.ended(bench.spawn(*SMOKE, *words, "--storage", url, "--out", database, OMP_NUM_THREADS="1"))
+def test_a_cell_does_not_depend_on_where_and_after_what_it_ran(plain_bench):
+    bench = plain_bench
+    fresh = bench.ended(bench.spawn(*SMOKE, "--plugin", "siren", OMP_NUM_THREADS="1"))
+    assert fresh.code == 0, fresh
+    other = ("--storage", f"sqlite:///{bench.folder}/other.db")
+    for family in ("gaussian", "siren"):  # other cells of the same process come first
+        ended = bench.run(*SMOKE, "--plugin", family, *other)
         assert ended.code == 0, ended
-    one, two = results(bench.folder / "one.db"), results(bench.folder / "two.db")
-    gaussian = {run.cell for run in load_runs(f"sqlite:///{bench.folder}/two.db") if run.family == "gaussian"}
-    assert gaussian == one.keys()
-    siren = {run.cell: run for run in load_runs(f"sqlite:///{bench.folder}/two.db", ["smoke.v1.quick/siren"])}
-    assert siren.keys() == one.keys()
-    assert two.keys() == one.keys()
-    first = {run.cell: run for run in load_runs(f"sqlite:///{bench.folder}/one.db")}
-    for cell, run in siren.items():
-        for split in run.scores:
-            np.testing.assert_array_equal(run.scores[split].tp, first[cell].scores[split].tp)
-            np.testing.assert_array_equal(run.scores[split].thresholds, first[cell].scores[split].thresholds)
-        with np.load(run.artifacts["cell.npz"]) as file, np.load(first[cell].artifacts["cell.npz"]) as other:
-            for name in file.files:
-                np.testing.assert_array_equal(file[name], other[name], err_msg=name)
+    one, two = results(bench.database, "siren"), results(bench.folder / "other.db", "siren")
+    assert one.keys() == results(bench.folder / "other.db", "gaussian").keys()
+    np.testing.assert_equal(two, one)
 
 
-def test_a_plugin_of_ten_lines_in_a_file_runs(smoke_bench):
-    bench = smoke_bench
+def test_a_plugin_of_ten_lines_in_a_file_runs_and_its_edition_is_noticed(plain_bench):
+    bench, words = plain_bench, (*SMOKE, "--plugin", "./my_kernel.py:exponential")
     (bench.folder / "my_kernel.py").write_text(PLUGIN)
-    checked = bench.ended(bench.spawn("check", "./my_kernel.py:exponential"))
+    checked = bench.run("check", "./my_kernel.py:exponential")
     assert checked.code == 0, checked
-    ended = bench.ended(bench.spawn(*SMOKE, "--plugin", "./my_kernel.py:exponential"))
+    ended = bench.ended(bench.spawn(*words))
     assert ended.code == 0, ended
     assert "smoke.v1.quick/exponential: all complete (2 done)" in ended.out, ended
     (run, _) = load_runs(bench.url)
     assert run.plugin.startswith("file ")
-
-
-def test_an_edited_plugin_file_is_told(smoke_bench):
-    bench = smoke_bench
-    (bench.folder / "my_kernel.py").write_text(PLUGIN)
-    assert bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential").code == 0
     (bench.folder / "my_kernel.py").write_text(PLUGIN + "# edited\n")
-    again = bench.run(*SMOKE, "--plugin", "./my_kernel.py:exponential")
+    again = bench.run(*words)
     assert "2 stored cells" in again.out, again
     assert "now it is file" in again.out, again
 
 
 @pytest.mark.parametrize("family", sorted(installed().found))
-def test_every_bundled_family_runs_the_smoke_study(smoke_bench, family):
-    ended = smoke_bench.run(*SMOKE, "--plugin", family)
+def test_every_bundled_family_runs_the_smoke_study(plain_bench, family):
+    ended = plain_bench.run(*SMOKE, "--plugin", family)
     assert ended.code == 0, ended
     assert f"smoke.v1.quick/{family}: all complete (2 done)" in ended.out, ended
-    assert {run.status for run in load_runs(smoke_bench.url)} == {"ok"}
+    assert {run.status for run in load_runs(plain_bench.url)} == {"ok"}
 
 
-def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench, uninterrupted):
-    bench = smoke_bench
+def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, plain_bench, uninterrupted):
+    bench = plain_bench
     process = bench.spawn(*long)
     in_training(process, cell=2)  # the first cell is done, the second under way
     process.kill()
@@ -245,53 +206,50 @@ def test_kill_9_in_the_middle_loses_nothing_that_was_finished(long, smoke_bench,
     assert "[1/1]" in again.out, again
     assert finished(bench) == {"kernel_size=9,seed=0": 1, "kernel_size=33,seed=0": 1}
     assert [state for state, _, _ in trials(bench)].count("FAIL") == 1
-    assert_equal(results(bench.database), uninterrupted)
+    np.testing.assert_equal(results(bench.database), uninterrupted)
 
 
-def test_kill_9_while_data_are_simulated_is_no_harm(bench):
-    words = (*SMOKE, "--plugin", "discrete")
+def test_kill_9_while_data_are_simulated_is_no_harm(plain_bench, own_cache, monkeypatch):
+    monkeypatch.setenv("KERNBENCH_CACHE", str(own_cache))  # no lines yet
+    bench, words = plain_bench, (*SMOKE, "--plugin", "discrete")
     process = bench.spawn(*words)
     wait_for(lambda: trials(bench) != [], process)
     process.kill()
     bench.ended(process)
-    again = bench.ended(bench.spawn(*words))
+    again = bench.run(*words)
     assert again.code == 0, again
     assert set(finished(bench).values()) == {1}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(
-    long, smoke_bench, uninterrupted, number, code
-):
-    bench = smoke_bench
-    process = bench.spawn(*long)
-    in_training(process)
-    process.send_signal(number)
-    ended = bench.ended(process)
-    assert ended.code == code, ended
-    assert "Traceback" not in ended.err, ended
-    assert "the same command goes on from here" in ended.out, ended
-    assert not (bench.folder / "kernbench-report").exists()  # who stops wants to leave, and half a study is no result
-    kept = list((bench.folder / "kernbench.checkpoints").iterdir())
-    assert [path.suffix for path in kept] == [".pt"]
-    status = bench.run("status")
-    assert "2 waiting" in status.out, status
-    first = [(state, cell, attributes.get("status")) for state, cell, attributes in trials(bench)]
-    assert ("FAIL", "kernel_size=9,seed=0", "interrupted") in first
+def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_to_the_same_result(long, plain_bench, uninterrupted):
+    bench = plain_bench
+    for stops, (number, code) in enumerate(((signal.SIGINT, 130), (signal.SIGTERM, 0)), 1):
+        process = bench.spawn(*long)
+        in_training(process)
+        process.send_signal(number)
+        ended = bench.ended(process)
+        assert ended.code == code, ended
+        assert "Traceback" not in ended.err, ended
+        assert "the same command goes on from here" in ended.out, ended
+        assert not (bench.folder / "kernbench-report").exists()  # half a study is no result
+        # the second run trains the other cell: each has a checkpoint then
+        assert [path.suffix for path in (bench.folder / "kernbench.checkpoints").iterdir()] == [".pt"] * stops
+        status = bench.run("status")
+        assert "2 waiting" in status.out, status
+        failed = [(cell, about.get("status")) for state, cell, about in trials(bench) if state == "FAIL"]
+        assert failed == [("kernel_size=9,seed=0", "interrupted"), ("kernel_size=33,seed=0", "interrupted")][:stops]
     again = bench.ended(bench.spawn(*long))
     assert again.code == 0, again
-    assert "epoch 50/300" in again.out, again  # restored epochs are shown again
+    assert again.out.count("  goes on from epoch ") == 2, again
     assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []
     assert set(finished(bench).values()) == {1}
-    resumed = {cell: attributes.get("resumed") for state, cell, attributes in trials(bench) if state == "COMPLETE"}
-    assert resumed["kernel_size=9,seed=0"] >= 50
-    assert resumed["kernel_size=33,seed=0"] is None
-    assert_equal(results(bench.database), uninterrupted)
+    assert all(about["resumed"] >= 50 for state, _, about in trials(bench) if state == "COMPLETE")
+    np.testing.assert_equal(results(bench.database), uninterrupted)
 
 
-def test_two_runs_at_once_share_the_cells(smoke_bench):
-    bench = smoke_bench
-    bench.ended(bench.spawn(*SMOKE, "--plugin", "discrete", "--workers", "0"))
+def test_two_runs_share_the_cells(plain_bench):
+    bench = plain_bench
+    bench.run(*SMOKE, "--plugin", "discrete", "--workers", "0")
     processes = [bench.spawn(*SMOKE, "--plugin", "discrete", "--out", f"report{i}") for i in range(2)]
     for process in processes:
         ended = bench.ended(process)
@@ -299,8 +257,8 @@ def test_two_runs_at_once_share_the_cells(smoke_bench):
     assert set(finished(bench).values()) == {1}
 
 
-def test_one_broken_cell_does_not_stop_the_others_and_is_shown(smoke_bench):
-    bench = smoke_bench
+def test_one_broken_cell_does_not_stop_the_others_and_is_shown(plain_bench):
+    bench = plain_bench
     sick = PLUGIN.replace(
         "return self.weight",
         "if self.training and torch.is_grad_enabled() and len(grid.lags) == 9: raise ValueError('sick at 9')\n"
@@ -322,8 +280,8 @@ def test_one_broken_cell_does_not_stop_the_others_and_is_shown(smoke_bench):
     assert set(finished(bench).values()) == {1}
 
 
-def test_a_diverging_cell_is_a_result_with_its_curve(smoke_bench):
-    bench = smoke_bench
+def test_a_diverging_cell_is_a_result_with_its_curve(plain_bench):
+    bench = plain_bench
     (bench.folder / "hot.toml").write_text(
         LONG.replace("[9, 33]", "[9]").replace("epochs = 300", "epochs = 4").replace("200", "4")
     )
@@ -345,8 +303,8 @@ def test_a_diverging_cell_is_a_result_with_its_curve(smoke_bench):
     assert "complete already (1 diverged)" in again.out, again
 
 
-def test_a_worker_that_lives_is_not_robbed(long, smoke_bench):
-    bench = smoke_bench
+def test_a_worker_that_lives_is_not_robbed(long, plain_bench):
+    bench = plain_bench
     endless = LONG.replace("epochs = 300", "epochs = 100000")
     (bench.folder / "long.toml").write_text(endless)
     process = bench.spawn(*long)

@@ -1,13 +1,15 @@
 """What is installed is what is in the tree, and outside packages use the same door."""
 
 import re
-import subprocess
 import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+from kernbench.registry import installed
+from kernbench.study.reading import available_studies
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
@@ -73,43 +75,30 @@ def test_tested_versions_satisfy_the_lower_bounds():
 
 
 def test_studies_are_found_where_they_are_installed():
-    from kernbench.study.reading import available_studies
-
     in_tree = {file.stem for file in (REPOSITORY / "studies").glob("*.toml")}
     assert set(available_studies()) == in_tree
 
 
+# An outside distribution, as an installer leaves it in a folder of packages.
 OUTSIDE = {
-    "pyproject.toml": """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "kernbench-outside"
-version = "2.5"
-[project.entry-points.kernbench]
-outside = "kernbench_outside"
-broken = "kernbench_broken"
-[project.entry-points."kernbench.studies"]
-outside = "kernbench_outside"
-[tool.setuptools]
-packages = ["kernbench_outside", "kernbench_broken"]
-[tool.setuptools.package-data]
-kernbench_outside = ["*.toml"]
+    "kernbench_outside-2.5.dist-info/METADATA": "Metadata-Version: 2.1\nName: kernbench-outside\nVersion: 2.5\n",
+    "kernbench_outside-2.5.dist-info/entry_points.txt": """
+[kernbench]
+outside = kernbench_outside
+broken = kernbench_broken
+[kernbench.studies]
+outside = kernbench_outside
 """,
-    "kernbench_outside/__init__.py": '''
-"""Outside."""
+    "kernbench_outside/__init__.py": """
 import kernbench
 
 @kernbench.hookimpl
 def kernbench_kernels():
     return [kernbench.KernelFamily("far_away", "kernbench_outside.kernel:FarAway", description="from outside")]
-''',
-    "kernbench_outside/kernel.py": '''
-"""One free tap far away."""
+""",
+    "kernbench_outside/kernel.py": """
 import torch
 import kernbench
-
 
 class FarAway(kernbench.KernelModule):
     def __init__(self, spec):
@@ -117,57 +106,48 @@ class FarAway(kernbench.KernelModule):
         self.weight = torch.nn.Parameter(torch.randn(*spec.shape))
     def forward(self, grid):
         return self.weight
-''',
+""",
     "kernbench_outside/outside_study.toml": 'version = 1\nquestion = "from outside"\n[axes]\nkernel_size = [5]\n',
     "kernbench_broken/__init__.py": 'raise RuntimeError("I am broken")\n',
 }
 
 
-@pytest.fixture(scope="module")
-def outside(tmp_path_factory):
-    """An outside distribution, built on the fly and installed into a folder of its own."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+@pytest.fixture
+def outside(bench, tmp_path, monkeypatch):
+    """The command line beside an outside distribution; called with what KERNBENCH_LOAD_PLUGINS says, or None."""
     for name, content in OUTSIDE.items():
-        path = source / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content.lstrip(), encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return target
+        path = tmp_path / "packages" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.delenv("KERNBENCH_LOAD_PLUGINS")
+
+    def run(*words, plugins=None):
+        if plugins is not None:
+            monkeypatch.setenv("KERNBENCH_LOAD_PLUGINS", plugins)
+        installed.cache_clear()
+        return bench.run(*words)
+
+    yield run
+    installed.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("kernbench_outside")]:
+        del sys.modules[name]
 
 
-def _kernbench(outside: Path, *words: str, plugins: str | None = None):
-    import os
-
-    environment = {k: v for k, v in os.environ.items() if k != "KERNBENCH_LOAD_PLUGINS"}
-    environment["PYTHONPATH"] = str(outside)
-    if plugins is not None:
-        environment["KERNBENCH_LOAD_PLUGINS"] = plugins
-    command = [sys.executable, "-m", "kernbench", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-
-
-@pytest.mark.slow
 def test_outside_distribution_is_found_and_its_broken_plugin_isolated(outside):
-    plugins = _kernbench(outside, "list", "plugins")
-    assert "far_away" in plugins.stdout
-    assert "kernbench-outside 2.5" in plugins.stdout
-    assert re.search(r"broken +BROKEN: RuntimeError: I am broken", plugins.stdout)
-    assert "siren" in plugins.stdout
-    assert "outside_study" in _kernbench(outside, "list", "studies").stdout
-    assert _kernbench(outside, "check", "far_away").returncode == 0
+    plugins = outside("list", "plugins").out
+    assert "far_away" in plugins
+    assert "kernbench-outside 2.5" in plugins
+    assert re.search(r"broken +BROKEN: RuntimeError: I am broken", plugins)
+    assert "siren" in plugins
+    assert "outside_study" in outside("list", "studies").out
+    assert outside("check", "far_away").code == 0
+    broken = outside("check", "broken")
+    assert (broken.code, broken.err.count("\n")) == (2, 1), broken
+    assert "I am broken" in broken.err
 
 
-@pytest.mark.slow
-def test_asking_for_the_broken_plugin_says_why(outside):
-    result = _kernbench(outside, "check", "broken")
-    assert result.returncode == 2
-    assert "I am broken" in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
 def test_load_plugins_limits_what_is_loaded(outside):
-    assert "far_away" not in _kernbench(outside, "list", "plugins", plugins="bundled").stdout
-    assert _kernbench(outside, "list", "plugins", plugins="outside").stdout.split()[0] == "far_away"
-    assert _kernbench(outside, "list", "plugins", plugins="").stdout == ""
+    assert "far_away" not in outside("list", "plugins", plugins="bundled").out
+    assert outside("list", "plugins", plugins="outside").out.split()[0] == "far_away"
+    assert outside("list", "plugins", plugins="").out == ""

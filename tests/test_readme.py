@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PLUGINS = (REPOSITORY / "plugins" / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
 
 
@@ -50,7 +49,7 @@ def test_readme_and_tutorial_show_the_same_plugin():
     assert example in blocks(TUTORIAL, "python")
 
 
-@pytest.mark.parametrize("page", [README, TUTORIAL], ids=["readme", "tutorial"])
+@pytest.mark.parametrize("page", [README, TUTORIAL, PLUGINS], ids=["readme", "tutorial", "plugins"])
 def test_ten_line_plugin_passes_the_check(page, tmp_path):
     from kernbench.kernels.conformance import check_family
     from kernbench.registry import find_family

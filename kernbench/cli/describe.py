@@ -62,8 +62,8 @@ def describe_command(
     for cost in measure.layer_costs(net, length):
         table.add_row(
             str(cost.layer + 1),  # counted from 1, as in the report
-            f"{cost.in_channels} -> {cost.out_channels}",
-            f"{cost.kernel_size}, {cost.dilation}",
+            f"{cost.spec.in_channels} -> {cost.spec.out_channels}",
+            f"{cost.spec.kernel_size}, {cost.spec.dilation}",
             f"{cost.kernel:,}",
             f"{cost.bias + cost.amplitude:,}",
             f"{cost.norm:,}",

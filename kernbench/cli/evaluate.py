@@ -195,7 +195,7 @@ def _noise(trained: "Trained", percent: float | None, seed: int, splits: set[str
 def _stored(trained: "Trained", thresholds: Path | None, nms_width: int | None) -> "tuple[Choice, MatchedChoice]":
     """Frozen thresholds: from a file, from the weights of a cell, or from beside published weights."""
     from kernbench.ulm.evaluation import pair_card
-    from kernbench.ulm.srml1d.formats import THRESHOLDS_NAME, load_thresholds
+    from kernbench.ulm.srml1d.networks import THRESHOLDS_NAME, load_thresholds
 
     if thresholds is None and trained.choice is not None and trained.pairs is not None:
         if nms_width not in (None, trained.pairs.decoder.width):

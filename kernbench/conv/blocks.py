@@ -4,6 +4,8 @@ A line is seen as (C, B, d, Q): channels first, then batch, phase (see `Plan`) a
 (C, B, d, blocks, size), contiguous, as the FFT wants them.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,15 +21,16 @@ def by_phase(signal: Tensor, phases: int) -> Tensor:
     return signal.reshape(batch, channels, each, phases).permute(1, 0, 3, 2)
 
 
-def empty_lines(like: Tensor, batch: int, channels: int, length: int, phases: int) -> tuple[Tensor, Tensor]:
+def empty_lines(like: Tensor, shape: Sequence[int], phases: int) -> tuple[Tensor, Tensor]:
     """Unfilled lines (B, C, at least L) and the same memory seen as (C, B, d, ceil(L / d)); for `trimmed`."""
+    batch, channels, length = shape
     each = -(-length // phases)
     memory = like.new_empty(batch, channels, each * phases)
     return memory, memory.view(batch, channels, each, phases).permute(1, 0, 3, 2)
 
 
 def trimmed(memory: Tensor, length: int) -> Tensor:
-    """Lines of exactly L samples, never a view: autograd lets nobody change the view that a function returns."""
+    """Lines of exactly L samples, never a view: autograd forbids changing the view that a function returns."""
     return memory if memory.shape[2] == length else memory[..., :length].contiguous()
 
 

@@ -4,11 +4,8 @@ A run reads them once and never measures, so what `auto` chooses is a function o
 digest is recorded with each run (`kernbench.engine.work.environment`).
 """
 
-import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import resources
@@ -19,7 +16,7 @@ import torch
 
 from kernbench.conv.predict import TERMS, Constants, CostTable
 from kernbench.errors import KernbenchError
-from kernbench.host.cache_folder import cache_folder
+from kernbench.host import cache_folder
 from kernbench.host.device import processor
 from kernbench.host.files import sha256_of, write_whole
 
@@ -61,7 +58,7 @@ def label(known: Constants) -> str:
 
 def fitted_path(device: str) -> Path:
     """File for fitted constants of this machine, its thread count and this torch; it need not exist."""
-    return _path(cache_folder(), device, torch.get_num_threads())
+    return _path(cache_folder.cache_folder(), device, torch.get_num_threads())
 
 
 @lru_cache(maxsize=16)  # asked for at every convolution
@@ -83,28 +80,18 @@ def store(fit: "Fit", device: str) -> Path:
         "fit": {"cases": fit.cases, "median_error": fit.median_error, "largest_error": fit.largest_error},
         "constants": asdict(fit.constants),
     }
-    with _explained(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise KernbenchError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
 def check_writable(device: str) -> None:
     """Raise KernbenchError unless `store` can write, before minutes are spent on measuring."""
-    path = fitted_path(device)
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn a failure of the file system into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise KernbenchError(f"cannot write {path}: {error.strerror or error}") from error
+    advice = "set KERNBENCH_CACHE to a folder that can"
+    cache_folder.check_writable(fitted_path(device).parent, KernbenchError, advice)
 
 
 @lru_cache(maxsize=16)

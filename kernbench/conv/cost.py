@@ -1,11 +1,12 @@
 """Floating-point operations of a convolution in closed form; counters of torch price an FFT at 0."""
 
 import math
+from collections.abc import Sequence
 
 from kernbench.conv.plan import Plan, whole
 
 
-def direct_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int) -> int:
+def direct_flops(signal: Sequence[int], kernel: Sequence[int], dilation: int) -> int:
     """Forward operations of a direct convolution: 2 B P K L_out, P = Co Ci / groups.
 
     Args:
@@ -16,6 +17,11 @@ def direct_flops(signal: tuple[int, ...], kernel: tuple[int, ...], dilation: int
     batch, _, length = signal
     outputs, inputs, taps = kernel
     return 2 * batch * outputs * inputs * taps * (length - dilation * (taps - 1))
+
+
+def multiply_adds(signal: Sequence[int], kernel: Sequence[int], dilation: int) -> int:
+    """Those of a direct convolution, forward and both gradients; arguments as for `direct_flops`."""
+    return 3 * direct_flops(signal, kernel, dilation) // 2
 
 
 def block_flops(signal: tuple[int, ...], kernel: tuple[int, ...], plan: Plan) -> float:

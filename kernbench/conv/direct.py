@@ -43,7 +43,7 @@ class _DirectConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         signal, kernel = ctx.saved_tensors
         wanted, shape = ctx.needs_input_grad, (ctx.dilation, ctx.groups)
-        if torch.is_grad_enabled():  # a second derivative is asked for: whole, by functions that carry a graph
+        if torch.is_grad_enabled():  # a second derivative is asked for: undivided, by functions that carry a graph
             to_signal = _signal_gradient(gradient, signal, kernel, *shape) if wanted[0] else None
             return to_signal, _kernel_gradient(gradient, signal, kernel, *shape) if wanted[1] else None, None, None
         to_signal = torch.empty_like(signal) if wanted[0] else None
@@ -76,7 +76,7 @@ def _kernel_gradient(gradient: Tensor, signal: Tensor, kernel: Tensor, dilation:
 
 
 def _in_parts(signal: Tensor, kernel: Tensor) -> bool:
-    """Whether the lines are too large to be convolved all at once."""
+    """Whether the lines are too large to be convolved in one call."""
     return signal.shape[0] > 1 and signal.shape[0] * _line_bytes(signal, kernel) > LARGE_BYTES
 
 
@@ -92,8 +92,8 @@ def _line_bytes(signal: Tensor, kernel: Tensor) -> int:
 def _line_by_line(signal: Tensor, kernel: Tensor, dilation: int) -> bool:
     """First layers of few taps: for one line of up to 20,480 samples torch has a method of its own.
 
-    The signal's gradient by it is 1.2 to 15 times as fast as that of several lines at once; where lines are short, only
-    for some kernel sizes.
+    The signal's gradient by it is 1.2 to 15 times as fast as that of several lines in one call; where lines are
+    short, only for some kernel sizes.
     """
     (batch, inputs, length), taps = signal.shape, kernel.shape[2]
     if batch == 1 or inputs != 1 or dilation != 1:
@@ -102,7 +102,7 @@ def _line_by_line(signal: Tensor, kernel: Tensor, dilation: int) -> bool:
 
 
 def _turned(signal: Tensor, kernel: Tensor, dilation: int) -> bool:
-    """Dilated depthwise layers: the signal's gradient is a convolution with the kernel turned round.
+    """Dilated depthwise layers: the signal's gradient is a convolution with the reversed kernel.
 
     As a convolution forward it is 3 to 5 times as fast as torch's gradient of a dilated depthwise one.
     """

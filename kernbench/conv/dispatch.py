@@ -6,18 +6,12 @@ from torch import Tensor
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.backends import BACKENDS
 from kernbench.conv.direct import convolve_direct
-from kernbench.conv.fft import convolve_fft
 from kernbench.conv.fft_conv import convolve_fft_conv
-from kernbench.conv.overlap_save import convolve_overlap_save
 from kernbench.conv.plan import Plan, whole
+from kernbench.conv.spectral import convolve_spectral
 from kernbench.errors import KernbenchError, close_match
 
-_FUNCTIONS = {
-    "direct": convolve_direct,
-    "fft": convolve_fft,
-    "overlap_save": convolve_overlap_save,
-    "fft_conv": convolve_fft_conv,
-}
+_WITHOUT_PLAN = {"direct": convolve_direct, "fft_conv": convolve_fft_conv}
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -42,12 +36,14 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
     """
     check_backend(backend)
     check(signal, kernel, dilation, groups)
-    if backend == "auto":
-        backend = choose(signal.shape, kernel.shape, dilation, signal.device.type)
-    with torch.autocast(signal.device.type, enabled=False):  # torch has no half-precision FFT on the CPU
-        if signal.dtype in _HALF:
-            return _FUNCTIONS[backend](signal.float(), kernel.float(), dilation, groups).to(signal.dtype)
-        return _FUNCTIONS[backend](signal, kernel, dilation, groups)
+    backend, plan = resolve(signal, kernel, dilation, backend)
+    dtype = signal.dtype
+    if dtype in _HALF:  # torch has no half-precision FFT on the CPU
+        signal, kernel = signal.float(), kernel.float()
+    with torch.autocast(signal.device.type, enabled=False):
+        if plan is None:
+            return _WITHOUT_PLAN[backend](signal, kernel, dilation, groups).to(dtype)
+        return convolve_spectral(signal, kernel, groups, plan).to(dtype)
 
 
 def resolve(signal: Tensor, kernel: Tensor, dilation: int, backend: str) -> tuple[str, Plan | None]:
@@ -83,19 +79,12 @@ def check(signal: Tensor, kernel: Tensor, dilation: int, groups: int) -> None:
             f"signal and kernel must share dtype and device, got {signal.dtype} on {signal.device} and {kernel.dtype} "
             f"on {kernel.device}"
         )
-    _check_channels(signal.shape[1], kernel.shape[0], kernel.shape[1], groups)
-    _check_span(signal.shape[2], kernel.shape[2], dilation)
-
-
-def _check_channels(inputs: int, outputs: int, per_group: int, groups: int) -> None:
+    (_, inputs, length), (outputs, per_group, taps) = signal.shape, kernel.shape
     if inputs != per_group * groups or outputs % groups:
         raise KernbenchError(
             f"a kernel with {outputs} output and {per_group} input channels per group ({groups} groups) needs a "
             f"signal of {per_group * groups} channels and outputs divisible by groups, got {inputs} channels"
         )
-
-
-def _check_span(length: int, taps: int, dilation: int) -> None:
     span = dilation * (taps - 1) + 1
     if taps < 1 or span > length:
         raise KernbenchError(

@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from kernbench.conv.cost import multiply_adds
 from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
 from kernbench.conv.predict import TERMS, Constants, CostTable, seconds_direct, seconds_in_blocks, work
@@ -22,27 +23,19 @@ from kernbench.conv.spectral import convolve_spectral
 
 # torch's CPU library changes its method behind 13 and 14 taps
 _TAPS = (1, 3, 5, 9, 13, 15, 17, 25, 33, 65)
-_WIDTHS = {
-    "dense": (2, 4, 8, 16, 22, 32, 64),
-    "dense_single": (2, 4, 8, 16),
-    "first": (1, 8, 16, 22, 32, 64),
-    "first_single": (1, 8, 16, 22, 64),
-    "depthwise": (8, 16, 22, 32, 64),
-}
-_LENGTHS = {
-    "dense": (2048, 8446),
-    "dense_single": (1024, 2048),
-    "first": (2048, 4096, 8446),
-    "first_single": (2048, 8446),
-    "depthwise": (2048, 8446),
+# Kind of layer -> widths, lengths, and `CostTable.padded` (dilated ones measure smoother without)
+_KINDS = {
+    "dense": ((2, 4, 8, 16, 22, 32, 64), (2048, 8446), 2),
+    "dense_single": ((2, 4, 8, 16), (1024, 2048), 0),
+    "first": ((1, 8, 16, 22, 32, 64), (2048, 4096, 8446), 1),
+    "first_single": ((1, 8, 16, 22, 64), (2048, 8446), 0),
+    "depthwise": ((8, 16, 22, 32, 64), (2048, 8446), 1),
 }
 _DILATION = 8
 # of all lines of a table's convolution: few enough for the cache, as many as networks are trained with
 _SAMPLES = 16384
 # Seconds; what takes less is run more often, or else it is the call on a cold cache that is measured.
 _SHORT = 0.5e-3
-# See `Table.padded`. Dilated ones measure smoother without.
-_PADDED = {"dense": 2, "first": 1, "depthwise": 1}
 
 # (batch, in, out, groups, length, taps, dilation) of the convolutions in blocks
 _SHAPES = [
@@ -145,10 +138,10 @@ def _block_cases() -> Iterator[Case]:
 
 def _direct_cases() -> Iterator[Case]:
     """What the tables need."""
-    for kind, widths in _WIDTHS.items():
+    for kind, (widths, lengths, _) in _KINDS.items():
         for dilation in (1, _DILATION):
             yield _smallest(kind, dilation)
-            for node in itertools.product(_LENGTHS[kind], widths, _TAPS):
+            for node in itertools.product(lengths, widths, _TAPS):
                 yield _table_case(kind, dilation, *node)
 
 
@@ -167,25 +160,21 @@ def _table_case(kind: str, dilation: int, length: int, width: int, taps: int) ->
 
 def _tables(taken: dict[Case, float], on_cpu: bool) -> dict[str, CostTable]:
     tables = {}
-    for (kind, widths), dilation in itertools.product(_WIDTHS.items(), (1, _DILATION)):
-        lengths = _LENGTHS[kind]
+    for (kind, (widths, lengths, padded)), dilation in itertools.product(_KINDS.items(), (1, _DILATION)):
         cases = [[[_table_case(kind, dilation, n, c, k) for k in _TAPS] for c in widths] for n in lengths]
         # no layer takes less than its call: where one did, the smallest was disturbed (one tap has a method of its own)
         several = [case for plane in cases for row in plane for case in row if case.taps > 1]
         call = min(taken[case] for case in (_smallest(kind, dilation), *several))
         rates = tuple(tuple(tuple(_rate(c, taken[c], call) for c in row) for row in plane) for plane in cases)
-        padded = _PADDED.get(kind, 0) if dilation == 1 and on_cpu else 0
-        tables[kind if dilation == 1 else f"{kind}_dilated"] = CostTable(
-            lengths, widths, _TAPS, rates, 1e9 * call, padded
-        )
+        name = kind if dilation == 1 else f"{kind}_dilated"
+        filled = padded if dilation == 1 and on_cpu else 0
+        tables[name] = CostTable(lengths, widths, _TAPS, rates, 1e9 * call, filled)
     return tables
 
 
 def _rate(case: Case, taken: float, call: float) -> float:
     """Picoseconds per multiply-add, the call taken off."""
-    outputs, per_group, taps = case.kernel
-    multiply_adds = 3 * case.batch * outputs * per_group * taps * (case.length - case.dilation * (taps - 1))
-    return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds
+    return 1e12 * max(taken - call, 0.1 * taken) / multiply_adds(case.signal, case.kernel, case.dilation)
 
 
 def _prices(taken: dict[Case, float]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import scipy  # not scipy.fft: it takes a tenth of a second, and who only looks at a study convolves nothing
+import scipy  # not scipy.fft: it takes a tenth of a second, which a command that convolves nothing need not wait
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def whole(length: int, taps: int, dilation: int) -> Plan:
 
 
 def candidates(length: int, taps: int, dilation: int) -> list[Plan]:
-    """Plans worth a look, the single FFT first: powers of two, 3/2 of them, and sizes that just give 2 to 6 blocks."""
+    """Plans to compare, the single FFT first: powers of two, 3/2 of them, and sizes that just give 2 to 6 blocks."""
     single = whole(length, taps, dilation)
     smallest = max(2 * (taps - 1), 8)
     outputs = single.length - taps + 1

@@ -10,24 +10,24 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kernbench.conv.cost import multiply_adds
 from kernbench.conv.plan import Plan
 
-# What is counted, in the order of `work`: see there.
+# What is counted, in the order of `work`. A mixed size is one that is not a power of two.
 TERMS = (
     "call",
-    "size",
+    "size",  # samples of a block, for setting up the FFT
     "size_mixed",
-    "row",
-    "sample",
-    "sample_log",
+    "row",  # FFTs
+    "sample",  # in them
+    "sample_log",  # times log2 of the size
     "sample_mixed",
-    "sample_dilated",
-    "matrix",
-    "multiply_add",
-    "weight",
-    "pointwise",
+    "sample_dilated",  # gathered from and put back to the phases of a dilated kernel
+    "matrix",  # products
+    "multiply_add",  # real ones, in the matrix products
+    "weight",  # entries of the kernel's spectrum in them
+    "pointwise",  # entries multiplied one by one
 )
-
 
 # torch's CPU library: up to so many taps a method that fills channels up to blocks of so many (with AVX-512)
 PADDED_TAPS, PADDED_CHANNELS = 13, 16
@@ -45,7 +45,7 @@ class CostTable:
         taps: kernel sizes that were measured, rising.
         picoseconds: for each length a row for each width, a number for each kernel size.
         call: nanoseconds of the smallest layer of this kind, forward and backward.
-        padded: how many of input and output channels are filled up to whole blocks for few taps, 0 to 2.
+        padded: how many of input and output channels are filled up to full blocks for few taps, 0 to 2.
     """
 
     lengths: tuple[int, ...]
@@ -71,9 +71,11 @@ class CostTable:
         return (math.ceil(channels / PADDED_CHANNELS) * PADDED_CHANNELS / channels) ** self.padded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Constants:
     """What a machine needs for each kind of work, in nanoseconds; fitted by `kernbench.conv.fit`.
+
+    Equal only to themselves, so that what was chosen by them is found again without a comparison of tables.
 
     Attributes:
         matrix: for kernels with several input channels per group, a number for each of `TERMS`.
@@ -89,11 +91,6 @@ class Constants:
 
 def work(signal: Sequence[int], kernel: Sequence[int], plan: Plan) -> tuple[float, ...]:
     """Amounts of work of a convolution in blocks, forward and backward, in the order of `TERMS`.
-
-    Calls; samples of a block, for setting up the FFT, and again if they are not a power of two; FFTs; samples in
-    them; samples times log2 of the size; those of sizes that are not a power of two; samples gathered from and put back
-    to the phases of a dilated kernel; matrix products; their real multiply-adds; entries of the kernel's spectrum in
-    them; entries multiplied one by one.
 
     Args:
         signal: shape (B, Ci, L).
@@ -130,16 +127,14 @@ def seconds_in_blocks(signal: Sequence[int], kernel: Sequence[int], plan: Plan, 
 
 def seconds_direct(signal: Sequence[int], kernel: Sequence[int], dilation: int, constants: Constants) -> float:
     """Predicted seconds of a direct convolution; shapes as for `work`."""
-    batch, _, length = signal
     outputs, per_group, taps = kernel
-    multiply_adds = 3 * batch * outputs * per_group * taps * (length - dilation * (taps - 1))
     kind, width = _layer(signal, outputs, per_group)
     table = constants.direct[kind if dilation == 1 else f"{kind}_dilated"]
-    return 1e-9 * table.call + 1e-12 * multiply_adds * table.at(length, width, taps)
+    return 1e-9 * table.call + 1e-12 * multiply_adds(signal, kernel, dilation) * table.at(signal[2], width, taps)
 
 
 def _layer(signal: Sequence[int], outputs: int, per_group: int) -> tuple[str, float]:
-    """Table of a layer, and the width at which to look there."""
+    """Table of a layer, and the width to read it at."""
     batch, inputs, length = signal
     single = "_single" if batch == 1 and inputs * length <= SINGLE_SAMPLES else ""
     if inputs == 1:

@@ -26,14 +26,11 @@ class PreparedKernel:
         """Convolve; the values of `kernbench.conv.convolve`, to the last bit."""
         check(signal, self.kernel, self.dilation, self.groups)
         backend, plan = resolve(signal, self.kernel, self.dilation, self.backend)
-        spectrum = None if plan is None or signal.dtype not in (torch.float32, torch.float64) else self._for(plan)
-        if plan is None or spectrum is None:
-            return convolve(signal, self.kernel, self.dilation, self.groups, backend)
-        with torch.autocast(signal.device.type, enabled=False):
-            return apply_spectrum(signal, spectrum, self.kernel, self.groups, plan)
-
-    def _for(self, plan: Plan) -> list[Tensor] | None:
-        if plan != self._plan:
-            self._plan, self._spectrum = plan, None  # freed before the next one is made
-            self._spectrum = kernel_spectrum(self.kernel, self.groups, plan)
-        return self._spectrum
+        if plan is not None and signal.dtype in (torch.float32, torch.float64):
+            if plan != self._plan:
+                self._plan, self._spectrum = plan, None  # freed before the next one is made
+                self._spectrum = kernel_spectrum(self.kernel, self.groups, plan)
+            if self._spectrum is not None:
+                with torch.autocast(signal.device.type, enabled=False):
+                    return apply_spectrum(signal, self._spectrum, self.kernel, self.groups, plan)
+        return convolve(signal, self.kernel, self.dilation, self.groups, backend)

@@ -14,6 +14,11 @@ from torch import Tensor
 class Product(Protocol):
     """Spectra in a layout, and the three products that a convolution and its gradients need."""
 
+    groups: int
+
+    def __init__(self, groups: int) -> None:
+        self.groups = groups
+
     def transform(self, blocks: Tensor) -> Tensor:
         """Real blocks (C, .., size) or kernels (Co, Ci // groups, size) to spectra in this layout."""
 
@@ -30,11 +35,8 @@ class Product(Protocol):
         """Conjugate spectra of the signal's gradient, added to `total` in place if there is one."""
 
 
-class MatrixProduct:
+class MatrixProduct(Product):
     """Frequency leads: (F g, C / g, rows) for signals, (F g, Co / g, Ci / g) for kernels; one matrix product each."""
-
-    def __init__(self, groups: int) -> None:
-        self.groups = groups
 
     def transform(self, blocks: Tensor) -> Tensor:  # noqa: D102  # see Product
         channels = blocks.shape[0]
@@ -64,11 +66,8 @@ class MatrixProduct:
         return total.baddbmm_(w.transpose(1, 2), h)
 
 
-class ElementwiseProduct:
+class ElementwiseProduct(Product):
     """One input channel per group: (g, C / g, rows, F), frequency last, so nothing has to be transposed."""
-
-    def __init__(self, groups: int) -> None:
-        self.groups = groups
 
     def transform(self, blocks: Tensor) -> Tensor:  # noqa: D102  # see Product
         spectra = torch.fft.rfft(blocks)

@@ -131,7 +131,7 @@ def _backward(
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
     kernels = _KernelSpectra(product, kernel, parts, plan, made=ws)
     lines = by_phase(gradient, plan.phases)
-    to_signal, view = _empty_signal(signal, plan) if wanted[0] else (None, None)
+    to_signal, view = empty_lines(signal, signal.shape, plan.phases) if wanted[0] else (None, None)
     to_kernel = torch.empty_like(kernel) if wanted[1] else None
     totals: list[Tensor | None] = [None] * len(parts)
 
@@ -165,7 +165,7 @@ def _backward(
 
 
 class _KernelSpectra:
-    """Spectra of the parts of a kernel; made when asked for, and held if they are few or told to be."""
+    """Spectra of the parts of a kernel; made when asked for, and held if there is one part or `hold` is true."""
 
     def __init__(
         self,
@@ -260,12 +260,8 @@ def _taken(spectra: list[Tensor | None], number: int, *, leave: bool = False) ->
     return found
 
 
-def _empty_signal(signal: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
-    return empty_lines(signal, signal.shape[0], signal.shape[1], signal.shape[2], plan.phases)
-
-
 def _empty_outputs(signal: Tensor, channels: int, plan: Plan) -> tuple[Tensor, Tensor]:
-    return empty_lines(signal, signal.shape[0], channels, _output_length(signal, plan), plan.phases)
+    return empty_lines(signal, (signal.shape[0], channels, _output_length(signal, plan)), plan.phases)
 
 
 def _output_length(signal: Tensor, plan: Plan) -> int:
@@ -282,7 +278,7 @@ def _kernel_bytes(kernel: Tensor, plan: Plan) -> int:
 
 
 def _parts(kernel: Tensor, groups: int, plan: Plan) -> list[slice]:
-    """Output channels, so many at a time that their spectrum is about a part; all at once if they are in groups."""
+    """Output channels, so many at a time that their spectrum is about a part; all together if they are in groups."""
     return _slices(kernel.shape[0], 1 if groups > 1 else -(-_kernel_bytes(kernel, plan) // KERNEL_PART_BYTES))
 
 

@@ -1,7 +1,6 @@
 """Public names of a package that are imported at their first use, so that importing the package stays light."""
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +27,6 @@ def lazy_names(
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 
     def names() -> list[str]:
-        return sorted({*homes, *folders, *vars(sys.modules[package])})
+        return sorted({*homes, *folders})
 
     return attribute, names

@@ -1,4 +1,4 @@
-"""The kernel contract: where the taps lie (LagGrid), what is asked for (KernelSpec), who answers (KernelModule).
+"""The kernel contract: the place of each tap (LagGrid), what is asked for (KernelSpec), what answers (KernelModule).
 
 A kernel module maps lags to a tensor k of shape (out_channels, in_channels // groups, K). The layer then computes the
 cross-correlation y[b, o, t] = bias[o] + sum over i, j of k[o, i, j] x[b, i, t + lags[j]].
@@ -23,9 +23,9 @@ class LagGrid:
     """The lags at which a kernel is evaluated. Built by kernbench, never by a plugin.
 
     Attributes:
-        lags: shape (K,), in samples of the training rate; 0 is the output's own sample, positive lags look ahead.
+        lags: shape (K,), in samples of the training rate; 0 is the output's own sample, positive ones are later.
             float32 or float64, never lower.
-        extent: fixed normalizer in samples; lags / extent lies in [-1, 1]. A refined grid keeps it.
+        extent: fixed normalizer in samples; lags / extent is in [-1, 1]. A refined grid keeps it.
         origin: index whose lag is 0, or None if 0 is not on the grid (a centered grid of even K).
         spacing: tap step of this grid over tap step of the training grid: 1 in training.
         dilation: samples of the signal between neighbouring taps.
@@ -65,8 +65,7 @@ class KernelSpec:
 
     def __post_init__(self) -> None:
         """Refuse what no kernel can be, and fill in the extent."""
-        whole = {"out_channels", "in_channels", "groups", "kernel_size", "dilation"}
-        for name in sorted(whole):
+        for name in ("dilation", "groups", "in_channels", "kernel_size", "out_channels"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise KernbenchError(f"{name} must be a whole number >= 1, got {value!r}")
@@ -78,11 +77,9 @@ class KernelSpec:
         if self.side not in SIDES:
             raise KernbenchError(f"side must be one of {', '.join(SIDES)}, got {self.side!r}")
         if not self.extent:
-            object.__setattr__(self, "extent", self._natural_extent())
-
-    def _natural_extent(self) -> float:
-        span = self.dilation * (self.kernel_size - 1)
-        return (span / 2 if self.side == "centered" else float(span)) or 1.0
+            span = self.dilation * (self.kernel_size - 1)
+            extent = span / 2 if self.side == "centered" else float(span)
+            object.__setattr__(self, "extent", extent or 1.0)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -110,11 +107,13 @@ class KernelSpec:
         step = self.dilation / refine
         span = self.dilation * (self.kernel_size - 1)
         first = {"centered": -span / 2, "causal": -float(span), "anticausal": 0.0}[self.side]
-        index = torch.arange((self.kernel_size - 1) * refine + 1, dtype=torch.float64, device=_float64_device(device))
+        # Apple's GPU has no float64: lags are made on the CPU there
+        wide = "cpu" if device is not None and torch.device(device).type == "mps" else device
+        index = torch.arange((self.kernel_size - 1) * refine + 1, dtype=torch.float64, device=wide)
         origin = -first / step
-        wide = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
+        dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
         return LagGrid(
-            lags=(first + step * index).to(device=device, dtype=wide),
+            lags=(first + step * index).to(device=device, dtype=dtype),
             extent=self.extent,
             origin=round(origin) if origin == round(origin) else None,
             spacing=1 / refine,
@@ -122,19 +121,14 @@ class KernelSpec:
         )
 
 
-def _float64_device(device: torch.device | str | None) -> torch.device | str | None:
-    # Apple's GPU has no float64: lags are made on the CPU there
-    return "cpu" if device is not None and torch.device(device).type == "mps" else device
-
-
 class KernelModule(nn.Module):
     """Base class of every kernel family: parameters in, kernel out.
 
     A subclass draws its parameters in `__init__(self, spec, **hyper)`, after `super().__init__(spec)`, and returns
-    the kernel from `forward(grid)`. It never convolves, pads, looks at the signal, draws random numbers or changes
-    its state in `forward`.
+    the kernel from `forward(grid)`. It never convolves, pads, uses the signal, draws random numbers or changes its
+    state in `forward`.
 
-    Optional members that kernbench looks for:
+    Optional members that kernbench uses:
         param_count(spec, **hyper): staticmethod, trainable parameters by arithmetic; without it they are counted.
         kernel_flops(spec, **hyper): staticmethod, floating-point operations to make the kernel once.
         scale_(c): multiply the kernel by c in place, inside a linear last stage; used to start every family at

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from kernbench.errors import first_line
-from kernbench.kernels.checks import CHECKS, ESSENTIAL, Finding
+from kernbench.kernels.checks import CHECKS, ESSENTIAL, SEED, Finding
 from kernbench.kernels.family import KernelFamily
-
-_SEED = 20220101
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
     results = []
     with torch.random.fork_rng(devices=[]):
         for name, check in CHECKS.items():
-            torch.manual_seed(_SEED)
+            torch.manual_seed(SEED)
             results.append(_run(name, check, family))
             if name in ESSENTIAL and not results[-1].passed:
                 break

@@ -1,6 +1,7 @@
 """A kernel family as plugins offer it: name, class, space of hyper-parameters (no torch)."""
 
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from kernbench.kernels.base import KernelModule, KernelSpec
 
 MAX_NAME = 100
+
+
+def check_name(kind: str, name: object) -> None:
+    """Refuse a name of a "family" or "network" that cannot be typed or stored.
+
+    Raises:
+        PluginError: no text, empty, too long, or something else than letters, digits, _ and -.
+    """
+    if not isinstance(name, str) or not re.fullmatch(rf"[\w-]{{1,{MAX_NAME}}}", name):
+        got = name[: MAX_NAME + 1] if isinstance(name, str) else name
+        raise PluginError(f"a {kind} name needs letters, digits, _ or -, {MAX_NAME} at most, got {got!r}")
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,7 @@ class KernelFamily:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where the plugin author can see it."""
-        if not 0 < len(self.name) <= MAX_NAME or not all(c.isalnum() or c in "_-" for c in self.name):
-            raise PluginError(
-                f"a family name needs letters, digits, _ or -, {MAX_NAME} at most, got {self.name[: MAX_NAME + 1]!r}"
-            )
+        check_name("family", self.name)
         if isinstance(self.module, str) and ":" not in self.module:
             raise PluginError(f"family {self.name!r}: expected a class or 'package.module:Class', got {self.module!r}")
         for name, parameter in self.parameters.items():
@@ -62,6 +71,13 @@ class KernelFamily:
         """The search space, empty if the family has no hyper-parameters."""
         return self.space or {}
 
+    def parameter(self, name: str) -> Parameter:
+        """The hyper-parameter of that name; KernbenchError with a close match if there is none."""
+        if name not in self.parameters:
+            hint = close_match(name, self.parameters) or f"; it has {', '.join(self.parameters) or 'none'}"
+            raise KernbenchError(f"family {self.name!r} has no hyper-parameter {name!r}{hint}")
+        return self.parameters[name]
+
     def load(self) -> "type[KernelModule]":
         """The class that makes kernels, imported now if it was given by its path.
 
@@ -70,17 +86,16 @@ class KernelFamily:
         """
         from kernbench.kernels.base import KernelModule  # noqa: PLC0415  # torch is needed only from here on
 
-        found: Any = self._imported() if isinstance(self.module, str) else self.module
+        found: Any = self.module
+        if isinstance(self.module, str):
+            module_name, _, class_name = self.module.partition(":")
+            try:
+                found = getattr(importlib.import_module(module_name), class_name)
+            except Exception as error:
+                raise PluginError(f"family {self.name!r}: cannot load {self.module}: {first_line(error)}") from error
         if not (isinstance(found, type) and issubclass(found, KernelModule)):
             raise PluginError(f"family {self.name!r}: expected a subclass of kernbench.KernelModule, got {found!r}")
         return found
-
-    def _imported(self) -> Any:  # whatever lies at the path; `load` checks it
-        module_name, _, class_name = str(self.module).partition(":")
-        try:
-            return getattr(importlib.import_module(module_name), class_name)
-        except Exception as error:
-            raise PluginError(f"family {self.name!r}: cannot load {self.module}: {first_line(error)}") from error
 
     def resolve(self, hyper: Mapping[str, object] | None = None) -> dict[str, Value]:
         """All hyper-parameters: those given, checked, and defaults for the others.
@@ -88,22 +103,14 @@ class KernelFamily:
         Raises:
             KernbenchError: an unknown name (with a close match) or a value outside its range.
         """
-        given = dict(hyper or {})
-        for name in given:
-            if name not in self.parameters:
-                known = ", ".join(self.parameters) or "none"
-                hint = close_match(name, self.parameters) or f"; it has {known}"
-                raise KernbenchError(f"family {self.name!r} has no hyper-parameter {name!r}{hint}")
-        return {name: self._value(name, given) for name in self.parameters}
-
-    def _value(self, name: str, given: Mapping[str, object]) -> Value:
-        parameter = self.parameters[name]
-        if name not in given:
-            return parameter.start
-        try:
-            return parameter.check(given[name])
-        except KernbenchError as error:
-            raise KernbenchError(f"{name} of family {self.name!r}: {error}") from None
+        resolved = {name: parameter.start for name, parameter in self.parameters.items()}
+        for name, value in (hyper or {}).items():
+            parameter = self.parameter(name)
+            try:
+                resolved[name] = parameter.check(value)
+            except KernbenchError as error:
+                raise KernbenchError(f"{name} of family {self.name!r}: {error}") from None
+        return resolved
 
     def build(self, spec: "KernelSpec", hyper: Mapping[str, object] | None = None) -> "KernelModule":
         """A kernel module with fresh parameters, drawn from torch's global random generator.

@@ -1,18 +1,13 @@
 """Unit gain at the start: without it a comparison of families measures their initializations."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
 from kernbench.errors import PluginError
-from kernbench.kernels.layer import layer_gain
-
-if TYPE_CHECKING:
-    from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.layer import KernelConv, layer_gain
 
 
-def calibrate(layer: "KernelConv") -> float:
+def calibrate(layer: KernelConv) -> float:
     """Bring a layer to gain 1, inside its parameters.
 
     The family's own `scale_` is used if it has one; otherwise the layer gets a learnable amplitude per output

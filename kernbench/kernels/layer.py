@@ -91,10 +91,8 @@ class KernelConv(nn.Module):
             Tensor (out_channels, in_channels // groups, K), amplitude and spacing included. In eval mode without
             gradients the training-grid kernel is kept, with its spectrum, until a parameter or buffer changes.
         """
-        if grid is not None:
-            return self._make(grid)
-        kept = self._kept()
-        return self._make(self.spec.grid(dtype=self.dtype, device=self.device)) if kept is None else kept.kernel
+        kept = self._kept() if grid is None else None
+        return self._make(grid) if kept is None else kept.kernel
 
     def forward(self, signal: Tensor) -> Tensor:
         """Convolve; (batch, in_channels, L) -> (batch, out_channels, L - dilation * (K - 1))."""
@@ -106,7 +104,7 @@ class KernelConv(nn.Module):
         return output if self.bias is None else output.add_(self.bias[:, None])  # no backend needs its output again
 
     def train(self, mode: bool = True) -> "KernelConv":
-        """Set training or eval mode, and forget the kept kernel: changes through `.data` leave no trace to check."""
+        """Set training or eval mode, and forget the kept kernel: no check notices a change through `.data`."""
         self._cache = None
         super().train(mode)
         return self
@@ -124,13 +122,12 @@ class KernelConv(nn.Module):
         """
         try:
             with torch.no_grad():
-                kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
+                kernel = self._make()
         except KernbenchError:
             raise
         except Exception as error:
             raise PluginError(f"{self.label} cannot make its kernel: {first_line(error)} ({self.place})") from error
-        bad = int((~torch.isfinite(kernel)).sum())
-        if bad:
+        if bad := int((~torch.isfinite(kernel)).sum()):
             raise PluginError(
                 f"{self.label} returned a kernel with {bad} of {kernel.numel()} taps NaN or infinite ({self.place}). "
                 "forward(grid) must return finite numbers."
@@ -143,11 +140,11 @@ class KernelConv(nn.Module):
         if key is None:
             self._cache = None
         elif self._cache is None or self._cache[0] != key:
-            kernel = self._make(self.spec.grid(dtype=self.dtype, device=self.device))
-            self._cache = key, PreparedKernel(kernel, self.spec.dilation, self.spec.groups, self.backend)
+            self._cache = key, PreparedKernel(self._make(), self.spec.dilation, self.spec.groups, self.backend)
         return None if self._cache is None else self._cache[1]
 
-    def _make(self, grid: LagGrid) -> Tensor:
+    def _make(self, grid: LagGrid | None = None) -> Tensor:
+        grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
         with torch.autocast(grid.lags.device.type, enabled=False):
             kernel: Tensor = self.kernel_module(grid)

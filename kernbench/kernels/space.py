@@ -31,7 +31,7 @@ class _Range(Generic[Number]):
             need = f"low <= high{' and low > 0 if log' if self.log else ''}"
             raise KernbenchError(f"a range needs {need}, got {self.low}, {self.high}")
         if self.default is not None and not self.low <= self.default <= self.high:
-            raise KernbenchError(f"default {self.default} lies outside {self.low} .. {self.high}")
+            raise KernbenchError(f"default {self.default} is outside {self.low} .. {self.high}")
 
     @property
     def start(self) -> Number:
@@ -179,7 +179,7 @@ class Choice:
             raise KernbenchError(f"expected true or a list of {', '.join(map(str, self.options))}, got {given!r}")
         options = tuple(self.check(each) for each in given)
         if len(set(options)) != len(options):
-            raise KernbenchError(f"the same option stands twice in {given!r}")
+            raise KernbenchError(f"the same option is given twice in {given!r}")
         if self.start not in options:
             raise KernbenchError(f"default {self.start} is not among {given!r}")
         return replace(self, options=options, default=self.start)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernbench.errors import PluginError
+from kernbench.kernels.family import check_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,14 +13,12 @@ if TYPE_CHECKING:
     from kernbench.kernels.base import KernelSpec
     from kernbench.kernels.layer import KernelConv
 
-MAX_NAME = 100
-
 
 @dataclass(frozen=True)
 class Architecture:
     """A network, declared once: options of a study, padding, receptive field, costs and weights follow from it.
 
-    As it stands, [convolution, BatchNorm, ReLU] x depth at dilation 1 and a 1x1 convolution. A subclass overrides
+    By itself it is [convolution, BatchNorm, ReLU] x depth at dilation 1 and a 1x1 convolution. A subclass overrides
     `layers` for other layers in a row, and `build`, `padding` and `receptive_field` for anything else.
 
     Attributes:
@@ -40,15 +39,11 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where the plugin author can see it."""
-        name = self.name if isinstance(self.name, str) else repr(self.name)
-        if not 0 < len(name) <= MAX_NAME or not all(c.isalnum() or c in "_-" for c in name):
-            raise PluginError(
-                f"a network name needs letters, digits, _ or -, {MAX_NAME} at most, got {name[: MAX_NAME + 1]!r}"
-            )
+        check_name("network", self.name)
         for field in ("depth", "channels", "kernel_size"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise PluginError(f"network {name!r}: {field} must be a whole number >= 1, got {value!r}")
+                raise PluginError(f"network {self.name!r}: {field} must be a whole number >= 1, got {value!r}")
 
     def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
         """The convolution layers, input side first; the first takes 1 channel, the next what the one before gives.

@@ -1,6 +1,7 @@
 """The two published networks, offered through the hook that other networks use."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kernbench.hookspecs import hookimpl
@@ -15,12 +16,9 @@ class Dilated(Architecture):
 
     def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
         """Layers of the same kernel size, their taps ever further apart."""
-        from kernbench.kernels.base import KernelSpec  # noqa: PLC0415  # with it comes torch
-
-        return [
-            KernelSpec(channels, channels if level else 1, kernel_size=kernel_size, dilation=2**level)
-            for level in range(depth)
-        ]
+        layers = super().layers(kernel_size, channels, depth)
+        # extent 0: as the dilation says
+        return [replace(layer, dilation=2**level, extent=0) for level, layer in enumerate(layers)]
 
 
 DILATED = Dilated(

@@ -56,11 +56,8 @@ def check_module(module: object, plan: Architecture, layers: Sequence[KernelConv
     if not isinstance(own, list | tuple) or list(map(id, own)) != list(map(id, layers)):
         raise PluginError(f"{who}: kernel_layers() must return the {len(layers)} layers that build() was given")
     specs = [layer.spec for layer in layers]
-    for name, wanted in (
-        ("padding", fitting.padding(plan, specs)),
-        ("receptive_field", fitting.receptive_field(plan, specs)),
-    ):
-        if getattr(module, name) != wanted:
+    for name in ("padding", "receptive_field"):
+        if getattr(module, name) != (wanted := fitting.checked_length(plan, name, specs)):
             raise PluginError(f"{who} has {name} {getattr(module, name)!r}; its {name}(layers) says {wanted}")
     _check_pass(module, plan, module.padding + _SPARE, who)
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
+from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks.contract import input_lengths
 from kernbench.networks.network import Network
@@ -23,36 +24,31 @@ class LayerCost:
 
     Attributes:
         layer: position, 0 at the input.
-        in_channels, out_channels, kernel_size, dilation: as in its `KernelSpec`.
+        spec: channels, kernel size, dilation.
         kernel: trainable parameters of the kernel family.
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
         raw_gain: gain as the family drew it.
-        direct_flops, fft_flops, overlap_save_flops: forward operations of the convolution by each backend.
+        operations: forward operations of the convolution by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
     """
 
     layer: int
-    in_channels: int
-    out_channels: int
-    kernel_size: int
-    dilation: int
+    spec: KernelSpec
     kernel: int
     bias: int
     amplitude: int
     norm: int
     raw_gain: float
-    direct_flops: int
-    fft_flops: float
-    overlap_save_flops: float
+    operations: Mapping[str, float]
     backend: str
 
     def flops(self, backend: str = "auto") -> float:
         """Forward operations by a backend, or by the one that the layer uses."""
         chosen = self.backend if backend == "auto" else backend
         # fft-conv-pytorch does the operations of a single FFT
-        return {"direct": self.direct_flops, "overlap_save": self.overlap_save_flops}.get(chosen, self.fft_flops)
+        return self.operations.get(chosen, self.operations["fft"])
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -60,28 +56,27 @@ def parameter_count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def layer_costs(network: Network, length: int, batch: int = 1) -> list[LayerCost]:
-    """Cost of every convolution layer for lines of a length.
+def layer_costs(network: Network, length: int) -> list[LayerCost]:
+    """Cost of every convolution layer for a line of a length.
 
     Args:
         network: made by `kernbench.networks.build`.
-        length: samples of a line, before padding.
-        batch: lines in one forward pass.
+        length: samples of the line, before padding.
 
     Returns:
-        One `LayerCost` per layer, input side first; operations are for the whole batch.
+        One `LayerCost` per layer, input side first.
     """
     layers = network.kernel_layers()
     norms = [parameter_count(norm) for norm in _outside_families(network, nn.modules.batchnorm._BatchNorm)]
     norms = norms if len(norms) == len(layers) else [0] * len(layers)
     return [
-        _layer_cost(position, layer, (batch, layer.spec.in_channels, taken), norm)
+        _layer_cost(position, layer, (1, layer.spec.in_channels, taken), norm)
         for position, (layer, taken, norm) in enumerate(zip(layers, _lengths(network, length), norms, strict=True))
     ]
 
 
-def flops_forward(network: Network, length: int, backend: str = "direct", batch: int = 1) -> float:
-    """Operations of one forward pass: convolutions, and plain ones of torch, such as the 1x1 convolution at the end.
+def flops_forward(network: Network, length: int, backend: str = "direct") -> float:
+    """Operations of the forward pass of one line: convolutions, and plain ones of torch, such as the 1x1 at the end.
 
     Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual.
 
@@ -89,33 +84,41 @@ def flops_forward(network: Network, length: int, backend: str = "direct", batch:
         network: made by `kernbench.networks.build`.
         length: samples of a line.
         backend: "direct", "fft", "overlap_save", or "auto" for what each layer really uses.
-        batch: lines in the pass.
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
-    # at the length of the line, where they stand behind the last layer
-    plain: float = 2 * batch * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
-    return plain + sum(cost.flops(backend) for cost in layer_costs(network, length, batch))
+    # at the length of the line, as they come after the last layer
+    plain: float = 2 * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
+    return plain + sum(cost.flops(backend) for cost in layer_costs(network, length))
 
 
 def flops_generation(network: Network) -> int | None:
     """Operations to make all kernels once (per training step; never again in eval); None if a family is silent."""
-    counts = [_generation_flops(layer) for layer in network.kernel_layers()]
-    return None if None in counts else sum(count for count in counts if count is not None)
+    total = 0
+    for layer in network.kernel_layers():
+        closed_form = getattr(layer.kernel_module, "kernel_flops", None)
+        if closed_form is None:
+            return None
+        total += int(closed_form(layer.spec, **layer.kernel_module.hyper))
+    return total
 
 
-def latency(network: nn.Module, signal: Tensor, repeats: int = 10) -> float:
-    """Median seconds of one forward pass in eval mode without gradients, after two warm-up passes.
+def latency(network: nn.Module, signal: Tensor) -> float:
+    """Median seconds of ten forward passes in eval mode without gradients, after two to warm up.
 
     Args:
         network: module on the signal's device; its mode is restored.
         signal: input, shape (N, 1, L).
-        repeats: passes that count.
     """
-    mode = network.training
+    mode, times = network.training, []
     network.eval()
     with torch.no_grad():
-        times = [_seconds(lambda: network(signal), signal.device) for _ in range(repeats + 2)]
+        for _ in range(12):
+            start = time.perf_counter()
+            network(signal)
+            if signal.device.type == "cuda":
+                torch.cuda.synchronize(signal.device)
+            times.append(time.perf_counter() - start)
     network.train(mode)
     return statistics.median(times[2:])
 
@@ -138,36 +141,19 @@ def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
 
 def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], norm: int) -> LayerCost:
     spec = layer.spec
-    backend = layer.backend
-    if backend == "auto":
-        backend = choose(signal, spec.shape, spec.dilation, layer.device.type)
-    plan = block_plan(signal, spec.shape, spec.dilation, layer.device.type)
+    arguments = signal, spec.shape, spec.dilation, layer.device.type
     return LayerCost(
         layer=position,
-        in_channels=spec.in_channels,
-        out_channels=spec.out_channels,
-        kernel_size=spec.kernel_size,
-        dilation=spec.dilation,
+        spec=spec,
         kernel=parameter_count(layer.kernel_module),
         bias=0 if layer.bias is None else layer.bias.numel(),
         amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
         norm=norm,
         raw_gain=layer.raw_gain,
-        direct_flops=direct_flops(signal, spec.shape, spec.dilation),
-        fft_flops=fft_flops(signal, spec.shape, spec.dilation),
-        overlap_save_flops=block_flops(signal, spec.shape, plan),
-        backend=backend,
+        operations={
+            "direct": direct_flops(signal, spec.shape, spec.dilation),
+            "fft": fft_flops(signal, spec.shape, spec.dilation),
+            "overlap_save": block_flops(signal, spec.shape, block_plan(*arguments)),
+        },
+        backend=choose(*arguments) if layer.backend == "auto" else layer.backend,
     )
-
-
-def _generation_flops(layer: KernelConv) -> int | None:
-    closed_form = getattr(layer.kernel_module, "kernel_flops", None)
-    return None if closed_form is None else int(closed_form(layer.spec, **layer.kernel_module.hyper))
-
-
-def _seconds(function: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

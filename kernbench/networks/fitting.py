@@ -1,9 +1,10 @@
 """What follows from a network's layers: padding, receptive field, and the kernel sizes that a line can take."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.memory import is_out_of_memory
 from kernbench.kernels.base import KernelSpec
 from kernbench.networks.architecture import Architecture
@@ -18,7 +19,7 @@ def architecture_of(network: str | Architecture) -> Architecture:
 
 
 def is_stack(network: Architecture) -> bool:
-    """Whether its layers stand in a row, as they do where `build` is not overridden."""
+    """Whether its layers follow one another, as they do where `build` is not overridden."""
     return type(network).build is Architecture.build
 
 
@@ -60,14 +61,13 @@ def layers_of(
     return layers
 
 
-def padding(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
-    """Samples of reflection on each side of the line; PluginError if the network gives something else."""
-    return _whole(architecture_of(network), "padding", layers, 0)
-
-
-def receptive_field(network: str | Architecture, layers: Sequence[KernelSpec]) -> int:
-    """Input samples that can reach one output sample; PluginError if the network gives something else."""
-    return _whole(architecture_of(network), "receptive_field", layers, 1)
+def checked_length(network: str | Architecture, name: str, layers: Sequence[KernelSpec]) -> int:
+    """What `padding` or `receptive_field` of a network says of its layers; PluginError if that is no length."""
+    plan, least = architecture_of(network), 0 if name == "padding" else 1
+    value = asked(plan, getattr(plan, name), layers)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PluginError(f"{name}() of network {plan.name!r} must be a whole number >= {least}, got {value!r:.60}")
+    return value
 
 
 def largest_kernel_size(
@@ -75,14 +75,9 @@ def largest_kernel_size(
 ) -> int:
     """Largest odd K whose padding fits a line, 0 if none does: reflection can give at most line_length - 1 samples."""
     plan = architecture_of(network)
-    fitting, beyond = -1, (LARGEST + 1) // 2  # K = 2 n + 1
-    while beyond - fitting > 1:
-        middle = (fitting + beyond) // 2
-        if _fits(plan, 2 * middle + 1, channels, depth, line_length):
-            fitting = middle
-        else:
-            beyond = middle
-    return max(0, 2 * fitting + 1)
+    odd = range(1, LARGEST + 1, 2)
+    fitting = bisect_left(odd, True, key=lambda size: not _fits(plan, size, channels, depth, line_length))
+    return odd[fitting - 1] if fitting else 0
 
 
 def check_kernel_size(
@@ -109,7 +104,7 @@ def check_kernel_size(
     """
     plan = architecture_of(network)
     layers = layers_of(plan, kernel_size, channels, depth, context)
-    need = padding(plan, layers)
+    need = checked_length(plan, "padding", layers)
     if line_length is None or need <= line_length - 1:
         return
     where = f" ({context})" if context else ""
@@ -164,16 +159,10 @@ def _check_row(plan: Architecture, layers: Sequence[KernelSpec]) -> None:
         channels = layer.out_channels
 
 
-def _whole(plan: Architecture, name: str, layers: Sequence[KernelSpec], least: int) -> int:
-    value = asked(plan, getattr(plan, name), layers)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise PluginError(f"{name}() of network {plan.name!r} must be a whole number >= {least}, got {value!r:.60}")
-    return value
-
-
 def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> bool:
     try:
-        return padding(plan, layers_of(plan, kernel_size, channels, depth)) <= line_length - 1
+        layers = layers_of(plan, kernel_size, channels, depth)
+        return checked_length(plan, "padding", layers) <= line_length - 1
     except KernbenchError:  # a network need not take every kernel size or depth
         return False
 
@@ -193,8 +182,7 @@ def _spell(kernel_size: int, layers: Sequence[KernelSpec]) -> str:
     """`K = 3 with dilation 1 .. 2048 in 12 layers`."""
     taps, steps = ([getattr(each, name) for each in layers] for name in ("kernel_size", "dilation"))
     by_layer = "" if set(taps) == {kernel_size} else f" ({_span(taps)} by layer)"
-    number = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
-    return f"K = {kernel_size}{by_layer} with dilation {_span(steps)} in {number}"
+    return f"K = {kernel_size}{by_layer} with dilation {_span(steps)} in {counted(len(layers), 'layer')}"
 
 
 def _span(values: Sequence[int]) -> str:

@@ -11,7 +11,6 @@ from torch.utils.checkpoint import checkpoint
 
 from kernbench.conv.spectral import spectra_made_again
 from kernbench.errors import KernbenchError, close_match
-from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks import fitting
@@ -100,9 +99,9 @@ def _recomputed(segment: nn.Sequential, hidden: Tensor) -> Tensor:
 
 
 class _Again:
-    """Entered for each further forward pass of a batch that has been counted: as in training, but nothing moves.
+    """Entered for each further forward pass of a batch that has been counted: as in training, but no statistic changes.
 
-    BatchNorm normalizes by its batch; its running statistics and the count of batches would move a second time.
+    BatchNorm normalizes by its batch; its running statistics and the count of batches would change a second time.
     Copies take their place meanwhile: without any, autograd would save other tensors than in the first pass.
     """
 
@@ -175,7 +174,10 @@ def build(
     specs = fitting.layers_of(plan, kernel_size, channels, depth, f"family {offered.name}")
     if gain not in GAINS:
         raise KernbenchError(f"gain must be unit or published, got {gain!r}{close_match(str(gain), GAINS)}")
-    layers = [_layer(offered, spec, hyper, gain, backend) for spec in specs]
+    layers = [KernelConv(offered.build(spec, hyper), spec, backend=backend) for spec in specs]
+    if gain == "unit":
+        for layer in layers:
+            calibrate(layer)
     module = fitting.asked(plan, plan.build, layers)
     if not fitting.is_stack(plan):
         check_module(module, plan, layers)
@@ -198,12 +200,3 @@ def set_recompute(network: Network, wanted: bool) -> None:
         )
     if can:
         network.recompute = wanted
-
-
-def _layer(
-    family: "KernelFamily", spec: KernelSpec, hyper: Mapping[str, object] | None, gain: str, backend: str
-) -> KernelConv:
-    layer = KernelConv(family.build(spec, hyper), spec, backend=backend)
-    if gain == "unit":
-        calibrate(layer)
-    return layer

@@ -57,7 +57,7 @@ def save_weights(path: Path, network: Network, facts: Facts) -> Path:
     versions = {name: importlib.metadata.version(name) for name in ("kernbench", "torch")}
     layers = [dataclasses.asdict(layer.spec) for layer in network.kernel_layers()]
     plain = json.loads(json.dumps({**facts, "layers": layers, "versions": versions}, allow_nan=False))
-    # A copy of its own for each tensor: a view would take the whole storage along.
+    # A copy of its own for each tensor: a view would save all of the storage that it shares.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     content = {"format": FORMAT, "version": VERSION, "facts": plain, "state": tensors}
     write_tensors(path, content | {"sha256": seal(plain, tensors)})
@@ -154,8 +154,8 @@ def _fill(network: Network, state: Mapping[str, Any], facts: "_Reader") -> None:
     expected = network.state_dict()
     # A module compares its own JSON, which may differ in length, and says what differs: not a matter of shapes.
     compared = {name: tensor for name, tensor in expected.items() if name.endswith(EXTRA) and name in state}
-    whole = f"the {facts.get('family.name', str)} network of {facts.get('study', str)}"
-    check_tensors({**state, **compared}, expected, facts.path, whole)
+    owner = f"the {facts.get('family.name', str)} network of {facts.get('study', str)}"
+    check_tensors({**state, **compared}, expected, facts.path, owner)
     try:
         network.load_state_dict(dict(state))
         for layer in network.kernel_layers():
@@ -204,8 +204,8 @@ class _Reader:
     def thresholds(self, section: str) -> tuple[Any, Any]:  # arrays
         """Tolerances (int64) and thresholds (float64) of one metric, (n_tol,) each."""
         tolerances, values = self.get(f"{section}.tolerances", list), self.get(f"{section}.values", list)
-        whole = all(type(tolerance) is int and tolerance >= 0 for tolerance in tolerances)
-        if not whole or not tolerances or len(set(tolerances)) != len(tolerances):
+        natural = all(type(tolerance) is int and tolerance >= 0 for tolerance in tolerances)
+        if not natural or not tolerances or len(set(tolerances)) != len(tolerances):
             raise DataError(f"{self.path}: {section}.tolerances expected distinct samples >= 0, got {tolerances!r:.60}")
         finite = all(type(value) in (int, float) and math.isfinite(value) for value in values)
         if not finite or len(values) != len(tolerances):

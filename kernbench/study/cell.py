@@ -20,7 +20,7 @@ ENDED = ("done", "diverged", PRUNED)  # states of a cell that is not run again
 
 @dataclass(frozen=True)
 class CellState:
-    """Where one cell stands.
+    """How far one cell is.
 
     Attributes:
         cell: cell id.
@@ -65,7 +65,7 @@ class CellContext:
         scratch: empty folder for artifacts, removed afterwards.
         report: (epoch, score) -> None, the learning curve of the dashboard.
         stop: true when the worker was asked to leave.
-        observer: who shows progress.
+        observer: shows progress.
         saved: called with the epoch of each checkpoint written.
         plugin: distribution and version that make the kernels.
         enough: asked after each epoch; true ends the cell early, as `pruned`.
@@ -171,7 +171,7 @@ class Checkpoints(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told how a run goes: the terminal, a log, or nobody in tests."""
+    """Is notified of how a run goes, to show it on a terminal or in a log."""
 
     def cell_started(self, cell: str, position: int, total: int) -> None:
         """A cell begins; position counts from 1."""
@@ -189,23 +189,8 @@ class Observer(Protocol):
         """One line worth reading."""
 
 
-class Silent:
+class Silent(Observer):
     """An observer that shows nothing."""
-
-    def cell_started(self, cell: str, position: int, total: int) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
-        """Nothing."""
-
-    def cell_finished(self, cell: str, status: str, summary: str) -> None:
-        """Nothing."""
-
-    def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
 
 
 def file_key(study: str, cell: str) -> str:

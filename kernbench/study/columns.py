@@ -70,7 +70,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Floor:
-    """A detector that never looks at the signal: its mean score at each tolerance.
+    """A detector that never uses the signal: its mean score at each tolerance.
 
     Attributes:
         name: in Python and in the table of floors.

@@ -1,5 +1,6 @@
 """Study files read: from TOML and a profile to a `Study`, each refusal with file and key."""
 
+import os
 import re
 import tomllib
 import warnings
@@ -11,17 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
-from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
 from kernbench.study.reference import read_references
-from kernbench.study.settings import SETTINGS, Value, axis_home, check_table, runtime_settings
-from kernbench.study.study import MAX_NAME, Params, Study
+from kernbench.study.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
+from kernbench.study.study import Params, Study
 from kernbench.study.toml_tables import TomlTable, only, table_of
 from kernbench.study.tuning import Tuning, read_tuning, spaces_named
 
 STUDY_GROUP = "kernbench.studies"
 
-MAX_SEEDS = 1000
+_PLAIN = {  # keys beside the tables
+    "version": Setting(int, "raised when the meaning of a cell changes", 1),
+    "seeds": Setting(int, "seeds of initialization and batch order", 1, 1000),
+    "question": Setting(str, "what the study answers, one line"),
+    "note": Setting(str, "for the report"),
+}
 
 _TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", *SETTINGS)
 
@@ -39,7 +45,7 @@ def available_studies() -> dict[str, Traversable]:
 
 
 def profiles() -> dict[str, TomlTable]:
-    """Profiles by name, as they stand in `profiles.toml`."""
+    """Profiles by name, as in `profiles.toml`."""
     return tomllib.loads((files("kernbench.study") / "profiles.toml").read_text(encoding="utf-8"))
 
 
@@ -72,11 +78,11 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
         StudyError: see `load_study`.
     """
     only(table, _TOP, source, "")
-    version = table.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        got = f"got {version!r}" if "version" in table else "got none; write version = 1"
-        raise StudyError(f"{source}: version: expected a whole number >= 1, {got}")
+    if "version" not in table:
+        raise StudyError(f"{source}: version: expected a whole number >= 1, got none; write version = 1")
     layers = _layers(table, profile, source)
+    given = {"question": "", "note": ""} | {key: layer[key] for layer in layers for key in _PLAIN if key in layer}
+    plain: TomlTable = {key: setting.checked(given[key], f"{source}: {key}") for key, setting in _PLAIN.items()}
     axes = _axes(layers, family, source)
     hyper = _given_hyper(layers, family, source)
     tuning = read_tuning(layers, family, axes, hyper, source)
@@ -86,14 +92,14 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
         definition["tuning"] = tuning.as_json()
     return Study(
         name=name,
-        version=version,
+        version=plain["version"],
         profile=profile,
         family=family,
         source=source,
-        question=_text(table, "question", source),
-        note=_text(table, "note", source),
+        question=plain["question"],
+        note=plain["note"],
         axes=axes,
-        seeds=_seeds(layers, source),
+        seeds=tuple(range(plain["seeds"])),
         definition=definition | {"profile": profile},
         references=read_references(table.get("reference", []), axes, source),
         runtime=runtime,
@@ -102,7 +108,7 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
 
 
 def _name(given: str) -> str:
-    """Name of a study: what stands before `.v1.quick/siren` in the database and on the command line."""
+    """Name of a study: what comes before `.v1.quick/siren` in the database and on the command line."""
     name = Path(given).name.removesuffix(".toml")
     if len(name) > MAX_NAME or not re.fullmatch(r"[\w-]+", name):
         raise StudyError(
@@ -114,7 +120,8 @@ def _name(given: str) -> str:
 def _read(name: str) -> tuple[str, TomlTable]:
     studies = available_studies()
     path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
-    if path is None or not _is_file(path):
+    # os.path takes a name that no file can have, too
+    if path is None or (isinstance(path, Path) and not os.path.isfile(path)):  # noqa: PTH113
         shown = one_line(name, 300)
         if "/" in name or name.endswith(".toml"):
             raise StudyError(f"no study file '{shown}'; expected the path of a .toml file, or an installed study")
@@ -127,13 +134,6 @@ def _read(name: str) -> tuple[str, TomlTable]:
         raise StudyError(f"{source}: not valid TOML: {error}") from error
     except OSError as error:
         raise StudyError(f"{source}: cannot be read: {error.strerror}") from error
-
-
-def _is_file(path: Traversable | Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _layers(table: TomlTable, profile: str, source: str) -> list[TomlTable]:
@@ -180,22 +180,8 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
             hint = hint.replace("'", "'axes.", 1)
         raise StudyError(f"{source}: unknown key axes.{name} for family {family.name!r}{hint}")
     if len(set(checked)) != len(checked):
-        raise StudyError(f"{where}: the same value stands twice in {values!r}")
+        raise StudyError(f"{where}: the same value is given twice in {values!r}")
     return checked
-
-
-def _text(table: TomlTable, key: str, source: str) -> str:
-    text = table.get(key, "")
-    if not isinstance(text, str):
-        raise StudyError(f"{source}: {key}: expected text, got {text!r}")
-    return text
-
-
-def _seeds(layers: Sequence[TomlTable], source: str) -> tuple[int, ...]:
-    count = next(layer["seeds"] for layer in reversed(layers) if "seeds" in layer)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_SEEDS:
-        raise StudyError(f"{source}: seeds: expected a whole number in [1, {MAX_SEEDS}], got {count!r}")
-    return tuple(range(count))
 
 
 def _definition(layers: Sequence[TomlTable], axes: Mapping[str, Any], source: str) -> tuple[TomlTable, Params]:

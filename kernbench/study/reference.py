@@ -1,25 +1,33 @@
-"""Published numbers that a study carries, so that its report can stand beside them; no part of its definition."""
+"""Published numbers that a study carries, to be shown beside its results; they do not belong to its definition."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
 from kernbench.errors import StudyError, close_match
+from kernbench.study.settings import Setting
+from kernbench.study.toml_tables import only
 
 TOLERANCE_AXIS = "tolerance"
 LINE_AXES = ("bubbles", "pressure_kpa")  # known of each line: published in bins
 F1 = "f1"
 # Read off the curve of mean precision against mean recall; the F1 there is the largest over thresholds.
 OF_CURVE = ("average_precision", "break_even", "max_f1", "max_f1_threshold", "max_f1_precision", "max_f1_recall")
-QUANTITIES = (F1, *OF_CURVE)
 MEAN = "mean"
 SPEARMAN = tuple(f"spearman_{axis}" for axis in LINE_AXES)
 STATISTICS = (MEAN, "median", "sd", "min", "q05", "q25", "q75", "max", *SPEARMAN)
 TEST = "test"
 SPLITS = ("train", "validation", TEST)
-OPTIONAL = ("tolerance", "where", "quantity")
+_PLAIN = {
+    "source": Setting(str, "author, year, table or figure"),
+    "family": Setting(str, "kernel family"),
+    "split": Setting(str, "lines that were scored", options=SPLITS),
+    "statistic": Setting(str, "over those lines", options=STATISTICS),
+    "tolerance": Setting(int, "samples"),
+    "quantity": Setting(str, "what the numbers are", options=(F1, *OF_CURVE)),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Reference:
 
     @property
     def places(self) -> tuple[float | int | str, ...]:
-        """Where each value stands: the values on the axis, or "0-100" for a bin."""
+        """The place of each value: the values on the axis, or "0-100" for a bin."""
         if self.axis in LINE_AXES:
             return tuple(f"{low:g}–{high:g}" for low, high in pairwise(self.edges))
         return self.at
@@ -91,12 +99,9 @@ def read_references(rows: object, axes: Mapping[str, Any], source: str) -> tuple
 
 
 def _read(row: dict[str, Any], axes: Mapping[str, Any], where: str) -> Reference:
-    known = [field.name for field in fields(Reference)]
-    for key in row:
-        if key not in known:
-            raise StudyError(f"{where}: unknown key {key}{close_match(key, known)}")
-    missing = [name for name in known if name not in (*row, *OPTIONAL)]
-    if missing:
+    known = {field.name: field.default is MISSING for field in fields(Reference)}
+    only(row, list(known), where, "")
+    if missing := [name for name, needed in known.items() if needed and name not in row]:
         raise StudyError(f"{where}: {', '.join(missing)} missing")
     _check_kinds(row, axes, where)
     reference = from_json(row)
@@ -110,20 +115,12 @@ def _read(row: dict[str, Any], axes: Mapping[str, Any], where: str) -> Reference
 
 def _check_kinds(row: dict[str, Any], axes: Mapping[str, Any], where: str) -> None:
     """Each key by itself."""
-    choices = {
-        "statistic": STATISTICS,
-        "split": SPLITS,
-        "axis": (*axes, TOLERANCE_AXIS, *LINE_AXES),
-        "quantity": QUANTITIES,
-    }
-    for name, options in choices.items():
-        if name in row and row[name] not in options:
-            hint = close_match(str(row[name]), options)
-            raise StudyError(f"{where}: {name}: expected one of {', '.join(options)}, got {row[name]!r}{hint}")
-    kinds = {"source": str, "family": str, "at": list, "values": list, "tolerance": int, "where": dict}
-    for name, kind in kinds.items():
-        if name in row and (not isinstance(row[name], kind) or isinstance(row[name], bool)):
-            wanted = {str: "text", list: "a list", int: "a whole number", dict: "a table"}[kind]
+    axis = Setting(str, "what varies along the row", options=(*axes, TOLERANCE_AXIS, *LINE_AXES))
+    for name, setting in (_PLAIN | {"axis": axis}).items():
+        if name in row:
+            setting.checked(row[name], f"{where}: {name}")
+    for name, kind, wanted in (("at", list, "a list"), ("values", list, "a list"), ("where", dict, "a table")):
+        if name in row and not isinstance(row[name], kind):
             raise StudyError(f"{where}: {name}: expected {wanted}, got {row[name]!r}")
     for value in row["values"]:
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):

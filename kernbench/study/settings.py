@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kernbench.errors import PluginError, StudyError, close_match
 from kernbench.registry import core_networks, find_network
@@ -20,8 +19,8 @@ class Setting:
         low: smallest value allowed, for numbers.
         high: largest value allowed, for numbers.
         options: values allowed, for text.
-        runtime: says how a cell is computed, not what it means: no part of the definition and no axis.
-        named: for the name of something that plugins offer: the name that stands in definitions, or PluginError.
+        runtime: says how a cell is computed, not what it means: neither in the definition nor an axis.
+        named: for the name of something that plugins offer: gives the name in definitions, or raises PluginError.
     """
 
     kind: type
@@ -47,21 +46,21 @@ class Setting:
                 return self.named(value)
             except PluginError as error:
                 raise StudyError(f"{where}: {error}") from error
-        if self.kind is str:
-            if not isinstance(value, str) or (self.options and value not in self.options):
-                wanted = "one of " + ", ".join(map(repr, self.options)) if self.options else "text"
-                hint = close_match(value, self.options) if isinstance(value, str) else ""
-                raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
-            return value
-        if self.kind is bool:
-            if not isinstance(value, bool):
-                raise StudyError(f"{where}: expected true or false, got {value!r}")
-            return value
-        right = isinstance(value, int) if self.kind is int else isinstance(value, int | float)
-        if not right or isinstance(value, bool) or not self.low <= value <= self.high:  # type: ignore[operator]
+        # a whole number is a number, and a bool is an int to Python
+        right = isinstance(value, int | float if self.kind is float else self.kind)
+        right = right and isinstance(value, bool) == (self.kind is bool)
+        if self.kind in (int, float):
             span = f">= {self.low:g}" if self.high == float("inf") else f"in [{self.low:g}, {self.high:g}]"
-            wanted = "a whole number" if self.kind is int else "a number"
-            raise StudyError(f"{where}: expected {wanted} {span}, got {value!r}")
+            wanted = f"{'a whole number' if self.kind is int else 'a number'} {span}"
+            right = right and self.low <= value <= self.high  # type: ignore[operator]
+        elif self.options:
+            wanted = "one of " + ", ".join(map(repr, self.options))
+            right = value in self.options
+        else:
+            wanted = "text" if self.kind is str else "true or false"
+        if not right:
+            hint = close_match(value, self.options) if isinstance(value, str) else ""
+            raise StudyError(f"{where}: expected {wanted}, got {value!r}{hint}")
         return self.kind(value)  # type: ignore[no-any-return]
 
     def space(self) -> "Setting":
@@ -69,37 +68,28 @@ class Setting:
         return self if self.named is None else replace(self, options=core_networks())
 
 
-def _network_name(given: str) -> str:
-    return find_network(given).name
-
+POPULATIONS = ("monodisperse", "polydisperse")
 
 SETTINGS: dict[str, dict[str, Setting]] = {
     "data": {
-        "population": Setting(str, "bubble radii", options=("monodisperse", "polydisperse")),
+        "population": Setting(str, "bubble radii", options=POPULATIONS),
         "train": Setting(int, "training lines", 1),
         "validation": Setting(int, "validation lines", 1),
         "test": Setting(int, "test lines", 1),
-        "window": Setting(int, "samples at a random depth of each line; 0 is the whole line", 0, 7865),
+        "window": Setting(int, "samples at a random depth of each line; 0: the complete line", 0, 7865),
         "transmit_response": Setting(str, "measured transmit response, a .mat file; empty for the embedded fit"),
         "receive_response": Setting(str, "measured receive response, a .mat file; empty for the embedded fit"),
         "noise_percent": Setting(
             float, "nominal noise level in percent of 9.65 a.u.; 0 is unfiltered and clean", 0, 1000
         ),
         "test_population": Setting(
-            str,
-            "bubble radii of the test lines; empty for those of the others",
-            options=("", "monodisperse", "polydisperse"),
+            str, "bubble radii of the test lines; empty: as the other lines", options=("", *POPULATIONS)
         ),
-        "test_noise_percent": Setting(
-            float,
-            "noise level of the test lines; -1: as the others",
-            -1,
-            1000,
-        ),
+        "test_noise_percent": Setting(float, "noise level of the test lines; -1: as the other lines", -1, 1000),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
-        "name": Setting(str, "network, an installed one or FILE.py:NAME", named=_network_name),
+        "name": Setting(str, "network, an installed one or FILE.py:NAME", named=lambda given: find_network(given).name),
         "kernel_size": Setting(int, "taps per kernel, odd", 1, 65535),
         "channels": Setting(int, "channels of the hidden layers", 1, 4096),
         "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),
@@ -115,7 +105,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "soft_weight": Setting(float, "weight of the L1 term of the dual loss", 0, 1000),
         "hard_weight": Setting(float, "weight of the Dice term of the dual loss", 0, 1000),
         "alpha": Setting(float, "width parameter of the L1 term's Gaussian [1/samples^2]", 1e-6, 100),
-        "validate_every": Setting(int, "epochs between two looks at the validation lines", 1, 10**6),
+        "validate_every": Setting(int, "epochs between two validation passes", 1, 10**6),
         "recompute": Setting(
             bool,
             "compute activations again in the backward pass: less memory, more time, the same result",
@@ -155,13 +145,9 @@ def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str
     known = SETTINGS[table]
     for key in given:
         if key not in known:
-            raise StudyError(f"{where}: unknown key {table}.{key}{_offer(table, key, known)}")
+            hint = close_match(key, known).replace("'", f"'{table}.", 1) or f"; known: {', '.join(known)}"
+            raise StudyError(f"{where}: unknown key {table}.{key}{hint}")
     return {key: known[key].checked(value, f"{where}: {table}.{key}") for key, value in given.items()}
-
-
-def _offer(table: str, key: str, known: Mapping[str, Any]) -> str:
-    hint = close_match(key, known)
-    return hint.replace("'", f"'{table}.", 1) if hint else f"; known: {', '.join(known)}"
 
 
 def axis_home(name: str) -> str | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from kernbench.errors import StudyError
 from kernbench.host.files import json_digest
-from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.kernels.space import Parameter
 from kernbench.registry import find_network
 from kernbench.study.reference import Reference
@@ -17,7 +17,6 @@ from kernbench.study.settings import SETTINGS, Setting, Value, axis_home
 from kernbench.study.toml_tables import TomlTable
 from kernbench.study.tuning import DRAW, SEED, Tuning
 
-MAX_NAME = 100
 MAX_ID = 512  # of the columns that hold names of studies and cells
 
 Params = dict[str, Value]
@@ -37,9 +36,9 @@ class Study:
         axes: name -> values.
         seeds: seeds of initialization and batch order.
         definition: everything that gives a cell its meaning; axis values and seeds stay out.
-        references: published numbers to stand beside the results; no part of the definition.
-        note: what the report says of published results that have no number, text; no part of the definition.
-        runtime: how cells are computed; no part of the definition, so a study goes on when they change.
+        references: published numbers to compare the results with; not in the definition.
+        note: what the report says of published results that have no number, text; not in the definition.
+        runtime: how cells are computed; not in the definition, so a study goes on when they change.
         tuning: hyper-parameters that are drawn, and how; None for a grid.
     """
 
@@ -83,7 +82,7 @@ class Study:
         return json_digest(self.definition)
 
     def __post_init__(self) -> None:
-        """Refuse names that a database cannot hold, a terminal cannot show, or that stand for two cells.
+        """Refuse names that a database cannot hold, a terminal cannot show, or that two cells share.
 
         Raises:
             StudyError: see above.

@@ -1,14 +1,14 @@
 """The door between engine and task: what a task declares, and what it is asked to do.
 
 A process works on one task. The bundled one is named here as text and imported when it is first needed, as kernel
-families are; another one is put in its place with `use`, before any table of results is made.
+families are; `use` replaces it, before any table of results is made.
 """
 
 import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kernbench.errors import KernbenchError, StudyError
 from kernbench.kernels.family import KernelFamily
@@ -17,6 +17,9 @@ from kernbench.study.columns import Column, Fact, Floor
 from kernbench.study.reading import load_study, study_of
 from kernbench.study.study import Study
 from kernbench.study.toml_tables import TomlTable
+
+if TYPE_CHECKING:
+    from kernbench.store.reading.stored_study import Stored
 
 BUNDLED = "kernbench.ulm.cells.task:TASK"
 
@@ -39,7 +42,7 @@ class Bytes:
 
 
 class Task(Protocol):
-    """What trains and scores the cells of a study; see `docs/design.md` for the one that is bundled."""
+    """What trains and scores the cells of a study; `docs/design.md` describes the bundled one."""
 
     @property
     def score(self) -> str:
@@ -55,7 +58,7 @@ class Task(Protocol):
 
     @property
     def floors(self) -> Sequence[Floor]:
-        """Blind detectors that every score stands beside."""
+        """Blind detectors that every score is compared with."""
 
     def facts(self, definition: TomlTable) -> TomlTable:
         """What the task adds to a study's definition: its version, that of its protocol, the digest of its data."""
@@ -94,7 +97,7 @@ def task() -> Task:
 
 
 def use(other: Task) -> None:
-    """Put another task in place of the bundled one.
+    """Replace the bundled task.
 
     Raises:
         KernbenchError: this process works on a task already.
@@ -113,31 +116,11 @@ def load(name: str, family: KernelFamily, profile: str) -> Study:
     return _with_facts(load_study(name, family, profile))
 
 
-class Kept(Protocol):
-    """What a database keeps of a study, as `kernbench.store.reading.stored_study.Stored` does."""
-
-    @property
-    def name(self) -> str:
-        """Of the study file, without `.toml`."""
-
-    @property
-    def profile(self) -> str:
-        """Scale."""
-
-    @property
-    def table(self) -> TomlTable:
-        """What its file would hold."""
-
-    @property
-    def source(self) -> str:
-        """Where it is from, for messages."""
-
-
-def restored(kept: Kept, family: KernelFamily) -> Study:
+def restored(kept: "Stored", family: KernelFamily) -> Study:
     """A study of a database as this installation reads it; that it means the same is checked by the caller.
 
     Raises:
-        StudyError: a setting or a value that this installation does not know, or a path in the place of a name.
+        StudyError: a setting or a value that this installation does not know, or a path instead of a name.
     """
     names = [kept.table.get("network", {}).get("name"), *kept.table["axes"].get("name", [])]
     if any(".py" in str(name) for name in names):  # a database must not say which code to run

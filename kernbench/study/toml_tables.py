@@ -9,7 +9,7 @@ TomlTable = dict[str, Any]  # TOML
 
 
 def table_of(parent: TomlTable, key: str, source: str) -> TomlTable:
-    """A sub-table, empty where it is left out; StudyError where something else stands there."""
+    """A sub-table, empty where it is left out; StudyError where it is something else."""
     value = parent.get(key, {})
     if not isinstance(value, dict):
         raise StudyError(f"{source}: {key}: expected a table, got {value!r}")
@@ -17,7 +17,7 @@ def table_of(parent: TomlTable, key: str, source: str) -> TomlTable:
 
 
 def only(table: TomlTable, known: Sequence[str], source: str, prefix: str) -> None:
-    """Refuse a key that nobody knows, with a close match."""
+    """Refuse an unknown key, with a close match."""
     for key in table:
         if key not in known:
             hint = close_match(key, known) or f"; known: {', '.join(known)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from kernbench.errors import KernbenchError, StudyError, close_match
+from kernbench.errors import KernbenchError, StudyError
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Parameter
 from kernbench.study.settings import Setting, Value, axis_home
@@ -36,7 +36,7 @@ class Tuning:
         trials: draws allowed at each point and seed.
         pruner: "none" or "median".
         space: tuned hyper-parameter -> what it may be.
-        left: choices that stay at their default, because CMA-ES moves numbers only.
+        left: choices that stay at their default, because CMA-ES tunes numbers only.
     """
 
     sampler: str
@@ -79,7 +79,7 @@ class Tuning:
         found += [
             f"  {name}: {parameter.describe()}; draw 0 has {parameter.start}" for name, parameter in self.space.items()
         ]
-        return found + [f"  {name} stays at its default: cmaes moves numbers only" for name in self.left]
+        return found + [f"  {name} stays at its default: cmaes tunes numbers only" for name in self.left]
 
 
 def read_tuning(
@@ -112,10 +112,10 @@ def read_tuning(
     if values["sampler"] == CMAES:
         left = [name for name, parameter in tuned.items() if isinstance(parameter, Choice)]
         if asked is not None and left:
-            raise StudyError(f"{where}: sampler cmaes moves numbers only, {left[0]} is a choice; leave it out")
+            raise StudyError(f"{where}: sampler cmaes tunes numbers only, {left[0]} is a choice; leave it out")
         tuned = {name: parameter for name, parameter in tuned.items() if name not in left}
         _check_cmaes(tuned, family, source)
-    # in one order, whoever reads it from where: random numbers are drawn name by name
+    # in one order, wherever it is read from: random numbers are drawn name by name
     tuned = {name: tuned[name] for name in sorted(tuned)}
     return Tuning(space=tuned, left=tuple(left), **values)  # type: ignore[arg-type]  # checked by their Setting
 
@@ -148,16 +148,13 @@ def _chosen(
     """What [tuning.space.FAMILY] lists, and nothing else."""
     found = {}
     for name, given in asked.items():
-        if name not in family.parameters:
-            known = ", ".join(family.parameters) or "none"
-            hint = close_match(name, family.parameters) or f"; it has {known}"
-            raise StudyError(f"{where}: family {family.name!r} has no hyper-parameter {name!r}{hint}")
         for kind, names in (("axes", axes), (f"hyper.{family.name}", fixed)):
             if name in names:
                 raise StudyError(f"{where}.{name}: fixed by {kind}.{name}; leave one of the two out")
         _check_name(name, family, where)
         try:
-            found[name] = family.parameters[name] if given is True else family.parameters[name].narrowed(given)
+            parameter = family.parameter(name)
+            found[name] = parameter if given is True else parameter.narrowed(given)
         except KernbenchError as error:
             raise StudyError(f"{where}.{name}: {error}") from None
         if found[name].count == 1:
@@ -166,7 +163,7 @@ def _chosen(
 
 
 def _check_name(name: str, family: KernelFamily, where: str) -> None:
-    """A drawn value stands beside axes, draw and seed, so it needs a name of its own."""
+    """A cell holds drawn values beside axes, draw and seed, so each needs a name of its own."""
     if name in (DRAW, SEED) or axis_home(name) is not None:
         raise StudyError(
             f"{where}: hyper-parameter {name!r} of family {family.name!r} has the name of something else that a cell "
@@ -177,7 +174,7 @@ def _check_name(name: str, family: KernelFamily, where: str) -> None:
 def _check_cmaes(tuned: Mapping[str, Parameter], family: KernelFamily, source: str) -> None:
     if len(tuned) == 1:
         raise StudyError(
-            f"{source}: tuning.sampler: cmaes needs two numbers to move, family {family.name!r} has "
+            f"{source}: tuning.sampler: cmaes needs two numbers to tune, family {family.name!r} has "
             f"{', '.join(tuned)} alone; use tpe, or fix it under [hyper.{family.name}]"
         )
     if tuned and find_spec("cmaes") is None:

@@ -2,7 +2,7 @@
 
 SAMPLES = 8446  # of a whole line: 0.1 m of depth and back
 
-LABEL_SUPPORT = (312, 8177)  # [first, stop) of the samples that can carry a label: bubbles lie 3.7 to 96.3 mm deep
+LABEL_SUPPORT = (312, 8177)  # [first, stop) of the samples that can carry a label: bubbles are 3.7 to 96.3 mm deep
 
 SAMPLE_RATE_HZ = 62.5e6
 

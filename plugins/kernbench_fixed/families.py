@@ -12,8 +12,8 @@ from kernbench_fixed import shapes
 class Bank(kernbench.KernelModule):
     """Mixture of one shape at R = scales * min(centres, K) fixed widths and places, each atom at unit energy.
 
-    Widths are log-spaced from one tap step to extent / 3. Why places: the echo lies 58 to 179 samples after its
-    label, so a kernel must be able to look to one side, and a sum of shapes centred at lag 0 never can. Energy of
+    Widths are log-spaced from one tap step to extent / 3. Why places: the echo comes 58 to 179 samples after its
+    label, so a kernel must be able to reach to one side, and a sum of shapes centred at lag 0 never can. Energy of
     random echo-band kernels (1 to 5 MHz) that 4 widths of Gaussians cannot fit, least squares: 65 taps 84 % with 1
     place, 19 % with 4, 0.6 % with 8 (the default); 257 taps 98 %, 84 %, 56 %, and 31 % with 16.
 

@@ -29,7 +29,7 @@ def laplacian_of_gaussian(m: Tensor, sigma: Tensor, taps: Tensor) -> Tensor:
         sigma: width.
         taps: offsets of the training grid. c makes the sum over these exactly 0; it is 1 in the continuum, and
             differs where the grid cuts the kernel or sigma is below a sample. A constant subtracted instead would
-            leave a pedestal over the whole grid.
+            leave a pedestal over all of the grid.
     """
     weight = gaussian(taps, sigma)
     centre = ((taps / sigma) ** 2 * weight).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True)

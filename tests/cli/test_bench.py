@@ -100,8 +100,7 @@ def small_fit(monkeypatch):
 
     monkeypatch.setattr(fit, "_SHAPES", [(1, *c, 300, 9, 1) for c in ((2, 2, 1), (1, 2, 1), (2, 2, 2))])
     monkeypatch.setattr(fit, "_TAPS", (3, 9))
-    monkeypatch.setattr(fit, "_WIDTHS", dict.fromkeys(fit._WIDTHS, (2, 4)))
-    monkeypatch.setattr(fit, "_LENGTHS", dict.fromkeys(fit._WIDTHS, (200, 300)))
+    monkeypatch.setattr(fit, "_KINDS", {kind: ((2, 4), (200, 300), known[2]) for kind, known in fit._KINDS.items()})
     constants._load.cache_clear()
     yield
     constants._load.cache_clear()
@@ -150,7 +149,7 @@ def test_fit_measures_nothing_where_it_cannot_write(refused, own_cache, monkeypa
 
     monkeypatch.setattr(fit, "fit", lambda *_: pytest.fail("measured"))
     (own_cache / "convolution").write_text("a file")
-    refused("bench", "fit", said=("cannot write", str(own_cache)))
+    refused("bench", "fit", said=("cannot be written", str(own_cache)))
 
 
 @pytest.mark.parametrize(("words", "said"), [(("--device", "tpu"), "'tpu'"), (("--passes", "0"), "--passes")])

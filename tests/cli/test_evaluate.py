@@ -14,7 +14,7 @@ from kernbench.networks.network import build
 from kernbench.ulm.data.manifest import manifest_by_number, write_manifest
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.scoring.protocol import Choice
-from kernbench.ulm.srml1d.formats import save_network, save_thresholds
+from kernbench.ulm.srml1d.networks import save_network, save_thresholds
 
 
 @pytest.fixture

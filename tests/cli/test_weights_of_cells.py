@@ -20,7 +20,7 @@ from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
 from kernbench.ulm.evaluation.trained import load_trained
 from kernbench.ulm.scoring.scores import f1_scores
-from kernbench.ulm.srml1d.formats import load_network
+from kernbench.ulm.srml1d.networks import load_network
 
 LEVELS = "noise_percent = [0.0, 8.0]\ntest_noise_percent = [-1.0, 16.0]"
 NOISY = (

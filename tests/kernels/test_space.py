@@ -15,32 +15,28 @@ def test_a_float_in_range_is_kept(value):
     assert Float(1.0, 200.0, log=True).check(value) == value
 
 
-@pytest.mark.parametrize("value", [0.5, 201, "30", None, True, math.nan, math.inf])
-def test_a_float_outside_or_of_another_type_is_refused(value):
-    with pytest.raises(KernbenchError, match="expected"):
-        Float(1.0, 200.0).check(value)
-
-
 @pytest.mark.parametrize("value", [4, 128, 32.0])
 def test_a_whole_number_is_kept(value):
     assert Int(4, 128).check(value) == value
     assert isinstance(Int(4, 128).check(value), int)
 
 
-@pytest.mark.parametrize("value", [3, 129, 4.5, "8", True])
-def test_what_is_not_a_whole_number_in_range_is_refused(value):
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [
+        *((Float(1.0, 200.0), value) for value in (0.5, 201, "30", None, True, math.nan, math.inf)),
+        *((Int(4, 128), value) for value in (3, 129, 4.5, "8", True)),
+        (Choice((1, 2)), True),  # an int to Python
+    ],
+)
+def test_what_is_outside_or_of_another_type_is_refused(space, value):
     with pytest.raises(KernbenchError, match="expected"):
-        Int(4, 128).check(value)
+        space.check(value)
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest():
     with pytest.raises(KernbenchError, match="did you mean 'calibrated'"):
         Choice(("calibrated", "published")).check("calibratd")
-
-
-def test_true_is_not_the_option_one():
-    with pytest.raises(KernbenchError):
-        Choice((1, 2)).check(True)
 
 
 def test_defaults_without_being_given_lie_in_the_middle():

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.networks.fitting import check_kernel_size, largest_kernel_size, layers_of, padding, receptive_field
+from kernbench.networks.fitting import check_kernel_size, checked_length, largest_kernel_size, layers_of
 from kernbench.networks.network import build, lines_at_once
 from kernbench.registry import core_networks
 from kernbench.ulm.scoring.loss import dual_loss
@@ -81,21 +81,16 @@ def test_the_receptive_field_is_where_gradients_are(network, kernel_size, depth)
     net(signal)[..., 200].sum().backward()
     reached = signal.grad.abs().sum((0, 1)).nonzero().flatten()
     layers = layers_of(network, kernel_size, depth=depth)
-    assert net.receptive_field == receptive_field(network, layers) == 2 * padding(network, layers) + 1
+    field, padding = (checked_length(network, name, layers) for name in ("receptive_field", "padding"))
+    assert net.receptive_field == field == 2 * padding + 1
     assert reached.min().item() == 200 - net.padding
     assert reached.max().item() == 200 + net.padding
 
 
 def test_known_receptive_fields():
-    assert receptive_field("dilated", layers_of("dilated", 3)) == 8191
-    assert [receptive_field("shallow", layers_of("shallow", k)) for k in (65, 131, 263, 527, 1055, 2111)] == [
-        257,
-        521,
-        1049,
-        2105,
-        4217,
-        8441,
-    ]
+    assert checked_length("dilated", "receptive_field", layers_of("dilated", 3)) == 8191
+    shallow = {65: 257, 131: 521, 263: 1049, 527: 2105, 1055: 4217, 2111: 8441}
+    assert {k: checked_length("shallow", "receptive_field", layers_of("shallow", k)) for k in shallow} == shallow
     assert [layer.dilation for layer in layers_of("dilated", 3)] == [2**level for level in range(12)]
 
 
@@ -144,7 +139,7 @@ def test_padding_beyond_the_line_names_everything_and_what_to_do():
     assert largest_kernel_size("shallow", 8446) == 4223
 
 
-def test_lines_too_short_for_the_dilated_network_are_told_a_depth():
+def test_lines_too_short_for_the_dilated_network_get_a_depth_as_advice():
     with pytest.raises(KernbenchError, match=r"dilation 1 \.\. 2048 in 12 layers needs 4095 .* Use depth <= 11, or"):
         check_kernel_size("dilated", 3, line_length=2048 + 1)
     check_kernel_size("dilated", 3, depth=11, line_length=2049)
@@ -175,7 +170,7 @@ def test_what_cannot_be_built_is_one_clear_line(arguments, message):
 
 def test_a_state_dict_of_another_omega_is_refused():
     net = build("shallow", "siren", 9, channels=2, hyper={"omega_0": 10})
-    with pytest.raises(KernbenchError, match="omega_0"):
+    with pytest.raises(KernbenchError, match=r"hyper\.omega_0 expected 30\.0, got 10\.0"):
         build("shallow", "siren", 9, channels=2).load_state_dict(net.state_dict())
     again = build("shallow", "siren", 9, channels=2, hyper={"omega_0": 10})
     again.load_state_dict(net.state_dict())

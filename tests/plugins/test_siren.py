@@ -8,7 +8,6 @@ import torch
 from kernbench_siren.kernel import Siren
 
 import kernbench
-from kernbench.errors import KernbenchError
 from kernbench.registry import find_family
 
 SIREN = find_family("siren")
@@ -149,8 +148,3 @@ def test_a_larger_kernel_at_the_same_omega_is_a_slower_kernel():
         power = torch.fft.rfft(siren(spec)(spec.grid()).detach(), 4096).abs().square().sum((0, 1))
         shares.append((power.cumsum(0) / power.sum() < 0.95).sum().item() / 4096)
     assert shares[0] > 4 * shares[1]
-
-
-def test_an_unknown_start_is_refused():
-    with pytest.raises(KernbenchError, match="did you mean 'calibrated'"):
-        siren(init="calibrate")

@@ -2,12 +2,12 @@
 
 import contextlib
 import csv
-import os
 import sqlite3
 import subprocess
 import sys
 
 import pytest
+from fakes import DRAWING
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,8 @@ from kernbench.study.columns import Column
 
 # A task of one's own: the bundled one, and one number more.
 DOUBLE = """
-import dataclasses, sys
+import dataclasses
+from unittest import mock
 from kernbench.cli import main
 from kernbench.study.columns import Column
 from kernbench.study.task import use
@@ -32,6 +33,8 @@ class Double(UlmTask):
         return dataclasses.replace(outcome, values={**outcome.values, "widest_gap": 12.25})
 
 use(Double())
+for name, nothing in DRAWING.items():
+    mock.patch(name, return_value=nothing).start()
 main()
 """
 
@@ -44,28 +47,24 @@ def test_a_value_reads_with_its_digits_and_unit(value, digits, unit):
 
 
 @pytest.mark.slow
-def test_a_column_of_a_task_appears_everywhere(tmp_path, smoke_lines):
-    script = tmp_path / "double.py"
-    script.write_text(DOUBLE)
-    words = ["run", "--study", "smoke", "--no-baselines", "--plugin"]
-    environment = {**os.environ, "KERNBENCH_CACHE": str(smoke_lines)}
+def test_a_column_of_a_task_appears_everywhere(plain_bench):
+    folder, words = plain_bench.folder, ["run", "--study", "smoke", "--no-baselines", "--plugin"]
+    (folder / "double.py").write_text(DOUBLE.replace("DRAWING", repr(DRAWING)))
     # the database is there before, without the column
-    for program in (["-m", "kernbench", *words, "gaussian"], [str(script), *words, "discrete"]):
-        command = [sys.executable, *program]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
+    assert plain_bench.run(*words, "gaussian").code == 0
+    command = [sys.executable, "double.py", *words, "discrete"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
     assert "widest gap" in done.stdout
     assert "12.2 samples" in done.stdout
-    with contextlib.closing(sqlite3.connect(tmp_path / "kernbench.db")) as database:
+    with contextlib.closing(sqlite3.connect(folder / "kernbench.db")) as database:
         assert database.execute("SELECT widest_gap FROM kernbench_run ORDER BY family, cell").fetchall() == [
             *[(12.25,), (12.25,), (None,), (None,)]
         ]
         attributes = "SELECT value_json FROM trial_user_attributes WHERE key = 'gap'"
         assert database.execute(attributes).fetchall() == [("12.25",), ("12.25",)]
-    with (tmp_path / "kernbench-report" / "summary.csv").open(newline="", encoding="utf-8") as table:
+    with (folder / "kernbench-report" / "summary.csv").open(newline="", encoding="utf-8") as table:
         assert [row["widest_gap"] for row in csv.DictReader(table)] == ["12.25", "12.25", "", ""]
-    page = (tmp_path / "kernbench-report" / "report.html").read_text(encoding="utf-8")
+    page = (folder / "kernbench-report" / "report.html").read_text(encoding="utf-8")
     assert "widest gap [samples]" in page
     assert "samples without a detection" in page

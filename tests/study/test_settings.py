@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernbench.errors import StudyError
@@ -11,20 +11,21 @@ from kernbench.study.reading import profiles
 from kernbench.study.settings import SETTINGS, axis_home, check_table, runtime_settings
 from kernbench.study.tuning import TUNING
 
-NUMBERS = [(t, n) for t, settings in SETTINGS.items() for n, s in settings.items() if s.kind in (int, float)]
+NUMBERS = [(t, n) for t, known in SETTINGS.items() for n, s in known.items() if s.kind in (int, float)]
 
 
 @pytest.mark.parametrize("profile", ["quick", "thesis"])
 def test_profiles_name_every_setting_but_the_kernel_size(profile):
     table = profiles()[profile]
-    for name, settings in SETTINGS.items():
-        assert set(table[name]) == set(settings) - {"kernel_size"}
+    for name, known in SETTINGS.items():
+        assert set(table[name]) == set(known) - {"kernel_size"}
         assert check_table(name, table[name], "profiles.toml") == table[name]
 
 
-@pytest.mark.parametrize(("table", "name"), NUMBERS)
-@given(value=st.one_of(st.floats(), st.integers(), st.booleans(), st.text(), st.none()))
-def test_a_number_passes_only_in_its_type_and_range(table, name, value):
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(NUMBERS), st.one_of(st.floats(), st.integers(), st.booleans(), st.text(), st.none()))
+def test_a_number_passes_only_in_its_type_and_range(where, value):
+    table, name = where
     setting = SETTINGS[table][name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     right = number and (setting.kind is float or isinstance(value, int)) and setting.low <= value <= setting.high
@@ -34,16 +35,6 @@ def test_a_number_passes_only_in_its_type_and_range(table, name, value):
         wanted = "a whole number" if setting.kind is int else "a number"
         with pytest.raises(StudyError, match=f"file: {table}.{name}: expected {wanted} "):
             check_table(table, {name: value}, "file")
-
-
-def test_a_misspelt_option_gets_a_close_match():
-    with pytest.raises(StudyError, match="expected one of 'per-batch', 'per-epoch', got 'per_epoch'; did you mean"):
-        check_table("training", {"update": "per_epoch"}, "file")
-
-
-def test_a_misspelt_key_gets_its_table_and_a_close_match():
-    with pytest.raises(StudyError, match=r"unknown key training\.epoch; did you mean 'training\.epochs'"):
-        check_table("training", {"epoch": 3}, "file")
 
 
 def test_axes_come_from_network_and_training_only():
@@ -67,15 +58,12 @@ def test_how_a_cell_is_computed_is_no_axis():
 
 
 def test_axis_numbers_have_finite_ranges():
-    for table, settings in SETTINGS.items():
-        for name, setting in settings.items():
-            if axis_home(name) != table:
-                continue
-            assert setting.kind in (str, bool) or math.isfinite(setting.high)
+    axes = [s for table, known in SETTINGS.items() for name, s in known.items() if axis_home(name) == table]
+    assert all(setting.kind in (str, bool) or math.isfinite(setting.high) for setting in axes)
 
 
 def test_the_studies_page_lists_every_setting():
     page = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \|", page, flags=re.MULTILINE))
     tables = SETTINGS | {"tuning": TUNING}
-    assert rows == {f"{t}.{n}": s.doc for t, settings in tables.items() for n, s in settings.items()}
+    assert rows == {f"{t}.{n}": s.doc for t, known in tables.items() for n, s in known.items()}

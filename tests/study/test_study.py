@@ -11,10 +11,9 @@ from kernbench.host.files import canonical, json_digest
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Float, Int
 from kernbench.registry import find_family, installed
-from kernbench.study.reading import available_studies, load_study, profiles
+from kernbench.study.reading import load_study, profiles
 from kernbench.study.study import cell_id, differences
 from kernbench.study.task import load as load_task_study
-from kernbench.ulm.cells.preflight import check_networks
 
 BASIC = """
 version = 1
@@ -180,7 +179,8 @@ def test_tables_of_other_families_are_left_alone(study):
         ("seeds = 2", "seeds = 2.0", "seeds"),
         ("seeds = 2", "seeds = [1, 2]", "seeds"),
         ("seeds = 2", "seeds = 100000", "seeds"),
-        ('"What?"', "5", "question"),
+        ('"What?"', "5", "question: expected text"),
+        ("seeds = 2", "seeds = 2\nnote = 3", "note: expected text, got 3"),
         ("[9, 33]", "9", "axes.kernel_size"),
         ("[9, 33]", "[]", "axes.kernel_size"),
         ("[9, 33]", "['9']", "axes.kernel_size"),
@@ -197,7 +197,7 @@ def test_tables_of_other_families_are_left_alone(study):
         ("rate = 0.01", "rate = inf", "training.rate"),
         ("rate = 0.01", "rate = -1.0", "training.rate"),
         ("rate = 0.01", "rate = 2024-01-01", "training.rate"),
-        ("rate = 0.01", "update = 'per-batches'", "did you mean 'per-batch'"),
+        ("rate = 0.01", "update = 'per-batches'", "one of 'per-batch', 'per-epoch', got 'per-batches'; did you mean"),
         ("[training]\nepochs = 3\nrate = 0.01", "training = 3", "training"),
         ("[training]\nepochs = 3\nrate = 0.01", "profiles = 3", "profiles"),
         ("[training]\nepochs = 3\nrate = 0.01", "[profiles]\nquick = 3", "quick"),
@@ -216,9 +216,9 @@ def test_a_wrong_type_or_range_is_refused_with_file_and_key(study, old, new, sai
 
 
 def test_a_duplicated_axis_value_is_refused_even_if_written_differently(study):
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match="is given twice"):
         study(BASIC.replace("[9, 33]", "[9, 33, 9]"))
-    with pytest.raises(StudyError, match="stands twice"):
+    with pytest.raises(StudyError, match="is given twice"):
         study(BASIC.replace("[9, 33]", "[9]\nomega_0 = [10, 10.0]"))
 
 
@@ -265,23 +265,13 @@ def test_unknown_studies_and_profiles_are_refused_with_a_close_match():
         load_study("k_sweep", family, "thesi")
 
 
-@pytest.mark.parametrize("name", sorted(available_studies()))
-@pytest.mark.parametrize("profile", ["quick", "thesis"])
-def test_every_bundled_study_loads_for_some_family_and_fits_its_lines(name, profile):
-    family = find_family("siren")
-    study = load_task_study(name, family, profile)
-    assert study.cells()
-    assert study.question
-    if profile == "quick":
-        check_networks(study)
-
-
 def test_every_bundled_family_runs_the_studies_without_axes_of_its_own():
     for name in sorted(installed().found):
         for study in ("smoke", "k_sweep", "fixed_kernels", "dilated_k3"):
             assert load_study(study, find_family(name), "quick").cells()
 
 
+SMOKE = load_study("smoke", find_family("siren"), "quick")
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 values = st.recursive(
     st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names,
@@ -310,8 +300,7 @@ def test_a_cell_id_does_not_depend_on_order(params, random):
 
 @given(st.lists(st.integers(1, 500).map(lambda n: 2 * n + 1), min_size=1, max_size=5, unique=True), st.integers(1, 4))
 def test_cells_are_as_many_as_points_and_each_id_is_its_own(sizes, seeds):
-    loaded = load_study("smoke", find_family("siren"), "quick")
-    study = dataclasses.replace(loaded, axes={"kernel_size": tuple(sizes)}, seeds=tuple(range(seeds)))
+    study = dataclasses.replace(SMOKE, axes={"kernel_size": tuple(sizes)}, seeds=tuple(range(seeds)))
     cells = study.cells()
     assert len(cells) == len(sizes) * seeds
     assert {(p["kernel_size"], p["seed"]) for p in cells.values()} == {(k, s) for k in sizes for s in range(seeds)}

@@ -1,4 +1,4 @@
-"""Entries of the data cache: folders of arrays that are either whole and checked, or not there.
+"""Entries of the data cache: folders of arrays that are either complete and checked, or not there.
 
 An entry is written under another name and renamed when it is complete; a lock file beside it lets one process work
 while others wait. The system drops the lock of a process that dies, so whatever unfinished folder is found while
@@ -59,14 +59,12 @@ def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
 
 def describe_entry(folder: Path) -> tuple[Facts, int, str]:
     """Facts, size of all files [bytes], and what is wrong with an entry; no facts where something is wrong."""
-    facts: Facts = {}
-    problem = ""
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     try:
         entry = read_entry(folder)
-        facts = entry[1] if entry else {}
     except Damaged as damage:
-        problem = str(damage)
-    return facts, sum(path.stat().st_size for path in folder.iterdir() if path.is_file()), problem
+        return {}, size, str(damage)
+    return entry[1] if entry else {}, size, ""
 
 
 def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None:
@@ -84,7 +82,7 @@ def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an entry, waiting for whoever has it; removes unfinished folders that nobody works on.
+    """Hold the lock of an entry, waiting for a process that has it; removes what dead processes left unfinished.
 
     Raises:
         DataError: the cache folder cannot be written.
@@ -93,9 +91,7 @@ def locked(folder: Path) -> Iterator[None]:
         with _explained():
             folder.parent.mkdir(parents=True, exist_ok=True)
             handle = stack.enter_context(_lock_file(folder).open("a"))
-            if _flock(handle, fcntl.LOCK_EX):
-                _remove_partials(folder)
-            _remove_stale(folder.parent.parent)
+            _remove_unfinished(folder.parent.parent, folder if _flock(handle, fcntl.LOCK_EX) else None)
         yield
 
 
@@ -118,7 +114,7 @@ def _checksum(path: Path, size: int, changed_ns: int, inode: int) -> str:
 
 
 def _read_manifest(folder: Path) -> Facts:
-    """Manifest of an entry, whole and unchanged."""
+    """Manifest of an entry, complete and unchanged."""
     try:
         manifest: Facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         seal = manifest.pop("sha256")
@@ -151,7 +147,7 @@ def _publish(partial: Path, folder: Path) -> None:
     try:
         partial.rename(folder)
     except OSError as error:
-        # Without locks another process may have come first; its copy is as good.
+        # Without locks another process may have been first; its copy is as good.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
 
@@ -171,19 +167,13 @@ def _flock(handle: IO[str], operation: int) -> bool:
     return True
 
 
-def _remove_partials(folder: Path) -> None:
-    """Remove unfinished versions of an entry whose lock we hold."""
-    for partial in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _remove_stale(root: Path) -> None:
-    """Remove unfinished folders of all entries that no living process has locked."""
+def _remove_unfinished(root: Path, held: Path | None) -> None:
+    """Remove unfinished folders of the entry whose lock we hold, and of all that no living process has locked."""
     for partial in root.glob("*/.*.partial"):
         folder = partial.with_name(partial.name.split(".")[1])
         with contextlib.suppress(OSError), _lock_file(folder).open("a") as handle:
-            if _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                _remove_partials(folder)
+            if folder == held or _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager

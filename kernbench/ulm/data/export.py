@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,11 @@ from kernbench.errors import DataError
 from kernbench.host.files import partial_folder
 from kernbench.ulm.data.find import Content, DataSet
 from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, ManifestLine, describe_file, write_manifest
-from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.scene import Scene
-from kernbench.ulm.simulator.simulate import simulate_lines
+from kernbench.ulm.simulator.simulate import Progress, simulate_lines
 from kernbench.ulm.simulator.transducer import transmit_pulse
 from kernbench.ulm.srml1d.formats import LINE_FORMATS, RecordedLine, write_line
-
-Progress = Callable[[int, int], None]
 
 
 def export_set(
@@ -28,7 +25,7 @@ def export_set(
 
     Args:
         data: see `kernbench.ulm.data.find.find_set`.
-        folder: new, or empty; made under another name and renamed, so that it is whole or not there.
+        folder: new, or empty; made under another name and renamed: complete or not there.
         splits: which ones, numbered one after another; empty for all.
         form: "text" (published text lines) or "mat" (MATLAB v5).
         progress: called as progress(lines done, lines in all).
@@ -48,7 +45,7 @@ def export_set(
     entries: list[ManifestLine] = []
     with new_folder(folder) as partial:
         for content in contents:
-            for position, line in enumerate(recorded_lines(content, echoes=form == "mat")):
+            for position, line in enumerate(_recorded_lines(content, echoes=form == "mat")):
                 path = partial / f"RFDATA{len(entries) + 1:05d}{LINE_FORMATS[form]}"
                 write_line(path, line, f"{source}, {content.split.name} {position}")
                 entries.append(describe_file(path, partial, content.split.name, position))
@@ -60,14 +57,19 @@ def export_set(
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write to, renamed to its own name when all went well, so that it is whole or not there.
+    """A folder to write to, renamed to its own name when all went well: complete or not there.
 
     Raises:
         DataError: the folder holds something or cannot be written.
     """
     folder = folder.resolve()  # so that `.` has a name
-    _check_target(folder)
     try:
+        if folder.exists() and not folder.is_dir():
+            raise DataError(f"{folder} is not a folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise DataError(f"folder {folder} is not empty; export writes a new folder")
+        if folder.exists() and folder.samefile(Path.cwd()):  # it cannot be replaced
+            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
         with partial_folder(folder) as partial:
             yield partial
             if folder.is_dir():
@@ -77,16 +79,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error
 
 
-def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[RecordedLine]:
+def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]:
     """Lines of a split as their files would hold them; a pressure field that is not known is simulated.
 
-    Args:
-        content: a split.
-        echoes: with the pressures that only .mat files hold: of the echoes, for which each line is simulated again,
-            and of the pulse. They stay unknown where lines were imported or simulated with measured responses.
-
-    Raises:
-        DataError: the lines are windows; the published formats hold whole lines.
+    With `echoes`, each line is simulated again for the pressures that only .mat files hold: of the echoes and of the
+    pulse. They stay unknown where lines were imported or simulated with measured responses.
     """
     split = content.split
     if split.voltage.shape[1] != SAMPLES:
@@ -97,31 +94,16 @@ def recorded_lines(content: Content, *, echoes: bool = False) -> Iterator[Record
     for row in range(len(split.voltage)):
         again = content.again(row) if echoes and content.again is not None else None
         pressure_pa = float(split.pressure_pa[row])
+        if content.field_pa is None:  # it depends on the pulse only: a line without bubbles has the same
+            field = simulate_lines([Scene([], [], [], pressure_pa)]).pressure_field_pa[0].numpy()
+        else:
+            field = np.asarray(content.field_pa[row])
         yield RecordedLine(
             voltage=np.asarray(split.voltage[row]),
             counts=np.asarray(split.counts[row]),
-            field_pa=_field(split, row) if content.field_pa is None else np.asarray(content.field_pa[row]),
+            field_pa=field,
             pressure_pa=pressure_pa,
             positions=None if content.positions is None else content.positions[row],
             echo_pa=None if again is None else again.echo_pa[0].numpy(),
             pulse_pa=None if again is None else transmit_pulse().pressure * pressure_pa,
         )
-
-
-def _field(split: Split, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Pressure field of a line: it depends on the pulse only, so a line without bubbles has the same."""
-    empty = Scene([], [], [], float(split.pressure_pa[row]))
-    return np.asarray(simulate_lines([empty]).pressure_field_pa[0].numpy())
-
-
-def _check_target(folder: Path) -> None:
-    """Refuse a folder with something in it, and the working folder, which cannot be replaced."""
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise DataError(f"{folder} is not a folder")
-        if folder.is_dir() and any(folder.iterdir()):
-            raise DataError(f"folder {folder} is not empty; export writes a new folder")
-        if folder.exists() and folder.samefile(Path.cwd()):
-            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
-    except OSError as error:
-        raise DataError(f"folder {folder} cannot be written: {error.strerror}") from error

@@ -4,26 +4,24 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError, close_match
-from kernbench.host.cache_folder import cache_folder
 from kernbench.ulm.data.cache import Damaged, Facts, read_entry
-from kernbench.ulm.data.imported import (
-    DIGEST,
-    Arrays,
+from kernbench.ulm.data.imported import DIGEST, Arrays, describe_imported, find_imported, read_lines, read_set
+from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, find_manifest, is_folder, read_manifest
+from kernbench.ulm.data.recipe import (
+    SPLITS,
+    Recipe,
+    Split,
     check_split,
-    describe_imported,
-    find_imported,
-    read_folder,
-    read_set,
+    draw_line,
+    lines_folder,
+    simulate_line,
     split_of,
 )
-from kernbench.ulm.data.manifest import MANIFEST_NAMES, find_manifest, is_folder, read_manifest
-from kernbench.ulm.data.recipe import SPLITS, Recipe, Split, draw_line, simulate_line, split_of_entry
 from kernbench.ulm.simulator.simulate import Lines
 
 
@@ -87,27 +85,17 @@ def find_set(name: str) -> DataSet:
     Raises:
         DataError: there is none, or the folder has no manifest.
     """
-    imported = find_imported(name)
-    if imported is not None:
-        return DataSet(
-            name,
-            imported.digest,
-            tuple(imported.lines),
-            f"imported; {imported.source}",
-            lambda split: _content(split, *read_set(name)),
-        )
-    if DIGEST.fullmatch(name) and (splits := _simulated_splits(name)):
+    if imported := find_imported(name):
+        splits, origin = tuple(imported.lines), f"imported; {imported.source}"
+        return DataSet(name, imported.digest, splits, origin, lambda split: _content(split, *read_set(imported)))
+    simulated = lines_folder() / name
+    if DIGEST.fullmatch(name) and (splits := tuple(each for each in SPLITS if (simulated / each).is_dir())):
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
     if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
-        origin = f"folder; {manifest.rule}"
-        return DataSet(
-            name,
-            manifest.digest(),
-            tuple(manifest.splits),
-            origin,
-            lambda split: _content(split, *read_folder(folder, split)),
-        )
+        parts = {split: Manifest(manifest.rule, tuple(manifest.split(split))) for split in manifest.splits}
+        digest, origin = manifest.digest(), f"folder; {manifest.rule}"
+        return DataSet(name, digest, (*parts,), origin, lambda each: _content(each, *read_lines(folder, parts[each])))
     known = [each.name for each in describe_imported()]
     hint = close_match(name, known) or f"; imported sets: {', '.join(known) or 'none'}"
     raise DataError(
@@ -118,7 +106,7 @@ def find_set(name: str) -> DataSet:
 
 def _content(split: str, arrays: Arrays, facts: Facts) -> Content:
     """A split of an imported set or folder."""
-    lines = split_of(split, arrays, facts)
+    lines = split_of(split, arrays[f"{split}_voltage"], arrays[f"{split}_counts"], facts["splits"][split])
     positions = arrays.get(f"{split}_positions")
     places = None if positions is None else np.split(np.asarray(positions), np.cumsum(lines.bubbles)[:-1])
     return Content(lines, arrays.get(f"{split}_field"), places)
@@ -126,32 +114,18 @@ def _content(split: str, arrays: Arrays, facts: Facts) -> Content:
 
 def _simulated(digest: str, split: str) -> Content:
     """A split of simulated lines in the cache; positions are drawn again from the recipe's seed."""
-    folder = _lines() / digest / split
+    folder = lines_folder() / digest / split
     try:
         entry = read_entry(folder)
     except Damaged as damage:
         raise DataError(f"simulated lines in {folder} cannot be used ({damage}); `kernbench data simulate`") from damage
     assert entry is not None
     arrays, facts = entry
-    lines = split_of_entry(split, arrays, facts)
-    recipe, measured = _recipe(facts["recipe"]), _measured(facts["recipe"])
+    lines = split_of(split, arrays["voltage"], arrays["counts"], facts)
+    known = facts["recipe"]
+    # Measured responses are known by content only; positions do not depend on them.
+    recipe = Recipe(known["lines"], known["window"], known["population"], known["seed"])
+    measured = known["transmit_response"] is not None or known["receive_response"] is not None
     scenes = (draw_line(recipe, split, line)[0] for line in range(len(lines.bubbles)))
     positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]
     return Content(lines, None, positions, None if measured else functools.partial(simulate_line, recipe, split))
-
-
-def _measured(facts: dict[str, Any]) -> bool:  # JSON
-    return facts["transmit_response"] is not None or facts["receive_response"] is not None
-
-
-def _recipe(facts: dict[str, Any]) -> Recipe:  # JSON
-    # Measured responses are known by content only; positions do not depend on them.
-    return Recipe(facts["lines"], facts["window"], facts["population"], facts["seed"])
-
-
-def _simulated_splits(digest: str) -> tuple[str, ...]:
-    return tuple(split for split in SPLITS if (_lines() / digest / split).is_dir())
-
-
-def _lines() -> Path:
-    return cache_folder() / "lines"

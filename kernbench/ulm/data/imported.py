@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernbench.errors import DataError, close_match
+from kernbench.errors import DataError
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
 from kernbench.ulm.data.cache import MANIFEST, Damaged, Facts, describe_entry, locked, read_entry, write_entry
-from kernbench.ulm.data.manifest import Manifest, ManifestLine, find_manifest, read_manifest
-from kernbench.ulm.data.recipe import SPLITS, Split
+from kernbench.ulm.data.manifest import Manifest, ManifestLine, read_manifest
+from kernbench.ulm.data.recipe import SPLITS
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.simulate import Progress
 from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, read_bytes
 
-Progress = Callable[[int, int], None]
 Arrays = Mapping[str, npt.NDArray[Any]]  # voltage, counts, fields and positions differ in type
 
 DIGEST = re.compile(r"[0-9a-f]{12}")
@@ -34,10 +34,10 @@ class ImportedSet:
         name: given at the import.
         digest: of contents and order of its lines.
         lines: split -> number of lines.
-        folder: where it lies.
+        folder: where it is.
         size_bytes: of all its files.
         source: rule of its manifest, or how it was made.
-        problem: why it cannot be used, empty if it is whole.
+        problem: why it cannot be used, empty if it is intact.
     """
 
     name: str
@@ -69,7 +69,7 @@ def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | N
     digest = chosen.digest()
     if found := _existing(name, digest):
         return found
-    arrays, facts = _read_all(folder, chosen, progress)
+    arrays, facts = read_lines(folder, chosen, progress)
     with locked(_root() / "names"):  # looked up again: another import may have taken the name meanwhile
         if found := _existing(name, digest):
             return found
@@ -77,53 +77,23 @@ def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | N
     return _describe(_root() / digest)
 
 
-def read_folder(folder: Path, split: str) -> tuple[Arrays, Facts]:
-    """Arrays and facts of one split of a folder of line files with a manifest in it, without the cache.
-
-    Raises:
-        DataError: as `import_lines`, or the manifest has no such split.
-    """
-    chosen = read_manifest(find_manifest(folder))
-    check_split(split, chosen.splits, f"folder {folder}")
-    return _read_all(folder, Manifest(chosen.rule, tuple(chosen.split(split))), None)
-
-
-def load_imported(name: str, split: str) -> Split:
-    """Lines of a split of an imported set.
-
-    Args:
-        name: its name or digest.
-        split: train, validation or test.
-
-    Raises:
-        DataError: no such set or split, or its files are damaged.
-    """
-    arrays, facts = read_set(name)
-    check_split(split, facts["splits"], f"data set {name}")
-    return split_of(split, arrays, facts)
-
-
-def read_set(name: str) -> tuple[Arrays, Facts]:
-    """Arrays and facts of an imported set, by name or digest; arrays are read-only memory maps.
+def read_set(found: ImportedSet) -> tuple[Arrays, Facts]:
+    """Arrays and facts of an imported set; arrays are read-only memory maps.
 
     The arrays of each split are `<split>_voltage`, `<split>_counts` and, where every file had them, `<split>_field`
     (float32, Pa) and `<split>_positions` (z, x, radius of all bubbles, line after line, float64).
 
     Raises:
-        DataError: no such set, or its files are damaged.
+        DataError: its files are damaged, or gone.
     """
-    found = find_imported(name)
-    if found is None:
-        known = [each.name for each in describe_imported()]
-        raise DataError(f"no imported data set {name!r}{close_match(name, known) or _known(known)}")
     try:
-        entry = read_entry(found.folder)
+        if entry := read_entry(found.folder):
+            return entry
+        problem = "it is gone"
     except Damaged as damage:
-        raise DataError(
-            f"imported data set {found.name or name} in {found.folder} cannot be used ({damage}); import it again"
-        ) from damage
-    assert entry is not None
-    return entry
+        problem = str(damage)
+    name = found.name or found.digest
+    raise DataError(f"imported data set {name} in {found.folder} cannot be used ({problem}); import it again")
 
 
 def find_imported(name: str) -> ImportedSet | None:
@@ -138,7 +108,7 @@ def describe_imported() -> list[ImportedSet]:
 
 
 def store(name: str, digest: str, arrays: Arrays, facts: Facts) -> None:
-    """Write a data set into the cache, whole or not at all.
+    """Write a data set into the cache, completely or not at all.
 
     Args:
         name: of the set.
@@ -155,7 +125,7 @@ def store(name: str, digest: str, arrays: Arrays, facts: Facts) -> None:
 
 
 def _existing(name: str, digest: str) -> ImportedSet | None:
-    """The set if it is there and whole; refuses a name that is taken, and lines that have another name."""
+    """The set if it is there and intact; refuses a name that is taken, and lines that have another name."""
     if not _NAME.fullmatch(name) or DIGEST.fullmatch(name):
         raise DataError(f"name: expected letters, digits, '_', '.' or '-', and no digest, got {name!r}")
     for each in describe_imported():
@@ -168,8 +138,12 @@ def _existing(name: str, digest: str) -> ImportedSet | None:
     return None
 
 
-def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tuple[dict[str, Any], Facts]:
-    """Arrays and facts of all splits of a manifest."""
+def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = None) -> tuple[Arrays, Facts]:
+    """Arrays and facts of the line files of a manifest, as `read_set` gives them, without the cache.
+
+    Raises:
+        DataError: a file that is malformed or not the one of the manifest, or two files with the same signal.
+    """
     arrays: dict[str, Any] = {}
     splits: dict[str, Facts] = {}
     signals: dict[str, str] = {}
@@ -178,7 +152,9 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
         entries = manifest.split(split)
         voltage = np.empty((len(entries), SAMPLES), np.float32)
         counts = np.empty((len(entries), SAMPLES), np.uint8)
-        fields, positions, pressures = [], [], []
+        fields: list[Any] = []  # arrays, or None where a file has no field
+        positions: list[Any] = []  # the same
+        pressures = []
         for row, entry in enumerate(entries):
             line = _read(folder, entry)
             # Other line ends or another header hide a copy from the hash of the file; in two splits it would leak.
@@ -193,10 +169,10 @@ def _read_all(folder: Path, manifest: Manifest, progress: Progress | None) -> tu
             if progress is not None:
                 progress(done, len(manifest.lines))
         arrays |= {f"{split}_voltage": voltage, f"{split}_counts": counts}
-        if known := [field for field in fields if field is not None]:
-            arrays |= {f"{split}_field": np.stack(known)} if len(known) == len(entries) else {}
-        if placed := [each for each in positions if each is not None]:
-            arrays |= {f"{split}_positions": np.concatenate(placed)} if len(placed) == len(entries) else {}
+        if all(each is not None for each in fields):
+            arrays[f"{split}_field"] = np.stack(fields)
+        if all(each is not None for each in positions):
+            arrays[f"{split}_positions"] = np.concatenate(positions)
         names, bubbles = [entry.file for entry in entries], [entry.bubbles for entry in entries]
         splits[split] = {"files": names, "bubbles": bubbles, "pressure_pa": pressures}
     return arrays, {"splits": splits}
@@ -218,20 +194,6 @@ def _read(folder: Path, entry: ManifestLine) -> RecordedLine:
     return line
 
 
-def split_of(split: str, arrays: Arrays, facts: Facts) -> Split:
-    """A split out of the arrays and facts of `read_set`."""
-    known = facts["splits"][split]
-    bubbles = np.asarray(known["bubbles"], np.int64)
-    return Split(
-        name=split,
-        voltage=arrays[f"{split}_voltage"],
-        counts=arrays[f"{split}_counts"],
-        bubbles=bubbles,
-        pressure_pa=np.asarray(known["pressure_pa"], np.float64),
-        starts=np.zeros(len(bubbles), np.int64),
-    )
-
-
 def _describe(folder: Path) -> ImportedSet:
     """State of one imported set."""
     facts, size, problem = describe_entry(folder)
@@ -249,17 +211,6 @@ def _unchecked_facts(folder: Path) -> Facts:
         return {"name": str(facts["name"]), "source": str(facts["source"]), "splits": splits}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def check_split(split: str, there: Collection[str], where: str) -> None:
-    """Raise DataError unless the split is there."""
-    if split not in there:
-        hint = close_match(split, SPLITS) if split not in SPLITS else ""
-        raise DataError(f"{where} has no split {split!r}, only {', '.join(there)}{hint}")
-
-
-def _known(names: list[str]) -> str:
-    return f"; there are {', '.join(names)}" if names else "; `kernbench data import` makes one"
 
 
 def _root() -> Path:

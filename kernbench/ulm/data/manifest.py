@@ -5,7 +5,8 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,6 +42,9 @@ class ManifestLine:
     position: int
     bubbles: int
     pressure_kpa: float
+
+
+_KEYS = [field.name for field in fields(ManifestLine)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest as JSON, or as CSV where the name ends in .csv.
 
     Raises:
-        DataError: the file cannot be written; one that was there is still whole then.
+        DataError: the file cannot be written; one that was there is still intact then.
     """
     text = _csv_text(manifest) if path.suffix.lower() == ".csv" else _json_text(manifest)
     try:
@@ -104,15 +108,14 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def find_manifest(folder: Path) -> Path:
-    """The manifest that lies in a folder of line files.
+    """The manifest in a folder of line files.
 
     Raises:
         DataError: there is none; the order of a directory is undefined and never used.
     """
-    names = {path.name for path in _listed(folder)}
-    for name in MANIFEST_NAMES:
-        if name in names:
-            return folder / name
+    there = {path.name for path in _listed(folder)}
+    if found := [folder / name for name in MANIFEST_NAMES if name in there]:
+        return found[0]
     raise DataError(
         f"folder {folder} has no {' or '.join(MANIFEST_NAMES)}: lines are put into splits by a manifest only, never by "
         f"the order of a directory; `kernbench data manifest {folder} --train 1-1024 ...` writes one"
@@ -120,7 +123,7 @@ def find_manifest(folder: Path) -> Path:
 
 
 def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form: str = "text") -> Manifest:
-    """A manifest by the number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
+    """A manifest by the last number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
 
     Args:
         folder: of the line files.
@@ -130,11 +133,14 @@ def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form
     Raises:
         DataError: a number of the ranges has no file or several, or a file's header cannot be read.
     """
-    numbered = _numbered(folder, LINE_FORMATS[form])
+    numbered = defaultdict(list)
+    for path in _listed(folder):
+        if path.suffix.lower() == LINE_FORMATS[form] and (digits := re.findall(r"\d+", path.stem)):
+            numbered[int(digits[-1])].append(path)
     lines = []
     for split, (first, last) in ranges.items():
         for position, number in enumerate(range(first, last + 1)):
-            found = numbered.get(number, [])
+            found = numbered[number]
             if len(found) != 1:
                 what = f"files {', '.join(path.name for path in found)}" if found else "no file"
                 raise DataError(f"{folder}: {what} of number {number} ({LINE_FORMATS[form]}), asked for by {split}")
@@ -159,15 +165,6 @@ def describe_file(path: Path, folder: Path, split: str, position: int) -> Manife
     return ManifestLine(name, sha256_of(content), split, position, bubbles, round(pressure / 1e3, 6))
 
 
-def _numbered(folder: Path, suffix: str) -> dict[int, list[Path]]:
-    """Line files of a folder by the last number in their names."""
-    found: dict[int, list[Path]] = {}
-    for path in _listed(folder):
-        if path.suffix.lower() == suffix and (digits := re.findall(r"\d+", path.stem)):
-            found.setdefault(int(digits[-1]), []).append(path)
-    return found
-
-
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; what the file system does not take for a name is none."""
     try:
@@ -177,7 +174,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted by name."""
+    """What is in a folder, sorted by name."""
     if not is_folder(folder):
         raise DataError(f"no folder {folder}; expected the folder of the line files")
     try:
@@ -190,8 +187,11 @@ def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
     """The manifest in order, without gaps or repetitions."""
     if not lines:
         raise DataError(f"{where} has no lines")
-    for kind in ("file", "sha256"):
-        _refuse_twice([getattr(line, kind) for line in lines], kind, where)
+    for field, kind in (("file", "file"), ("sha256", "content")):
+        # The same line in two splits would leak; twice in one split it would count double.
+        value, times = Counter(getattr(line, field) for line in lines).most_common(1)[0]
+        if times > 1:
+            raise DataError(f"{where}: {kind} {value} is listed twice")
     for split in SPLITS:
         places = sorted(line.position for line in lines if line.split == split)
         if places != list(range(len(places))):
@@ -200,39 +200,23 @@ def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
     return Manifest(rule, tuple(sorted(lines, key=lambda line: (SPLITS.index(line.split), line.position))))
 
 
-def _refuse_twice(values: Iterable[str], kind: str, where: str) -> None:
-    # The same line in two splits would leak; twice in one split it would count double.
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise DataError(f"{where}: {'file' if kind == 'file' else 'content'} {value} is listed twice")
-        seen.add(value)
-
-
 def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
     """One entry, checked and in its types."""
-    known = [field.name for field in fields(ManifestLine)]
     if not isinstance(row, dict):
-        raise DataError(f"{where}: expected a table with {', '.join(known)}")
-    for key in row:
-        if key not in known:
-            raise DataError(f"{where}: unknown key {key!r}{close_match(str(key), known)}")
-    if absent := [key for key in known if row.get(key) in (None, "")]:
+        raise DataError(f"{where}: expected a table with {', '.join(_KEYS)}")
+    if unknown := [key for key in row if key not in _KEYS]:
+        raise DataError(f"{where}: unknown key {unknown[0]!r}{close_match(str(unknown[0]), _KEYS)}")
+    if absent := [key for key in _KEYS if row.get(key) in (None, "")]:
         raise DataError(f"{where}: {absent[0]} is missing")
     for key in ("file", "sha256", "split"):
         if not isinstance(row[key], str):
             raise DataError(f"{where}: {key} must be text, got {row[key]!r:.40}")
     try:
-        line = ManifestLine(
-            file=row["file"],
-            sha256=row["sha256"].lower(),
-            split=row["split"],
-            position=_whole(row["position"]),
-            bubbles=_whole(row["bubbles"]),
-            pressure_kpa=_pressure(row["pressure_kpa"]),
-        )
+        numbers = {"position": _whole(row["position"]), "bubbles": _whole(row["bubbles"])}
+        pressure = _pressure(row["pressure_kpa"])
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: position and bubbles must be whole numbers, pressure_kpa a number") from error
+        raise DataError(f"{where}: position and bubbles must be integers >= 0, pressure_kpa a number") from error
+    line = ManifestLine(row["file"], row["sha256"].lower(), row["split"], **numbers, pressure_kpa=pressure)
     if line.split not in SPLITS:
         raise DataError(f"{where}: split expected {', '.join(SPLITS)}, got {line.split!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", line.sha256):
@@ -292,7 +276,7 @@ def _json_text(manifest: Manifest) -> str:
 def _csv_text(manifest: Manifest) -> str:
     out = io.StringIO()
     out.write(f"{_RULE}{manifest.rule}\n")
-    writer = csv.DictWriter(out, [field.name for field in fields(ManifestLine)], lineterminator="\n")
+    writer = csv.DictWriter(out, _KEYS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(line) for line in manifest.lines)
     return out.getvalue()

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError, first_line
 from kernbench.host.files import json_digest
-from kernbench.ulm.data.imported import find_imported, load_imported, store
+from kernbench.ulm.data.find import find_set
+from kernbench.ulm.data.imported import find_imported, store
 from kernbench.ulm.data.recipe import RECIPE_VERSION, TIME_STEPS_NS, Split
-from kernbench.ulm.simulator.population import draw_scene
+from kernbench.ulm.simulator.population import draw_scene, stream
 from kernbench.ulm.simulator.scene import IntArray, Scene
 from kernbench.ulm.simulator.simulate import Progress, simulate_lines
 
@@ -96,13 +97,13 @@ def matched_lines(
     found = find_imported(digest)
     if found is None or found.problem:
         _simulate(pairs, seed, device, digest, progress)
-    return load_imported(digest, "test"), digest
+    return find_set(digest).load("test"), digest
 
 
 def place_bubbles(rng: np.random.Generator, bubbles: int, pressure_pa: float) -> Scene:
     """A monodisperse scene with this many bubbles at this pressure.
 
-    Bubbles are independent of their number, so any of them out of random scenes are as good as fresh ones.
+    Bubbles are independent of their number, so any of them out of random scenes are as good as new ones.
     """
     drawn: list[npt.NDArray[np.float64]] = []
     while sum(columns.shape[1] for columns in drawn) < bubbles or not drawn:
@@ -117,7 +118,7 @@ def place_bubbles(rng: np.random.Generator, bubbles: int, pressure_pa: float) ->
 def _simulate(pairs: PublishedPairs, seed: int, device: str, digest: str, progress: Progress | None) -> None:
     """Simulate matched lines and write them to the cache."""
     wanted = zip(pairs.bubbles.tolist(), pairs.pressure_pa.tolist(), strict=True)
-    scenes = [place_bubbles(_stream(seed, line), *pair) for line, pair in enumerate(wanted)]
+    scenes = [place_bubbles(stream(seed, line), *pair) for line, pair in enumerate(wanted)]
     step = TIME_STEPS_NS[POPULATION] * 1e-9
     lines = simulate_lines(scenes, device=device, time_step_s=step, progress=progress)
     positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]
@@ -131,7 +132,3 @@ def _simulate(pairs: PublishedPairs, seed: int, device: str, digest: str, progre
     source = f"simulated with the published numbers of bubbles and pressures, seed {seed}"
     name = f"published-{len(scenes)}-seed{seed}"
     store(name, digest, arrays, {"splits": {"test": known}, "source": source})
-
-
-def _stream(seed: int, line: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(line,)))

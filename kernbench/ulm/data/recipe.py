@@ -1,9 +1,10 @@
 """Data sets: splits of simulated lines, each a function of (recipe, seed), cached under the recipe's digest."""
 
+import contextlib
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, locked, read_entry, write_entry
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
-from kernbench.ulm.simulator.population import check_population, draw_scene
+from kernbench.ulm.simulator.population import check_population, draw_scene, stream
 from kernbench.ulm.simulator.scene import IntArray, Scene
 from kernbench.ulm.simulator.simulate import Lines, Progress, simulate_lines
 
@@ -54,7 +55,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for split, number in self.lines.items():
-            _check_split(split)
+            check_split(split, SPLITS, "a recipe")
             if number < 1:
                 raise DataError(f"split {split}: expected 1 line or more, got {number}")
         longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0]
@@ -66,12 +67,9 @@ class Recipe:
 
     def facts(self) -> Facts:
         """What the digest covers, as JSON: measured responses by content, not by path."""
-        return {
+        return vars(self) | {
             "version": RECIPE_VERSION,
             "lines": dict(self.lines),
-            "window": self.window,
-            "population": self.population,
-            "seed": self.seed,
             "time_step_ns": TIME_STEPS_NS[self.population],
             "transmit_response": _content(self.transmit_response),
             "receive_response": _content(self.receive_response),
@@ -117,7 +115,7 @@ class CacheEntry:
         size_bytes: of all its files.
         lines: number of lines; 0 if damaged.
         recipe: what the digest covers; empty if damaged.
-        problem: why it will be simulated again, empty if it is whole.
+        problem: why it will be simulated again, empty if it is intact.
     """
 
     digest: str
@@ -131,8 +129,8 @@ class CacheEntry:
 def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Progress | None = None) -> Split:
     """Lines of a split, from the cache or simulated.
 
-    Several processes may ask at once: one simulates, the others wait. A cut, changed or missing file is noticed and
-    the split simulated again, with a KernbenchWarning. A whole split is found in a cache that cannot be written, too.
+    Several processes may ask concurrently: one simulates, the others wait. A cut, changed or missing file is noticed
+    and the split simulated again, with a KernbenchWarning. An intact split is found in a read-only cache, too.
 
     Args:
         recipe: what to simulate.
@@ -143,35 +141,38 @@ def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Pro
     Raises:
         DataError: no such split, the cache cannot be written, or see `simulate_lines`.
     """
-    _check_split(split)
-    if split not in recipe.lines:
-        raise DataError(
-            f"split {split}: the recipe has no lines for it, only for {', '.join(recipe.lines) or 'nothing'}"
-        )
-    folder = _root() / recipe.digest() / split
-    try:
-        found = _find(recipe, split, folder)
-    except Damaged:
-        found = None
-    if found is not None:
-        return found
+    check_split(split, recipe.lines, "the recipe")
+    folder = lines_folder() / recipe.digest() / split
+    with contextlib.suppress(Damaged):
+        if found := _find(recipe, split, folder):
+            return found
     with locked(folder):
         try:
-            found = _find(recipe, split, folder)  # perhaps made while we waited
+            if found := _find(recipe, split, folder):  # made while we waited
+                return found
         except Damaged as damage:
             message = f"cached lines in {folder} cannot be used ({damage}); simulating them again"
             warnings.warn(message, KernbenchWarning, stacklevel=2)
-        if found is None:
-            _simulate(recipe, split, folder, device, progress)
-            found = _find(recipe, split, folder)
-    assert found is not None
-    return found
+        _simulate(recipe, split, folder, device, progress)
+        made = _find(recipe, split, folder)
+    assert made is not None
+    return made
+
+
+def lines_folder() -> Path:
+    """Simulated lines in the cache: a folder DIGEST/SPLIT each."""
+    return cache_folder() / "lines"
 
 
 def describe_cache() -> list[CacheEntry]:
     """All splits in the cache, with checksums verified, sorted by digest and split."""
-    folders = (path for path in _root().glob("*/*") if path.is_dir() and not path.name.startswith("."))
-    return [_describe(folder) for folder in sorted(folders)]
+    found = []
+    for folder in sorted(lines_folder().glob("*/*")):
+        if folder.is_dir() and not folder.name.startswith("."):
+            facts, size, problem = describe_entry(folder)
+            lines, recipe = len(facts.get("starts", ())), facts.get("recipe", {})
+            found.append(CacheEntry(folder.parent.name, folder.name, size, lines, recipe, problem))
+    return found
 
 
 def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
@@ -179,10 +180,7 @@ def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
 
     The same scene underlies a windowed and a whole line of one seed.
     """
-    entropy = (SPLITS.index(split), line)
-    scene_stream, window_stream = (
-        np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(*entropy, purpose))) for purpose in (0, 1)
-    )
+    scene_stream, window_stream = (stream(recipe.seed, SPLITS.index(split), line, purpose) for purpose in (0, 1))
     scene = draw_scene(scene_stream, recipe.population)
     if recipe.window is None:
         return scene, 0
@@ -196,11 +194,17 @@ def simulate_line(recipe: Recipe, split: str, line: int) -> Lines:
     Raises:
         DataError: see `simulate_lines`.
     """
+    return _lines(recipe, [draw_line(recipe, split, line)[0]])
+
+
+def _lines(recipe: Recipe, scenes: Sequence[Scene], **options: Any) -> Lines:  # see simulate_lines
+    """Lines of scenes, simulated as the recipe says."""
     return simulate_lines(
-        [draw_line(recipe, split, line)[0]],
+        scenes,
         time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,
+        **options,
     )
 
 
@@ -208,15 +212,9 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
     """Simulate a split and write it to the cache."""
     drawn = [draw_line(recipe, split, line) for line in range(recipe.lines[split])]
     scenes, starts = [scene for scene, _ in drawn], [start for _, start in drawn]
-    lines = simulate_lines(
-        scenes,
-        device=device,
-        time_step_s=TIME_STEPS_NS[recipe.population] * 1e-9,
-        window=None if recipe.window is None else (starts, recipe.window),
-        transmit_response=recipe.transmit_response,
-        receive_response=recipe.receive_response,
-        progress=progress,
-    )
+    window = None if recipe.window is None else (starts, recipe.window)
+    lines = _lines(recipe, scenes, device=device, window=window, progress=progress)
+    packages = ("kernbench", "numpy", "scipy", "torch")
     facts = {
         "recipe": recipe.facts(),
         "split": split,
@@ -224,7 +222,8 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
         "pressure_pa": [scene.pressure_pa for scene in scenes],
         "starts": starts,
         "device": device,
-        "versions": _versions(),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in packages},
     }
     write_entry(folder, {"voltage": lines.voltage.numpy(), "counts": lines.counts.numpy().astype(np.uint8)}, facts)
 
@@ -241,36 +240,21 @@ def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:
         raise Damaged("its arrays have other names, shapes or types")
     if facts.get("recipe") != recipe.facts() or facts.get("split") != split:
         raise Damaged("it belongs to another recipe")
-    return split_of_entry(split, arrays, facts)
+    return split_of(split, arrays["voltage"], arrays["counts"], facts)
 
 
-def split_of_entry(split: str, arrays: Mapping[str, Array], facts: Facts) -> Split:
-    """A split of simulated lines out of the arrays and facts of its entry in the cache."""
-    return Split(
-        name=split,
-        voltage=arrays["voltage"],
-        counts=arrays["counts"],
-        bubbles=np.asarray(facts["bubbles"], dtype=np.int64),
-        pressure_pa=np.asarray(facts["pressure_pa"], dtype=np.float64),
-        starts=np.asarray(facts["starts"], dtype=np.int64),
-    )
+def split_of(name: str, voltage: Array, counts: Array, facts: Facts) -> Split:
+    """A split out of its arrays, each (lines, samples), and the facts that the cache keeps of its lines."""
+    bubbles = np.asarray(facts["bubbles"], np.int64)
+    starts = np.asarray(facts.get("starts", np.zeros(len(bubbles))), np.int64)  # imported lines have none
+    return Split(name, voltage, counts, bubbles, np.asarray(facts["pressure_pa"], np.float64), starts)
 
 
-def _describe(folder: Path) -> CacheEntry:
-    """State of one folder of the cache."""
-    facts, size, problem = describe_entry(folder)
-    lines = len(facts.get("starts", ()))
-    return CacheEntry(folder.parent.name, folder.name, size, lines, facts.get("recipe", {}), problem)
-
-
-def _root() -> Path:
-    return cache_folder() / "lines"
-
-
-def _check_split(split: str) -> None:
-    """Raise DataError if there is no such split."""
-    if split not in SPLITS:
-        raise DataError(f"split: expected {', '.join(SPLITS)}, got {split!r}{close_match(split, SPLITS)}")
+def check_split(split: str, there: Collection[str], where: str) -> None:
+    """Raise DataError unless the split is there."""
+    if split not in there:
+        hint = close_match(split, SPLITS) if split not in SPLITS else ""
+        raise DataError(f"{where} has no split {split!r}, only {', '.join(there) or 'none'}{hint}")
 
 
 def _content(path: str | None) -> str | None:
@@ -281,9 +265,3 @@ def _content(path: str | None) -> str | None:
         return sha256_of_file(Path(path))
     except OSError as error:
         raise DataError(f"response file {path} cannot be read: {error.strerror}") from error
-
-
-def _versions() -> dict[str, str]:
-    """What simulated the lines."""
-    names = ("kernbench", "numpy", "scipy", "torch")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

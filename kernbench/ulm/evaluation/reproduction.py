@@ -21,7 +21,7 @@ from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned
 from kernbench.ulm.scoring.protocol import Evaluation
-from kernbench.ulm.srml1d.formats import THRESHOLDS_NAME, WEIGHTS_NAME, load_network, load_thresholds
+from kernbench.ulm.srml1d.networks import THRESHOLDS_NAME, WEIGHTS_NAME, load_network, load_thresholds
 
 AGREEMENT = 0.004  # largest difference of a mean F1 over 960 lines that counts as reproduced
 FULL = 960  # published test lines

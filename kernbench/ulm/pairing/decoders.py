@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.pairing.points import Ints, Points
-from kernbench.ulm.scoring.loss import as_lines
+from kernbench.ulm.scoring.tolerance_counts import output_lines
 
 DECODERS = ("raw", "run", "peak-nms")
 PLACES = ("maximum", "centroid")
@@ -44,7 +44,7 @@ class Decoder:
             if value not in known:
                 raise DataError(f"decoder: expected {', '.join(known)}, got {value!r}{close_match(value, known)}")
         if self.width != int(self.width) or self.width < 0:
-            raise DataError(f"decoder {self.name}: width must be whole samples >= 0, got {self.width}")
+            raise DataError(f"decoder {self.name}: width must be an integer >= 0 in samples, got {self.width}")
         if self.width and self.name != "peak-nms":
             raise DataError(f"decoder {self.name} has no width; it belongs to peak-nms")
         if self.place != "maximum" and self.name != "run":
@@ -85,7 +85,7 @@ def decode(prediction: NDArray[Any] | torch.Tensor, threshold: float, decoder: D
         DataError: NaN in the prediction or threshold; another shape; a centroid of scores that are not finite, or at
             a threshold below 0, because the scores are its weights.
     """
-    output = _output(prediction)
+    output = np.ascontiguousarray(output_lines(prediction).cpu().numpy())
     level = np.float32(threshold)
     if np.isnan(level):
         raise DataError("a threshold must be a number, got NaN")
@@ -109,61 +109,29 @@ def decode_each(
     return [Detections(lowest.points[rows], lowest.score[rows]) for rows in kept]
 
 
-def _output(prediction: NDArray[Any] | torch.Tensor) -> Output:
-    """Prediction as contiguous float32 lines (N, L), without NaN."""
-    tensor = prediction.detach() if isinstance(prediction, torch.Tensor) else torch.from_numpy(np.array(prediction))
-    output = np.ascontiguousarray(as_lines(tensor, "prediction").float().cpu().numpy())
-    bad = int(np.isnan(output).any(axis=1).sum())
-    if bad:
-        raise DataError(f"the prediction has NaN in {bad} of {len(output)} lines; a decoder needs numbers")
-    if not output.size:
-        raise DataError(f"there is nothing to decode: the prediction has shape {output.shape}")
-    return output
-
-
 def _detections(output: Output, line: NDArray[Any], sample: NDArray[Any]) -> Detections:
-    """Detections on whole samples."""
+    """Detections on integer samples."""
     return Detections(Points(line.astype(np.int64), sample.astype(np.float64), len(output)), output[line, sample])
-
-
-def _pieces(same: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """First and last sample (in the flattened lines) of stretches; `same` (N, L - 1) joins neighbours."""
-    length = same.shape[1] + 1
-    starts = np.ones((len(same), length), bool)
-    starts[:, 1:] = ~same
-    ends = np.ones_like(starts)
-    ends[:, :-1] = ~same
-    return np.flatnonzero(starts).astype(np.int64), np.flatnonzero(ends).astype(np.int64)
 
 
 def _runs(output: Output, level: np.float32, place: str) -> Detections:
     """One detection for each run of samples above the level."""
-    above = output > level
-    first, last = _pieces(above[:, 1:] & above[:, :-1])
-    inside = above.reshape(-1)[first]
-    first, last = first[inside], last[inside]
-    number = np.repeat(np.arange(len(first)), last - first + 1)
-    index = np.flatnonzero(above)
-    score = output.reshape(-1)[index]
-    begin = np.flatnonzero(np.diff(number, prepend=-1))
-    best = np.maximum.reduceat(score, begin) if len(begin) else score
+    line, sample = np.nonzero(output > level)
+    score = output[line, sample]
+    starts = (np.diff(line, prepend=-1) != 0) | (np.diff(sample, prepend=-1) != 1)
+    begin, number = np.flatnonzero(starts), np.cumsum(starts) - 1
+    best = np.maximum.reduceat(score, begin)
     if place == "maximum":
-        _, winner = np.unique(number[score == best[number]], return_index=True)
-        line, sample = np.divmod(index[score == best[number]][winner], output.shape[1])
-        return _detections(output, line, sample)
-    line, offset = np.divmod(first, output.shape[1])
-    centre = offset + _centroids(score, index - first[number], begin, float(level))
-    return Detections(Points(line, centre, len(output)), best)
-
-
-def _centroids(score: Output, step: Ints, begin: Ints, level: float) -> NDArray[np.float64]:
-    """Score-weighted means of the steps of each run; runs begin at `begin`."""
+        largest = np.flatnonzero(score == best[number])
+        winner = largest[np.unique(number[largest], return_index=True)[1]]
+        return _detections(output, line[winner], sample[winner])
+    first = sample[begin]
     if level < 0 or not np.isfinite(score).all():
         raise DataError(f"a centroid needs finite scores and a threshold >= 0, got {level:g}; use place = 'maximum'")
-    if not len(begin):
-        return np.zeros(0)
     weight = score.astype(np.float64)
-    return np.asarray(np.add.reduceat(weight * step, begin) / np.add.reduceat(weight, begin))
+    moment = np.add.reduceat(weight * (sample - first[number]), begin)
+    centre = first + moment / np.add.reduceat(weight, begin)
+    return Detections(Points(line[begin], centre, len(output)), best)
 
 
 def _peaks(output: Output, level: np.float32, width: int) -> Detections:
@@ -195,12 +163,12 @@ def _plateau_ends(output: Output, line: Ints, first: Ints) -> Ints:
 def suppress(line: Ints, sample: Ints, score: Output, width: int) -> NDArray[np.bool_]:
     """Which peaks survive when they are visited by falling score and silence others within `width` samples.
 
-    Done for all lines at once, in rounds: a peak that is the best of all undecided ones in its reach stays, as it
+    Done for all lines together, in rounds: a peak that is the best of all undecided ones in its reach stays, as it
     would in its turn, and silences the others there. A round decides at least the best one of every line.
 
     Args:
         line: of each peak, ascending, (peaks,).
-        sample: whole position of each peak, ascending within its line, (peaks,).
+        sample: integer position of each peak, ascending within its line, (peaks,).
         score: of each peak, (peaks,); of equal ones the earlier is visited first.
         width: samples.
 

@@ -47,7 +47,7 @@ def position_error(pairs: Pairs) -> PositionError:
     """Errors of the closest pairs, in samples, ns and um.
 
     Args:
-        pairs: of `closest_pairs`, against labels on whole samples or against the arrivals themselves. Rounding a
+        pairs: of `closest_pairs`, against labels on integer samples or against the arrivals themselves. Rounding a
             label to its sample alone is an error of 0.289 samples.
     """
     distance = pairs.distance

@@ -1,6 +1,6 @@
 """One-to-one matching of detections and truths: how many pairs, and which ones are closest.
 
-Both go through the truths of many groups in step, the k-th truth of every group at once. A truth can reach a window of
+Both go through the truths of many groups in step, the k-th truth of every group together. A truth can reach a window of
 the (sorted) detections, and windows only move forward from one truth to the next.
 """
 

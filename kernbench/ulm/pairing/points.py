@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 class Steps:
-    """An order that visits many groups at once: the k-th members of all of them together, larger groups first.
+    """An order that visits many groups in step: the k-th members of all of them together, larger groups first.
 
     Attributes:
         order: members in the order of the visit.
@@ -48,7 +48,7 @@ class Points:
 
     Attributes:
         line: index of the line, (points,).
-        sample: position in samples from the start of the line, whole or not, (points,).
+        sample: position in samples from the start of the line, integer or not, (points,).
         lines: number of lines, those without points included.
     """
 
@@ -96,7 +96,7 @@ def points(lines: Sequence[ArrayLike]) -> Points:
 
 # Any: labels are stored as bytes, and come as floats from training.
 def label_points(counts: NDArray[Any] | torch.Tensor, multiplicity: bool = False) -> Points:
-    """Truths as the labels have them, on whole samples.
+    """Truths as the labels have them, on integer samples.
 
     Args:
         counts: bubbles per sample, (N, L); more than 0.5 is a truth.
@@ -139,7 +139,7 @@ def places(table: Points, line: Ints, sample: Floats, side: Literal["left", "rig
     Returns:
         Indices into the table, (queries,).
     """
-    # One sorted key for line and position. The pitch is a power of two: keys of whole samples stay exact.
+    # One sorted key for line and position. The pitch is a power of two: keys of integer samples stay exact.
     low = min(table.sample.min(initial=0.0), sample.min(initial=0.0))
     high = max(table.sample.max(initial=0.0), sample.max(initial=0.0))
     pitch = 2.0 ** np.ceil(np.log2(high - low + 1))

@@ -22,8 +22,31 @@ ELEMENTS = 1 << 20  # windows of truths that one sweep looks at, a few numbers e
 Lines = NDArray[Any] | torch.Tensor  # Any: every number type
 
 
+class Paired:
+    """Scores of what has counts of pairs `tp`, and of truths `fn` and detections `fp` without a partner."""
+
+    tp: Ints
+    fn: Ints
+    fp: Ints
+
+    @cached_property
+    def f1(self) -> Floats:
+        """F1 of each line, the shape of the counts; NaN on empty lines: nothing to be found, nothing detected."""
+        return exact_scores(self.tp, self.fn, self.fp).f1
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Mean, median and pooled scores over lines, the last axis."""
+        return summarize(self.tp, self.fn, self.fp)
+
+    @property
+    def mean_f1(self) -> Floats:
+        """Mean over lines that are not empty."""
+        return self.summary.mean
+
+
 @dataclass(frozen=True, eq=False)
-class PairTable:
+class PairTable(Paired):
     """Pairs of one split at every tolerance and threshold.
 
     Attributes:
@@ -31,31 +54,16 @@ class PairTable:
         tolerances: samples, (n_tol,).
         thresholds: (n_thr,).
         tp: pairs, (n_tol, n_thr, N) int64.
-        detected: detections of each line, (n_thr, N).
-        truths: truths of each line, (N,).
+        fn: truths without a partner, same shape.
+        fp: detections without a partner, same shape.
     """
 
     decoder: Decoder
     tolerances: Ints
     thresholds: Floats
     tp: Ints
-    detected: Ints
-    truths: Ints
-
-    @property
-    def fn(self) -> Ints:
-        """Truths without a partner, the shape of `tp`."""
-        return self.truths - self.tp
-
-    @property
-    def fp(self) -> Ints:
-        """Detections without a partner, the shape of `tp`."""
-        return self.detected - self.tp
-
-    @cached_property
-    def mean_f1(self) -> Floats:
-        """Mean over lines that are not empty, (n_tol, n_thr)."""
-        return summarize(self.tp, self.fn, self.fp).mean
+    fn: Ints
+    fp: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,46 +86,22 @@ class MatchedChoice:
 
 
 @dataclass(frozen=True, eq=False)
-class MatchedEvaluation:
+class MatchedEvaluation(Paired):
     """One-to-one scores of one split at frozen thresholds.
 
     Attributes:
         choice: decoder and thresholds, and where they come from.
-        pairs: the closest pairs at each tolerance, (n_tol,); `position_error` and `overlap_scores` take one of them.
+        pairs: the closest pairs at each tolerance, (n_tol,); `position_error` takes one of them.
+        tp: pairs of each line, (n_tol, N) int64.
+        fn: truths without a partner, same shape.
+        fp: detections without a partner, same shape.
     """
 
     choice: MatchedChoice
     pairs: tuple[Pairs, ...]
-
-    @cached_property
-    def tp(self) -> Ints:
-        """Pairs of each line, (n_tol, N)."""
-        return np.stack([pairs.per_line for pairs in self.pairs])
-
-    @cached_property
-    def detected(self) -> Ints:
-        """Detections of each line, (n_tol, N)."""
-        return np.stack([pairs.detections.per_line for pairs in self.pairs])
-
-    @cached_property
-    def fn(self) -> Ints:
-        """Truths without a partner, (n_tol, N)."""
-        return self.pairs[0].truths.per_line - self.tp
-
-    @cached_property
-    def fp(self) -> Ints:
-        """Detections without a partner, (n_tol, N)."""
-        return self.detected - self.tp
-
-    @cached_property
-    def f1(self) -> Floats:
-        """F1 of each line, NaN where nothing was to be found and nothing was, (n_tol, N)."""
-        return exact_scores(self.tp, self.fn, self.fp).f1
-
-    @cached_property
-    def summary(self) -> Summary:
-        """Mean, median and pooled scores, each (n_tol,)."""
-        return summarize(self.tp, self.fn, self.fp)
+    tp: Ints
+    fn: Ints
+    fp: Ints
 
 
 def pair_table(
@@ -148,8 +132,9 @@ def pair_table(
         each = [found.points for found in decode_each(prediction, levels, decoder)]
         tp = [sweep(reach(points, truths, tolerances), truths) for points in each]
         detected = [points.per_line for points in each]
-    table, numbers = np.stack(tp, axis=1), np.stack(detected).astype(np.int64)
-    return PairTable(decoder, np.asarray(tolerances, np.int64), levels, table, numbers, truths.per_line)
+    pairs = np.stack(tp, axis=1)
+    fn, fp = truths.per_line - pairs, np.stack(detected).astype(np.int64) - pairs
+    return PairTable(decoder, np.asarray(tolerances, np.int64), levels, pairs, fn, fp)
 
 
 def choose_matched(
@@ -161,7 +146,6 @@ def choose_matched(
     *,
     tolerances: Sequence[int] = TOLERANCES,
     thresholds: Sequence[float] = THRESHOLDS,
-    headline: int = HEADLINE_TOLERANCE,
 ) -> MatchedChoice:
     """Fit the width of `peak-nms`, then a threshold for each tolerance, for the largest mean one-to-one F1.
 
@@ -170,18 +154,16 @@ def choose_matched(
         truths: labels of these lines.
         split: their name, kept with the result.
         decoder: which; its width is kept unless `widths` are given.
-        widths: samples, candidates of `peak-nms`, of which the first best at the headline tolerance is taken.
+        widths: samples, candidates of `peak-nms`, of which the first best at tolerance 4 is taken.
         tolerances: samples.
         thresholds: candidates; the first best is taken.
-        headline: tolerance that the width is fitted at, samples.
 
     Raises:
         DataError: NaN in the prediction, sizes that differ, or widths for a decoder without one.
     """
     if widths:
-        tables = [
-            pair_table(prediction, truths, replace(decoder, width=width), [headline], thresholds) for width in widths
-        ]
+        decoders = [replace(decoder, width=width) for width in widths]
+        tables = [pair_table(prediction, truths, each, [HEADLINE_TOLERANCE], thresholds) for each in decoders]
         decoder = tables[int(np.argmax([table.mean_f1.max() for table in tables]))].decoder
     table = pair_table(prediction, truths, decoder, tolerances, thresholds)
     best = np.nan_to_num(table.mean_f1).argmax(axis=1)
@@ -205,7 +187,9 @@ def evaluate_matched(prediction: Lines, truths: Points, choice: MatchedChoice) -
         closest_pairs(found.points, truths, float(tolerance))
         for found, tolerance in zip(each, choice.tolerances, strict=True)
     ]
-    return MatchedEvaluation(choice, tuple(pairs))
+    tp = np.stack([matched.per_line for matched in pairs])
+    detected = np.stack([found.points.per_line for found in each])
+    return MatchedEvaluation(choice, tuple(pairs), tp, truths.per_line - tp, detected - tp)
 
 
 def _nested(

@@ -46,8 +46,6 @@ def binned(values: ArrayLike, by: ArrayLike, edges: Sequence[float]) -> Binned:
     """
     score, place = _lists(values, by)
     limits = rising_edges(edges)
-    known = ~np.isnan(score)
-    score, place = score[known], place[known]
     number, _ = np.histogram(place, limits)
     total, _ = np.histogram(place, limits, weights=score)
     mean = total / np.where(number, number, np.nan)
@@ -85,8 +83,6 @@ def rank_correlation(values: ArrayLike, by: ArrayLike) -> float:
         DataError: two lists of different lengths.
     """
     score, place = _lists(values, by)
-    known = ~np.isnan(score)
-    score, place = score[known], place[known]
     if len(score) < 2 or np.ptp(score) == 0 or np.ptp(place) == 0:
         return float("nan")
     return float(np.corrcoef(_ranks(score), _ranks(place))[0, 1])
@@ -112,7 +108,9 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _lists(values: ArrayLike, by: ArrayLike) -> tuple[Floats, Floats]:
+    """Both lists without the lines whose score is NaN."""
     score, place = np.asarray(values, np.float64), np.asarray(by, np.float64)
     if score.ndim != 1 or score.shape != place.shape:
         raise DataError(f"expected one value per line in both lists, got {score.shape} and {place.shape}")
-    return score, place
+    known = ~np.isnan(score)
+    return score[known], place[known]

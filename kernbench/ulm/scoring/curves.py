@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernbench.errors import DataError
-from kernbench.ulm.scoring.exact import exact_scores
+from kernbench.ulm.scoring.exact import exact_scores, line_mean
 from kernbench.ulm.scoring.scores import THRESHOLDS, ZERO_SCORE
 
 if TYPE_CHECKING:
@@ -73,12 +73,10 @@ def precision_recall(
     levels = np.asarray(thresholds, np.float64)
     if counts[0].ndim != 3 or counts[0].shape[1] != len(levels):
         raise DataError(f"counts must be (tolerances, {len(levels)} thresholds, lines), got {counts[0].shape}")
-    if average == "micro":
-        pooled = exact_scores(*(each.sum(axis=2) for each in counts))
-        return Curve(average, levels, pooled.precision, pooled.recall)
-    if average == "macro-exact":
-        exact = exact_scores(*counts)
-        return Curve(average, levels, _line_mean(exact.precision), _line_mean(exact.recall))
+    if average != "macro":
+        micro = average == "micro"
+        exact = exact_scores(*((each.sum(axis=2, keepdims=True) if micro else each) for each in counts))
+        return Curve(average, levels, line_mean(exact.precision), line_mean(exact.recall))
     hits, misses, alarms = counts
     zero = ZERO_SCORE * (hits == 0)
     precision = hits / np.maximum(hits + alarms, 1) + zero
@@ -122,7 +120,7 @@ def break_even(precision: ArrayLike, recall: ArrayLike) -> Floats:
     p, r = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     silent = 1.000001 * ZERO_SCORE  # a mean of guards may be a rounding above the guard
     hit = ((p > silent) | (r > silent)) & ~(np.isnan(p) | np.isnan(r))
-    order = np.argsort(~hit, axis=-1, kind="stable")  # those with a hit stand side by side, in their order
+    order = np.argsort(~hit, axis=-1, kind="stable")  # those with a hit first, in their order
     p, gap = np.take_along_axis(p, order, axis=-1), np.take_along_axis(p - r, order, axis=-1)
     hit = np.take_along_axis(hit, order, axis=-1)
     crossed = hit[..., 1:] & (gap[..., :-1] * gap[..., 1:] < 0)
@@ -158,9 +156,3 @@ def score_quantiles(prediction: "NDArray[Any] | torch.Tensor", levels: int = 200
     above = np.rint((np.arange(levels) / levels) ** 3 * len(scores)).astype(np.int64)
     lowest = scores[0] - (1 + np.abs(scores[0]))
     return np.unique(np.append(scores[len(scores) - 1 - np.minimum(above, len(scores) - 1)], lowest)).astype(np.float64)
-
-
-def _line_mean(values: Floats) -> Floats:
-    """Mean over lines, the last axis, without empty ones."""
-    lines = (~np.isnan(values)).sum(axis=-1)
-    return np.asarray(np.nan_to_num(values).sum(axis=-1) / np.where(lines, lines, np.nan))

@@ -77,11 +77,15 @@ def summarize(tp: ArrayLike, fn: ArrayLike, fp: ArrayLike) -> Summary:
     f1 = exact_scores(tp, fn, fp).f1
     pooled = exact_scores(*(np.asarray(each).sum(axis=-1) for each in (tp, fn, fp)))
     empty = np.isnan(f1)
-    lines = (~empty).sum(axis=-1)
-    mean = np.where(empty, 0, f1).sum(axis=-1) / np.where(lines, lines, np.nan)
-    return Summary(
-        np.asarray(mean), _median(f1, lines), pooled.f1, pooled.precision, pooled.recall, np.asarray(empty.sum(axis=-1))
-    )
+    median = _median(f1, (~empty).sum(axis=-1))
+    number = np.asarray(empty.sum(axis=-1))
+    return Summary(line_mean(f1), median, pooled.f1, pooled.precision, pooled.recall, number)
+
+
+def line_mean(values: Floats) -> Floats:
+    """Mean over lines, the last axis, without empty ones, which are NaN; NaN where all are."""
+    lines = (~np.isnan(values)).sum(axis=-1)
+    return np.asarray(np.nan_to_num(values).sum(axis=-1) / np.where(lines, lines, np.nan))
 
 
 def _ratio(part: Floats, whole: Floats, empty: NDArray[np.bool_]) -> Floats:

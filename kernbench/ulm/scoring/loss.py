@@ -20,7 +20,7 @@ class DualLoss(NamedTuple):
     Attributes:
         loss: soft_weight * soft + hard_weight * hard.
         soft: mean absolute difference of the smoothed signals, bubbles per sample times the sum of the taps.
-        hard: one minus the Dice overlap, mean over signals, 0 to 1.
+        hard: one minus the Dice overlap, mean over signals, 0 (equal) to 1 (disjoint, or both empty).
     """
 
     loss: torch.Tensor
@@ -41,33 +41,16 @@ def gaussian_taps(alpha: float) -> torch.Tensor:
     return torch.exp(-alpha * lags**2)
 
 
-def soft_loss(prediction: torch.Tensor, counts: torch.Tensor, alpha: float = 0.1) -> torch.Tensor:
-    """Mean absolute difference of output and label, both smoothed by a Gaussian with zero padding.
-
-    Args:
-        prediction: (B, L), not clipped.
-        counts: (B, L), bubbles per sample, same dtype as the prediction.
-        alpha: see `gaussian_taps`.
-
-    Returns:
-        Scalar.
-    """
+def _soft_loss(prediction: torch.Tensor, counts: torch.Tensor, alpha: float) -> torch.Tensor:
+    """Mean absolute difference of output and label, (B, L) each, both smoothed by a Gaussian with zero padding."""
     taps = gaussian_taps(alpha).to(prediction)
     # Smoothing is linear: one correlation of the difference replaces two.
     difference = (prediction - counts)[:, None, :]
     return conv1d(difference, taps[None, None], padding=HALF_WIDTH).abs().mean()
 
 
-def hard_loss(prediction: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """One minus the Dice overlap of output and label, both clipped to 0..1; mean over signals.
-
-    Args:
-        prediction: (B, L); outside (0, 1) its gradient is zero.
-        counts: (B, L), bubbles per sample, same dtype as the prediction.
-
-    Returns:
-        Scalar, 0 (equal) to 1 (disjoint, or both empty).
-    """
+def _hard_loss(prediction: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """One minus the Dice overlap of output and label, (B, L) each, clipped to 0..1: there the gradient is zero."""
     clipped, label = prediction.clamp(0, 1), counts.clamp(0, 1)
     overlap = 2 * (clipped * label).sum(dim=1)
     return (1 - overlap / (clipped.sum(dim=1) + label.sum(dim=1) + DICE_EPSILON)).mean()
@@ -105,7 +88,7 @@ def dual_loss(
             f"the loss needs prediction and counts of one size: got {tuple(prediction.shape)} and {tuple(counts.shape)}"
         )
     label = label.to(output)
-    soft, hard = soft_loss(output, label, alpha), hard_loss(output, label)
+    soft, hard = _soft_loss(output, label, alpha), _hard_loss(output, label)
     return DualLoss(soft_weight * soft + hard_weight * hard, soft, hard)
 
 

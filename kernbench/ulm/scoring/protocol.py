@@ -36,8 +36,26 @@ HEADLINE_TOLERANCE = 4
 Lines = NDArray[Any] | torch.Tensor  # Any: every number type
 
 
+class Counted:
+    """F1 of what has counts `tp`, `fn` and `fp`, with the lines on their last axis."""
+
+    tp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    fp: NDArray[np.int64]
+
+    @cached_property
+    def f1(self) -> NDArray[np.float64]:
+        """Guarded F1 of each line, the shape of the counts."""
+        return np.asarray(f1_scores(self.tp, self.fn, self.fp))
+
+    @cached_property
+    def mean_f1(self) -> NDArray[np.float64]:
+        """Mean over lines (macro): the reported value, the shape of the counts less the lines."""
+        return np.asarray(self.f1.mean(axis=-1))
+
+
 @dataclass(frozen=True, eq=False)
-class ScoreTable:
+class ScoreTable(Counted):
     """Counts of one split at every tolerance and threshold.
 
     Attributes:
@@ -53,16 +71,6 @@ class ScoreTable:
     tp: NDArray[np.int64]
     fn: NDArray[np.int64]
     fp: NDArray[np.int64]
-
-    @cached_property
-    def f1(self) -> NDArray[np.float64]:
-        """Guarded F1 of each line, (n_tol, n_thr, N)."""
-        return np.asarray(f1_scores(self.tp, self.fn, self.fp))
-
-    @cached_property
-    def mean_f1(self) -> NDArray[np.float64]:
-        """Mean over lines, (n_tol, n_thr)."""
-        return np.asarray(self.f1.mean(axis=2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +91,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Counted):
     """Scores of one split at the frozen thresholds.
 
     Attributes:
@@ -103,16 +111,6 @@ class Evaluation:
     fn: NDArray[np.int64]
     fp: NDArray[np.int64]
     oracle_gap: NDArray[np.float64]
-
-    @cached_property
-    def f1(self) -> NDArray[np.float64]:
-        """Guarded F1 of each line, (n_tol, N)."""
-        return np.asarray(f1_scores(self.tp, self.fn, self.fp))
-
-    @cached_property
-    def mean_f1(self) -> NDArray[np.float64]:
-        """Mean over lines (macro), (n_tol,): the reported value."""
-        return np.asarray(self.f1.mean(axis=1))
 
     def at(self, tolerance: int) -> float:
         """Mean F1 at one tolerance [samples].
@@ -155,7 +153,8 @@ def score(
     Raises:
         DataError: NaN in the prediction, or sizes that differ.
     """
-    tp, fn, fp = (_as_numpy(each) for each in tolerance_counts(prediction, counts, tolerances, thresholds))
+    found = tolerance_counts(prediction, counts, tolerances, thresholds)
+    tp, fn, fp = (torch.as_tensor(each).cpu().numpy() for each in found)
     return ScoreTable(np.asarray(tolerances, np.int64), np.asarray(thresholds, np.float64), tp, fn, fp)
 
 
@@ -216,8 +215,3 @@ def freeze(table: ScoreTable, choice: Choice) -> Evaluation:
     tp, fn, fp = (each[rows, columns] for each in (table.tp, table.fn, table.fp))
     gap = table.mean_f1.max(axis=1) - table.mean_f1[rows, columns]
     return Evaluation(choice.tolerances, choice.thresholds, choice.split, tp, fn, fp, gap)
-
-
-def _as_numpy(counts: NDArray[np.int64] | torch.Tensor) -> NDArray[np.int64]:
-    array = counts.cpu().numpy() if isinstance(counts, torch.Tensor) else counts
-    return np.asarray(array, np.int64)

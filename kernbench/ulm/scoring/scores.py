@@ -58,16 +58,16 @@ def skill(f1: ArrayLike, floor: ArrayLike) -> NDArray[np.float64]:
     return np.asarray((score - blind) / room)
 
 
-def tolerance_ns(samples: ArrayLike, rate_hz: float = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
+def tolerance_ns(samples: ArrayLike) -> NDArray[np.float64]:
     """A tolerance as echo arrival time [ns]: 16 ns a sample at 62.5 MHz."""
-    return np.asarray(samples, np.float64) * (1e9 / rate_hz)
+    return np.asarray(samples, np.float64) * (1e9 / SAMPLE_RATE_HZ)
 
 
-def tolerance_um(samples: ArrayLike, rate_hz: float = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
+def tolerance_um(samples: ArrayLike) -> NDArray[np.float64]:
     """A tolerance as depth, two-way [um]: half the sound path, 11.84 um a sample at 62.5 MHz."""
-    return np.asarray(samples, np.float64) * (1e6 * SPEED_OF_SOUND_M_PER_S / 2 / rate_hz)
+    return np.asarray(samples, np.float64) * (1e6 * SPEED_OF_SOUND_M_PER_S / 2 / SAMPLE_RATE_HZ)
 
 
-def tolerance_wavelengths(samples: ArrayLike, rate_hz: float = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
+def tolerance_wavelengths(samples: ArrayLike) -> NDArray[np.float64]:
     """A tolerance in two-way wavelengths of the 1.7 MHz pulse, each 73.5 samples at 62.5 MHz."""
-    return np.asarray(samples, np.float64) * (PULSE_FREQUENCY_HZ / 2 / rate_hz)
+    return np.asarray(samples, np.float64) * (PULSE_FREQUENCY_HZ / 2 / SAMPLE_RATE_HZ)

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.scoring.loss import as_lines
-from kernbench.ulm.scoring.scores import f1_scores
-
-__all__ = ["f1_scores", "tolerance_counts"]
 
 # Any: predictions and labels come in every number type.
 Array = NDArray[Any]
@@ -54,20 +51,25 @@ def tolerance_counts(
         tp, fn, fp: int64, each (n_tol, n_thr, N), of the kind (and on the device) of the prediction.
 
     Raises:
-        DataError: NaN in the prediction or the thresholds, sizes that differ, a tolerance that is not a whole
-            number >= 0, or an empty list.
+        DataError: NaN in the prediction or the thresholds, sizes that differ, a tolerance that is no integer >= 0,
+            or an empty list.
 
     Source: Blanken et al. (2022), published evaluation code; protocol 5.1 and 5.2.
     """
-    output = _output(prediction)
+    output = output_lines(prediction)
     truth = _truth(counts).to(output.device)
-    _check_pair(output, truth)
-    steps, tol_order = _sorted_tolerances(tolerances, output.device)
-    levels, thr_order = _sorted_thresholds(thresholds, output.device)
+    if output.shape != truth.shape:
+        raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
+    given, limits = _list(tolerances), _list(thresholds).float()
+    if not len(given) or bool(((given < 0) | (given != given.round()) | given.isinf()).any()):
+        raise DataError(f"tolerances must be integers >= 0 in samples, at least one: got {given.tolist()}")
+    if not len(limits) or bool(limits.isnan().any()):
+        raise DataError(f"thresholds must be numbers, at least one: got {limits.tolist()}")
+    (steps, tol_order), (levels, thr_order) = (each.to(output.device).sort() for each in (given.long(), limits))
     entries = (len(steps) + 1) * (len(levels) + 1)
     blocks = zip(_blocks(output, entries), _blocks(truth, entries), strict=True)
     hits, alarms = zip(*(_count(lines, label, steps.tolist(), levels) for lines, label in blocks), strict=True)
-    tp, fp = (torch.cat(each, dim=2)[tol_order][:, thr_order] for each in (hits, alarms))
+    tp, fp = (torch.cat(each, dim=2)[tol_order.argsort()][:, thr_order.argsort()] for each in (hits, alarms))
     fn = truth.sum(dim=1) - tp
     if isinstance(prediction, torch.Tensor):
         return tp, fn, fp
@@ -150,14 +152,23 @@ def _count_above(histogram: torch.Tensor, dim: int) -> torch.Tensor:
     return histogram.flip(dim).cumsum(dim).flip(dim) - histogram
 
 
-def _output(prediction: Array | torch.Tensor) -> torch.Tensor:
-    """Prediction as float32 lines (N, L), checked for NaN: a NaN would be ranked arbitrarily."""
-    if not isinstance(prediction, torch.Tensor):
+def output_lines(prediction: Array | torch.Tensor) -> torch.Tensor:
+    """Prediction as float32 lines (N, L), checked for NaN: a NaN would be ranked arbitrarily.
+
+    Args:
+        prediction: network output, (N, L) or (N, 1, L), numpy or torch; infinities are fine.
+
+    Raises:
+        DataError: NaN, another shape, or nothing in it.
+    """
+    if not isinstance(prediction, torch.Tensor):  # a copy, because torch warns of arrays that are mapped read-only
         prediction = torch.from_numpy(np.array(prediction, dtype=np.float32))
     lines = as_lines(prediction.detach(), "prediction").float()
     bad = int(lines.isnan().any(dim=1).sum())
     if bad:
-        raise DataError(f"the prediction has NaN in {bad} of {len(lines)} lines; a score needs numbers")
+        raise DataError(f"the prediction has NaN in {bad} of {len(lines)} lines; scores need numbers")
+    if not lines.numel():
+        raise DataError(f"there is nothing to score: the prediction has shape {tuple(lines.shape)}")
     return lines
 
 
@@ -168,32 +179,7 @@ def _truth(counts: Array | torch.Tensor) -> torch.Tensor:
     return as_lines(counts, "counts") > 0.5
 
 
-def _check_pair(output: torch.Tensor, truth: torch.Tensor) -> None:
-    if output.shape != truth.shape:
-        raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
-    if not output.numel():
-        raise DataError(f"there is nothing to score: the prediction has shape {tuple(output.shape)}")
-
-
 def _list(numbers: Numbers) -> torch.Tensor:
     """A list of numbers as float64; a copy, because torch warns of arrays that are mapped read-only."""
     array = numbers.detach().cpu() if isinstance(numbers, torch.Tensor) else torch.from_numpy(np.array(numbers, float))
     return array.double().reshape(-1)
-
-
-def _sorted_tolerances(tolerances: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tolerances ascending (int64), and the places of the given ones in that order."""
-    given = _list(tolerances)
-    if not len(given) or bool(((given < 0) | (given != given.round()) | given.isinf()).any()):
-        raise DataError(f"tolerances must be whole samples >= 0, at least one: got {given.tolist()}")
-    ascending, order = given.long().to(device).sort()
-    return ascending, order.argsort()
-
-
-def _sorted_thresholds(thresholds: Numbers, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Thresholds ascending (float32), and the places of the given ones in that order."""
-    given = _list(thresholds).float()
-    if not len(given) or bool(given.isnan().any()):
-        raise DataError(f"thresholds must be numbers, at least one: got {given.tolist()}")
-    ascending, order = given.to(device).sort()
-    return ascending, order.argsort()

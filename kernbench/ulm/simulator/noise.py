@@ -8,6 +8,7 @@ import numpy.typing as npt
 import scipy  # not scipy.signal: it takes half a second, and most cells have no noise
 
 from kernbench.errors import DataError
+from kernbench.ulm.simulator.population import stream
 from kernbench.ulm.simulator.transducer import RATE_HZ
 
 V_REF = 9.65  # reference voltage of the published noise levels; its origin is not documented
@@ -36,7 +37,12 @@ def add_noise(voltage: npt.ArrayLike, level_percent: float, seed: int | np.rando
         raise DataError(f"noise level: expected a percentage of 0 or more, got {level_percent}")
     if level_percent == 0:
         return clean.astype(np.float32)
-    noise = _white(clean.shape, seed)
+    if isinstance(seed, np.random.Generator):
+        noise = seed.standard_normal(clean.shape)
+    else:
+        lines = range(int(np.prod(clean.shape[:-1])))
+        noise = np.concatenate([stream(seed, line).standard_normal(clean.shape[-1]) for line in lines])
+        noise = noise.reshape(clean.shape)
     noise *= level_percent / 100 * V_REF
     return low_pass(noise + clean)
 
@@ -52,12 +58,3 @@ def low_pass(voltage: npt.ArrayLike) -> npt.NDArray[np.float32]:
         raise DataError(f"noise filter: needs lines of at least {SHORTEST} samples, got {lines.shape[-1]}")
     numerator, denominator = scipy.signal.butter(4, 2 * CUTOFF_HZ / RATE_HZ)
     return np.asarray(scipy.signal.filtfilt(numerator, denominator, lines), dtype=np.float32)
-
-
-def _white(shape: tuple[int, ...], seed: int | np.random.Generator) -> npt.NDArray[np.float64]:
-    """Unit white noise; one stream per line for an integer seed."""
-    if isinstance(seed, np.random.Generator):
-        return seed.standard_normal(shape)
-    lines = int(np.prod(shape[:-1]))
-    streams = (np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(line,))) for line in range(lines))
-    return np.concatenate([stream.standard_normal(shape[-1]) for stream in streams]).reshape(shape)

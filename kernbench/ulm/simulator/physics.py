@@ -7,18 +7,17 @@ SI units throughout.
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy  # not scipy.interpolate: it takes a quarter of a second, and only simulating needs it
 import torch
 
+from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SPEED_OF_SOUND_M_PER_S
 from kernbench.ulm.simulator import embedded_fits
 
 FloatArray = npt.NDArray[np.float64]
 
-PULSE_FREQUENCY_HZ = 1.7e6
 REST_TENSION = 0.010  # N/m
 
 
@@ -27,7 +26,7 @@ class Liquid:
     """Water around the bubbles: acoustic, viscous and thermal constants."""
 
     density: float = 998.0
-    sound_speed: float = 1480.0
+    sound_speed: float = SPEED_OF_SOUND_M_PER_S
     viscosity: float = 1e-3
     pressure: float = 1.013e5
     temperature: float = 293.0
@@ -52,19 +51,20 @@ WATER = Liquid()
 C4F10 = Gas()
 GAS_CONSTANT = 8.314
 
+TABLE_SAMPLES = 4096
+_AREAS = embedded_fits.AREA_FIRST + embedded_fits.AREA_STEP * np.arange(len(embedded_fits.TENSION_KNOTS))
+
 
 def shell_viscosity(radius_m: FloatArray) -> FloatArray:
     """Surface dilatational viscosity of the shell [N s/m] of bubbles with these rest radii [m]."""
     return np.asarray(1.5e-9 * np.exp(8e5 * radius_m))
 
 
-def thermal_damping(radius_m: FloatArray, liquid: Liquid = WATER, gas: Gas = C4F10) -> tuple[FloatArray, FloatArray]:
+def thermal_damping(radius_m: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Thermal viscosity and polytropic exponent at the pulse frequency.
 
     Args:
         radius_m: rest radii, shape (bubbles,).
-        liquid: surrounding liquid.
-        gas: gas in the bubbles.
 
     Returns:
         Viscosity to add to that of the liquid [Pa s] and polytropic exponent, each (bubbles,).
@@ -72,16 +72,16 @@ def thermal_damping(radius_m: FloatArray, liquid: Liquid = WATER, gas: Gas = C4F
     Source: Prosperetti (1977), J. Acoust. Soc. Am. 61, 17-27.
     """
     omega = 2 * np.pi * PULSE_FREQUENCY_HZ
-    at_rest = liquid.pressure + 2 * REST_TENSION / radius_m
-    density = gas.density * at_rest / liquid.pressure
-    gas_diffusivity = gas.heat_conductivity * gas.polytropic / (density * gas.heat_capacity)
-    liquid_diffusivity = liquid.heat_conductivity / (liquid.density * liquid.heat_capacity)
+    at_rest = WATER.pressure + 2 * REST_TENSION / radius_m
+    density = C4F10.density * at_rest / WATER.pressure
+    gas_diffusivity = C4F10.heat_conductivity * C4F10.polytropic / (density * C4F10.heat_capacity)
+    liquid_diffusivity = WATER.heat_conductivity / (WATER.density * WATER.heat_capacity)
     phi = _thermal_phi(
-        gas.molar_mass * gas_diffusivity * omega / (gas.polytropic * GAS_CONSTANT * liquid.temperature),
+        C4F10.molar_mass * gas_diffusivity * omega / (C4F10.polytropic * GAS_CONSTANT * WATER.temperature),
         omega * radius_m**2 / gas_diffusivity,
         omega * radius_m**2 / liquid_diffusivity,
-        gas.polytropic,
-        liquid.heat_conductivity / gas.heat_conductivity,
+        C4F10.polytropic,
+        WATER.heat_conductivity / C4F10.heat_conductivity,
     )
     viscosity = omega * density * radius_m**2 * phi.imag / 4
     return viscosity, omega**2 * density * radius_m**2 * phi.real / (3 * at_rest)
@@ -100,10 +100,9 @@ def _thermal_phi(g1: FloatArray, g2: FloatArray, g3: FloatArray, gamma: float, k
 
 def surface_tension(area: npt.ArrayLike) -> FloatArray:
     """Surface tension of the shell [N/m] at normalized areas: 0 when buckled, that of water when ruptured."""
-    knots = embedded_fits.AREA_FIRST + embedded_fits.AREA_STEP * np.arange(len(embedded_fits.TENSION_KNOTS))
     start, end = embedded_fits.TENSION_END_SLOPES
-    spline = scipy.interpolate.CubicSpline(knots, embedded_fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
-    return np.asarray(spline(np.clip(area, knots[0], knots[-1])))
+    spline = scipy.interpolate.CubicSpline(_AREAS, embedded_fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
+    return np.asarray(spline(np.clip(area, _AREAS[0], _AREAS[-1])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +131,14 @@ class TensionTable:
 
 
 @functools.cache
-def tension_table(device: str, area_at_rest: float, samples: int = 4096) -> TensionTable:
+def tension_table(device: str, area_at_rest: float) -> TensionTable:
     """Table of `surface_tension` between buckling and rupture, float32 on a device."""
-    last_area = embedded_fits.AREA_FIRST + embedded_fits.AREA_STEP * (len(embedded_fits.TENSION_KNOTS) - 1)
-    first, last = (np.sqrt(area / area_at_rest) - 1 for area in (embedded_fits.AREA_FIRST, last_area))
-    x = np.linspace(first, last, samples)
+    first, last = (np.sqrt(area / area_at_rest) - 1 for area in _AREAS[[0, -1]].tolist())
+    x = np.linspace(first, last, TABLE_SAMPLES)
     values = np.concatenate([[0.0], surface_tension(area_at_rest * (1 + x) ** 2)])
     rises = np.concatenate([[0.0], np.diff(values)[1:], [0.0]])
     tensors = (torch.as_tensor(array, dtype=torch.float32, device=device) for array in (values, rises))
-    return TensionTable(float(first), float((samples - 1) / (last - first)), *tensors)
+    return TensionTable(float(first), float((TABLE_SAMPLES - 1) / (last - first)), *tensors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +180,6 @@ def bubble_equation(
     device: str = "cpu",
     *,
     area_at_rest: float = embedded_fits.AREA_AT_REST,
-    liquid: Liquid = WATER,
-    gas: Gas = C4F10,
 ) -> BubbleEquation:
     """Equation of motion of bubbles with these rest radii (bubbles,), thermal damping per bubble included.
 
@@ -193,19 +189,17 @@ def bubble_equation(
         device: where the coefficients live.
         area_at_rest: normalized area of the shell at rest. Any other value than the default starts the bubble with a
             tension that differs from the 0.010 N/m of the gas pressure, as the runs of SRML-1D did (0.94649).
-        liquid: surrounding liquid.
-        gas: gas in the bubbles.
     """
-    thermal_viscosity, kappa = thermal_damping(radius_m, liquid, gas)
-    pressure, density = liquid.pressure, liquid.density
+    thermal_viscosity, kappa = thermal_damping(radius_m)
+    pressure, density = WATER.pressure, WATER.density
     step = time_step_s / (radius_m * np.sqrt(density / pressure))
     pressure_at_rest = 1 + 2 * REST_TENSION / (radius_m * pressure)
-    viscous = 4 * (liquid.viscosity + thermal_viscosity) / (radius_m * np.sqrt(density * pressure))
+    viscous = 4 * (WATER.viscosity + thermal_viscosity) / (radius_m * np.sqrt(density * pressure))
     shell = 4 * shell_viscosity(radius_m) / (radius_m**2 * np.sqrt(density * pressure))
     coefficients = (
         -3 * kappa,
         pressure_at_rest * step**2,
-        pressure_at_rest * step * 3 * kappa / liquid.sound_speed * np.sqrt(pressure / density),
+        pressure_at_rest * step * 3 * kappa / WATER.sound_speed * np.sqrt(pressure / density),
         2 / (radius_m * pressure) * step**2,
         viscous * step,
         shell * step,
@@ -232,28 +226,15 @@ def integrate(equation: BubbleEquation, pressure_pa: torch.Tensor) -> tuple[torc
     x, u, a = (drive.new_zeros(steps, drive.shape[1]) for _ in range(3))
     f = equation.acceleration
     f(x[0], u[0], drive[0], out=a[0])
-    for n in range(steps - 1):
-        _advance(f, x[n], u[n], a[n], drive[2 * n + 1], drive[2 * n + 2], x[n + 1], u[n + 1])
-        f(x[n + 1], u[n + 1], drive[2 * n + 2], out=a[n + 1])
+    for n in range(steps - 1):  # of length 1; the Nystroem form of the rule saves sums over the velocity stages
+        x1, u1, k1, middle, end = x[n], u[n], a[n], drive[2 * n + 1], drive[2 * n + 2]
+        u2 = torch.add(u1, k1, alpha=0.5)
+        k2 = f(torch.add(x1, u1, alpha=0.5), u2, middle)
+        u3 = torch.add(u1, k2, alpha=0.5)
+        k3 = f(torch.add(x1, u2, alpha=0.5), u3, middle)
+        k4 = f(x1 + u3, u1 + k3, end)
+        inner = k2.add_(k3)
+        torch.add(u1, x1, out=x[n + 1]).add_(k1, alpha=1 / 6).add_(inner, alpha=1 / 6)
+        torch.add(u1, k1, alpha=1 / 6, out=u[n + 1]).add_(inner, alpha=1 / 3).add_(k4, alpha=1 / 6)
+        f(x[n + 1], u[n + 1], end, out=a[n + 1])
     return x, u, a
-
-
-def _advance(
-    f: Any,  # bound method of BubbleEquation: a Callable type cannot say that `out` is optional
-    x: torch.Tensor,
-    u: torch.Tensor,
-    k1: torch.Tensor,
-    middle: torch.Tensor,
-    end: torch.Tensor,
-    x_next: torch.Tensor,
-    u_next: torch.Tensor,
-) -> None:
-    """One step of length 1; the Nystroem form of the rule, which saves sums over the velocity stages."""
-    u2 = torch.add(u, k1, alpha=0.5)
-    k2 = f(torch.add(x, u, alpha=0.5), u2, middle)
-    u3 = torch.add(u, k2, alpha=0.5)
-    k3 = f(torch.add(x, u2, alpha=0.5), u3, middle)
-    k4 = f(x + u3, u + k3, end)
-    inner = k2.add_(k3)
-    torch.add(u, x, out=x_next).add_(k1, alpha=1 / 6).add_(inner, alpha=1 / 6)
-    torch.add(u, k1, alpha=1 / 6, out=u_next).add_(inner, alpha=1 / 3).add_(k4, alpha=1 / 6)

@@ -18,6 +18,11 @@ DEPTH_RANGE_M = (3.7e-3, 96.3e-3)
 HALF_WIDTH_M = 14e-3
 
 
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Random stream of one thing, such as a line, that does not depend on how many others there are."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
 def draw_scene(rng: np.random.Generator, population: str = "monodisperse") -> Scene:
     """Scene of one line: pressure, number of bubbles, positions and radii as published.
 
@@ -36,7 +41,10 @@ def draw_scene(rng: np.random.Generator, population: str = "monodisperse") -> Sc
     bubbles = int(np.floor(rng.uniform(*BUBBLE_RANGE) + 0.5))
     z = np.sort(rng.uniform(*DEPTH_RANGE_M, size=bubbles))
     x = rng.uniform(-HALF_WIDTH_M, HALF_WIDTH_M, size=bubbles)
-    radius = _monodisperse(rng, bubbles) if population == "monodisperse" else _polydisperse(rng, bubbles)
+    if population == "monodisperse":  # sorted: within 50 % of the mean
+        radius = np.clip(rng.normal(2.4e-6, 0.12e-6, size=bubbles), 1.2e-6, 3.6e-6)
+    else:  # native: by its distribution function
+        radius = np.interp(rng.uniform(size=bubbles), *_polydisperse_distribution())
     return Scene(z, x, radius, float(pressure))
 
 
@@ -47,20 +55,9 @@ def check_population(population: str) -> None:
         raise DataError(f"population: expected {known}, got {population!r}{close_match(population, POPULATIONS)}")
 
 
-def _monodisperse(rng: np.random.Generator, bubbles: int) -> FloatArray:
-    """Radii [m] of a sorted population: normal, 2.4 +- 0.12 um, within 50 % of the mean."""
-    return np.clip(rng.normal(2.4e-6, 0.12e-6, size=bubbles), 1.2e-6, 3.6e-6)
-
-
-def _polydisperse(rng: np.random.Generator, bubbles: int) -> FloatArray:
-    """Radii [m] of a native population, by its tabulated distribution function."""
-    radius, cumulative = _polydisperse_distribution()
-    return np.asarray(np.interp(rng.uniform(size=bubbles), cumulative, radius))
-
-
 @functools.cache
 def _polydisperse_distribution() -> tuple[FloatArray, FloatArray]:
-    """Radii [m] and their cumulative probability, P ~ R^2 exp(-2.19 R) with R in um."""
+    """Cumulative probability, P ~ R^2 exp(-2.19 R) with R in um, and the radii [m]."""
     radius_um = np.linspace(0.5, 6, 1001)
     density = radius_um**2 * np.exp(-2.19 * radius_um)
-    return radius_um * 1e-6, np.cumsum(density / density.sum())
+    return np.cumsum(density / density.sum()), radius_um * 1e-6

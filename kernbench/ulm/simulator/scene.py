@@ -56,8 +56,7 @@ class Bubbles:
         return len(self.line)
 
     def __getitem__(self, rows: npt.NDArray[np.bool_] | slice) -> "Bubbles":
-        columns = (self.z_m, self.range_m, self.radius_m, self.pressure_pa)
-        return Bubbles(self.line[rows], *(column[rows] for column in columns))
+        return Bubbles(*(column[rows] for column in vars(self).values()))
 
     @property
     def arrival_samples(self) -> FloatArray:
@@ -80,13 +79,17 @@ def arrival_samples(z_m: FloatArray, range_m: FloatArray) -> FloatArray:
     return np.asarray((z_m + range_m) / WATER.sound_speed * RATE_HZ)
 
 
+def depth_m(sample: npt.ArrayLike) -> FloatArray:
+    """Depth on the axis [m] from which an echo arrives at a sample: half the sound path."""
+    return np.asarray(sample) * WATER.sound_speed / (2 * RATE_HZ)
+
+
 def flatten(scenes: Sequence[Scene]) -> Bubbles:
     """All bubbles of all scenes in one table, checked."""
     tables = [_scene_table(line, scene) for line, scene in enumerate(scenes)]
     if not tables:
         return Bubbles(np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4)))
-    names = ("line", "z_m", "range_m", "radius_m", "pressure_pa")
-    return Bubbles(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
+    return Bubbles(*map(np.concatenate, zip(*(vars(table).values() for table in tables), strict=True)))
 
 
 def _scene_table(line: int, scene: Scene) -> Bubbles:

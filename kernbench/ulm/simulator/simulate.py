@@ -4,7 +4,7 @@ Source: SRML-1D, Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9). One plan
 element at the origin (delay sqrt(x^2 + z^2)/c), no interaction between bubbles, echoes added.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from kernbench.errors import DataError
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER, FloatArray, bubble_equation, integrate
-from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, flatten, line_counts
+from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, depth_m, flatten, line_counts
 from kernbench.ulm.simulator.transducer import (
     PERIOD_SAMPLES,
     PULSE_SAMPLES,
@@ -38,6 +38,7 @@ Window = tuple[Sequence[int] | IntArray, int]
 SENSOR_DISTANCE_M = 1e-3  # where the scattered pressure is taken
 TIME_STEP_S = 1 / RATE_HZ
 ECHO_SAMPLES = PULSE_SAMPLES // 4
+FIELD_PLANES = 257  # depths at which the pressure field is computed
 STRIDE = SAMPLES + ECHO_SAMPLES  # each line has room for an echo that runs past its end, to be cut off
 
 
@@ -114,20 +115,15 @@ def simulate_lines(
     # Small enough for the cache of a core; a GPU needs far more to hide its launches.
     size = batch or (1 << 16 if torch.device(device).type == "cuda" else 2048)
     reaching = _reaching(everything, starts, length, receive)
-    done = 0
-    for part in _parts(reaching, size):
-        _add_echoes(pressure, part, spectrum, substeps, device)
-        done += len(part)
+    for first in range(0, len(reaching), size):
+        _add_echoes(pressure, reaching[first : first + size], spectrum, substeps)
         if progress is not None:
-            progress(done, len(reaching))
+            progress(min(first + size, len(reaching)), len(reaching))
     echoes = pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy()
-    voltage = _receive(echoes, receive, starts, length)
-    return Lines(
-        torch.from_numpy(voltage),
-        torch.from_numpy(_windowed(line_counts(everything, len(scenes)), starts, length)),
-        torch.from_numpy(_windowed(_pressure_field(scenes, spectrum), starts, length)),
-        torch.from_numpy(_windowed(echoes, starts, length).astype(np.float32)),
-    )
+    columns = starts[:, None] + np.arange(length)
+    complete = (line_counts(everything, len(scenes)), _pressure_field(scenes, spectrum), echoes.astype(np.float32))
+    windows = (np.take_along_axis(lines, columns, axis=1) for lines in complete)
+    return Lines(*map(torch.from_numpy, (_receive(echoes, receive, starts, length), *windows)))
 
 
 def simulate_bubbles(
@@ -159,18 +155,12 @@ def simulate_bubbles(
     )
     scenes = [Scene([zi], [0.0], [ri], float(pi)) for zi, ri, pi in zip(z, radius, amplitude, strict=True)]
     spectrum = drive_spectrum(transmit_pulse(transmit_response), device)
-    return _trace(flatten(scenes), spectrum, _substeps(time_step_s), device, area_at_rest)
+    return _trace(flatten(scenes), spectrum, _substeps(time_step_s), area_at_rest)
 
 
-def _trace(
-    bubbles: Bubbles,
-    spectrum: DriveSpectrum,
-    substeps: int,
-    device: str,
-    area_at_rest: float = embedded_fits.AREA_AT_REST,
-) -> BubbleTrace:
+def _trace(bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, area_at_rest: float) -> BubbleTrace:
     """Motion of a batch of bubbles."""
-    step = TIME_STEP_S / substeps
+    step, device = TIME_STEP_S / substeps, str(spectrum.linear.device)
     z, amplitude, radius = (
         torch.as_tensor(column, dtype=torch.float32, device=device)
         for column in (bubbles.z_m, bubbles.pressure_pa, bubbles.radius_m)
@@ -194,17 +184,15 @@ def _trace(
     return BubbleTrace(time, pressure[:, ::2], (y * radius).T, scattered.T)
 
 
-def _add_echoes(
-    line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, device: str
-) -> None:
+def _add_echoes(line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int) -> None:
     """Add the echoes of a batch of bubbles to the pressure at the element, (lines * STRIDE,) float64."""
-    scattered = _trace(bubbles, spectrum, substeps, device).scattered_pa
+    scattered = _trace(bubbles, spectrum, substeps, embedded_fits.AREA_AT_REST).scattered_pa
     arrival = bubbles.arrival_samples
     first = np.ceil(arrival).astype(np.int64)
-    # Whole samples stay integers: a float32 phase over the full delay would lose the fourth digit.
+    # Full samples stay integers: a float32 phase over the full delay would lose the fourth digit.
     echoes = _propagate(scattered, bubbles.range_m, first - arrival, substeps)
-    start = torch.as_tensor(bubbles.line * STRIDE + first, device=device)
-    target = start[:, None] + torch.arange(ECHO_SAMPLES, device=device)
+    start = torch.as_tensor(bubbles.line * STRIDE + first, device=echoes.device)
+    target = start[:, None] + torch.arange(ECHO_SAMPLES, device=echoes.device)
     # float64 sums do not depend on the order of bubbles once rounded to float32
     line_pressure.index_add_(0, target.ravel(), echoes.ravel().double())
 
@@ -281,20 +269,10 @@ def _reaching(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveF
     return bubbles[direct | wrapped]
 
 
-def _parts(bubbles: Bubbles, size: int) -> Iterator[Bubbles]:
-    """Batches of at most `size` bubbles, in order."""
-    return (bubbles[first : first + size] for first in range(0, len(bubbles), size))
-
-
-def _windowed(lines: npt.NDArray[np.generic], starts: IntArray, length: int) -> npt.NDArray[np.generic]:
-    """The window of each line, (lines, length)."""
-    return np.take_along_axis(lines, starts[:, None] + np.arange(length), axis=1)
-
-
-def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum, depths: int = 257) -> npt.NDArray[np.float32]:
-    """Largest pressure at the depth of each sample, (lines, 8446); interpolated between `depths` planes."""
-    planes = torch.linspace(0, SAMPLES * WATER.sound_speed / (2 * RATE_HZ), depths, device=spectrum.linear.device)
-    grid = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
+def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum) -> npt.NDArray[np.float32]:
+    """Largest pressure at the depth of each sample, (lines, 8446); interpolated between planes."""
+    planes = torch.linspace(0, float(depth_m(SAMPLES)), FIELD_PLANES, device=spectrum.linear.device)
+    grid = depth_m(np.arange(SAMPLES))
     field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
     for line, scene in enumerate(scenes):
         amplitude = torch.full_like(planes, float(scene.pressure_pa))

@@ -8,17 +8,17 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernbench.errors import DataError
+from kernbench.errors import DataError, first_line
+from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ
 from kernbench.ulm.simulator import embedded_fits
-from kernbench.ulm.simulator.physics import PULSE_FREQUENCY_HZ, WATER, FloatArray, Liquid
+from kernbench.ulm.simulator.physics import WATER, FloatArray
 
-RATE_HZ = 62.5e6  # of the recorded RF line
+RATE_HZ = SAMPLE_RATE_HZ
 FINE_RATE_HZ = 250e6  # of the measured responses, and of the pulse
 DRIVE_SAMPLES = 50_000
 PULSE_SAMPLES = 1424  # 1/f0 + 2/bandwidth + 4 us
@@ -105,10 +105,16 @@ def load_response(path: str | Path, role: str) -> tuple[npt.NDArray[np.complex12
     Raises:
         DataError: the file is missing, unreadable, or lacks the variables of its role.
     """
+    from scipy.io import loadmat  # noqa: PLC0415  most runs use the fits: no need to load the reader
+
     name = _VARIABLES[role]
-    contents = _read_mat(path)
-    missing = [wanted for wanted in ("Fs", name) if wanted not in contents]
-    if missing:
+    try:
+        contents = loadmat(str(path))
+    except FileNotFoundError:
+        raise DataError(f"response file {path} does not exist") from None
+    except Exception as error:  # the reader raises whatever a damaged file leads it to
+        raise DataError(f"response file {path} cannot be read as a MATLAB file: {first_line(error)}") from error
+    if not {"Fs", name} <= set(contents):
         found = ", ".join(sorted(key for key in contents if not key.startswith("_"))) or "nothing"
         raise DataError(f"{path} is no {role} response: expected Fs and {name}, found {found}")
     spectrum = np.asarray(contents[name], dtype=np.complex128).ravel()
@@ -118,26 +124,10 @@ def load_response(path: str | Path, role: str) -> tuple[npt.NDArray[np.complex12
     return spectrum, rate
 
 
-def _read_mat(path: str | Path) -> dict[str, Any]:  # MATLAB variables are of any type
-    """Variables of a MATLAB file."""
-    from scipy.io import loadmat  # noqa: PLC0415  most runs use the fits: no need to load the reader
-
-    try:
-        contents: dict[str, Any] = loadmat(str(path))
-    except FileNotFoundError:
-        raise DataError(f"response file {path} does not exist") from None
-    except Exception as error:  # the reader raises whatever a damaged file leads it to
-        reason = str(error).split("\n", 1)[0]
-        raise DataError(f"response file {path} cannot be read as a MATLAB file: {reason}") from error
-    return contents
-
-
 def _taps_at(spectrum: npt.NDArray[np.complex128], rate_hz: float, wanted_hz: float) -> FloatArray:
     """Impulse response at another rate: its spectrum cut or padded at the new Nyquist frequency."""
     points = round(len(spectrum) * wanted_hz / rate_hz)
-    half = spectrum[: len(spectrum) // 2 + 1]
-    half = half[: points // 2 + 1]
-    return np.asarray(np.fft.irfft(half, n=points))
+    return np.asarray(np.fft.irfft(spectrum[: min(len(spectrum), points) // 2 + 1], n=points))
 
 
 def transmit_response(path: str | None = None) -> FloatArray:
@@ -147,7 +137,7 @@ def transmit_response(path: str | None = None) -> FloatArray:
     taps = _taps_at(*load_response(path, "transmit"), FINE_RATE_HZ)
     if len(taps) >= DRIVE_SAMPLES:
         return np.concatenate([taps[: DRIVE_SAMPLES // 2], taps[-DRIVE_SAMPLES // 2 :]])
-    # A shorter record: what lies in its second half belongs to negative times.
+    # A shorter record: what is in its second half belongs to negative times.
     half = (len(taps) + 1) // 2
     return np.concatenate([taps[:half], np.zeros(DRIVE_SAMPLES - len(taps)), taps[half:]])
 
@@ -190,15 +180,15 @@ def receive_filter(path: str | None = None) -> ReceiveFilter:
     return ReceiveFilter(np.concatenate([taps[-before:], taps[:after]]), -before)
 
 
-def attenuation(frequency_hz: npt.ArrayLike, liquid: Liquid = WATER) -> FloatArray:
+def attenuation(frequency_hz: npt.ArrayLike) -> FloatArray:
     """Attenuation of water [Np/m] at frequencies [Hz], proportional to their square."""
     megahertz = np.asarray(frequency_hz, dtype=np.float64) / 1e6
-    return np.asarray(liquid.attenuation_db_cm_mhz2 * megahertz**2 * 100 * np.log(10) / 20)
+    return np.asarray(WATER.attenuation_db_cm_mhz2 * megahertz**2 * 100 * np.log(10) / 20)
 
 
-def drive_spectrum(pulse: Pulse, device: str = "cpu", liquid: Liquid = WATER) -> DriveSpectrum:
+def drive_spectrum(pulse: Pulse, device: str = "cpu") -> DriveSpectrum:
     """Spectra from which the pressure at any depth follows."""
-    strength = liquid.nonlinearity / (liquid.density * liquid.sound_speed**3)
+    strength = WATER.nonlinearity / (WATER.density * WATER.sound_speed**3)
     frequency = np.fft.rfftfreq(PERIOD_SAMPLES, 1 / FINE_RATE_HZ)
     bins = int(np.searchsorted(frequency, BAND_HZ))
     halves = (
@@ -206,8 +196,8 @@ def drive_spectrum(pulse: Pulse, device: str = "cpu", liquid: Liquid = WATER) ->
         for signal in (pulse.pressure, strength * pulse.pressure * pulse.slope)
     )
     linear, source = (torch.as_tensor(half, dtype=torch.complex64, device=device) for half in halves)
-    decay = torch.as_tensor(attenuation(frequency[:bins], liquid), dtype=torch.float32, device=device)
-    return DriveSpectrum(linear, source, decay, float(2 * attenuation(PULSE_FREQUENCY_HZ, liquid)))
+    decay = torch.as_tensor(attenuation(frequency[:bins]), dtype=torch.float32, device=device)
+    return DriveSpectrum(linear, source, decay, float(2 * attenuation(PULSE_FREQUENCY_HZ)))
 
 
 def driving_pressure(

@@ -1,37 +1,15 @@
-"""The published world of SRML-1D: its line files, networks and thresholds, in and out.
+"""Line files of SRML-1D by their suffix: text or MATLAB, in and out.
 
-Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9); code and weights under the MIT licence. Sets of line files are in
-`kernbench.ulm.data.imported`, the reproduction of the published scores in `kernbench.published`.
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D, under the MIT licence.
 """
 
 from pathlib import Path
 
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.srml1d.mat import parse_mat, write_mat
-from kernbench.ulm.srml1d.networks import (
-    THRESHOLDS_NAME,
-    WEIGHTS_NAME,
-    load_network,
-    load_thresholds,
-    save_network,
-    save_thresholds,
-    weights_path,
-)
 from kernbench.ulm.srml1d.text import RecordedLine, parse_text, write_text
 
-__all__ = [
-    "LINE_FORMATS",
-    "THRESHOLDS_NAME",
-    "WEIGHTS_NAME",
-    "RecordedLine",
-    "load_network",
-    "load_thresholds",
-    "parse_line",
-    "save_network",
-    "save_thresholds",
-    "weights_path",
-    "write_line",
-]
+__all__ = ["LINE_FORMATS", "RecordedLine", "parse_line", "read_bytes", "write_line"]
 
 LINE_FORMATS = {"text": ".txt", "mat": ".mat"}
 _PARSERS = {".txt": parse_text, ".mat": parse_mat}
@@ -41,7 +19,7 @@ def parse_line(content: bytes, name: str) -> RecordedLine:
     """A line from the content of a file.
 
     Args:
-        content: the whole file.
+        content: of the file, all of it.
         name: of the file, whose suffix is the format.
 
     Raises:
@@ -54,11 +32,16 @@ def parse_line(content: bytes, name: str) -> RecordedLine:
 
 
 def write_line(path: Path, line: RecordedLine, source: str) -> None:
-    """Write a line file, text or MATLAB by its suffix; see `write_text` and `write_mat`."""
-    if path.suffix.lower() == ".mat":
-        write_mat(path, line, source)
-    else:
-        write_text(path, line, source)
+    """Write a line file, text or MATLAB by its suffix; see `write_text` and `write_mat`.
+
+    Raises:
+        DataError: the file cannot be written, or a text file lacks its pressure field.
+    """
+    write = write_mat if path.suffix.lower() == ".mat" else write_text
+    try:
+        write(path, line, source)
+    except OSError as error:
+        raise DataError(f"line file {path} cannot be written: {error.strerror}") from error
 
 
 def read_bytes(path: Path) -> bytes:

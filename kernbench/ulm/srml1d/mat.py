@@ -13,26 +13,49 @@ import numpy.typing as npt
 import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
 
 from kernbench.errors import DataError, first_line
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLES
 from kernbench.ulm.simulator import embedded_fits
-from kernbench.ulm.simulator.physics import C4F10, PULSE_FREQUENCY_HZ, REST_TENSION, WATER, shell_viscosity
+from kernbench.ulm.simulator.physics import C4F10, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
-from kernbench.ulm.simulator.scene import arrival_samples
+from kernbench.ulm.simulator.scene import arrival_samples, depth_m
+from kernbench.ulm.simulator.simulate import SENSOR_DISTANCE_M
 from kernbench.ulm.simulator.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
-from kernbench.ulm.srml1d.text import LARGEST, FloatArray, RecordedLine, writing
+from kernbench.ulm.srml1d.text import LARGEST, FloatArray, RecordedLine
 
 IMAGING_DEPTH_M = 0.1
-SENSOR_DISTANCE_M = 1e-3
 
 Structs = Mapping[str, Any]  # whatever a .mat file holds
-StructArray = npt.NDArray[Any]  # of MATLAB structs: numbers, text and arrays
+
+# Water and C4F10, with the names and units of SRML-1D.
+LIQUID = {
+    "k": WATER.heat_conductivity,
+    "rho": WATER.density,
+    "cp": WATER.heat_capacity,
+    "nu": WATER.viscosity,
+    "c": WATER.sound_speed,
+    "sig": embedded_fits.TENSION_KNOTS[-1],
+    "T0": WATER.temperature,
+    "P0": WATER.pressure,
+    "a": WATER.attenuation_db_cm_mhz2,
+    "b": 2.0,  # power of the frequency in the attenuation
+    "BA": 2 * (WATER.nonlinearity - 1),
+    "beta": WATER.nonlinearity,
+    "ThermalModel": "Prosperetti",
+}
+GAS = {
+    "k": C4F10.heat_conductivity,
+    "rho": C4F10.density,
+    "Mg": C4F10.molar_mass,
+    "gam": C4F10.polytropic,
+    "cp": C4F10.heat_capacity,
+}
 
 
 def parse_mat(content: bytes, name: str) -> RecordedLine:
     """A line from a MATLAB v5 result; labels are rebuilt from the positions of the bubbles.
 
     Args:
-        content: the whole file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
+        content: of the file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
             if known, pfield (PA).
         name: of the file, for messages.
 
@@ -40,12 +63,14 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
         DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
             samples at 62.5 MHz and 1480 m/s.
 
-    Bubbles that all lie on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
+    Bubbles that are all on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
     they are no positions.
     """
     structs = _structs(content, name)
-    _expect(_field(structs, "RF.fs", name, size=1), RATE_HZ, "RF.fs", name)
-    _expect(_field(structs, "domain.c", name, size=1), WATER.sound_speed, "domain.c", name)
+    for key, wanted in (("RF.fs", RATE_HZ), ("domain.c", WATER.sound_speed)):
+        (value,) = _field(structs, key, name, size=1)
+        if not np.isclose(value, wanted, rtol=1e-9):
+            raise DataError(f"{name}: {key} expected {wanted:g}, got {value:g}")
     voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
     pressure = float(_field(structs, "pulse.A", name, size=1)[0])
     field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
@@ -65,7 +90,7 @@ def write_mat(path: Path, line: RecordedLine, source: str) -> None:
     and shell hold the constants of the simulator. Only an unknown pressure field is left out: importers tell by that.
 
     Raises:
-        DataError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     near, far = DEPTH_RANGE_M
     positions = on_axis(line.counts) if line.positions is None else line.positions
@@ -73,29 +98,22 @@ def write_mat(path: Path, line: RecordedLine, source: str) -> None:
     pulse = np.full(PULSE_SAMPLES, np.nan) if line.pulse_pa is None else line.pulse_pa
     content: dict[str, Any] = {
         "RF": {"p": echo[None], "fs": RATE_HZ, "V": line.voltage.astype(np.float64)[None]},
-        "bubble": _bubbles(positions),
+        "bubble": _struct_array(("z", "x", "R0", "r0"), [(*row, SENSOR_DISTANCE_M) for row in positions.tolist()]),
         "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "c": WATER.sound_speed}
         | {"d1": near, "d2": far, "x_el": 0.0},
         "pulse": {"f": PULSE_FREQUENCY_HZ, "w": 2 * np.pi * PULSE_FREQUENCY_HZ, "Nc": 1.0, "A": line.pressure_pa}
         | {"fs": FINE_RATE_HZ, "p": pulse[None]},
         "shell": _shells(positions[:, 2]),
-        "liquid": _liquid(),
-        "gas": _gas(),
+        "liquid": LIQUID,
+        "gas": GAS,
         "source": source,
     }
     if line.field_pa is not None:
-        depth = np.arange(SAMPLES) * WATER.sound_speed / (2 * RATE_HZ)
-        content["pfield"] = {"PA": line.field_pa.astype(np.float64)[None], "z": depth[None]}
-    with writing(path):
-        scipy.io.savemat(path, content, format="5", do_compression=True)
+        content["pfield"] = {"PA": line.field_pa.astype(np.float64)[None], "z": depth_m(np.arange(SAMPLES))[None]}
+    scipy.io.savemat(path, content, format="5", do_compression=True)
 
 
-def _bubbles(positions: FloatArray) -> StructArray:
-    """Struct array of the bubbles, (1, bubbles)."""
-    return _struct_array(("z", "x", "R0", "r0"), [(*row, SENSOR_DISTANCE_M) for row in positions.tolist()])
-
-
-def _shells(radius_m: FloatArray) -> StructArray:
+def _shells(radius_m: FloatArray) -> npt.NDArray[Any]:
     """Struct array of the shells, (1, bubbles): model, tensions [N/m], viscosity [N s/m] and reference area [m^2]."""
     viscosity = shell_viscosity(radius_m).tolist()
     area = (4 * np.pi * radius_m**2 / embedded_fits.AREA_AT_REST).tolist()
@@ -105,48 +123,14 @@ def _shells(radius_m: FloatArray) -> StructArray:
     return _struct_array(("model", "sig_0", "sig_l", "Ks", "A_N"), rows)
 
 
-def _liquid() -> dict[str, Any]:
-    """Water, with the names and units of SRML-1D."""
-    return {
-        "k": WATER.heat_conductivity,
-        "rho": WATER.density,
-        "cp": WATER.heat_capacity,
-        "nu": WATER.viscosity,
-        "c": WATER.sound_speed,
-        "sig": embedded_fits.TENSION_KNOTS[-1],
-        "T0": WATER.temperature,
-        "P0": WATER.pressure,
-        "a": WATER.attenuation_db_cm_mhz2,
-        "b": 2.0,  # power of the frequency in the attenuation
-        "BA": 2 * (WATER.nonlinearity - 1),
-        "beta": WATER.nonlinearity,
-        "ThermalModel": "Prosperetti",
-    }
-
-
-def _gas() -> dict[str, float]:
-    """C4F10, with the names and units of SRML-1D."""
-    return {
-        "k": C4F10.heat_conductivity,
-        "rho": C4F10.density,
-        "Mg": C4F10.molar_mass,
-        "gam": C4F10.polytropic,
-        "cp": C4F10.heat_capacity,
-    }
-
-
-def _struct_array(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> StructArray:
+def _struct_array(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> npt.NDArray[Any]:
     """A MATLAB struct array, (1, rows)."""
-    array = np.empty((1, len(rows)), dtype=[(name, object) for name in names])
-    for index, row in enumerate(rows):
-        array[0, index] = row
-    return array
+    return np.array(rows, dtype=[(name, object) for name in names])[None]
 
 
 def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
     """Positions that give these labels back: x = 0, z in the middle of the sample, radius NaN; (bubbles, 3)."""
-    samples = np.repeat(np.arange(len(counts)), counts)
-    z = samples * WATER.sound_speed / (2 * RATE_HZ)
+    z = depth_m(np.repeat(np.arange(len(counts)), counts))
     return np.stack([z, np.zeros(len(z)), np.full(len(z), np.nan)], axis=1)
 
 
@@ -158,7 +142,7 @@ def _structs(content: bytes, name: str) -> Structs:
     except NotImplementedError as error:
         raise DataError(f"{name}: MATLAB v7.3 files are not read; save it with -v7 or -v6") from error
     except Exception as error:  # scipy has no type of its own for what a damaged file may raise
-        raise DataError(f"{name} is not a whole MATLAB v5 file: {first_line(error)}") from error
+        raise DataError(f"{name} is not a complete MATLAB v5 file: {first_line(error)}") from error
     return structs
 
 
@@ -182,11 +166,6 @@ def _field(structs: Structs, key: str, name: str, size: int | None = None) -> Fl
     return values
 
 
-def _expect(values: FloatArray, wanted: float, key: str, name: str) -> None:
-    if not np.isclose(values[0], wanted, rtol=1e-9):
-        raise DataError(f"{name}: {key} expected {wanted:g}, got {values[0]:g}")
-
-
 def _positions(structs: Structs, name: str) -> FloatArray:
     """z, x and radius of the bubbles, (bubbles, 3)."""
     z, x = _field(structs, "bubble.z", name), _field(structs, "bubble.x", name)
@@ -201,8 +180,8 @@ def _labels(positions: FloatArray, name: str) -> npt.NDArray[np.uint8]:
     """Bubbles per sample: arrival of the start of the drive, rounded half away from zero."""
     z, x = positions[:, 0], positions[:, 1]
     samples = np.floor(arrival_samples(z, np.hypot(x, z)) + 0.5)
-    if ((z < 0) | (samples >= SAMPLES)).any():
-        raise DataError(f"{name}: a bubble lies outside the line, at z = {z[(z < 0) | (samples >= SAMPLES)][0]:g} m")
+    if (outside := (z < 0) | (samples >= SAMPLES)).any():
+        raise DataError(f"{name}: a bubble is outside the line, at z = {z[outside][0]:g} m")
     counts = np.bincount(samples.astype(np.int64), minlength=SAMPLES)
     if counts.max() > 255:
         raise DataError(f"{name}: {counts.max()} bubbles in one sample, at most 255 can be stored")

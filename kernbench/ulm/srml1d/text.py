@@ -3,10 +3,8 @@
 Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
 """
 
-import contextlib
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,14 @@ from kernbench.ulm.line import SAMPLES
 HEADER_LINES = 4
 TEXT_LINES = HEADER_LINES + SAMPLES
 COLUMNS = '"Bubble count","Voltage (a.u)","Pressure field (Pa)"'
+
+# Pattern of each line of the header, and what it should be.
+_HEADER = (
+    (r'".*"\s*', "a quoted text that names the source"),
+    (r'"Number of bubbles:",\s*(\d{1,9})\s*', '"Number of bubbles:",<number>'),
+    (r'"Acoustic pressure \(kPa\):",\s*(\d{1,9}(?:\.\d*)?)\s*', '"Acoustic pressure (kPa):",<number>'),
+    (rf"\s*{re.escape(COLUMNS)}\s*", COLUMNS),
+)
 
 _NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*")
 _NO_NUMBER = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
@@ -60,7 +66,7 @@ def parse_text(content: bytes, name: str) -> RecordedLine:
     """A line from the published text format: 4 header lines, then `count,voltage,pressure` for 8446 samples.
 
     Args:
-        content: the whole file.
+        content: of the file, all of it.
         name: of the file, for messages.
 
     Raises:
@@ -85,17 +91,13 @@ def parse_text_header(content: bytes, name: str) -> tuple[int, float]:
     lines = [line.decode("ascii", "replace") for line in content.split(b"\n", HEADER_LINES)]
     if len(lines) <= HEADER_LINES:
         raise DataError(f"{name}, line {len(lines)}: the file ends within its header of {HEADER_LINES} lines")
-    if not re.fullmatch(r'".*"\s*', lines[0]):
-        raise DataError(f"{name}, line 1: expected a quoted text that names the source, got {_cut(lines[0])}")
-    bubbles = re.fullmatch(r'"Number of bubbles:",\s*(\d{1,9})\s*', lines[1])
-    if bubbles is None:
-        raise DataError(f'{name}, line 2: expected "Number of bubbles:",<number>, got {_cut(lines[1])}')
-    pressure = re.fullmatch(r'"Acoustic pressure \(kPa\):",\s*(\d{1,9}(?:\.\d*)?)\s*', lines[2])
-    if pressure is None:
-        raise DataError(f'{name}, line 3: expected "Acoustic pressure (kPa):",<number>, got {_cut(lines[2])}')
-    if lines[3].strip() != COLUMNS:
-        raise DataError(f"{name}, line 4: expected {COLUMNS}, got {_cut(lines[3])}")
-    return int(bubbles[1]), round(float(pressure[1]) * 1e3, 3)
+    found: list[str] = []
+    for number, (line, (pattern, wanted)) in enumerate(zip(lines, _HEADER, strict=False), 1):
+        if (match := re.fullmatch(pattern, line)) is None:
+            raise DataError(f"{name}, line {number}: expected {wanted}, got {_cut(line)}")
+        found += match.groups()
+    bubbles, kilopascal = found
+    return int(bubbles), round(float(kilopascal) * 1e3, 3)
 
 
 def write_text(path: Path, line: RecordedLine, source: str) -> None:
@@ -110,7 +112,8 @@ def write_text(path: Path, line: RecordedLine, source: str) -> None:
         source: named in the first header line.
 
     Raises:
-        DataError: no pressure field, or the file cannot be written.
+        DataError: no pressure field.
+        OSError: the file cannot be written.
     """
     if line.field_pa is None:
         raise DataError(f"{path.name}: the text format needs the pressure field, this line has none")
@@ -122,17 +125,7 @@ def write_text(path: Path, line: RecordedLine, source: str) -> None:
     ]
     columns = zip(line.counts.tolist(), line.voltage.tolist(), line.field_pa.tolist(), strict=True)
     rows = (f"{count},{voltage:.10f},{field:.0f}" for count, voltage, field in columns)
-    with writing(path):
-        path.write_text("\n".join([*header, *rows, ""]), encoding="ascii", errors="replace", newline="\n")
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure of the file system into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"line file {path} cannot be written: {error.strerror}") from error
+    path.write_text("\n".join([*header, *rows, ""]), encoding="ascii", errors="replace", newline="\n")
 
 
 def _rows(content: bytes, name: str) -> list[str]:
@@ -182,7 +175,7 @@ def _problem(row: str) -> str:
 
 
 def _counts(column: FloatArray, name: str) -> npt.NDArray[np.uint8]:
-    """Labels: whole numbers from 0 to 255."""
+    """Labels: integers from 0 to 255."""
     wrong = np.flatnonzero((column < 0) | (column > 255) | (column != np.floor(column)))
     if len(wrong):
         row = wrong[0]

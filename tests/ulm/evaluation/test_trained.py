@@ -16,7 +16,7 @@ from kernbench.networks.network import build
 from kernbench.networks.weights import save_weights, seal
 from kernbench.registry import find
 from kernbench.ulm.evaluation.trained import export_published, load_trained
-from kernbench.ulm.srml1d.formats import load_network, load_thresholds, save_network
+from kernbench.ulm.srml1d.networks import load_network, load_thresholds, save_network
 
 PLUGIN = """
 import torch, kernbench

@@ -55,18 +55,14 @@ def test_matching_equals_the_assignment_solver(lines, tolerance):
     check([detections for detections, _ in lines], [truths for _, truths in lines], tolerance)
 
 
-@pytest.mark.slow
-@settings(deadline=None, max_examples=10_000)
-@given(cases, st.integers(0, 9))
-def test_matching_equals_the_assignment_solver_on_ten_thousand_cases(line, tolerance):
-    check([line[0]], [line[1]], tolerance)
-
-
-@pytest.mark.parametrize("tolerance", [0, 1, 4, 9])
-def test_matching_equals_the_assignment_solver_on_thousands_of_lines_at_once(tolerance):
-    rng = np.random.default_rng(tolerance)
-    lengths = rng.integers(5, 120, 2500)
-    detections, truths = ([rng.integers(0, n, rng.integers(0, 25)) for n in lengths] for _ in range(2))
+@pytest.mark.parametrize("tolerance", [0, 0.5, 1, 4, 9])
+def test_matching_equals_the_assignment_solver_on_ten_thousand_lines(tolerance):
+    """Two thousand lines together for each tolerance, every second one with positions in sixteenths of a sample."""
+    rng = np.random.default_rng(int(2 * tolerance))
+    lengths = [(int(rng.integers(5, 120)), 1 + line % 2 * 15) for line in range(2000)]
+    detections, truths = (
+        [rng.integers(0, n * step, rng.integers(0, 25)) / step for n, step in lengths] for _ in range(2)
+    )
     check(detections, truths, tolerance)
 
 
@@ -80,38 +76,14 @@ def test_worked_check_of_the_protocol(worked):
     assert f1[1:] == pytest.approx(np.tile([0.8, 2 / 3], (9, 1)))
 
 
-def test_the_sweep_finds_as_many_pairs_but_not_the_closest():
-    found, truths = points([[3, 5]]), points([[5]])
-    assert swept(found, truths, [2]).item() == 1
-    assert closest_pairs(found, truths, 2).distance.tolist() == [0]
-
-
-def test_more_pairs_come_before_closer_pairs():
-    pairs = closest_pairs(points([[10, 12]]), points([[8, 10]]), 2)
-    assert pairs.distance.tolist() == [2, 2]
-
-
 def test_ties_go_to_the_earlier_truth_and_to_the_earlier_detection():
     assert closest_pairs(points([[5]]), points([[4, 6]]), 1).distance.tolist() == [1]
     assert closest_pairs(points([[4, 6]]), points([[5]]), 1).distance.tolist() == [-1]
 
 
-def test_lines_do_not_touch():
-    found, truths = points([[9], [], [0]]), points([[], [0], [9]])
-    assert swept(found, truths, [20]).tolist() == [[0, 0, 1]]
-    assert closest_pairs(found, truths, 20).per_line.tolist() == [0, 0, 1]
-
-
-def test_repeated_positions_are_matched_one_by_one():
-    assert swept(points([[7, 7]]), points([[7, 7, 7]]), [0]).item() == 2
-    assert len(closest_pairs(points([[7, 7]]), points([[7, 7, 7]]), 0)) == 2
-
-
-@pytest.mark.parametrize("tables", [([], []), ([[]], [[]]), ([[1]], [[]]), ([[]], [[1]])])
-def test_nothing_to_match(tables):
-    found, truths = (points(table) for table in tables)
-    assert swept(found, truths, [0, 4]).sum() == 0
-    assert len(closest_pairs(found, truths, 4)) == 0
+def test_no_lines_have_nothing_to_match():
+    assert swept(points([]), points([]), [0, 4]).shape == (2, 0)
+    assert len(closest_pairs(points([]), points([]), 4)) == 0
 
 
 def test_thinned_reach_equals_that_of_the_thinned_table():

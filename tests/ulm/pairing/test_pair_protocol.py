@@ -120,7 +120,6 @@ def test_evaluation_reads_the_frozen_choice(noisy):
         found = decode(z, threshold, choice.decoder).points
         assert np.array_equal(result.tp[i], sweep(reach(found, truths, [tolerance]), truths)[0])
         assert np.array_equal(result.fp[i], found.per_line - result.tp[i])
-        assert np.array_equal(result.detected[i], found.per_line)
         assert position_error(result.pairs[i]).samples.rmse <= tolerance
     assert np.isnan(result.f1[:, 5]).all()
     assert result.summary.empty.tolist() == [1, 1, 1]

@@ -17,9 +17,6 @@ def test_points_are_sorted_within_their_lines_and_keep_empty_lines():
     assert table.lines == 3
     assert table.per_line.tolist() == [3, 0, 1]
     assert table.starts.tolist() == [0, 3, 3]
-
-
-def test_no_lines_and_no_points():
     assert len(points([])) == 0
     assert points([[], []]).per_line.tolist() == [0, 0]
 

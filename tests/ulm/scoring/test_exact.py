@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernbench.ulm.scoring.exact import exact_scores, summarize
-from kernbench.ulm.scoring.tolerance_counts import f1_scores, tolerance_counts
+from kernbench.ulm.scoring.scores import f1_scores
+from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 few = st.integers(0, 4)
 counts = st.lists(st.tuples(few, few, few), min_size=1, max_size=8)

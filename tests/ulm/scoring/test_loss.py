@@ -9,29 +9,17 @@ from kernbench.ulm.scoring.loss import dual_loss, gaussian_taps
 
 
 @pytest.fixture
-def worked():
+def lines(worked):
     """Prediction and label of the protocol's worked check, (2, 256)."""
-    counts, output = torch.zeros(2, 256), torch.zeros(2, 256)
-    for row, sample, value in [(0, 3, 1), (0, 100, 1), (0, 110, 2), (1, 200, 1), (1, 201, 1)]:
-        counts[row, sample] = value
-    for row, sample, value in [
-        (0, 50, -0.3),
-        (0, 101, 0.8),
-        (0, 110, 1.4),
-        (1, 200, 0.5),
-        (1, 203, 0.25),
-        (1, 255, 0.1),
-    ]:
-        output[row, sample] = value
-    return output, counts
+    return tuple(torch.from_numpy(each).float() for each in worked)
 
 
 @pytest.mark.parametrize(
     ("alpha", "soft", "total"),
     [(1, 0.0159738, 1.001939), (0.1, 0.0380960, 1.024061), (0.01, 0.1070588, 1.093024)],
 )
-def test_worked_check(worked, alpha, soft, total):
-    result = dual_loss(*worked, alpha=alpha)
+def test_worked_check(lines, alpha, soft, total):
+    result = dual_loss(*lines, alpha=alpha)
     assert result.hard.item() == pytest.approx(0.616228, abs=5e-7)
     assert result.soft.item() == pytest.approx(soft, abs=6e-8)
     assert result.loss.item() == pytest.approx(total, abs=1e-6)
@@ -57,8 +45,8 @@ def test_against_numpy_on_random_lines():
     assert got.loss.item() == pytest.approx(0.7 * np.mean(smooth) + 2 * hard, rel=1e-12)
 
 
-def test_layouts_and_label_types_agree(worked):
-    output, counts = worked
+def test_layouts_and_label_types_agree(lines):
+    output, counts = lines
     flat = dual_loss(output, counts).loss
     assert dual_loss(output[:, None], counts.to(torch.uint8)).loss == flat
     assert dual_loss(output, counts[:, None].long()).loss == flat
@@ -78,6 +66,6 @@ def test_hard_term_has_no_gradient_outside_the_clip():
 
 
 @pytest.mark.parametrize("shape", [(2, 255), (2, 2, 256), (256,)])
-def test_other_sizes_are_refused(worked, shape):
+def test_other_sizes_are_refused(lines, shape):
     with pytest.raises(DataError, match=r"one size|expected lines"):
-        dual_loss(torch.zeros(shape), worked[1])
+        dual_loss(torch.zeros(shape), lines[1])

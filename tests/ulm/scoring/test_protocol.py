@@ -16,8 +16,7 @@ from kernbench.ulm.scoring.protocol import (
     score,
     tolerance_index,
 )
-from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
-from kernbench.ulm.scoring.tolerance_counts import f1_scores
+from kernbench.ulm.scoring.scores import f1_scores, skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
 
 def lines(seed, n=12, length=600):
@@ -62,16 +61,13 @@ def test_evaluation_reads_the_frozen_threshold_not_the_best():
     assert result.at(4) == result.mean_f1[4]
 
 
-def test_evaluate_is_score_and_freeze():
+def test_evaluate_is_score_and_freeze_and_takes_thresholds_outside_the_list():
     choice = choose_thresholds(score(*lines(0)), "train")
-    one, other = evaluate(*lines(1), choice), freeze(score(*lines(1)), choice)
+    z, y = lines(1)
+    one, other = evaluate(z, y, choice), freeze(score(z, y), choice)
     for name in ("tp", "fn", "fp", "oracle_gap", "f1"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
-
-
-def test_evaluate_takes_thresholds_outside_the_list():
     choice = Choice("train", np.array([2]), np.array([0.123]), np.array([0.5]))
-    z, y = lines(1)
     assert np.array_equal(evaluate(z, y, choice).tp, score(z, y, [2], [0.123]).tp[:, 0])
 
 

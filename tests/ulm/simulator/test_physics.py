@@ -58,7 +58,7 @@ def dimensional_motion(radius_m, amplitude_pa):
     return solution.y[0] / radius_m - 1
 
 
-@pytest.mark.parametrize(("radius_um", "kilopascal"), [(2.4, 5), (2.4, 150), (0.8, 60)])
+@pytest.mark.parametrize(("radius_um", "kilopascal"), [(2.4, 150), (0.8, 60)])
 def test_motion_agrees_with_scipy_integrating_the_dimensional_equation(radius_um, kilopascal):
     ours = motion(radius_um * 1e-6, kilopascal * 1e3)
     theirs = dimensional_motion(radius_um * 1e-6, kilopascal * 1e3)

@@ -61,16 +61,12 @@ def test_a_text_line_is_read_as_numpy_reads_it(reference):
     assert (line.counts.dtype, line.voltage.dtype) == (np.uint8, np.float32)
 
 
-def test_line_ends_of_windows_are_read(rows):
-    plain = parse_line(content(rows), "a.txt")
-    other = parse_line(content(rows).replace(b"\n", b"\r\n"), "a.txt")
-    assert (plain.voltage == other.voltage).all()
-
-
-def test_a_long_source_is_read(rows):
-    plain = parse_line(content(rows), "a.txt")
-    other = parse_line(content(rows, [f'"{"a" * 10_000}"', *HEADER[1:]]), "a.txt")
-    assert (plain.voltage == other.voltage).all()
+@pytest.mark.parametrize(
+    ("plain", "other"), [(b"\n", b"\r\n"), (b'"Generated with a test"', b'"' + 10_000 * b"a" + b'"')]
+)
+def test_line_ends_of_windows_and_a_long_source_are_read(rows, plain, other):
+    expected, got = (parse_line(each, "a.txt") for each in (content(rows), content(rows).replace(plain, other)))
+    assert (got.voltage == expected.voltage).all()
 
 
 def replaced(place, text):
@@ -367,18 +363,10 @@ def test_what_a_line_does_not_know_is_nan_and_the_line_comes_back(tmp_path):
     assert structs["RF"]["p"][0, 0].shape == (1, SAMPLES)
     assert np.isnan(structs["pulse"]["p"][0, 0]).all()
     assert all(np.isnan(shell["A_N"].item()) for shell in structs["shell"][0])
+    assert all(each["x"].item() == 0 and np.isnan(each["R0"].item()) for each in structs["bubble"][0])
     again = read(tmp_path / "a.mat")
-    assert (again.voltage == line.voltage).all()
-    assert (again.field_pa == line.field_pa).all()
-
-
-def test_labels_come_back_where_positions_are_not_known(tmp_path):
-    line = recorded(np.random.default_rng(2))
-    write_line(tmp_path / "a.mat", line, "test")
-    again = read(tmp_path / "a.mat")
-    assert (again.counts == line.counts).all()
-    bubble = scipy.io.loadmat(tmp_path / "a.mat")["bubble"][0]
-    assert all(each["x"].item() == 0 and np.isnan(each["R0"].item()) for each in bubble)
+    for name in ("voltage", "counts", "field_pa"):
+        assert (getattr(again, name) == getattr(line, name)).all()
     assert again.positions is None  # the middle of a sample is no arrival to measure errors against
 
 
