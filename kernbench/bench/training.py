@@ -126,7 +126,7 @@ def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, 
     ours, plain = build("dilated", "discrete", 3), plain_network()
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     bench = Workbench({"validation": as_split("validation", *checked)}, Noise())
-    hooks = Hooks(validate=lambda network: bench.look(network, loss, 4), save=lambda _state: None)
+    hooks = Hooks(validate=lambda network: bench.validate(network, loss, 4), save=lambda _state: None)
 
     def plain_epoch() -> None:
         plain.train()

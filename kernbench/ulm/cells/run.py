@@ -128,11 +128,11 @@ def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughErr
 def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
-    matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
-    outcome = scored_outcome(context, bench, scored, matched, bench.curve(network))
+    matched = bench.matched(scored)
+    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored))
     example = example_of(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
-    facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
+    facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}
     kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
     return dataclasses.replace(outcome, artifacts=[*files, kept])
 
@@ -146,7 +146,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
-        seeds=cell.seeds | {"data": cell.bench.seed},
+        seeds=cell.seeds | {"data": cell.bench.noise.seed},
         values=measured_costs(context, cell.network, cell.bench) | dict(outcome.values),
         epochs=len(curve),
         resumed_from=resumed_from,
@@ -182,7 +182,7 @@ def _hooks(
             context.observer.epoch(row.epoch + 1, epochs, row.train_loss, row.val_f1, row.seconds)
 
     hooks = Hooks(
-        validate=lambda net: bench.look(net, loss, context.tolerance),
+        validate=lambda net: bench.validate(net, loss, context.tolerance),
         on_epoch=on_epoch,
         stop=context.stop,
         enough=context.enough,

@@ -11,7 +11,7 @@ import numpy as np
 
 from kernbench.ulm.data.find import Content
 from kernbench.ulm.data.recipe import Split
-from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
+from kernbench.ulm.evaluation.card_files import line_table, write_files
 from kernbench.ulm.evaluation.predict import Output
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
@@ -153,24 +153,22 @@ def save_matched(card: MatchedCard, curve: Curve, split: Split, folder: Path, fa
         DataError: the folder cannot be written.
     """
     evaluation, choice = card.evaluation, card.evaluation.choice
-    arrays = {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
-    curves = {name: getattr(curve, name) for name in ("thresholds", "precision", "recall")}
     summaries = zip(CURVE_TOLERANCES, curve.average_precision.tolist(), curve.break_even.tolist(), strict=True)
     columns = [field.name for field in dataclasses.fields(MatchedRow)]
     tables = {
-        "matched_table.csv": Table(columns, map(dataclasses.astuple, card.rows)),
+        "matched_table.csv": (columns, map(dataclasses.astuple, card.rows)),
         "matched_lines.csv": line_table(choice.tolerances.tolist(), split.bubbles, split.pressure_pa, evaluation.f1),
-        "matched_curves.csv": Table(["tolerance", "average_precision", "break_even"], summaries),
+        "matched_curves.csv": (["tolerance", "average_precision", "break_even"], summaries),
     }
     scores = (
-        arrays
+        {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
         | {"tolerances": choice.tolerances, "thresholds": choice.thresholds}
         | {"curve_tolerances": np.array(CURVE_TOLERANCES)}
-        | {f"curve_{name}": values for name, values in curves.items()}
+        | {f"curve_{name}": getattr(curve, name) for name in ("thresholds", "precision", "recall")}
     )
     origin = {"threshold_split": choice.split, "decoder": choice.decoder.name, "width": choice.decoder.width}
     content = dict(facts) | origin | {"curve_average": curve.average}
-    return write_files(ScoreFiles(tables, {"matched_scores.npz": scores}, {"matched_facts.json": content}), folder)
+    return write_files(folder, tables, {"matched_scores.npz": scores}, {"matched_facts.json": content})
 
 
 def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...]]]:

@@ -90,7 +90,7 @@ def test_thresholds_are_chosen_on_the_lines_that_are_named():
 
 def test_noise_has_the_level_of_the_protocol():
     lines = split()
-    loud, silent = (Workbench({"test": lines}, Noise(percent)).voltage("test").numpy() for percent in (8, 0))
+    loud, silent = (Workbench({"test": lines}, Noise(percent)).lines("test")[0].numpy() for percent in (8, 0))
     assert (silent == lines.voltage).all()
     assert (loud - low_pass(lines.voltage)).std() == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
 
@@ -133,7 +133,7 @@ def test_tables_and_per_line_scores_are_saved(tmp_path):
     lines = split()
     evaluation = evaluated(Delayed(1), lines, choice())
     card = scorecard(evaluation, lines)
-    files = save(card, tmp_path / "new" / "out", {"data": "abc"})
+    files = save(card, lines, tmp_path / "new" / "out", {"data": "abc"})
     assert sorted(path.name for path in files) == ["bins.csv", "facts.json", "lines.csv", "scores.npz", "table.csv"]
     table, per_line = (rows(tmp_path / "new" / "out" / name) for name in ("table.csv", "lines.csv"))
     assert [float(row["f1"]) for row in table] == evaluation.mean_f1.tolist()
@@ -158,4 +158,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     lines = split()
     with pytest.raises(DataError, match="cannot be written"):
-        save(scorecard(evaluated(Delayed(), lines, choice()), lines), tmp_path / "file" / "out", {})
+        save(scorecard(evaluated(Delayed(), lines, choice()), lines), lines, tmp_path / "file" / "out", {})
