@@ -103,7 +103,7 @@ class Domain:
 
 
 def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
-    """Write rows, in the order of `METHODS`, whole or not at all; folders are made.
+    """Write rows in the order of `METHODS`, NaN as an empty cell, completely or not; folders are made.
 
     Raises:
         StorageError: the file cannot be written.
@@ -113,7 +113,8 @@ def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow([field.name for field in dataclasses.fields(DetectorRow)])
-    writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
+    values = (dataclasses.astuple(row) for row in ordered)
+    writer.writerows([["" if isinstance(each, float) and math.isnan(each) else each for each in row] for row in values])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.getvalue())
@@ -121,12 +122,14 @@ def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read_rows(path: Path) -> list[DetectorRow]:
-    """Rows of a file.
+def stored_rows(path: Path) -> list[DetectorRow]:
+    """Rows of a file, none where there is no file.
 
     Raises:
         DataError: it cannot be read, or is not such a file.
     """
+    if not path.is_file():
+        return []
     fields = dataclasses.fields(DetectorRow)
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -134,15 +137,6 @@ def read_rows(path: Path) -> list[DetectorRow]:
             return [DetectorRow(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is no file of baseline results: {error}") from error
-
-
-def stored_rows(path: Path) -> list[DetectorRow]:
-    """Rows of a file, none where there is no file.
-
-    Raises:
-        DataError: see `read_rows`.
-    """
-    return read_rows(path) if path.is_file() else []
 
 
 def replaced(old: Iterable[DetectorRow], new: Sequence[DetectorRow]) -> list[DetectorRow]:
@@ -156,10 +150,3 @@ def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
     if field.type is float:
         return float(text) if text else math.nan
     return int(text) if field.type is int else text
-
-
-def _text(value: object) -> str:
-    """A cell of the file; NaN is empty."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(value)
-    return str(value)

@@ -17,7 +17,7 @@ from kernbench.ulm.detectors.methods.fir import LinearFilter
 from kernbench.ulm.detectors.methods.matched_filter import MatchedFilter
 from kernbench.ulm.detectors.names import METHODS
 from kernbench.ulm.detectors.recording import Recording
-from kernbench.ulm.detectors.results import Domain, read_rows, replaced, write_rows
+from kernbench.ulm.detectors.results import Domain, replaced, stored_rows, write_rows
 from kernbench.ulm.pairing.matching import reach, sweep
 from kernbench.ulm.pairing.points import label_points, points
 from kernbench.ulm.scoring.floors import comb_f1, label_support, random_f1
@@ -188,7 +188,7 @@ def test_results_survive_a_file(tmp_path):
     path = Domain("0123456789ab", 8.0, 8.0, "validation", 2).path(tmp_path / "artifacts")
     assert path == tmp_path / "artifacts" / "baselines" / "0123456789ab-8-noise2.csv"
     write_rows(rows, path)
-    again = read_rows(path)
+    again = stored_rows(path)
     assert [repr(row) for row in again] == [repr(row) for row in rows]
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -217,14 +217,14 @@ def test_new_results_replace_those_of_their_method_only(tmp_path):
     kept = replaced([*combs, *others], combs)
     assert len(kept) == 20
     write_rows(kept, tmp_path / "rows.csv")
-    assert [row.method for row in read_rows(tmp_path / "rows.csv")] == ["comb"] * 10 + ["wiener"] * 10
+    assert [row.method for row in stored_rows(tmp_path / "rows.csv")] == ["comb"] * 10 + ["wiener"] * 10
 
 
 def test_a_foreign_file_is_refused(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("method,f1\ncomb,much\n")
     with pytest.raises(DataError, match=r"rows\.csv is no file of baseline results"):
-        read_rows(path)
+        stored_rows(path)
 
 
 def test_methods_are_checked_by_name_and_by_length():

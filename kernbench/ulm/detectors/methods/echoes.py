@@ -10,6 +10,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
+from kernbench.ulm.detectors.recording import robust_scale
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.physics import WATER
 from kernbench.ulm.simulator.scene import Scene
@@ -22,6 +23,7 @@ PRESSURE_PA = 100e3
 DEPTH_M = 0.05
 BANK_PRESSURES_PA: tuple[float, ...] = tuple(np.geomspace(5e3, 250e3, 8).tolist())
 BANK_DEPTHS_M = (0.010, 0.035, 0.060, 0.090)
+LEVELS = ("expected", "line")  # units of the score of a sparse deconvolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +54,37 @@ class Bank:
         """The same on a device."""
         return Bank(*(each.to(device) for each in (self.echoes, self.pressure_pa, self.arrival)))
 
+    def by_pressure(self) -> list["Bank"]:
+        """A bank for each of its pressures, rising."""
+        return [self.at_pressure(pressure) for pressure in self.pressure_pa.unique().tolist()]
+
     def at_pressure(self, pressure_pa: float) -> "Bank":
         """The echoes of one pressure."""
         rows = self.pressure_pa == pressure_pa
         return Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
 
-    def in_expected(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
-        """Amplitudes of unit-energy echoes relative to what their pressure lets expect, summed over the bank, (N, L).
+    def summed(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
+        """Sums of amplitudes over the bank: relative to what their pressure lets expect, and as they are, (2, N, L).
 
         Args:
-            amplitude: (N, B, L).
+            amplitude: of unit-energy echoes, (N, B, L).
             depth: share of the line's length, (N, L); echoes fall as 1/r.
             gain: "depth" where the lines have been multiplied by the depth, so that 1/r is out of them, or "none".
         """
         at_template = self.arrival / SAMPLES
         relative = (amplitude / (self.norm * at_template)[:, None]).sum(dim=1)
-        return relative if gain == "depth" else relative * depth
+        return torch.stack([relative if gain == "depth" else relative * depth, amplitude.sum(dim=1)])
+
+
+def in_unit(level: str, sums: Tensor, voltage: Tensor) -> Tensor:
+    """Sums of `Bank.summed` as a score, (N, L).
+
+    Args:
+        level: "line" for amplitudes in units of the line's `robust_scale`, or "expected" for relative ones.
+        sums: (2, N, L).
+        voltage: conditioned lines, (N, L).
+    """
+    return sums[1] / robust_scale(voltage) if level == "line" else sums[0]
 
 
 @functools.cache
