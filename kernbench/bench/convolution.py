@@ -56,14 +56,15 @@ def time_table(
         samples: of a line.
         turns: rounds that count; the peers take turns.
         device: "cpu", "cuda" or "cuda:i".
-        progress: told what is measured next.
+        progress: called with what is measured next.
     """
     rows: list[list[Value]] = []
     for size in kernel_sizes:
         progress(f"K = {size}")
         peers = {name: layer(name, channels, size, batch, samples, device) for name in BACKENDS}
         found = interleaved(peers, turns=turns, device=device)
-        rows.append([size, _choice(size, channels, batch, samples, device), *_times(found, device)])
+        taken = choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
+        rows.append([size, taken, *_times(found, device)])
     heads = [f"{name} [ms]" for name in BACKENDS]
     ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
     return BenchTable(
@@ -116,7 +117,7 @@ def memory_table(
     for size in kernel_sizes:
         progress(f"memory, {channels} channels, K = {size}")
         used = {
-            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples).used / 2**20
+            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples)
             for name in BACKENDS
         }
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
@@ -190,10 +191,6 @@ def _times(found: dict[str, Timing], device: str) -> list[Value]:
     best = min(value for name, value in medians.items() if name != "auto")
     ratios = (medians["fft_conv"] / auto, medians["direct"] / auto, auto / best)
     return [*(1e3 * value for value in medians.values()), *ratios]
-
-
-def _choice(size: int, channels: int, batch: int, samples: int, device: str) -> str:
-    return choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
 
 
 def _forward(signal: Tensor, kernel: Tensor) -> Tensor:

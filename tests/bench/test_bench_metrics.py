@@ -22,7 +22,7 @@ def test_the_table_names_ways_and_ratios(monkeypatch):
     monkeypatch.setattr(metrics, "example_lines", lambda lines: usual(lines, 200))
     found = metrics.table(lines=2, turns=1)
     (ours, _, one), (theirs, seconds, _) = found.rows
-    assert (ours, theirs, one) == ("all at once", "pair by pair", 1.0)
+    assert (ours, theirs, one) == ("one pass", "pair by pair", 1.0)
     assert seconds > 0
 
 
@@ -56,6 +56,6 @@ def test_peak_memory_is_that_of_the_call_in_a_process_of_its_own(monkeypatch):
     held = torch.ones(2**27)  # of this process, which the other must not count
     peak = timing.fresh_peak("test_bench_metrics:take", 300)
     assert held.numel()
-    assert 300 * 2**20 < peak.used < 330 * 2**20
+    assert 300 < peak < 330
     with pytest.raises(KernbenchError, match=r"failed in its own process: .*missing"):
         timing.fresh_peak("test_bench_metrics:missing")
