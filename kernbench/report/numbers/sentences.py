@@ -163,7 +163,7 @@ def _below_floor(comparison: Comparison) -> list[str]:
         return ["No point beats a blind guess: perhaps too few epochs or lines; nothing here compares kernels yet."]
     listed = ", ".join(named[:MOST_LISTED]) + more
     verb = "is" if count == 1 else "are"
-    return [f"{count} of {total} points {verb} below the blind floor, worse than not looking at the signal: {listed}."]
+    return [f"{count} of {total} points {verb} below the blind floor, worse than a blind guess: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:
