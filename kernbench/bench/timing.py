@@ -40,18 +40,16 @@ def interleaved(
         warm_up: rounds before them that do not.
         device: waited for after each call, where it computes by itself.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in peers}
-    cpu: dict[str, list[float]] = {name: [] for name in peers}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
     for turn in range(-warm_up, turns):
         for name, call in peers.items():
-            start, spent = time.perf_counter(), time.process_time()
+            start, cpu = time.perf_counter(), time.process_time()
             call()
             if torch.device(device).type == "cuda":
                 torch.cuda.synchronize(device)
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - start)
-                cpu[name].append(time.process_time() - spent)
-    return {name: Timing(statistics.median(each), statistics.median(cpu[name])) for name, each in seconds.items()}
+                spent[name].append((time.perf_counter() - start, time.process_time() - cpu))
+    return {name: Timing(*map(statistics.median, zip(*each, strict=True))) for name, each in spent.items()}
 
 
 def where(device: str = "cpu") -> str:

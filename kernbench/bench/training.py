@@ -8,6 +8,7 @@ pass per tolerance and threshold.
 import contextlib
 import ctypes
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn import functional
 from kernbench.bench.metrics import DENSITY, one_pair
 from kernbench.bench.timing import Timing, fresh_peak, interleaved
 from kernbench.host.memory import return_freed_tensors
+from kernbench.networks.bundled import DILATED, SHALLOW
 from kernbench.networks.network import Network, build
 from kernbench.training.batches import TrainingData
 from kernbench.training.loop import train
@@ -36,7 +38,7 @@ DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward
 Timings = dict[str, Timing]  # by who does the work
 
 
-def plain_network(channels: int = 64, depth: int = 12) -> nn.Sequential:
+def plain_network(channels: int = DILATED.channels, depth: int = DILATED.depth) -> nn.Sequential:
     """The dilated network of Blanken et al. (2022) in torch's own modules."""
     layers: list[nn.Module] = [nn.ReflectionPad1d(2**depth - 1)]
     for level in range(depth):
@@ -55,40 +57,30 @@ def plain_loss(output: Tensor, counts: Tensor, alpha: float = 0.1) -> Tensor:
 
 
 def lines(number: int, samples: int = SAMPLES, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Voltage and counts (N, samples); what they say does not matter to a clock."""
+    """Voltage and counts (N, samples); what they hold does not matter to a clock."""
     generator = torch.Generator().manual_seed(seed)
     voltage = torch.randn(number, samples, generator=generator)
     return voltage, (torch.rand(number, samples, generator=generator) < DENSITY).float()
 
 
-def as_split(name: str, voltage: Tensor, counts: Tensor) -> Split:
-    """Lines as a split; of what is known of each line nothing but zeros."""
-    unknown = np.zeros(len(voltage), np.int64)
-    return Split(name, voltage.numpy(), counts.numpy().astype(np.uint8), unknown, unknown.astype(float), unknown)
-
-
 def step_times(turns: int = 7) -> Timings:
     """Forward and backward of two lines of the dilated network, and a product of two matrices."""
-    voltage, counts = lines(2)
-    ours, plain = build("dilated", "discrete", 3).train(), plain_network().train()
     left, right = torch.randn(2, MATRIX, MATRIX).unbind()
-
-    def step(network: nn.Module) -> None:
-        dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
-        network.zero_grad()
-
-    return interleaved(
-        {"kernbench": lambda: step(ours), "plain torch": lambda: step(plain), "matmul": lambda: left @ right}, turns
-    )
+    networks = {"kernbench": build(DILATED, "discrete", DILATED.kernel_size), "plain torch": plain_network()}
+    steps = {way: partial(_step, network.train(), *lines(2)) for way, network in networks.items()}
+    return interleaved(steps | {"matmul": lambda: left @ right}, turns)
 
 
 def epoch_times(number: int = 8, batch: int = 2, turns: int = 3) -> Timings:
     """One epoch of the dilated network on some lines and its validation pass on as many others, one update."""
     data, checked = lines(number), lines(number, seed=1)
     settings, loss = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1), TrainingLoss()
-    ours, plain = build("dilated", "discrete", 3), plain_network()
+    ours, plain = build(DILATED, "discrete", DILATED.kernel_size), plain_network()
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
-    bench = Workbench({"validation": as_split("validation", *checked)}, Noise())
+    known = checked[0].numpy(), checked[1].numpy().astype(np.uint8)
+    others = (np.zeros(number, kind) for kind in (int, float, int))  # bubbles, pressure, start: they do not matter
+    split = Split("validation", *known, *others)
+    bench = Workbench({"validation": split}, Noise())
     hooks = Hooks(validate=lambda network: bench.validate(network, loss, 4), save=lambda _state: None)
 
     def plain_epoch() -> None:
@@ -116,7 +108,7 @@ def epoch_times(number: int = 8, batch: int = 2, turns: int = 3) -> Timings:
 def score_times(number: int = 2) -> Timings:
     """Counts of a few lines at every tolerance and threshold, from the network on."""
     voltage, counts = lines(number)
-    ours = build("dilated", "discrete", 3).eval()
+    ours = build(DILATED, "discrete", DILATED.kernel_size).eval()
 
     @torch.no_grad()
     def pair_by_pair() -> None:
@@ -131,20 +123,23 @@ def score_times(number: int = 2) -> Timings:
     return interleaved(peers, turns=1, warm_up=0)
 
 
-def backend_times(kernel_size: int = 527, channels: int = 22, number: int = 4, turns: int = 3) -> Timings:
+def backend_times(kernel_size: int = 527, number: int = 4, turns: int = 3) -> Timings:
     """Forward and backward of the shallow SIREN, on `auto` and on the package that the thesis used."""
-    voltage, counts = lines(number)
-    peers: dict[str, Callable[[], object]] = {}
+    peers = {}
     for backend in ("auto", "fft_conv"):
         torch.manual_seed(0)
-        network = build("shallow", "siren", kernel_size, channels=channels, backend=backend).train()
-
-        def step(network: nn.Module = network) -> None:
-            dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
-            network.zero_grad()
-
-        peers[backend] = step
+        network = build(SHALLOW, "siren", kernel_size, backend=backend).train()
+        peers[backend] = partial(_step, network, *lines(number))
     return interleaved(peers, turns)
+
+
+def _step(network: nn.Module, voltage: Tensor, counts: Tensor) -> None:
+    _backward(network, voltage, counts)
+    network.zero_grad()
+
+
+def _backward(network: nn.Module, voltage: Tensor, counts: Tensor) -> None:
+    dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
 
 
 def one_update(
@@ -159,7 +154,8 @@ def one_update(
     if recompute:
         return_freed_tensors()
     update = _update_of(module, *lines(batch))
-    _give_back()
+    with contextlib.suppress(OSError, AttributeError):  # give free memory back, or a peak would hide in it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     return update
 
 
@@ -167,16 +163,10 @@ def _update_of(module: Network, voltage: Tensor, counts: Tensor) -> Callable[[],
     optimizer = torch.optim.Adam(module.parameters(), fused=True)
 
     def update() -> None:
-        dual_loss(module(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+        _backward(module, voltage, counts)
         optimizer.step()
 
     return update
-
-
-def _give_back() -> None:
-    """Return free memory to the system where it can be asked for (glibc), or a peak would hide in it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def update_memory(network: str, family: str, kernel_size: int, channels: int, batch: int) -> list[float]:

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from kernbench.bench import training
 from kernbench.bench.table import BenchTable, Value
 from kernbench.bench.timing import where
+from kernbench.networks.bundled import DILATED, SHALLOW
 from kernbench.ulm.line import SAMPLES
 
 MEMORY = (
-    ("dilated", "discrete", 3, 64, 16),
-    ("shallow", "siren", 65, 22, 64),
-    ("shallow", "siren", 2111, 22, 64),
-    ("shallow", "siren", 2111, 64, 8),
-    ("shallow", "siren", 2111, 64, 2),
-    ("shallow", "siren", 527, 64, 4),
-    ("shallow", "siren", 527, 22, 8),
+    (DILATED.name, "discrete", 3, 64, 16),
+    (SHALLOW.name, "siren", 65, 22, 64),
+    (SHALLOW.name, "siren", 2111, 22, 64),
+    (SHALLOW.name, "siren", 2111, 64, 8),
+    (SHALLOW.name, "siren", 2111, 64, 2),
+    (SHALLOW.name, "siren", 527, 64, 4),
+    (SHALLOW.name, "siren", 527, 22, 8),
 )
 
 
@@ -27,16 +28,17 @@ def tables(progress: Callable[[str], None] = print) -> Iterator[BenchTable]:
     progress("steps")
     yield step_table(training.step_times())
     progress("epoch and scores")
-    title = f"Work of the dilated network (12 layers, 64 channels, lines of 8,446 samples), {where()}"
+    size = f"{DILATED.depth} layers, {DILATED.channels} channels, lines of {SAMPLES:,} samples"
+    title = f"Work of the dilated network ({size}), {where()}"
     works = {
         "epoch of 8 lines, validation pass on 8": training.epoch_times(8),
         "dilated, scores of 2 lines": training.score_times(2),
     }
     yield ratio_table("train_epoch", title, works)
     progress("backends")
-    title = f"Training step, forward and backward, lines of 8,446 samples, {where()}"
-    work = "shallow SIREN, K = 527, 22 channels, 4 lines"
-    yield ratio_table("train_backend", title, {work: training.backend_times(527, 22, 4)})
+    title = f"Training step, forward and backward, lines of {SAMPLES:,} samples, {where()}"
+    work = f"shallow SIREN, K = 527, {SHALLOW.channels} channels, 4 lines"
+    yield ratio_table("train_backend", title, {work: training.backend_times(527, 4)})
     progress("memory")
     yield memory_table(MEMORY)
 

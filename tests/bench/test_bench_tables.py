@@ -16,13 +16,8 @@ TABLE = BenchTable("one", "A title", ["K", "time [ms]"], [[17, 1.23456], [2111, 
 
 
 def test_values_are_short():
-    assert [value_text(value) for value in (None, 1234.5, 0.012345, 2048, "x")] == [
-        "–",
-        "1,234",
-        "0.0123",
-        "2,048",
-        "x",
-    ]
+    found = [value_text(value) for value in (None, 1234.5, 0.012345, 2048, "x")]
+    assert found == ["–", "1,234", "0.0123", "2,048", "x"]
 
 
 def test_a_page_is_filled_between_its_marks_again_and_again(tmp_path):
