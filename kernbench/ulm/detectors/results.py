@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # a column is text, int or float; so is a setting
 
@@ -15,6 +15,7 @@ from kernbench.ulm.evaluation.noise import STREAM_BY_NAME, Noise, noise_stream
 
 FOLDER = "baselines"  # within the artifacts of a storage
 USUAL_SPLIT = "validation"
+_KINDS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: lambda text: float(text or "nan")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,11 +131,11 @@ def stored_rows(path: Path) -> list[DetectorRow]:
     """
     if not path.is_file():
         return []
-    fields = dataclasses.fields(DetectorRow)
+    kinds = [(field.name, _KINDS[field.type]) for field in dataclasses.fields(DetectorRow)]
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            return [DetectorRow(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
+            return [DetectorRow(**{name: kind(row[name]) for name, kind in kinds}) for row in reader]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is no file of baseline results: {error}") from error
 
@@ -143,10 +144,3 @@ def replaced(old: Iterable[DetectorRow], new: Sequence[DetectorRow]) -> list[Det
     """Old rows with those of the new rows' methods replaced."""
     again = {row.method for row in new}
     return [*(row for row in old if row.method not in again), *new]
-
-
-def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
-    """A cell in the type of its column; an empty number is NaN."""
-    if field.type is float:
-        return float(text) if text else math.nan
-    return int(text) if field.type is int else text

@@ -54,14 +54,13 @@ class Bank:
         """The same on a device."""
         return Bank(*(each.to(device) for each in (self.echoes, self.pressure_pa, self.arrival)))
 
-    def by_pressure(self) -> list["Bank"]:
-        """A bank for each of its pressures, rising."""
-        return [self.at_pressure(pressure) for pressure in self.pressure_pa.unique().tolist()]
-
-    def at_pressure(self, pressure_pa: float) -> "Bank":
-        """The echoes of one pressure."""
-        rows = self.pressure_pa == pressure_pa
-        return Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
+    def by_pressure(self) -> dict[float, "Bank"]:
+        """The echoes of each pressure, rising."""
+        parts = {pressure: self.pressure_pa == pressure for pressure in self.pressure_pa.unique().tolist()}
+        return {
+            pressure: Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
+            for pressure, rows in parts.items()
+        }
 
     def summed(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
         """Sums of amplitudes over the bank: relative to what their pressure lets expect, and as they are, (2, N, L).
@@ -96,7 +95,7 @@ def simulated_bank(
 ) -> Bank:
     """Echoes of a 2.4 um bubble at every pressure and depth, pressures outermost; the default is the single template.
 
-    Depths are rounded to whole samples of arrival.
+    Depths are rounded to integer samples of arrival.
 
     Args:
         pressures_pa: of the pulse at the array, a tuple.

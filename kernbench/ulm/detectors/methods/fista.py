@@ -23,19 +23,6 @@ CHECK_EVERY = 10  # iterations between two checks of which lines are done
 ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Amplitudes of the echoes of a bank.
-
-    Attributes:
-        amplitude: of unit-energy echoes, (N, B, L), >= 0.
-        residual: energy of what they do not explain, (N,).
-    """
-
-    amplitude: Tensor
-    residual: Tensor
-
-
 class Fista:
     """Echo amplitudes in units of the expected echo, summed over the bank; neighbours merged into their centroid."""
 
@@ -44,7 +31,7 @@ class Fista:
 
     def __init__(self, name: str, bank: Bank, *, per_line: bool = False) -> None:
         self.name = name
-        self._banks = bank.by_pressure() if per_line else [bank]
+        self._banks = [*bank.by_pressure().values()] if per_line else [bank]
         self._last: tuple[object, Tensor] | None = None
 
     def settings(self) -> list[Setting]:
@@ -71,16 +58,16 @@ class Fista:
         least = torch.full((len(voltage),), float("inf"), device=voltage.device)
         best = voltage.new_zeros(2, *voltage.shape)
         for bank in (each.to(voltage.device) for each in self._banks):
-            found = solve(voltage, bank.unit, penalty)
-            wins = found.residual < least
-            least = least.minimum(found.residual)
-            best = torch.where(wins[:, None], bank.summed(found.amplitude, depth, gain), best)
+            amplitude, residual = solve(voltage, bank.unit, penalty)
+            wins = residual < least
+            least = least.minimum(residual)
+            best = torch.where(wins[:, None], bank.summed(amplitude, depth, gain), best)
         return best
 
 
 def solve(
     voltage: Tensor, templates: Tensor, penalty: float, iterations: int = ITERATIONS, change: float = RELATIVE_CHANGE
-) -> Solution:
+) -> tuple[Tensor, Tensor]:
     """Minimize 0.5 norm(V - sum_b conv(s_b, x_b))^2 + lambda sum x over x >= 0, for each line.
 
     Echoes are cut where the line ends.
@@ -91,6 +78,9 @@ def solve(
         penalty: lambda as a share of the line's largest correlation with a template.
         iterations: most that are made.
         change: relative change of x from one iteration to the next that ends a line's search.
+
+    Returns:
+        Amplitudes of the templates, (N, B, L), >= 0, and the energy of what they do not explain, (N,).
     """
     model = _Convolution(templates, voltage.shape[1])
     slope = model.adjoint(voltage)
@@ -109,7 +99,7 @@ def solve(
         if not len(open_):
             break
     x[open_] = state.x
-    return Solution(x, (voltage - model(x)).square().sum(dim=1))
+    return x, (voltage - model(x)).square().sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)

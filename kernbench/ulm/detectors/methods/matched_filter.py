@@ -34,7 +34,7 @@ def matched(voltage: Tensor, echo: Tensor) -> Tensor:
 def normalized_correlation(voltage: Tensor, echo: Tensor) -> Tensor:
     """Correlation over the root of both energies within the echo's length, -1 to 1, (N, L); `echo` is (1, K)."""
     local = correlation(voltage.square(), torch.ones_like(echo))[:, 0].clamp(min=0)
-    # In silence the quotient of two rounding errors would look like an echo.
+    # In silence the quotient of two rounding errors would resemble an echo.
     floor = 1e-6 * local.amax(dim=1, keepdim=True)
     energy = torch.maximum(local, floor).sqrt() * echo.square().sum().sqrt()
     return correlation(voltage, echo)[:, 0] / energy.where(energy > 0, 1.0)

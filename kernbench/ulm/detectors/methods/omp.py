@@ -1,4 +1,4 @@
-"""Sparse deconvolution by orthogonal matching pursuit (OMP): echo by echo, all amplitudes fitted anew each time.
+"""Sparse deconvolution by orthogonal matching pursuit (OMP): echo by echo, all amplitudes fitted again each time.
 
 Source: Pati, Rezaiifar, Krishnaprasad (1993), "Orthogonal matching pursuit: recursive function approximation with
 applications to wavelet decomposition", Asilomar Conf. Signals, Systems and Computers.
@@ -39,7 +39,7 @@ class Atoms:
     Attributes:
         template: which echo, (atoms,).
         sample: its arrival, (atoms,).
-        amplitude: of the whole unit-energy echo, as least squares has it, (atoms,).
+        amplitude: of the unit-energy echo, not cut, as least squares has it, (atoms,).
         ratio: norm of what they do not explain over that of the line.
     """
 
@@ -63,7 +63,7 @@ class Omp:
     delays = DELAYS
 
     def __init__(self, single: Bank, bank: Bank) -> None:
-        self._banks = {"single": [single], "all": [bank], "per-line": bank.by_pressure()}
+        self._banks = {"single": [single], "all": [bank], "per-line": [*bank.by_pressure().values()]}
         self._last: tuple[object, dict[float, Tensor]] | None = None
 
     def settings(self) -> list[Setting]:
@@ -216,7 +216,7 @@ class _Fit:
         return float(np.linalg.norm(self.residual)) / self.scale if self.scale else 0.0
 
     def add(self, template: int, sample: int) -> bool:
-        """Take an atom in and fit all amplitudes anew; False, and nothing done, if it depends on the others."""
+        """Take an atom in and fit all amplitudes again; False, and nothing done, if it depends on the others."""
         k, echo = self.count, self._dictionary.atom(template, sample)
         column = self._solved(self._overlaps(echo, sample), transposed=True)
         beyond = 1 - float(column @ column)
