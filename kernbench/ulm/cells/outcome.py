@@ -94,10 +94,7 @@ def _facts(bench: Workbench, split: str) -> SplitFacts:
     source = bench.splits[split]
     counts = np.asarray(source.counts)
     return SplitFacts(
-        lines={
-            "bubbles": [int(number) for number in source.bubbles],
-            "pressure_pa": [float(pressure) for pressure in source.pressure_pa],
-        },
+        lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
         floors={
             "comb": comb_f1(counts).mean(axis=1).tolist(),
             "random": random_f1(counts, seed=bench.noise.seed).mean(axis=1).tolist(),

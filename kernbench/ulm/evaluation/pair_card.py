@@ -44,7 +44,7 @@ class MatchedRow:
         precision: of the counts pooled over lines.
         recall: of the pooled counts.
         jaccard: mean over lines that are not empty.
-        rmse_samples: of the matched pairs, against labels on whole samples; NaN without pairs.
+        rmse_samples: of the matched pairs, against labels, which are integers; NaN without pairs.
         rmse_um: the same as two-way depth.
         bias_samples: mean of detection minus label.
         arrival_recall: share of the bubbles with a detection within the tolerance of the arrival, which is not rounded;
@@ -105,10 +105,10 @@ def content_arrivals(content: Content, split: Split) -> Points | None:
         return None
     lines, samples = split.counts.shape
     scenes = [Scene(z, x, radius, 0.0) for z, x, radius in (each.T for each in content.positions[:lines])]
-    whole = arrival_points(scenes)
-    sample = whole.sample - split.starts[whole.line]
+    arrivals = arrival_points(scenes)
+    sample = arrivals.sample - split.starts[arrivals.line]
     label = np.floor(sample + 0.5)
-    return Points(whole.line, sample, lines)[(label >= 0) & (label < samples)]
+    return Points(arrivals.line, sample, lines)[(label >= 0) & (label < samples)]
 
 
 def matched_card(output: Output, split: Split, choice: MatchedChoice, arrivals: Points | None = None) -> MatchedCard:

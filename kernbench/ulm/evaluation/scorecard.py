@@ -74,14 +74,14 @@ def first_lines(split: Split, lines: int) -> Split:
     return Split(split.name, *(getattr(split, field.name)[:lines] for field in dataclasses.fields(Split)[1:]))
 
 
-def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> Scorecard:
+def scorecard(evaluation: Evaluation, split: Split) -> Scorecard:
     """Tables of an evaluation: floors of these very lines, skill, bins of density and pressure."""
     pressure_kpa = split.pressure_pa / 1e3
     shown = [place for place, tolerance in enumerate(evaluation.tolerances) if tolerance in BINNED_TOLERANCES]
     f1 = evaluation.f1[shown]
     return Scorecard(
         evaluation,
-        _rows(evaluation, split, floor_seed),
+        _rows(evaluation, split),
         [binned(row, split.bubbles, BUBBLE_EDGES) for row in f1],
         [binned(row, pressure_kpa, PRESSURE_EDGES_KPA) for row in f1],
         {
@@ -146,11 +146,11 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
     }
 
 
-def _rows(evaluation: Evaluation, split: Split, floor_seed: int) -> list[Row]:
+def _rows(evaluation: Evaluation, split: Split) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
     counts = np.asarray(split.counts)
     comb = comb_f1(counts, tolerances).mean(axis=1)
-    random = random_f1(counts, tolerances, seed=floor_seed).mean(axis=1)
+    random = random_f1(counts, tolerances, seed=0).mean(axis=1)
     columns = (
         tolerances,
         tolerance_ns(tolerances).tolist(),

@@ -54,7 +54,7 @@ class Workbench:
 
     Attributes:
         splits: name -> lines.
-        noise: of all lines; training draws it anew each epoch, whatever is scored has it once.
+        noise: of all lines; training draws it again each epoch, lines that are scored have it once.
         device: where tensors live and networks run.
         batch: lines per forward pass; None for what suits network and device.
     """
@@ -111,7 +111,7 @@ class Workbench:
         return float(torch.stack(losses).sum()) / len(voltage), float(join(tables).mean_f1.max())
 
     def output(self, network: nn.Module, split: str, progress: Progress | None = None) -> Output:
-        """Output of a network on a whole split, (N, L) on the host.
+        """Output of a network on all lines of a split, (N, L) on the host.
 
         Args:
             network: (N, 1, L) -> (N, 1, L).

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import fakes
 import numpy as np
 import pytest
 
@@ -10,31 +11,13 @@ from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition as definition_module
 from kernbench.ulm.data.recipe import Recipe, load_split
 
-SMALL = """
-version = 1
-[axes]
-kernel_size = [9]
-{axes}
-[network]
-channels = 2
-depth = 1
-[data]
-train = 3
-validation = 2
-test = 2
-window = 300
-{data}
-[training]
-epochs = 1
-batch_size = 2
-"""
-
 
 @pytest.fixture
 def study(tmp_path):
     def make(axes="", data=""):
         file = tmp_path / "small.toml"
-        file.write_text(SMALL.format(axes=axes, data=data), encoding="utf-8")
+        text = fakes.SMALL.replace("[9, 33]", f"[9]\n{axes}").replace("[training]", f"{data}\n[training]\nepochs = 1")
+        file.write_text(text, encoding="utf-8")
         return load_task_study(str(file), find_family("discrete"), "quick")
 
     return make

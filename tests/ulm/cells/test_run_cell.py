@@ -1,4 +1,4 @@
-"""One cell from definition to outcome: the same cell gives the same result, and each failure says where it stands."""
+"""One cell from definition to outcome: the same cell gives the same result, and each failure says what failed."""
 
 import copy
 import csv
@@ -139,36 +139,38 @@ def equal(first, second):
     return True
 
 
-def test_the_same_cell_gives_the_same_result_whatever_ran_before(cell):
-    first = cell(place="one")
+NOISY = {"data": {"noise_percent": 5.0}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({}, {"enough": lambda: False}),  # it could be ended early, and is not
+        (NOISY, {}),
+        ({"network": {"depth": 12}}, {"runtime": {"recompute": True}}),  # segments of two blocks
+    ],
+    ids=["clean", "noisy", "recomputed"],
+)
+def test_the_same_cell_gives_the_same_result_whatever_ran_before(cell, settings, changed):
+    first = cell(place="one", **settings)
     torch.manual_seed(123)
-    np.random.default_rng(0)
     torch.rand(1000)
-    assert equal(first, cell(place="two"))
+    assert equal(first, cell(place="two", **settings, **changed))
 
 
-def test_an_interrupted_cell_goes_on_to_the_same_result(cell):
-    whole = cell(place="whole")
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [({}, {}), (NOISY, {}), ({}, {"runtime": {"recompute": True}})],
+    ids=["clean", "noisy", "recomputed after it ran out of memory"],
+)
+def test_an_interrupted_cell_goes_on_to_the_same_result(cell, settings, changed):
+    unbroken = cell(place="unbroken", **settings)
     with pytest.raises(Interrupted):
-        cell(attempt=0, stop=StopAt(4), place="cut")
-    resumed = cell(attempt=1, place="cut")
+        cell(attempt=0, stop=StopAt(4), place="cut", **settings)
+    resumed = cell(attempt=1, place="cut", **settings, **changed)
     assert resumed[0].resumed_from == 1
-    assert equal(whole, resumed)
-    assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is whole
-
-
-def test_recomputed_activations_give_the_same_cell(cell):
-    deep = {"depth": 12}  # segments of two blocks
-    whole = cell(place="whole", network=deep)
-    recomputed = cell(place="again", network=deep, runtime={"recompute": True})
-    assert equal(whole, recomputed)
-
-
-def test_a_cell_may_go_on_with_recomputed_activations_where_it_ran_out_of_memory(cell):
-    whole = cell(place="whole")
-    with pytest.raises(Interrupted):
-        cell(stop=StopAt(4), place="cut")
-    assert equal(whole, cell(attempt=1, place="cut", runtime={"recompute": True}))
+    assert equal(unbroken, resumed)
+    assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is complete
 
 
 def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):
@@ -243,7 +245,7 @@ def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
     trained = load_trained(files["weights.pt"])
     assert trained.facts["study"] == "smoke.v1.quick/gaussian"
     assert trained.facts["cell"] == NINE
-    assert trained.facts["seeds"] == outcome.seeds
+    assert trained.facts["seeds"] == outcome.seeds == cell(family="discrete", place="two")[0].seeds
     assert trained.facts["samples"] == 512
     assert trained.choice.split == "validation"
     np.testing.assert_array_equal(trained.choice.thresholds, outcome.scores["test"].thresholds)
@@ -256,18 +258,8 @@ def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
         np.testing.assert_array_equal(kernel[strongest], last[f"kernel_{level}"])
 
 
-def test_training_noise_is_new_every_epoch_and_repeatable(cell):
-    first = cell(place="one", data={"noise_percent": 5.0})
-    assert equal(first, cell(place="two", data={"noise_percent": 5.0}))
-    assert first[0].value != cell(place="clean")[0].value
-
-
-def test_a_noisy_cell_resumes_to_the_same_result(cell):
-    noisy = {"noise_percent": 5.0}
-    whole = cell(place="whole", data=noisy)
-    with pytest.raises(Interrupted):
-        cell(stop=StopAt(4), place="cut", data=noisy)
-    assert equal(whole, cell(attempt=1, place="cut", data=noisy))
+def test_noise_changes_a_cell(cell):
+    assert cell(place="noisy", **NOISY)[0].value != cell(place="clean")[0].value
 
 
 @pytest.fixture
@@ -295,7 +287,7 @@ def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
     assert outcome.attributes["kernel_size"] == 9
 
 
-def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_whole_curve(cell, monkeypatch):
+def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_complete_curve(cell, monkeypatch):
     def scored(*_arguments):
         raise DivergedError("the network's output is NaN or infinite")
 
@@ -314,11 +306,7 @@ def test_seeds_differ_by_purpose_and_seed_and_stay_the_same_forever():
     assert derived_seed("order", 7) == int.from_bytes(keyed, "big")
 
 
-def test_families_and_kernel_sizes_share_the_order_of_batches(cell):
-    assert cell("siren", place="a")[0].seeds == cell("discrete", place="b")[0].seeds
-
-
-def test_settings_of_an_axis_reach_training(cell):
+def test_settings_of_an_axis_reach_training():
     study = load_task_study("smoke", find_family("siren"), "quick")
     assert definition_module.resolved(study.definition, {"rate": 7.0, "seed": 3}, "training")["rate"] == 7.0
     # the data's seed is not the cell's
@@ -334,10 +322,6 @@ def test_a_cell_that_is_ended_early_keeps_its_curve_and_never_sees_the_test_line
     assert [epoch for epoch, _ in seen] == [0, 1]
 
 
-def test_a_cell_that_could_be_ended_early_and_is_not_is_the_same(cell):
-    equal(cell(place="one"), cell(place="two", enough=lambda: False))
-
-
 def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     found = find("siren")
     study = load_task_study("tuned_k", found.family, "smoke")
@@ -350,8 +334,8 @@ def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
         params = study.cells()[named] | drawn | changed
         kept = CellCheckpoints(tmp_path / "checkpoints", file_key(study.key, named), attempt)
         folders = {"checkpoints": kept, "scratch": scratch}
-        told = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
-        return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **told)
+        silent = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
+        return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **silent)
 
     network = definition_module.make_network(study, context(0).params)
     assert network.kernel_layers()[0].kernel_module.hyper == drawn

@@ -99,11 +99,7 @@ def test_placed_bubbles_are_distributed_as_published():
     assert abs(np.corrcoef(z, radius)[0, 1]) < 0.025
     assert radius.mean() == pytest.approx(2.4e-6, rel=0.002)
     assert radius.std() == pytest.approx(0.12e-6, rel=0.02)
-
-
-def test_no_bubbles_and_one_bubble_can_be_placed():
-    for number in (0, 1):
-        assert len(np.asarray(place_bubbles(np.random.default_rng(0), number, 1e5).z_m)) == number
+    assert [len(place_bubbles(np.random.default_rng(0), number, 1e5).z_m) for number in (0, 1)] == [0, 1]
 
 
 # comparison
@@ -140,7 +136,7 @@ def matched(pairs, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "HS_001"])  # which is scored below
 def test_published_scores_are_reproduced_on_128_lines(folder, matched, name):
     compared = compare(select(published_networks(folder), (name,))[0], matched)
     assert compared.evaluation.tolerances.tolist() == list(range(10))
