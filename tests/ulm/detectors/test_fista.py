@@ -37,7 +37,7 @@ def matrices(echoes):
     return np.stack([toeplitz(each, np.zeros(LENGTH)) for each in column])
 
 
-def solved(voltage, echoes, penalty, iterations=20_000):
+def solved(voltage, echoes, penalty, iterations=5_000):
     return solve(torch.from_numpy(voltage), torch.from_numpy(echoes), penalty, iterations, change=1e-13)
 
 
