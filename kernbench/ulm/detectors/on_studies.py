@@ -31,14 +31,12 @@ def domains(study: Study, digest: str | None = None, noise: float | None = None)
     """
     split = study.definition["evaluation"]["threshold_split"]
     digest = digest or definition.data_digest(study.definition)
-    found: dict[float, list[Domain]] = {}
+    found: dict[float, dict[Domain, None]] = {}  # a set that keeps its order
     for params in study.cells().values():
         data = {"noise_percent": noise} if noise is not None else definition.resolved(study.definition, params, "data")
         domain = Domain.of(digest, data, split, PROTOCOL_VERSION)
-        known = found.setdefault(domain.noise_percent, [])
-        if domain not in known:
-            known.append(domain)
-    return found
+        found.setdefault(domain.noise_percent, {})[domain] = None
+    return {noise_percent: list(known) for noise_percent, known in found.items()}
 
 
 def study_splits(study: Study) -> dict[str, Split]:

@@ -112,10 +112,9 @@ def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
     order = {name: place for place, name in enumerate(METHODS)}
     ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([field.name for field in dataclasses.fields(DetectorRow)])
-    values = (dataclasses.astuple(row) for row in ordered)
-    writer.writerows([["" if isinstance(each, float) and math.isnan(each) else each for each in row] for row in values])
+    heads, values = [field.name for field in dataclasses.fields(DetectorRow)], map(dataclasses.astuple, ordered)
+    cells = (["" if isinstance(each, float) and math.isnan(each) else each for each in row] for row in values)
+    csv.writer(text).writerows([heads, *cells])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.getvalue())

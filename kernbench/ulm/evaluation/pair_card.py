@@ -174,14 +174,12 @@ def save_matched(card: MatchedCard, curve: Curve, split: Split, folder: Path, fa
 def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Names and cells of the table for people; errors against arrivals only where they are known."""
     names = ["tolerance", "threshold", "F1", "precision", "recall", "Jaccard", "RMSE", "um"]
-    if card.arrivals:
-        names += ["arrival RMSE", "arrival um"]
+    names += ["arrival RMSE", "arrival um"] * card.arrivals
     rows = []
     for row in card.rows:
         shares = (f"{value:.4f}" for value in (row.f1, row.precision, row.recall, row.jaccard))
         errors = [f"{row.rmse_samples:.3f}", f"{row.rmse_um:.2f}"]
-        if card.arrivals:
-            errors += [f"{row.arrival_rmse_samples:.3f}", f"{row.arrival_rmse_um:.2f}"]
+        errors += [f"{row.arrival_rmse_samples:.3f}", f"{row.arrival_rmse_um:.2f}"] * card.arrivals
         rows.append((str(row.tolerance), f"{row.threshold:.4g}", *shares, *errors))
     return names, rows
 

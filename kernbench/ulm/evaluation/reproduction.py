@@ -199,8 +199,7 @@ def _csv_rows(comparison: Comparison) -> list[list[object]]:
     evaluation, lines = comparison.evaluation, comparison.evaluation.f1.shape[1]
     scores = (comparison.published, evaluation.mean_f1, comparison.difference, comparison.standard_error)
     columns = (evaluation.tolerances.tolist(), evaluation.thresholds.tolist(), *(score.tolist() for score in scores))
-    rows = zip(*columns, strict=True)
-    return [[comparison.network.name, lines, *row] for row in rows]
+    return [[comparison.network.name, lines, *row] for row in zip(*columns, strict=True)]
 
 
 def _published(place: Path, folder: Path) -> Published | None:

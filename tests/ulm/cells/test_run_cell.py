@@ -58,45 +58,28 @@ def lines(smoke_lines, monkeypatch):
     monkeypatch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_arguments: [])
 
 
+def context(folder, study, cell, params, attempt=0, **given):
+    """Where an attempt at a cell runs."""
+    scratch = folder / f"scratch{attempt}"
+    scratch.mkdir(parents=True)
+    kept = CellCheckpoints(folder / "checkpoints", file_key(study.key, cell), attempt)
+    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": Silent(), "saved": lambda _epoch: None}
+    return CellContext(study, cell, params, "cpu", attempt, kept, scratch, **usual | given)
+
+
 @pytest.fixture
 def cell(tmp_path, lines):
     """Runs a cell of the smoke study in folders of its own, attempt by attempt."""
 
-    def run(
-        family="siren",
-        attempt=0,
-        stop=lambda: False,
-        place="one",
-        plugin="kernbench 1",
-        runtime=None,
-        enough=lambda: False,
-        **settings,
-    ):
-        family = find_family(family) if isinstance(family, str) else family
-        study = load_task_study("smoke", family, "quick")
+    def run(family="siren", attempt=0, place="one", runtime=None, tables=None, **given):
+        study = load_task_study("smoke", find_family(family) if isinstance(family, str) else family, "quick")
         definition = copy.deepcopy(study.definition)
-        for table, values in settings.items():
+        for table, values in (tables or {}).items():
             definition[table] |= values
         study = dataclasses.replace(study, definition=definition, runtime=study.runtime | (runtime or {}))
-        scratch = tmp_path / place / f"scratch{attempt}"
-        scratch.mkdir(parents=True)
         seen = []
-        context = CellContext(
-            study=study,
-            cell=NINE,
-            params=study.cells()[NINE],
-            device="cpu",
-            trial=attempt,
-            checkpoints=CellCheckpoints(tmp_path / place / "checkpoints", file_key(study.key, NINE), attempt),
-            scratch=scratch,
-            report=lambda epoch, score: seen.append((epoch, score)),
-            stop=stop,
-            observer=Silent(),
-            saved=lambda _epoch: None,
-            plugin=plugin,
-            enough=enough,
-        )
-        outcome = experiment.run_cell(context)
+        given = {"plugin": "kernbench 1", "report": lambda epoch, score: seen.append((epoch, score))} | given
+        outcome = experiment.run_cell(context(tmp_path / place, study, NINE, study.cells()[NINE], attempt, **given))
         return outcome, {path.name: path for path in outcome.artifacts}, seen
 
     return run
@@ -139,7 +122,7 @@ def equal(first, second):
     return True
 
 
-NOISY = {"data": {"noise_percent": 5.0}}
+NOISY = {"tables": {"data": {"noise_percent": 5.0}}}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +130,7 @@ NOISY = {"data": {"noise_percent": 5.0}}
     [
         ({}, {"enough": lambda: False}),  # it could be ended early, and is not
         (NOISY, {}),
-        ({"network": {"depth": 12}}, {"runtime": {"recompute": True}}),  # segments of two blocks
+        ({"tables": {"network": {"depth": 12}}}, {"runtime": {"recompute": True}}),  # segments of two blocks
     ],
     ids=["clean", "noisy", "recomputed"],
 )
@@ -207,9 +190,8 @@ def test_scores_are_those_of_the_trained_network_at_thresholds_chosen_on_validat
             output = network(voltage.unsqueeze(1)).squeeze(1)
         for tolerance, threshold in enumerate(outcome.scores[split].thresholds):
             tp, fn, fp = tolerance_counts(output, counts, [tolerance], [float(threshold)])
-            np.testing.assert_array_equal(outcome.scores[split].tp[tolerance], tp[0, 0])
-            np.testing.assert_array_equal(outcome.scores[split].fn[tolerance], fn[0, 0])
-            np.testing.assert_array_equal(outcome.scores[split].fp[tolerance], fp[0, 0])
+            for name, counted in (("tp", tp), ("fn", fn), ("fp", fp)):
+                np.testing.assert_array_equal(getattr(outcome.scores[split], name)[tolerance], counted[0, 0])
     at_four = outcome.scores["validation"]
     f1 = f1_scores(at_four.tp[4], at_four.fn[4], at_four.fp[4]).mean()
     assert outcome.value == outcome.attributes["f1_val"] == pytest.approx(f1)
@@ -328,20 +310,15 @@ def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     named = "draw=1,kernel_size=9,seed=0"
     drawn = {"omega_0": 7.5, "hidden": 5, "init": "siren-intended", "omega_bias": False}
 
-    def context(attempt, stop=lambda: False, **changed):
-        scratch = tmp_path / f"scratch{attempt}"
-        scratch.mkdir()
+    def attempt(number, **changed):
         params = study.cells()[named] | drawn | changed
-        kept = CellCheckpoints(tmp_path / "checkpoints", file_key(study.key, named), attempt)
-        folders = {"checkpoints": kept, "scratch": scratch}
-        silent = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
-        return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **silent)
+        return context(tmp_path, study, named, params, number, stop=StopAt(3) if number == 1 else lambda: False)
 
-    network = definition_module.make_network(study, context(0).params)
+    network = definition_module.make_network(study, study.cells()[named] | drawn)
     assert network.kernel_layers()[0].kernel_module.hyper == drawn
     with pytest.raises(Interrupted):
-        experiment.run_cell(context(1, StopAt(3)))
-    other = experiment.begin(context(2, omega_0=8.0))
+        experiment.run_cell(attempt(1))
+    other = experiment.begin(attempt(2, omega_0=8.0))
     assert other.state is None  # weights of other settings fit in shape and mean something else
-    same = experiment.begin(context(3))
+    same = experiment.begin(attempt(3))
     assert same.state["epoch"] == 1

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -26,8 +26,7 @@ BANK_DEPTHS_M = (0.010, 0.035, 0.060, 0.090)
 LEVELS = ("expected", "line")  # units of the score of a sparse deconvolution
 
 
-@dataclass(frozen=True, eq=False)
-class Bank:
+class Bank(NamedTuple):
     """Echoes of single bubbles.
 
     Attributes:
@@ -52,15 +51,12 @@ class Bank:
 
     def to(self, device: torch.device | str) -> "Bank":
         """The same on a device."""
-        return Bank(*(each.to(device) for each in (self.echoes, self.pressure_pa, self.arrival)))
+        return Bank(*(each.to(device) for each in self))
 
     def by_pressure(self) -> dict[float, "Bank"]:
         """The echoes of each pressure, rising."""
-        parts = {pressure: self.pressure_pa == pressure for pressure in self.pressure_pa.unique().tolist()}
-        return {
-            pressure: Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
-            for pressure, rows in parts.items()
-        }
+        pressures = self.pressure_pa.unique().tolist()
+        return {pressure: Bank(*(each[self.pressure_pa == pressure] for each in self)) for pressure in pressures}
 
     def summed(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
         """Sums of amplitudes over the bank: relative to what their pressure lets expect, and as they are, (2, N, L).
