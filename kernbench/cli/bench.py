@@ -49,7 +49,7 @@ def _checked_page(_context: click.Context, _option: click.Parameter, page: Path 
 def bench_command() -> None:
     """Measure kernbench and its peers side by side.
 
-    Ratios hold on one machine and in one run; times do not travel. Give it an idle core.
+    Ratios hold on one machine and in one run; times are not comparable between machines. Give it an idle core.
     """
 
 

@@ -157,18 +157,18 @@ def _evaluate(
             pair_choice = pair_card.choose_pairs(output, fitted, nms_width)
     bench, output = ready(scored, f"{split} lines")
     origin = f"data set {found.name} ({found.digest}; {found.origin})"
-    level = bench.level(split)
+    level = added.level(split)
     noisy = f", noise {level:g} %" if level else ""
     click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}{noisy}")
     if trained.facts:
         click.echo(f"trained as {trained.label}")
-    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=bench.seed)
+    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed)
     facts |= {"device": device}
     if "dilation" in metrics:
         card = scorecard.scorecard(bench.evaluate(output, split, choice), scored)
         scores.print_card(card, len(scored.bubbles))
         if out is not None:
-            scorecard.save(card, out, facts)
+            scorecard.save(card, scored, out, facts)
     if "matched" in metrics:
         arrivals = pair_card.content_arrivals(content, scored)
         pairs = pair_card.matched_card(output, scored, pair_choice, arrivals)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from kernbench.ulm.detectors import on_studies
+from kernbench.ulm.detectors import catalogue
 from kernbench.ulm.detectors.names import METHODS, QUICK
 
 SMOKE = ("baselines", "--study", "smoke", "--profile", "quick")
@@ -143,8 +143,8 @@ def test_a_run_adds_the_quick_ones_and_its_report_shows_them(smoke_bench):
 def test_what_is_stored_is_not_run_again(smoke_bench, cheap, monkeypatch):
     assert smoke_bench.run(*SMOKE, "--methods", "comb").code == 0
     names = []
-    real = on_studies.run_method
-    monkeypatch.setattr(on_studies, "run_method", lambda name, *rest: names.append(name) or real(name, *rest))
+    real = catalogue.run_method
+    monkeypatch.setattr(catalogue, "run_method", lambda name, *rest: names.append(name) or real(name, *rest))
     assert run(smoke_bench).code == 0
     assert names == ["matched-filter"]
     before = stored(smoke_bench)[0].read_bytes()
@@ -162,14 +162,14 @@ def test_a_run_without_baselines_has_none(smoke_bench):
 
 @pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")
 def test_a_method_that_fails_is_one_warning_and_the_others_are_there(smoke_bench, cheap, monkeypatch):
-    real = on_studies.run_method
+    real = catalogue.run_method
 
     def failing(name, *rest):
         if name == "comb":
             raise ValueError("no teeth\nat all")
         return real(name, *rest)
 
-    monkeypatch.setattr(on_studies, "run_method", failing)
+    monkeypatch.setattr(catalogue, "run_method", failing)
     ended = run(smoke_bench)
     assert ended.code == 0, ended
     warned = [line for line in ended.err.splitlines() if "warning" in line]
@@ -187,14 +187,14 @@ def test_a_damaged_file_of_results_is_one_warning(smoke_bench, cheap):
 
 
 def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch):
-    real = on_studies.run_method
+    real = catalogue.run_method
 
     def interrupted(name, *rest):
         if name == "matched-filter":
             os.kill(os.getpid(), signal.SIGINT)
         return real(name, *rest)
 
-    monkeypatch.setattr(on_studies, "run_method", interrupted)
+    monkeypatch.setattr(catalogue, "run_method", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         ended = run(smoke_bench)
@@ -202,7 +202,7 @@ def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch)
         signal.signal(signal.SIGINT, before)
     assert ended.code == 130, ended
     assert {row["method"] for row in rows(*stored(smoke_bench))} == {"comb"}
-    monkeypatch.setattr(on_studies, "run_method", real)
+    monkeypatch.setattr(catalogue, "run_method", real)
     assert run(smoke_bench).code == 0
     assert {row["method"] for row in rows(*stored(smoke_bench))} == cheap
 

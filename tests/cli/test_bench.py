@@ -51,7 +51,7 @@ def test_simulate_runs(bench):
 def small_training(monkeypatch):
     """The same measurements on next to nothing."""
     shrink(monkeypatch)
-    monkeypatch.setattr(train, "backend_rows", functools.partial(train.backend_rows, 5, turns=1))
+    monkeypatch.setattr(train, "backend_times", functools.partial(train.backend_times, 5, turns=1))
     monkeypatch.setattr(training_tables, "MEMORY", (("shallow", "siren", 5, 2, 1),))
 
 

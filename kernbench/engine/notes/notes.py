@@ -32,7 +32,7 @@ SIGNATURE = "*Written by kernbench, and again when a cell ends.*"  # a study's n
 READING = """\
 **How to read.** A trial is one attempt at a cell: one point of the axes with one seed. Its value, `f1_val`, is the mean
 F1 on the validation lines; a trial that diverged has minus infinity. `f1_test` is the mean F1 on the test lines at the
-tolerance above, with thresholds frozen before; below the blind floors it is worse than not looking at the signal.
+tolerance above, with thresholds frozen before; below the blind floors it is worse than a blind guess.
 
 A trial that failed says why in its note, and keeps the whole traceback as an artifact. Families of one study are
 compared, with intervals, by `kernbench report`."""
