@@ -25,8 +25,7 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     from kernbench.store.maintenance.copying import copy_studies
 
     copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
-    many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
-    counts = f"{many}, {counted(copied.trials, 'trial')}, {counted(copied.files, 'file')}"
+    counts = f"{_studies(len(copied.studies))}, {counted(copied.trials, 'trial')}, {counted(copied.files, 'file')}"
     click.echo(f"copied to {shown_url(resolve_url(target))}: {counts}")
 
 
@@ -39,6 +38,7 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     Finds damage, missing or surplus records, and artifacts and checkpoints that are missing, left over, damaged or of
     another type. Files that no study names are reported without --study only.
     """
+    from kernbench.errors import counted
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.maintenance.checking import check_storage
 
@@ -46,10 +46,14 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     checked = check_storage(url, names)
     for problem in checked.problems:
         click.echo(problem)
-    found = f"{len(checked.problems)} problems" if checked.problems else "no problem found"
-    about = f"{checked.studies} studies, {checked.cells} cells, {checked.files} files{_tables(checked.schema)}"
-    click.echo(f"{shown_url(url)}: {about}: {found}")
+    found = counted(len(checked.problems), "problem") if checked.problems else "no problem found"
+    about = f"{_studies(checked.studies)}, {counted(checked.cells, 'cell')}, {counted(checked.files, 'file')}"
+    click.echo(f"{shown_url(url)}: {about}{_tables(checked.schema)}: {found}")
     return 1 if checked.problems else 0
+
+
+def _studies(number: int) -> str:
+    return "1 study" if number == 1 else f"{number} studies"
 
 
 def _tables(version: int | None) -> str:

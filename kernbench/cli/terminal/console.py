@@ -138,7 +138,7 @@ def print_cache() -> None:
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
-    click.echo(f"{cache_folder()}: {len(entries)} splits, {size:,.1f} MB")
+    click.echo(f"{cache_folder()}: {counted(len(entries), 'split')}, {size:,.1f} MB")
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         facts = (
