@@ -41,7 +41,7 @@ SETTLING_S = 10.0  # for a draw that was claimed a moment ago; its worker may ha
 PUT_BACK = "put_back"
 
 
-class DrawingSampler(BaseSampler):
+class DrawingSampler(RandomSampler):
     """Draws what a study tunes, all of it together; whatever else a queued cell lacks is left to another sampler.
 
     Args:
@@ -50,16 +50,9 @@ class DrawingSampler(BaseSampler):
     """
 
     def __init__(self, study: Study, otherwise: BaseSampler) -> None:
+        super().__init__(seed=0)  # never used: values are drawn when they are asked for, in the attempt that may fail
         self._study, self._otherwise = study, otherwise
         self._drawn: tuple[int, Params] = (-1, {})
-
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: values are drawn when they are asked for, within the attempt that may fail."""
-        return {}
-
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        """Nothing."""
-        return {}
 
     def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
         """One of the drawn values."""

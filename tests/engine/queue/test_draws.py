@@ -38,14 +38,19 @@ def study_of(world, trials=5, sizes=(9,), more="", **options):
     return world.study(sizes, more=f"[tuning]\ntrials = {trials}\n{more}", **options)
 
 
-@contextlib.contextmanager
-def tuned_world(folder):
-    """The same in a folder of its own."""
-    folder.mkdir()
-    world = fakes.World(folder)
-    world.found = fakes.find("siren")
-    yield world
-    world.close()
+@pytest.fixture
+def tuned_world(tmp_path, empty_database):
+    """Makes such worlds in folders of their own; tables are copied, because making them takes longer than the draws."""
+
+    @contextlib.contextmanager
+    def make(name):
+        (tmp_path / name).mkdir()
+        world = fakes.World(tmp_path / name, empty_database)
+        world.found = fakes.find("siren")
+        yield world
+        world.close()
+
+    return make
 
 
 def score(params):
@@ -103,12 +108,12 @@ def test_a_family_without_hyper_parameters_runs_once_at_each_point(world):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
-def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tmp_path, sampler):
+def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tuned_world, sampler):
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
     found = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        with tuned_world(tmp_path / name) as here:
+        with tuned_world(name) as here:
             study = study_of(here, 9, more=f"sampler = '{sampler}'\nseed = {seed}")
             here.run(study, scored)
             found.append(drawn(here, study))
@@ -118,14 +123,14 @@ def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tmp_path, s
     assert same == ["draw=0,kernel_size=9,seed=0"]
 
 
-def test_a_search_does_not_learn_from_another(tmp_path):
+def test_a_search_does_not_learn_from_another(tuned_world):
     found = []
     for name, sizes, factor in (("alone", (9,), 1), ("beside", (9, 33), 1), ("other", (9, 33), -3)):
 
         def compute(context, factor=factor):
             return fakes.outcome(score(context.params) * (factor if context.params["kernel_size"] == 33 else 1))
 
-        with tuned_world(tmp_path / name) as here:
+        with tuned_world(name) as here:
             study = study_of(here, 8, sizes)
             here.run(study, compute)
             every = drawn(here, study)
@@ -137,10 +142,10 @@ def test_a_search_does_not_learn_from_another(tmp_path):
     assert found[0] == found[1] == found[2]
 
 
-def test_the_sampler_learns_from_scores(tmp_path):
+def test_the_sampler_learns_from_scores(tuned_world):
     found = []
     for name, sign in (("up", 1), ("down", -1)):
-        with tuned_world(tmp_path / name) as here:
+        with tuned_world(name) as here:
             study = study_of(here, 12)
             here.run(study, lambda context, sign=sign: fakes.outcome(sign * score(context.params)))
             found.append([values for values, _ in drawn(here, study).values()])
@@ -148,7 +153,7 @@ def test_the_sampler_learns_from_scores(tmp_path):
     assert found[0][3:] != found[1][3:]
 
 
-def test_test_scores_change_neither_draws_nor_choice(tmp_path):
+def test_test_scores_change_neither_draws_nor_choice(tuned_world):
     found = []
     for name, best in (("a", 0), ("b", 3), ("c", 5)):
 
@@ -162,7 +167,7 @@ def test_test_scores_change_neither_draws_nor_choice(tmp_path):
             f1_test = 1.0 if number == best else 0.0
             return dataclasses.replace(outcome, scores=scores, attributes={"f1_test": f1_test})
 
-        with tuned_world(tmp_path / name) as here:
+        with tuned_world(name) as here:
             study = study_of(here, 6)
             here.run(study, compute)
             (search,) = searches_of(load_runs(here.url))
@@ -185,7 +190,7 @@ def interrupted_at(cell, how=Interrupted):
     return compute, over
 
 
-def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tmp_path):
+def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tuned_world):
     study, cell = study_of(tuned, 8), "draw=4,kernel_size=9,seed=0"
     compute, before = interrupted_at(cell)
     assert tuned.run(study, compute).exit_code == 130
@@ -195,7 +200,7 @@ def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, 
     assert set(tuned.states(result).values()) == {"done"}
     cells = list(study.cells())
     assert tuned.executed == cells[:5] + cells[4:]  # before those that learn
-    with tuned_world(tmp_path / "whole") as whole:
+    with tuned_world("whole") as whole:
         whole.run(study, scored)
         assert drawn(tuned, study) == drawn(whole, study)
     with Session(tuned.storage().engine) as session:
