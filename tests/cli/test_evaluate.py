@@ -192,7 +192,8 @@ def test_published_networks_are_compared_with_their_published_scores(bench, refe
 
 
 @pytest.mark.slow
-def test_thresholds_that_are_not_published_are_chosen_on_new_lines(bench, reference):
+def test_thresholds_that_are_not_published_are_chosen_on_new_lines(bench, reference, monkeypatch):
+    monkeypatch.setattr("kernbench.cli.evaluate.THRESHOLD_LINES", 64)  # a quarter: most of the time goes into them
     words = ("--published", str(reference / "srml1d"), "--lines", "48", "--model", "HS_001_polydisperse")
     ended = bench.run("evaluate", *words, "--out", "tables")
     assert ended.code == 0, ended
