@@ -1,7 +1,8 @@
 """What the command line prints: plans, states, results; live on a terminal, plain lines in a log."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
     name = study if isinstance(study, str) else study.key
     console = Console(stderr=True)
     if console.is_terminal:
-        with TerminalObserver(name, console) as live:
+        live = TerminalObserver(name, console)
+        with live.display:
             yield live
     else:
         yield PlainObserver(name)
@@ -44,9 +46,7 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
 def print_plan(study: "Study", plan: "Plan") -> None:
     """What `run` would do, for --dry-run."""
     counts = _counts(plan.states)
-    click.echo(
-        f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {len(plan.queue) + plan.waiting}"
-    )
+    click.echo(f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
     for state in plan.states[:SHOWN_CELLS]:
@@ -63,7 +63,7 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     _print_differences(result.plan)
     counts = _counts(result.states)
     if all(state.state in ENDED for state in result.states):
-        word = "all cells were complete already" if not (result.plan.queue or result.plan.waiting) else "all complete"
+        word = "all complete" if result.plan.to_run else "all cells were complete already"
         click.echo(f"{study.key}: {word} ({counts})")
         return
     click.echo(f"{study.key}: {counts}")
@@ -73,13 +73,13 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     held = [state for state in result.states if state.state == "failed" and not state.retry]
     if held:
         click.echo(
-            f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does; "
-            "their tracebacks are attached to the trials (kernbench dashboard)"
+            f"  {counted(len(held), 'failed cell')} {_are(held)} tried again only with --retry-failed; "
+            "tracebacks are attached to the trials (kernbench dashboard)"
         )
     if result.stopped:
         from kernbench.store.database.url import shown_url
 
-        click.echo(f"stopped; the same command goes on from here (storage {shown_url(url)})")
+        click.echo(f"stopped; give the same command again to continue (storage {shown_url(url)})")
 
 
 def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
@@ -110,14 +110,10 @@ def print_results(study: "Study", url: str) -> None:
         return
     axes = [name for name in runs[0].params if name != "seed"]
     title = f"{study.key}: F1 at {runs[0].tolerance} samples on {runs[0].scores['test'].tp.shape[1]} test lines"
-    table = Table(title=Text(title), title_justify="left")
-    for name in [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]:
-        table.add_column(name, justify="right")
-    for name in [*(column.label for column in columns_shown(TERMINAL)), "time"]:
-        table.add_column(name, justify="right")
-    for point, cells in sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0])):
-        table.add_row(*map(str, point), *_row(cells))
-    stdout().print(table)
+    names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]
+    names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
+    points = sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0]))
+    print_table(title, names, ([*map(str, point), *_row(cells)] for point, cells in points))
     print_chosen(every)
 
 
@@ -142,7 +138,7 @@ def print_cache() -> None:
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
-    click.echo(f"{cache_folder()}: {len(entries)} splits, {size:,.1f} MB")
+    click.echo(f"{cache_folder()}: {counted(len(entries), 'split')}, {size:,.1f} MB")
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         facts = (
@@ -188,6 +184,23 @@ def _by_point(runs: Sequence["Run"], axes: Sequence[str]) -> dict[tuple[object, 
     return points
 
 
+def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 0) -> None:
+    """A table on standard output.
+
+    Args:
+        title: above it; None for none.
+        names: of the columns.
+        rows: a text for each column; nothing in them is markup.
+        left: so many columns are set to the left, the others to the right.
+    """
+    table = Table(title=title and Text(title), title_justify="left")
+    for place, name in enumerate(names):
+        table.add_column(Text(name), justify="left" if place < left else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    stdout().print(table)
+
+
 def stdout() -> Console:
     """Standard output; a log is wide enough for every table."""
     console = Console()
@@ -195,9 +208,7 @@ def stdout() -> Console:
 
 
 def _counts(states: Sequence["CellState"]) -> str:
-    kinds: dict[str, int] = {}
-    for state in states:
-        kinds[state.state] = kinds.get(state.state, 0) + 1
+    kinds = Counter(state.state for state in states)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
@@ -210,8 +221,14 @@ def _more(count: int) -> None:
         click.echo(f"  ... and {count - SHOWN_CELLS} more")
 
 
+def _are(cells: Sequence[object]) -> str:
+    return "is" if len(cells) == 1 else "are"
+
+
 def _print_differences(plan: "Plan", dry: bool = False) -> None:
     if plan.added:
-        click.echo(f"  {len(plan.added)} new cells {'would be' if dry else 'were'} added to the stored study")
+        done = "would be" if dry else "was" if len(plan.added) == 1 else "were"
+        click.echo(f"  {counted(len(plan.added), 'new cell')} {done} added to the stored study")
     if plan.left_out:
-        click.echo(f"  {len(plan.left_out)} stored cells are not asked for any more; they are kept")
+        many = counted(len(plan.left_out), "stored cell")
+        click.echo(f"  {many} {_are(plan.left_out)} no longer in the study file, and kept")
