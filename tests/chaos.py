@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from kernbench.engine.fleet import coordinator
 from kernbench.engine.fleet.children import Crew
-from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.fleet.joining import Joined, WorkerTerms, serve
 from kernbench.engine.fleet.runner import Options, run
 from kernbench.store.tables import cell_states
 from kernbench.store.tables.cell_states import process_start
@@ -185,7 +185,7 @@ def serve_chain(url, toml):
     world = fakes.World(Path(toml).parent)
     study = fakes.load_study(toml, world.found.family, "quick")
     joined = Joined(study, world.found, list(study.cells()), lambda: None)
-    terms = Terms(url, coordinated=True, heartbeat_s=1, grace_s=6)
+    terms = WorkerTerms(url, coordinated=True, heartbeat_s=1, grace_s=6)
     sys.exit(serve([joined], terms, compute, fakes.Notes()))
 
 

@@ -18,7 +18,7 @@ import fakes
 from forked import as_children
 
 from kernbench.engine.fleet.children import Crew
-from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.fleet.joining import Joined, WorkerTerms, serve
 from kernbench.engine.fleet.runner import Options, run
 from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import KernbenchError
@@ -97,11 +97,11 @@ def main(url, toml, log, deeds, *limit):
     study = fakes.load_study(toml, world.found.family, "quick")
     joined = Joined(study, world.found, list(study.cells()), lambda: None)
     bound = Limit(float(limit[0]), float(limit[1])) if limit else None
-    times = {"heartbeat": 60, "grace": 240} | json.loads(os.environ.get("FAKE_TIMES", "{}"))
+    times = json.loads(os.environ.get("FAKE_TIMES", "{}"))
     outage.OUTAGE_S = times.get("outage", outage.OUTAGE_S)
     opening.LOCK_TIMEOUT_S = times.get("lock", opening.LOCK_TIMEOUT_S)
-    coordinated = "FAKE_ALONE" not in os.environ
-    terms = Terms(url, "cpu", bound, coordinated=coordinated, heartbeat_s=times["heartbeat"], grace_s=times["grace"])
+    beats = (times.get("heartbeat", 60), times.get("grace", 240))
+    terms = WorkerTerms(url, "cpu", bound, *beats, coordinated="FAKE_ALONE" not in os.environ)
     try:
         sys.exit(serve([joined], terms, _compute(log, json.loads(deeds)), Said()))
     except KernbenchError as error:  # as the command line does

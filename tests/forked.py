@@ -16,26 +16,13 @@ from unittest import mock
 
 from kernbench.engine.fleet import children
 
+PRELOADED = """
+    kernbench.cli.run kernbench.cli.worker kernbench.cli.terminal.console kernbench.ulm.cells.run
+    kernbench.engine.fleet.runner kernbench.engine.fleet.joining kernbench.engine.fleet.disk kernbench.report.page.html
+    kernbench.ulm.cells.pictures kernbench.ulm.cells.preflight kernbench_siren kernbench_discrete psycopg optuna
+"""
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(
-    [
-        *("kernbench.cli.run", "kernbench.cli.worker", "kernbench.cli.terminal.console", "kernbench.ulm.cells.run"),
-        *(
-            "kernbench.engine.fleet.runner",
-            "kernbench.engine.fleet.joining",
-            "kernbench.report.page.html",
-            "kernbench.ulm.cells.pictures",
-        ),
-        *(
-            "kernbench.ulm.cells.preflight",
-            "kernbench.engine.fleet.disk",
-            "kernbench_siren",
-            "kernbench_discrete",
-            "psycopg",
-            "optuna",
-        ),
-    ]
-)
+processes.set_forkserver_preload(PRELOADED.split())
 
 
 class _Handed:
@@ -174,3 +161,13 @@ def call_main(*words):
 
     sys.argv = ["kernbench", *words]
     main()
+
+
+def call_main_without_figures(*words):
+    """The same without a page and without figures of each cell, which take longer than to train small ones."""
+    from kernbench.cli.terminal import console
+    from kernbench.ulm.cells import artifacts
+
+    console.write_report = lambda *_args, **_options: None
+    artifacts._pictures = lambda *_: []
+    call_main(*words)

@@ -2,10 +2,15 @@
 
 import gc
 import itertools
+import socket
+import subprocess
+import sys
+import time
 
 import postgres_server
 import pytest
 from fakes import World
+from optuna.trial import TrialState
 
 from kernbench.store.database.opening import open_storage
 from kernbench.store.tables.result_tables import create_tables
@@ -54,6 +59,40 @@ def new_database(server):
         server.drop(name)
 
 
+def wait_until(condition, process=None, seconds=120):
+    """Wait until something is true, and `process` runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, f"ended too early: {process.communicate()}"
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+
+
+def claimed(world, study=None, worker=None):
+    """Claim the next cell, in the name of a worker: what SIGKILL leaves. Gives its study and the trial's id."""
+    opened = world.optuna_study(study)
+    trial_id = opened._pop_waiting_trial_id()
+    if worker is not None:
+        opened._storage.set_trial_user_attr(trial_id, "worker", worker)
+    return opened, trial_id
+
+
+def dead_worker():
+    """Name of a worker of this host that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return f"{socket.gethostname()}:{process.pid}"
+
+
+def queue_instead(world, study, values):
+    """Put other values into the queue in the place of the first cell, which is failed."""
+    world.run(study, queue_only=True)
+    opened, trial_id = claimed(world, study)
+    cell = opened._storage.get_trial(trial_id).user_attrs["cell"]
+    opened.tell(0, state=TrialState.FAIL)
+    opened.enqueue_trial(values, user_attrs={"cell": cell})
+
+
 @pytest.fixture
 def sqlite_world(tmp_path, empty_database):
     """A SQLite database in a folder of its own, and cells without training."""
@@ -75,3 +114,15 @@ def postgres_world(tmp_path, new_database, monkeypatch):
 def world(request):
     """Either of the two: whatever the engine promises, it promises on both."""
     return request.getfixturevalue(f"{request.param}_world")
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Commands of this process write no page, which takes longer than small cells."""
+    monkeypatch.setattr("kernbench.cli.terminal.console.write_report", lambda *_, **__: None)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Cells that run in this process draw no figures, which takes longer than to train small ones."""
+    monkeypatch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_: [])

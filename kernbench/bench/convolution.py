@@ -56,14 +56,15 @@ def time_table(
         samples: of a line.
         turns: rounds that count; the peers take turns.
         device: "cpu", "cuda" or "cuda:i".
-        progress: told what is measured next.
+        progress: called with what is measured next.
     """
     rows: list[list[Value]] = []
     for size in kernel_sizes:
         progress(f"K = {size}")
         peers = {name: layer(name, channels, size, batch, samples, device) for name in BACKENDS}
         found = interleaved(peers, turns=turns, device=device)
-        rows.append([size, _choice(size, channels, batch, samples, device), *_times(found, device)])
+        taken = choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
+        rows.append([size, taken, *_times(found, device)])
     heads = [f"{name} [ms]" for name in BACKENDS]
     ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
     return BenchTable(
@@ -76,7 +77,7 @@ def time_table(
 
 
 def forward_table(
-    kernel_sizes: Sequence[int] = (65, 527, 2111), *, channels: int = 22, batch: int = 4, samples: int = SAMPLES
+    kernel_sizes: Sequence[int], *, channels: int = 22, batch: int = 4, samples: int = SAMPLES
 ) -> BenchTable:
     """Forward pass alone against scipy, which has no gradients: medians of three rounds."""
     rows: list[list[Value]] = []
@@ -85,14 +86,12 @@ def forward_table(
         signal = torch.randn(batch, channels, samples, generator=generator)
         kernel = torch.randn(channels, channels, size, generator=generator)
         peers: dict[str, Callable[[], object]] = {
-            "auto": functools.partial(_forward, signal, kernel),
+            "auto": functools.partial(torch.no_grad()(convolve), signal, kernel),
             "scipy fftconvolve": functools.partial(_scipy, scipy.signal.fftconvolve, signal, kernel),
             "scipy oaconvolve": functools.partial(_scipy, scipy.signal.oaconvolve, signal, kernel),
         }
-        found = interleaved(peers, turns=3)
-        ours = found["auto"].median
-        rows.append([size, *(1e3 * each.median for each in found.values())])
-        rows[-1] += [found[name].median / ours for name in peers if name != "auto"]
+        ours, *others = (timing.median for timing in interleaved(peers, turns=3).values())
+        rows.append([size, 1e3 * ours, *(1e3 * each for each in others), *(each / ours for each in others)])
     heads = ["auto [ms]", "scipy fftconvolve [ms]", "scipy oaconvolve [ms]"]
     ratios = ["fftconvolve / auto", "oaconvolve / auto"]
     return BenchTable(
@@ -116,7 +115,7 @@ def memory_table(
     for size in kernel_sizes:
         progress(f"memory, {channels} channels, K = {size}")
         used = {
-            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples).used / 2**20
+            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples)
             for name in BACKENDS
         }
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
@@ -129,16 +128,10 @@ def memory_table(
     )
 
 
-def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int = 5) -> BenchTable:
-    """How near the per-frequency product and the memory traffic are to what the machine can do.
-
-    Args:
-        channels: in and out.
-        rows_per_frequency: lines times blocks: columns of the product.
-        turns: rounds that count.
-    """
+def limit_table() -> BenchTable:
+    """How near the per-frequency product and the memory traffic are to what the machine can do."""
     generator = torch.Generator().manual_seed(_SEED)
-    frequencies = 257
+    frequencies, channels, rows_per_frequency = 257, 64, 132  # the last: lines times blocks, columns of the product
     w = torch.randn(frequencies, channels, channels, dtype=torch.complex64, generator=generator)
     x = torch.randn(frequencies, channels, rows_per_frequency, dtype=torch.complex64, generator=generator)
     square = torch.randn(2048, 2048, generator=generator)
@@ -150,7 +143,7 @@ def limit_table(*, channels: int = 64, rows_per_frequency: int = 132, turns: int
             "transform": lambda: torch.fft.rfft(blocks),
             "copy": blocks.clone,
         },
-        turns=turns,
+        turns=5,
     )
     product = 8 * frequencies * channels * channels * rows_per_frequency / found["product"].median / 1e9
     matmul = 2 * 2048**3 / found["matmul"].median / 1e9
@@ -190,15 +183,6 @@ def _times(found: dict[str, Timing], device: str) -> list[Value]:
     best = min(value for name, value in medians.items() if name != "auto")
     ratios = (medians["fft_conv"] / auto, medians["direct"] / auto, auto / best)
     return [*(1e3 * value for value in medians.values()), *ratios]
-
-
-def _choice(size: int, channels: int, batch: int, samples: int, device: str) -> str:
-    return choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
-
-
-def _forward(signal: Tensor, kernel: Tensor) -> Tensor:
-    with torch.no_grad():
-        return convolve(signal, kernel)
 
 
 def _scipy(function: Callable[..., np.ndarray], signal: Tensor, kernel: Tensor) -> np.ndarray:

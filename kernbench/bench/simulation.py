@@ -19,38 +19,37 @@ from kernbench.ulm.simulator.physics import (
 )
 from kernbench.ulm.simulator.simulate import BubbleTrace, simulate_bubbles, simulate_lines
 
+PEERS = 6  # bubbles for the general solver
 AGREEMENT = 0.02  # of the peak excursion; the peer reads the pressure by linear interpolation on 4 ns
 
 
-def table(lines: int = 8, peers: int = 6, seed: int = 0) -> BenchTable:
-    """Time per bubble of whole lines here, and of single bubbles by scipy's LSODA at the tolerance of MATLAB's ode45.
+def table(lines: int) -> BenchTable:
+    """Time per bubble of complete lines, and of single bubbles by scipy's LSODA at the tolerance of MATLAB's ode45.
 
     Args:
-        lines: whole lines of 10 to 1,000 bubbles.
-        peers: bubbles for the general solver.
-        seed: of lines and bubbles.
+        lines: complete lines of 10 to 1,000 bubbles.
 
     Raises:
         KernbenchError: the two disagree.
     """
-    recipe = Recipe({"train": lines}, seed=seed)
+    recipe = Recipe({"train": lines}, seed=0)
     scenes = [draw_line(recipe, "train", line)[0] for line in range(lines)]
     bubbles = sum(len(np.asarray(scene.radius_m)) for scene in scenes)
     simulate_lines(scenes[:1])  # tables and FFT plans
     start = time.perf_counter()
     simulate_lines(scenes)
     ours = (time.perf_counter() - start) / bubbles
-    trace, radii = _traces(peers, seed)
+    trace, radii = _traces(PEERS, seed=0)
     start = time.perf_counter()
-    others = [solve(trace, bubble, radii[bubble]) for bubble in range(peers)]
-    theirs = (time.perf_counter() - start) / peers
+    others = [solve(trace, bubble, radii[bubble]) for bubble in range(PEERS)]
+    theirs = (time.perf_counter() - start) / PEERS
     worst = max(_disagreement(trace, bubble, radii[bubble], other) for bubble, other in enumerate(others))
     if worst > AGREEMENT:
         raise KernbenchError(f"the two solvers differ by {worst:.1%} of the peak excursion: this is a bug of kernbench")
     return BenchTable(
         "simulate",
-        f"Simulation per bubble, {where()}: {lines} whole lines with {bubbles:,} bubbles, labels, propagation and "
-        f"reception included, against the equation of motion alone of {peers} bubbles in scipy's solver (largest "
+        f"Simulation per bubble, {where()}: {lines} complete lines with {bubbles:,} bubbles, labels, propagation and "
+        f"reception included, against the equation of motion alone of {PEERS} bubbles in scipy's solver (largest "
         f"difference {worst:.2%} of the peak excursion)",
         ["way", "ms per bubble", "times ours"],
         [["kernbench, 16 ns", 1e3 * ours, 1.0], ["scipy solve_ivp, LSODA", 1e3 * theirs, theirs / ours]],
@@ -75,7 +74,7 @@ def solve(trace: BubbleTrace, bubble: int, radius_m: float) -> np.ndarray:
     pressure = trace.pressure_pa[bubble].double().numpy()
     thermal, kappa = (float(each[0]) for each in thermal_damping(np.array([radius_m])))
     shell = float(shell_viscosity(np.array([radius_m]))[0])
-    stretch = np.linspace(0.5, 2.0, 8192)  # R / R0; tabulated once, as anybody would
+    stretch = np.linspace(0.5, 2.0, 8192)  # R / R0; tabulated once
     tensions = surface_tension(embedded_fits.AREA_AT_REST * stretch**2)
     gas_at_rest = WATER.pressure + 2 * REST_TENSION / radius_m
 
@@ -94,5 +93,5 @@ def solve(trace: BubbleTrace, bubble: int, radius_m: float) -> np.ndarray:
 
 
 def _disagreement(trace: BubbleTrace, bubble: int, radius_m: float, other: np.ndarray) -> float:
-    mine = trace.radius_m[bubble].double().numpy()
-    return float(np.abs(mine - other).max() / np.abs(other - radius_m).max())
+    ours = trace.radius_m[bubble].double().numpy()
+    return float(np.abs(ours - other).max() / np.abs(other - radius_m).max())

@@ -29,24 +29,6 @@ class Timing:
     cpu: float
 
 
-@dataclass(frozen=True)
-class Peak:
-    """Memory of a call in a process of its own.
-
-    Attributes:
-        before: bytes when the call began: interpreter, libraries.
-        peak: largest number of bytes until its end.
-    """
-
-    before: int
-    peak: int
-
-    @property
-    def used(self) -> int:
-        """Bytes that the call added."""
-        return self.peak - self.before
-
-
 def interleaved(
     peers: Mapping[str, Callable[[], object]], turns: int = 7, warm_up: int = 1, device: str = "cpu"
 ) -> dict[str, Timing]:
@@ -58,18 +40,16 @@ def interleaved(
         warm_up: rounds before them that do not.
         device: waited for after each call, where it computes by itself.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in peers}
-    cpu: dict[str, list[float]] = {name: [] for name in peers}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
     for turn in range(-warm_up, turns):
         for name, call in peers.items():
-            start, spent = time.perf_counter(), time.process_time()
+            start, cpu = time.perf_counter(), time.process_time()
             call()
             if torch.device(device).type == "cuda":
                 torch.cuda.synchronize(device)
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - start)
-                cpu[name].append(time.process_time() - spent)
-    return {name: Timing(statistics.median(each), statistics.median(cpu[name])) for name, each in seconds.items()}
+                spent[name].append((time.perf_counter() - start, time.process_time() - cpu))
+    return {name: Timing(*map(statistics.median, zip(*each, strict=True))) for name, each in spent.items()}
 
 
 def where(device: str = "cpu") -> str:
@@ -80,28 +60,27 @@ def where(device: str = "cpu") -> str:
     return "one thread" if number == 1 else f"{number} threads"
 
 
-def fresh_peak(target: str, *arguments: object, threads: int = 1) -> Peak:
-    """Peak memory of a call in a fresh process, its import left out.
+def fresh_peak(target: str, *arguments: object) -> float:
+    """Peak memory [MiB] that a call adds in a fresh process, on one thread, its import left out.
 
     Args:
         target: "package.module:function". If it returns something to call, that call is measured, and what the function
             made for it counts as there before.
         arguments: of the function; numbers, text, lists.
-        threads: of torch in that process.
 
     Raises:
         KernbenchError: the call failed; with the last line that it printed.
     """
-    command = [sys.executable, "-m", "kernbench.bench.timing", target, json.dumps(arguments), str(threads)]
+    command = [sys.executable, "-m", "kernbench.bench.timing", target, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
     if done.returncode:
         last = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
         raise KernbenchError(f"{target}{tuple(arguments)} failed in its own process: {last}")
-    return Peak(**json.loads(done.stdout.splitlines()[-1]))
+    return float(done.stdout.splitlines()[-1]) / 2**20
 
 
-def _measure(target: str, arguments: str, threads: str) -> None:
-    torch.set_num_threads(int(threads))
+def _measure(target: str, arguments: str) -> None:
+    torch.set_num_threads(1)
     module, _, function = target.partition(":")
     call = functools.partial(getattr(importlib.import_module(module), function), *json.loads(arguments))
     before = peak_memory("cpu")
@@ -110,7 +89,7 @@ def _measure(target: str, arguments: str, threads: str) -> None:
         reset_peak_memory("cpu")
         before = peak_memory("cpu")
         prepared()
-    print(json.dumps({"before": before, "peak": peak_memory("cpu")}))
+    print(peak_memory("cpu") - before)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,19 @@ pass per tolerance and threshold.
 
 import contextlib
 import ctypes
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kernbench.bench.metrics import DENSITY
-from kernbench.bench.timing import fresh_peak, interleaved
+from kernbench.bench.metrics import DENSITY, one_pair
+from kernbench.bench.timing import Timing, fresh_peak, interleaved
 from kernbench.host.memory import return_freed_tensors
+from kernbench.networks.bundled import DILATED, SHALLOW
 from kernbench.networks.network import Network, build
 from kernbench.training.batches import TrainingData
 from kernbench.training.loop import train
@@ -34,41 +35,10 @@ from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES, score
 MATRIX = 2048
 DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)
 
-
-@dataclass(frozen=True)
-class TrainRow:
-    """One way to do a piece of work.
-
-    Attributes:
-        work: what is done.
-        way: by whom.
-        seconds: wall time, median.
-        cpu: CPU seconds, median: what a busy machine changes less.
-        gflops: operations per CPU second where they are known, in 1e9, else None.
-    """
-
-    work: str
-    way: str
-    seconds: float
-    cpu: float
-    gflops: float | None = None
+Timings = dict[str, Timing]  # by who does the work
 
 
-@dataclass(frozen=True)
-class MemoryRow:
-    """Peak memory of an update in a process of its own.
-
-    Attributes:
-        network: what is trained.
-        mebibytes: that the update added to the network, the lines and the libraries: activations, temporaries,
-            gradients and the moments of Adam, with what the allocator wastes.
-    """
-
-    network: str
-    mebibytes: float
-
-
-def plain_network(channels: int = 64, depth: int = 12) -> nn.Sequential:
+def plain_network(channels: int = DILATED.channels, depth: int = DILATED.depth) -> nn.Sequential:
     """The dilated network of Blanken et al. (2022) in torch's own modules."""
     layers: list[nn.Module] = [nn.ReflectionPad1d(2**depth - 1)]
     for level in range(depth):
@@ -87,46 +57,31 @@ def plain_loss(output: Tensor, counts: Tensor, alpha: float = 0.1) -> Tensor:
 
 
 def lines(number: int, samples: int = SAMPLES, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Voltage and counts (N, samples); what they say does not matter to a clock."""
+    """Voltage and counts (N, samples); what they hold does not matter to a clock."""
     generator = torch.Generator().manual_seed(seed)
     voltage = torch.randn(number, samples, generator=generator)
     return voltage, (torch.rand(number, samples, generator=generator) < DENSITY).float()
 
 
-def as_split(name: str, voltage: Tensor, counts: Tensor) -> Split:
-    """Lines as a split; of what is known of each line nothing but zeros."""
-    unknown = np.zeros(len(voltage), np.int64)
-    return Split(name, voltage.numpy(), counts.numpy().astype(np.uint8), unknown, unknown.astype(float), unknown)
-
-
-def step_rows(turns: int = 7) -> list[TrainRow]:
+def step_times(turns: int = 7) -> Timings:
     """Forward and backward of two lines of the dilated network, and a product of two matrices."""
-    voltage, counts = lines(2)
-    ours, plain = build("dilated", "discrete", 3).train(), plain_network().train()
     left, right = torch.randn(2, MATRIX, MATRIX).unbind()
-
-    def step(network: nn.Module) -> None:
-        dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
-        network.zero_grad()
-
-    timings = interleaved(
-        {"kernbench": lambda: step(ours), "plain torch": lambda: step(plain), "matmul": lambda: left @ right}, turns
-    )
-    work = {"kernbench": 2 * DILATED_FLOP, "plain torch": 2 * DILATED_FLOP, "matmul": 2.0 * MATRIX**3}
-    return [
-        TrainRow("dilated, 2 lines, forward and backward", way, timing.median, timing.cpu, work[way] / timing.cpu / 1e9)
-        for way, timing in timings.items()
-    ]
+    networks = {"kernbench": build(DILATED, "discrete", DILATED.kernel_size), "plain torch": plain_network()}
+    steps = {way: partial(_step, network.train(), *lines(2)) for way, network in networks.items()}
+    return interleaved(steps | {"matmul": lambda: left @ right}, turns)
 
 
-def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, turns: int = 3) -> list[TrainRow]:
-    """One epoch of the dilated network with its look at the validation lines, one update."""
-    data, checked = lines(train_lines), lines(validation_lines, seed=1)
+def epoch_times(number: int = 8, batch: int = 2, turns: int = 3) -> Timings:
+    """One epoch of the dilated network on some lines and its validation pass on as many others, one update."""
+    data, checked = lines(number), lines(number, seed=1)
     settings, loss = Settings(1, batch, "per-epoch", 1e-3, 1000, 0.1, 1), TrainingLoss()
-    ours, plain = build("dilated", "discrete", 3), plain_network()
+    ours, plain = build(DILATED, "discrete", DILATED.kernel_size), plain_network()
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
-    bench = Workbench({"validation": as_split("validation", *checked)}, Noise())
-    hooks = Hooks(validate=lambda network: bench.look(network, loss, 4), save=lambda _state: None)
+    known = checked[0].numpy(), checked[1].numpy().astype(np.uint8)
+    others = (np.zeros(number, kind) for kind in (int, float, int))  # bubbles, pressure, start: they do not matter
+    split = Split("validation", *known, *others)
+    bench = Workbench({"validation": split}, Noise())
+    hooks = Hooks(validate=lambda network: bench.validate(network, loss, 4), save=lambda _state: None)
 
     def plain_epoch() -> None:
         plain.train()
@@ -141,73 +96,66 @@ def epoch_rows(train_lines: int = 8, validation_lines: int = 8, batch: int = 2, 
         ]
         torch.stack(losses).mean().item()
 
-    timings = interleaved(
+    return interleaved(
         {
             "kernbench": lambda: train(ours, TrainingData(*data), loss, settings, hooks, order_seed=0),
             "plain loop": plain_epoch,
         },
         turns,
     )
-    name = f"epoch of {train_lines} lines, look at {validation_lines}"
-    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
 
 
-def score_rows(number: int = 2, turns: int = 1) -> list[TrainRow]:
+def score_times(number: int = 2) -> Timings:
     """Counts of a few lines at every tolerance and threshold, from the network on."""
     voltage, counts = lines(number)
-    ours = build("dilated", "discrete", 3).eval()
+    ours = build(DILATED, "discrete", DILATED.kernel_size).eval()
 
     @torch.no_grad()
     def pair_by_pair() -> None:
         truth = (counts > 0.5).float()[:, None]
-        for tolerance, threshold in itertools.product(TOLERANCES, THRESHOLDS):
-            window = torch.ones(1, 1, 2 * tolerance + 1)
-            fired = (ours(voltage.unsqueeze(1)) > threshold).float()
-            (truth * (functional.conv1d(fired, window, padding=tolerance) >= 1)).sum(dim=2)
-            (fired * (functional.conv1d(truth, window, padding=tolerance) < 1)).sum(dim=2)
+        for pair in product(TOLERANCES, THRESHOLDS):
+            one_pair(ours(voltage.unsqueeze(1)), truth, *pair)
 
     peers: dict[str, Callable[[], object]] = {
         "one pass (kernbench)": lambda: score(predict(ours, voltage), counts.numpy()),
         "a pass per pair": pair_by_pair,
     }
-    timings = interleaved(peers, turns, warm_up=0)
-    name = f"dilated, scores of {number} lines"
-    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+    return interleaved(peers, turns=1, warm_up=0)
 
 
-def backend_rows(
-    kernel_size: int = 527, channels: int = 22, number: int = 4, samples: int = SAMPLES, turns: int = 3
-) -> list[TrainRow]:
+def backend_times(kernel_size: int = 527, number: int = 4, turns: int = 3) -> Timings:
     """Forward and backward of the shallow SIREN, on `auto` and on the package that the thesis used."""
-    voltage, counts = lines(number, samples)
-    peers: dict[str, Callable[[], object]] = {}
+    peers = {}
     for backend in ("auto", "fft_conv"):
         torch.manual_seed(0)
-        network = build("shallow", "siren", kernel_size, channels=channels, backend=backend).train()
+        network = build(SHALLOW, "siren", kernel_size, backend=backend).train()
+        peers[backend] = partial(_step, network, *lines(number))
+    return interleaved(peers, turns)
 
-        def step(network: nn.Module = network) -> None:
-            dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
-            network.zero_grad()
 
-        peers[backend] = step
-    name = f"shallow SIREN, K = {kernel_size}, {channels} channels, {number} lines"
-    timings = interleaved(peers, turns)
-    return [TrainRow(name, way, timing.median, timing.cpu) for way, timing in timings.items()]
+def _step(network: nn.Module, voltage: Tensor, counts: Tensor) -> None:
+    _backward(network, voltage, counts)
+    network.zero_grad()
+
+
+def _backward(network: nn.Module, voltage: Tensor, counts: Tensor) -> None:
+    dual_loss(network(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
 
 
 def one_update(
-    network: str, family: str, kernel_size: int, channels: int, batch: int, samples: int, recompute: bool, backend: str
+    network: str, family: str, kernel_size: int, channels: int, batch: int, recompute: bool
 ) -> Callable[[], None]:
     """One update, ready to be run for its peak memory: what it adds to the network, the lines and the libraries."""
     for used in ("direct", "fft"):  # an update of next to nothing loads what libraries load when first used
         _update_of(build(network, family, 3, channels=2, depth=2, backend=used).train(), *lines(1, 64))()
     torch.manual_seed(0)
-    module = build(network, family, kernel_size, channels=channels, backend=backend).train()
+    module = build(network, family, kernel_size, channels=channels).train()
     module.recompute = recompute
     if recompute:
         return_freed_tensors()
-    update = _update_of(module, *lines(batch, samples))
-    _give_back()
+    update = _update_of(module, *lines(batch))
+    with contextlib.suppress(OSError, AttributeError):  # give free memory back, or a peak would hide in it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     return update
 
 
@@ -215,31 +163,17 @@ def _update_of(module: Network, voltage: Tensor, counts: Tensor) -> Callable[[],
     optimizer = torch.optim.Adam(module.parameters(), fused=True)
 
     def update() -> None:
-        dual_loss(module(voltage.unsqueeze(1)), counts.unsqueeze(1)).loss.backward()
+        _backward(module, voltage, counts)
         optimizer.step()
 
     return update
 
 
-def _give_back() -> None:
-    """Return free memory to the system where it can be asked for (glibc), or a peak would hide in it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+def update_memory(network: str, family: str, kernel_size: int, channels: int, batch: int) -> list[float]:
+    """Peak memory of one update without and with recomputed activations, each in a fresh process [MiB].
 
-
-def memory_rows(
-    network: str,
-    family: str,
-    kernel_size: int,
-    channels: int,
-    batch: int,
-    samples: int = SAMPLES,
-    backend: str = "auto",
-) -> list[MemoryRow]:
-    """Peak memory of one update with and without recomputed activations, each in a fresh process."""
-    sizes = (network, family, kernel_size, channels, batch, samples)
-    name = f"{network}, {family}, K = {kernel_size}, {channels} channels, batch {batch} of {samples}"
-    return [
-        MemoryRow(name, fresh_peak("kernbench.bench.training:one_update", *sizes, again, backend).used / 2**20)
-        for again in (False, True)
-    ]
+    It is what the update adds to the network, the lines and the libraries: activations, temporaries, gradients and the
+    moments of Adam, with what the allocator wastes.
+    """
+    sizes = (network, family, kernel_size, channels, batch)
+    return [fresh_peak("kernbench.bench.training:one_update", *sizes, again) for again in (False, True)]

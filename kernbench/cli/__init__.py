@@ -34,13 +34,16 @@ class LazyGroup(click.Group):
         """Names in the order of a day's work."""
         return list(_COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and help lines, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in _COMMANDS.items()])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, or a stand-in with its help line while only the list is shown."""
+        """The command, imported now."""
         if cmd_name not in _COMMANDS:
             return None
-        module, help_line = _COMMANDS[cmd_name]
-        if ctx.resilient_parsing or _only_help(ctx):
-            return click.Command(cmd_name, help=help_line, short_help=help_line)
+        module, _ = _COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"kernbench.cli.{module}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command
@@ -54,17 +57,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _only_help(ctx: click.Context) -> bool:
-    return not ctx.meta.get("kernbench.dispatch", False)
-
-
-class _DispatchingGroup(LazyGroup):
-    def invoke(self, ctx: click.Context) -> Any:  # whatever the command returns
-        ctx.meta["kernbench.dispatch"] = True
-        return super().invoke(ctx)
-
-
-@click.group(cls=_DispatchingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kernbench")
 def cli() -> None:
     """Which way of parameterizing a convolution kernel works best, and how that changes with kernel size.

@@ -67,7 +67,7 @@ def baselines_command(
     several = sum(map(len, wanted.values())) > 1
     for same in wanted.values():
         bench = on_studies.bench(study, splits, same, side_folder(url, "artifacts"), where)
-        rows_of_each = bench.run(check_methods(given, bench.task.length), working)
+        rows_of_each = bench.run(check_methods(given, bench.length), working)
         for domain, path, rows in zip(same, bench.paths, rows_of_each, strict=True):
             print_rows(rows, f"data {digest}, {noise_text(domain)}")
             copy = None if out is None else out / (path.name if several else FILE)

@@ -1,6 +1,6 @@
 """`kernbench bench`: measurements side by side with the peers, in one process, the peers taking turns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,9 @@ if TYPE_CHECKING:
 
 def _saving(command: Callable[..., object]) -> Callable[..., object]:
     """Options that every measurement has."""
-    page = click.option(
-        "--page",
-        type=click.Path(path_type=Path),
-        callback=_checked_page,
-        help="Markdown page with marks for the tables.",
-    )
-    out = click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        callback=_checked_out,
-        help="Folder for tables as CSV, and figures.",
-    )
+    path = click.Path(path_type=Path)
+    page = click.option("--page", type=path, callback=_checked_page, help="Markdown page with marks for the tables.")
+    out = click.option("--out", type=path, callback=_checked_out, help="Folder for tables as CSV, and figures.")
     return out(page(command))
 
 
@@ -49,7 +40,7 @@ def _checked_page(_context: click.Context, _option: click.Parameter, page: Path 
 def bench_command() -> None:
     """Measure kernbench and its peers side by side.
 
-    Ratios hold on one machine and in one run; times do not travel. Give it an idle core.
+    Ratios hold on one machine and in one run; times are not comparable between machines. Give it an idle core.
     """
 
 
@@ -103,7 +94,7 @@ def conv_command(
 
 
 @bench_command.command("simulate")
-@click.option("--lines", type=click.IntRange(1), default=8, help="Whole lines.", show_default=True)
+@click.option("--lines", type=click.IntRange(1), default=8, help="Lines of full length.", show_default=True)
 @_saving
 def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
     """Bubbles in batches against a general solver of differential equations."""
@@ -118,7 +109,7 @@ def simulate_command(lines: int, out: Path | None, page: Path | None) -> None:
 @click.option("--lines", type=click.IntRange(1), default=96, help="Lines of 8,446 samples.", show_default=True)
 @_saving
 def metrics_command(lines: int, out: Path | None, page: Path | None) -> None:
-    """Counts at all tolerances and thresholds at once against pair by pair."""
+    """Counts at all tolerances and thresholds together, against pair by pair."""
     from kernbench.bench import metrics
     from kernbench.host.device import choose_device
 
@@ -155,7 +146,7 @@ def fit_command(device: str, passes: int, store: bool) -> None:
     in_use, named = constants.in_use(kind)
     found = fit(where, passes, _tell)
     table = fit_table.table(found, in_use, where)
-    _print(table.title, table.columns, table.rows)
+    _print(table)
     other, layers = fit_table.chosen_otherwise(found, in_use)
     click.echo(f"in use: {named}; auto chooses otherwise for {other} of the {layers} layers that were measured")
     if not store:
@@ -183,7 +174,7 @@ def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -
     from kernbench.bench.table import into_page, write_csv
 
     for table in tables:
-        _print(table.title, table.columns, table.rows)
+        _print(table)
     if out is not None:
         click.echo(f"tables: {', '.join(str(write_csv(table, out)) for table in tables)}")
     if page is not None:
@@ -191,19 +182,11 @@ def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -
         click.echo(f"{page}: {', '.join(placed) or 'no marks for these tables'}")
 
 
-def _print(title: str, columns: Sequence[str], rows: "Iterable[Sequence[float | int | str | None]]") -> None:
-    from rich.table import Table as Grid
-    from rich.text import Text
-
+def _print(table: "BenchTable") -> None:
     from kernbench.bench.table import value_text
-    from kernbench.cli.terminal import console
+    from kernbench.cli.terminal.console import print_table
 
-    grid = Grid(title=Text(title), title_justify="left")
-    for number, head in enumerate(columns):
-        grid.add_column(Text(head), justify="right" if number else "left")
-    for row in rows:
-        grid.add_row(*(Text(value_text(value)) for value in row))
-    console.stdout().print(grid)
+    print_table(table.title, table.columns, ([*map(value_text, row)] for row in table.rows), left=1)
 
 
 def _machine() -> str:

@@ -4,24 +4,6 @@ from typing import Any
 
 import click
 
-KINDS = ("plugins", "studies", "profiles", "networks", "backends")
-
-
-@click.command()
-@click.argument("kind", type=click.Choice(KINDS))
-def list_command(kind: str) -> None:
-    """List plugins (kernel families), studies, profiles, networks or backends."""
-    rows = {
-        "plugins": _plugins,
-        "studies": _studies,
-        "profiles": _profiles,
-        "networks": _networks,
-        "backends": _backends,
-    }[kind]()
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, text in rows:
-        click.echo(f"{name:{width}}  {text}".rstrip())
-
 
 def _plugins() -> list[tuple[str, str]]:
     from kernbench.registry import installed
@@ -62,17 +44,33 @@ def _profiles() -> list[tuple[str, str]]:
 def _networks() -> list[tuple[str, str]]:
     from kernbench.registry import CORE, installed
 
-    return [
-        (name, f"{found.architecture.description}{_from(found.distribution, found.version, found.plugin == CORE)}")
-        for name, found in sorted(installed().networks.items())
-    ]
-
-
-def _from(distribution: str, version: str, core: bool) -> str:
-    return "" if core else f" ({distribution} {version})"
+    rows = []
+    for name, found in sorted(installed().networks.items()):
+        origin = "" if found.plugin == CORE else f" ({found.distribution} {found.version})"
+        rows.append((name, f"{found.architecture.description}{origin}"))
+    return rows
 
 
 def _backends() -> list[tuple[str, str]]:
     from kernbench.conv.backends import BACKENDS
 
     return list(BACKENDS.items())
+
+
+_KINDS = {
+    "plugins": _plugins,
+    "studies": _studies,
+    "profiles": _profiles,
+    "networks": _networks,
+    "backends": _backends,
+}
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(tuple(_KINDS)))
+def list_command(kind: str) -> None:
+    """List plugins (kernel families), studies, profiles, networks or backends."""
+    rows = _KINDS[kind]()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        click.echo(f"{name:{width}}  {text}".rstrip())

@@ -37,7 +37,7 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
 
 @data_command.command()
 def info() -> None:
-    """Data sets in the cache: recipe, lines, size, and whether the files are whole."""
+    """Data sets in the cache: recipe, lines, size, and whether the files are intact."""
     from kernbench.cli.terminal import console
 
     console.print_cache()
@@ -147,12 +147,12 @@ def _range(split: str, text: str) -> tuple[int, int]:
 
 def _print_imported() -> None:
     """Imported sets, below the simulated ones."""
+    from kernbench.errors import counted
     from kernbench.ulm.data.imported import describe_imported
 
     sets = describe_imported()
     if sets:
-        many = f"{len(sets)} set{'' if len(sets) == 1 else 's'}"
-        click.echo(f"imported: {many}, {sum(each.size_bytes for each in sets) / 1e6:,.1f} MB")
+        click.echo(f"imported: {counted(len(sets), 'set')}, {sum(each.size_bytes for each in sets) / 1e6:,.1f} MB")
     for each in sets:
         lines = ", ".join(f"{split} {number}" for split, number in each.lines.items())
         state = f"DAMAGED ({each.problem}); import it again" if each.problem else "intact"

@@ -1,5 +1,7 @@
 """`kernbench describe`: what a kernel family costs in a network, and what can be tuned."""
 
+from collections.abc import Callable
+
 import click
 
 
@@ -24,7 +26,6 @@ def describe_command(
 ) -> None:
     """Parameters per layer, operations, receptive field and search space of a kernel family."""
     import torch
-    from rich.table import Table
 
     from kernbench.cli.terminal import console
     from kernbench.errors import first_line_of
@@ -46,32 +47,19 @@ def describe_command(
     click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
     click.echo(f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
-    table = Table()
-    for name in (
-        "layer",
-        "channels",
-        "taps, dilation",
-        "kernel",
-        "bias, gain",
-        "norm",
-        "gain as drawn",
-        "MFLOP",
-        "backend",
-    ):
-        table.add_column(name, justify="right")
-    for cost in measure.layer_costs(net, length):
-        table.add_row(
-            str(cost.layer + 1),  # counted from 1, as in the report
-            f"{cost.spec.in_channels} -> {cost.spec.out_channels}",
-            f"{cost.spec.kernel_size}, {cost.spec.dilation}",
-            f"{cost.kernel:,}",
-            f"{cost.bias + cost.amplitude:,}",
-            f"{cost.norm:,}",
-            f"{cost.raw_gain:.3g}",
-            f"{cost.flops() / 1e6:,.1f}",
-            cost.backend,
-        )
-    console.stdout().print(table)
+    columns: dict[str, Callable[[measure.LayerCost], str]] = {
+        "layer": lambda cost: str(cost.layer + 1),  # counted from 1, as in the report
+        "channels": lambda cost: f"{cost.spec.in_channels} -> {cost.spec.out_channels}",
+        "taps, dilation": lambda cost: f"{cost.spec.kernel_size}, {cost.spec.dilation}",
+        "kernel": lambda cost: f"{cost.kernel:,}",
+        "bias, gain": lambda cost: f"{cost.bias + cost.amplitude:,}",
+        "norm": lambda cost: f"{cost.norm:,}",
+        "gain as drawn": lambda cost: f"{cost.raw_gain:.3g}",
+        "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
+        "backend": lambda cost: cost.backend,
+    }
+    costs = measure.layer_costs(net, length)
+    console.print_table(None, list(columns), [[text(cost) for text in columns.values()] for cost in costs])
     total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "

@@ -1,41 +1,39 @@
 """`kernbench evaluate`: a network, ours or published, on any data set; or published networks beside their scores."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kernbench.cli.options import device_option
+from kernbench.cli.options import PATH, device_option
 from kernbench.cli.terminal.bars import bar
 
 if TYPE_CHECKING:
+    from kernbench.ulm.data.find import Content
     from kernbench.ulm.data.published_pairs import PublishedPairs
     from kernbench.ulm.data.recipe import Split
     from kernbench.ulm.evaluation.noise import Noise
     from kernbench.ulm.evaluation.predict import Output
     from kernbench.ulm.evaluation.reproduction import Published
     from kernbench.ulm.evaluation.trained import Trained
+    from kernbench.ulm.evaluation.workbench import Workbench
     from kernbench.ulm.pairing.protocol import MatchedChoice
     from kernbench.ulm.scoring.protocol import Choice
 
+# What only one network on one data set has.
+ALONE = ("weights", "data", "thresholds", "threshold_split", "plugin", "network", "noise", "nms_width")
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
 
 @click.command()
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="weights.pt of a cell, or a published state dict or its folder."
-)
+@click.option("--weights", type=PATH, help="weights.pt of a cell, or a published state dict or its folder.")
 @click.option("--plugin", help="Family that makes the kernels of weights.pt: NAME or FILE.py:NAME, of any version.")
 @click.option("--network", help="Network of weights.pt where it is from a local file: FILE.py:NAME.")
 @click.option("--data", help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.")
 @click.option("--split", default="test", help="Lines to score.", show_default=True)
-@click.option(
-    "--thresholds",
-    type=click.Path(path_type=Path),
-    help="Not those of the weights: thresholds_optimal.npy, its folder.",
-)
+@click.option("--thresholds", type=PATH, help="Not those of the weights: thresholds_optimal.npy, its folder.")
 @click.option("--threshold-split", help="Choose the thresholds on this split of the data set instead.")
 @click.option("--noise", type=float, help="Nominal percent of 9.65 a.u.; left out, that of the cell, else none.")
 @click.option(
@@ -46,12 +44,12 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
     show_default=True,
 )
 @click.option("--nms-width", type=click.IntRange(0), help="Of one-to-one peak-nms; else fitted with thresholds, or 0.")
-@click.option("--published", type=click.Path(path_type=Path), help="Folder of SRML-1D: reproduce its scores.")
+@click.option("--published", type=PATH, help="Folder of SRML-1D: reproduce its scores.")
 @click.option("--model", "models", multiple=True, help="With --published: only this one, e.g. HS_001; repeatable.")
 @click.option("--lines", type=click.IntRange(1), help="Only the first lines.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of noise and matched lines.", show_default=True)
 @device_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and per-line scores.")
+@click.option("--out", type=PATH, help="Folder for tables and per-line scores.")
 def evaluate_command(
     weights: Path | None,
     plugin: str | None,
@@ -79,105 +77,101 @@ def evaluate_command(
     of 86 tensors in the published layout, with thresholds beside it. Nothing in either is run as code. Thresholds may
     come from another file, or be chosen on a split of the data set.
     """
-    from kernbench.host.device import choose_device
-
-    single = {"--weights": weights, "--data": data, "--thresholds": thresholds, "--threshold-split": threshold_split}
-    numbers = {
-        "--plugin": plugin,
-        "--network": network,
-        "--noise": noise,
-        "--nms-width": nms_width,
-        "--metric": metric if metric == "matched" else None,
-    }
-    if published is not None:
-        if given := [name for name, value in (single | numbers).items() if value is not None]:
-            raise click.UsageError(f"--published goes without {given[0]}")
-        _check_out(out)
-        _reproduce(published, models, lines, seed, choose_device(device), out)
-        return
-    if weights is None or data is None:
-        raise click.UsageError("expected --weights and --data, or --published")
-    if models:
-        raise click.UsageError("--model goes with --published")
-    if thresholds is not None and threshold_split is not None:
-        raise click.UsageError("--thresholds and --threshold-split exclude each other")
-    if threshold_split == "test":
-        raise click.UsageError("--threshold-split test would fit the thresholds to the lines that they judge")
-    if nms_width is not None and metric == "dilation":
-        raise click.UsageError("--nms-width goes with --metric matched or both")
-    _check_out(out)
-    metrics = ("dilation", "matched") if metric == "both" else (metric,)
-    where = choose_device(device)
-    how = (split, thresholds, threshold_split, noise, metrics, nms_width, lines, seed, where, out)
-    _evaluate(weights, plugin, network, data, *how)
-
-
-def _evaluate(
-    weights: Path,
-    plugin: str | None,
-    network: str | None,
-    data: str,
-    split: str,
-    thresholds: Path | None,
-    threshold_split: str | None,
-    noise: float | None,
-    metrics: Sequence[str],
-    nms_width: int | None,
-    lines: int | None,
-    seed: int,
-    device: str,
-    out: Path | None,
-) -> None:
-    """One network on one data set."""
     from kernbench.cli.terminal import scores
+    from kernbench.host.device import choose_device
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
     from kernbench.ulm.evaluation.trained import load_trained
-    from kernbench.ulm.evaluation.workbench import Workbench
 
-    trained = load_trained(weights, plugin, network)
-    found = find_set(data)
+    _check_together(click.get_current_context().params)
+    _check_out(out)
+    if published is not None:
+        _reproduce(published, models, lines, seed, choose_device(device), out)
+        return
+    assert weights is not None  # else refused above
+    assert data is not None
+    where = choose_device(device)
+    trained, found = load_trained(weights, plugin, network), find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
     added = _noise(trained, noise, seed, {split, threshold_split or split})
-
-    def ready(each: "Split", label: str) -> "tuple[Workbench, Output]":
-        bench = Workbench({each.name: each}, added, device, trained.batch)
-        with bar(label) as progress:
-            return bench, bench.output(trained.network, each.name, progress)
-
     if threshold_split is None:
-        choice, pair_choice = _stored(trained, thresholds, nms_width)
+        choice, pairs = _stored(trained, thresholds, nms_width)
     else:
         fitted = found.load(threshold_split)
-        bench, output = ready(fitted, f"thresholds on {threshold_split} lines")
-        if "dilation" in metrics:
-            choice = bench.choose(output, threshold_split)
-        if "matched" in metrics:
-            pair_choice = pair_card.choose_pairs(output, fitted, nms_width)
-    bench, output = ready(scored, f"{split} lines")
-    origin = f"data set {found.name} ({found.digest}; {found.origin})"
-    level = bench.level(split)
-    noisy = f", noise {level:g} %" if level else ""
-    click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}{noisy}")
+        bench, output = _predicted(trained, fitted, added, where, f"thresholds on {threshold_split} lines")
+        choice = bench.choose(output, threshold_split) if metric != "matched" else None
+        pairs = pair_card.choose_pairs(output, fitted, nms_width) if metric != "dilation" else None
+    bench, output = _predicted(trained, scored, added, where, f"{split} lines")
+    level = added.level(split)
+    origin = f"data set {found.name} ({found.digest}; {found.origin})" + (f", noise {level:g} %" if level else "")
+    click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}")
     if trained.facts:
         click.echo(f"trained as {trained.label}")
-    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=bench.seed)
-    facts |= {"device": device}
-    if "dilation" in metrics:
+    facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}
+    if choice is not None and metric != "matched":
         card = scorecard.scorecard(bench.evaluate(output, split, choice), scored)
         scores.print_card(card, len(scored.bubbles))
         if out is not None:
-            scorecard.save(card, out, facts)
-    if "matched" in metrics:
-        arrivals = pair_card.content_arrivals(content, scored)
-        pairs = pair_card.matched_card(output, scored, pair_choice, arrivals)
-        scores.print_matched(pairs, len(scored.bubbles))
-        if out is not None:
-            curve = pair_card.matched_curve(output, scored, pair_choice.decoder)
-            pair_card.save_matched(pairs, curve, scored, out, facts)
+            scorecard.save(card, scored, out, facts)
+    if pairs is not None and metric != "dilation":
+        _score_pairs(output, content, scored, pairs, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
+
+
+def _check_together(given: Mapping[str, Any]) -> None:
+    """Refuse options that exclude or need each other.
+
+    Args:
+        given: name of a parameter -> its value.
+    """
+    if given["published"] is not None:
+        alone = [name for name in ALONE if given[name] is not None]
+        alone += ["metric"] if given["metric"] == "matched" else []
+        if alone:
+            raise click.UsageError(f"--published goes without --{alone[0].replace('_', '-')}")
+        return
+    split, width = given["threshold_split"], given["nms_width"]
+    refusals = {
+        "expected --weights and --data, or --published": given["weights"] is None or given["data"] is None,
+        "--model goes with --published": bool(given["models"]),
+        "--thresholds and --threshold-split exclude each other": None not in (given["thresholds"], split),
+        "--threshold-split test would fit the thresholds to the lines that they judge": split == "test",
+        "--nms-width goes with --metric matched or both": width is not None and given["metric"] == "dilation",
+    }
+    for said, wrong in refusals.items():
+        if wrong:
+            raise click.UsageError(said)
+
+
+def _predicted(
+    trained: "Trained", lines: "Split", added: "Noise", device: str, label: str
+) -> "tuple[Workbench, Output]":
+    from kernbench.ulm.evaluation.workbench import Workbench
+
+    bench = Workbench({lines.name: lines}, added, device, trained.batch)
+    with bar(label) as progress:
+        return bench, bench.output(trained.network, lines.name, progress)
+
+
+def _score_pairs(
+    output: "Output",
+    content: "Content",
+    lines: "Split",
+    pairs: "MatchedChoice",
+    out: Path | None,
+    facts: "Mapping[str, Any]",
+) -> None:
+    """One-to-one scores, shown and saved."""
+    from kernbench.cli.terminal import scores
+    from kernbench.ulm.evaluation import pair_card
+
+    card = pair_card.matched_card(output, lines, pairs, pair_card.content_arrivals(content, lines))
+    scores.print_matched(card, len(lines.bubbles))
+    if out is not None:
+        curve = pair_card.matched_curve(output, lines, pairs.decoder)
+        pair_card.save_matched(card, curve, lines, out, facts)
 
 
 def _noise(trained: "Trained", percent: float | None, seed: int, splits: set[str]) -> "Noise":
@@ -192,7 +186,9 @@ def _noise(trained: "Trained", percent: float | None, seed: int, splits: set[str
     return trained.noise or Noise(seed=seed)
 
 
-def _stored(trained: "Trained", thresholds: Path | None, nms_width: int | None) -> "tuple[Choice, MatchedChoice]":
+def _stored(
+    trained: "Trained", thresholds: Path | None, nms_width: int | None
+) -> "tuple[Choice | None, MatchedChoice | None]":
     """Frozen thresholds: from a file, from the weights of a cell, or from beside published weights."""
     from kernbench.ulm.evaluation import pair_card
     from kernbench.ulm.srml1d.networks import THRESHOLDS_NAME, load_thresholds
@@ -248,7 +244,7 @@ def _matched(network: "Published", pairs: "PublishedPairs", seed: int, device: s
     with bar(f"simulating {network.population} lines") as progress:
         if network.stored:
             return matched_lines(pairs, seed=seed, device=device, progress=progress)[0], None
-        # Bubble numbers and pressures of the polydisperse test set are not published, so they are drawn anew.
+        # Bubble numbers and pressures of the polydisperse test set are not published, so they are drawn.
         recipe = Recipe(
             {"train": THRESHOLD_LINES, "test": len(pairs.bubbles)}, population=network.population, seed=seed
         )

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from kernbench.engine.work.time_limit import Limit
 
+PATH = click.Path(path_type=Path)
 storage_option = click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 device_option = click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
 profile_option = click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")

@@ -62,7 +62,7 @@ def run_command(
     from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
     from kernbench.cli.worker import crew_of
-    from kernbench.engine.fleet.disk import check_places, check_room
+    from kernbench.engine.fleet.disk import check_places, check_room, needs
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
@@ -88,9 +88,7 @@ def run_command(
         console.print_plan(study, plan)
         return 0
     check_places(options.url, out)
-    check_room(
-        study, options.url, out, cells=len(plan.queue) + plan.waiting, parameters=parameters, workers=max(1, workers)
-    )
+    check_room(needs(study, options.url, out, cells=plan.to_run, parameters=parameters, workers=max(1, workers)))
     with console.observer(study) as observer:
         result = runner.run(
             study,

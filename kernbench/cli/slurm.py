@@ -19,7 +19,7 @@ PASSED_ON = ("KERNBENCH_CACHE", "KERNBENCH_LOAD_PLUGINS")
 @click.option("--plugin", help="Serve this family only.  [all families of the study in the database]")
 @click.option("--profile", help="Scale.  [thesis with --gpu, else quick]")
 @click.option("--storage", help="PostgreSQL URL, without password [KERNBENCH_STORAGE].")
-@click.option("--at-once", type=click.IntRange(1), help="Tasks that may run at once.  [all]")
+@click.option("--at-once", type=click.IntRange(1), help="Tasks that may run concurrently.  [all]")
 @click.option("--time", default="04:00:00", help="Limit of each task, HH:MM:SS or D-HH:MM:SS.", show_default=True)
 @click.option(
     "--grace",
@@ -56,7 +56,7 @@ def slurm_command(
     from kernbench.engine.fleet import slurm
     from kernbench.store.database.url import resolve_url
 
-    limit_of(cell_limit)  # a slip is seen now, not when the job begins
+    limit_of(cell_limit)  # a mistake is reported now, not when the job begins
     study = _study(study_name, plugin, profile or ("thesis" if gpu else "quick"))
     request = slurm.Request(
         study=study.name,
@@ -101,7 +101,7 @@ def _study(name: str, plugin: str | None, profile: str) -> "Study":
             return load(name, found.family, profile)
         except StudyError as error:
             refusal = refusal or error
-    raise refusal or StudyError("no kernel family is installed; install kernbench anew or name one by --plugin")
+    raise refusal or StudyError("no kernel family is installed; reinstall kernbench or name one by --plugin")
 
 
 def _from_anywhere(plugin: str | None) -> str | None:

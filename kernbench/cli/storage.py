@@ -17,15 +17,16 @@ def storage_command() -> None:
 def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     """Copy studies with all their records and files from the database FROM to TO, both URLs.
 
-    All of them are copied or, if anything fails, none. Workers on FROM must have ended; a cell whose worker has
-    vanished is queued again in TO. FROM stays as it is.
+    All of them are copied or, if anything fails, none. Workers on FROM must have ended; a cell whose worker ended
+    without a report is queued again in TO. FROM is not changed.
     """
+    from kernbench.errors import counted
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.maintenance.copying import copy_studies
 
     copied = copy_studies(resolve_url(source), resolve_url(target), names, lambda line: click.echo(line, err=True))
-    many = f"{len(copied.studies)} {'study' if len(copied.studies) == 1 else 'studies'}"
-    click.echo(f"copied to {shown_url(resolve_url(target))}: {many}, {copied.trials} trials, {copied.files} files")
+    counts = f"{_studies(len(copied.studies))}, {counted(copied.trials, 'trial')}, {counted(copied.files, 'file')}"
+    click.echo(f"copied to {shown_url(resolve_url(target))}: {counts}")
 
 
 @storage_command.command()
@@ -34,9 +35,10 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
 def check(names: tuple[str, ...], storage: str | None) -> int:
     """Verify a database and its files: one line for each problem, exit code 1 if there is any. Changes nothing.
 
-    Looks for damage, missing or surplus records, artifacts and checkpoints that are missing, left over, damaged or of
-    another type. Files that no study names are looked for without --study.
+    Finds damage, missing or surplus records, and artifacts and checkpoints that are missing, left over, damaged or of
+    another type. Files that no study names are reported without --study only.
     """
+    from kernbench.errors import counted
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.maintenance.checking import check_storage
 
@@ -44,10 +46,14 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     checked = check_storage(url, names)
     for problem in checked.problems:
         click.echo(problem)
-    found = f"{len(checked.problems)} problems" if checked.problems else "no problem found"
-    about = f"{checked.studies} studies, {checked.cells} cells, {checked.files} files{_tables(checked.schema)}"
-    click.echo(f"{shown_url(url)}: {about}: {found}")
+    found = counted(len(checked.problems), "problem") if checked.problems else "no problem found"
+    about = f"{_studies(checked.studies)}, {counted(checked.cells, 'cell')}, {counted(checked.files, 'file')}"
+    click.echo(f"{shown_url(url)}: {about}{_tables(checked.schema)}: {found}")
     return 1 if checked.problems else 0
+
+
+def _studies(number: int) -> str:
+    return "1 study" if number == 1 else f"{number} studies"
 
 
 def _tables(version: int | None) -> str:
@@ -65,8 +71,8 @@ def _tables(version: int | None) -> str:
 def upgrade(storage: str | None, dry_run: bool) -> None:
     """Upgrade the result tables of a database that an older kernbench has made.
 
-    A SQLite file is copied first, and the copy is kept beside it; on a server all is one transaction. Whatever fails,
-    the database is as it was. `kernbench run` and `kernbench worker` do the same before they write.
+    A SQLite file is copied first, and the copy is kept beside it; on a server all is one transaction. If anything
+    fails, the database is unchanged. `kernbench run` and `kernbench worker` do the same before they write.
     """
     from kernbench.store.database.url import resolve_url
     from kernbench.store.maintenance.upgrade import upgrade_storage

@@ -15,7 +15,7 @@ from kernbench.cli.options import device_option, sigterm_is_no_error, storage_op
 if TYPE_CHECKING:
     from kernbench.cli.terminal.progress import LiveObserver
     from kernbench.engine.fleet.children import Crew
-    from kernbench.engine.fleet.joining import Joined, Terms
+    from kernbench.engine.fleet.joining import Joined, WorkerTerms
     from kernbench.engine.fleet.runner import Options
     from kernbench.registry import Found
     from kernbench.store.reading.stored_study import Stored
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its whole name.")
+@click.option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its full name.")
 @storage_option
 @click.option("--profile", help="Scale, where the study is stored with several.")
 @click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
@@ -56,7 +56,7 @@ def worker_command(
     from kernbench.host.garbage import put_off
 
     with put_off():
-        from kernbench.engine.fleet.joining import Terms, serve  # and with it nearly everything
+        from kernbench.engine.fleet.joining import WorkerTerms, serve  # and with it nearly everything
     from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
     from kernbench.engine.work.durations import seconds_of
@@ -69,7 +69,7 @@ def worker_command(
 
     url = resolve_url(storage)
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
-    terms = Terms(
+    terms = WorkerTerms(
         url=url,
         device=choose_device(device),
         limit=limit_of(cell_limit, cell_margin),
@@ -88,7 +88,9 @@ def worker_command(
         return serve(joined, terms, task().run, observer)
 
 
-def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer: "LiveObserver") -> "list[Joined]":
+def _joined(
+    stored: "list[Stored]", plugin: str | None, terms: "WorkerTerms", observer: "LiveObserver"
+) -> "list[Joined]":
     """The studies that this installation can serve.
 
     Raises:
@@ -114,7 +116,7 @@ def _joined(stored: "list[Stored]", plugin: str | None, terms: "Terms", observer
     return joined
 
 
-def _join(each: "Stored", found: "Found", terms: "Terms", observer: "LiveObserver") -> "Joined":
+def _join(each: "Stored", found: "Found", terms: "WorkerTerms", observer: "LiveObserver") -> "Joined":
     """One study as this installation reads it, refused where it would compute other cells."""
     from kernbench.engine.fleet.joining import Joined
     from kernbench.store.reading.stored_study import check_same, find_stored

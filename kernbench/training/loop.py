@@ -74,9 +74,8 @@ class Run:
         self.epoch = state["epoch"]
         self.seconds = state["seconds"]
         self.curve = [Epoch.from_columns(row) for row in state["curve"]]
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
+        for name in ("network", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["order"])
         torch.set_rng_state(state["torch"])
         if state["cuda"] and torch.cuda.is_available():
@@ -84,12 +83,12 @@ class Run:
 
 
 def fits(network: nn.Module, state: dict[str, Any]) -> bool:
-    """Whether a checkpoint state is whole and has the weights of this network."""
+    """Whether a checkpoint state is complete and has the weights of this network."""
     keys = {"epoch", "seconds", "curve", "network", "optimizer", "scheduler", "order", "torch", "cuda"}
     if not keys <= set(state):
         return False
-    mine, its = network.state_dict(), state["network"]
-    return set(mine) == set(its) and all(mine[name].shape == its[name].shape for name in mine)
+    own, its = network.state_dict(), state["network"]
+    return set(own) == set(its) and all(own[name].shape == its[name].shape for name in own)
 
 
 def train(
@@ -110,7 +109,7 @@ def train(
         data: training lines.
         loss: what is minimized, see Loss.
         settings: see Settings.
-        hooks: see Hooks; restored epochs are told again by `on_epoch`.
+        hooks: see Hooks; `on_epoch` is called for restored epochs, too.
         order_seed: seed of the batch order and of fresh noise.
         resume: checkpoint state to go on from.
         forward: what computes the training step in the network's place, see `kernbench.training.compiling`.
@@ -154,7 +153,7 @@ def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     if not math.isfinite(loss):
         raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
     run.scheduler.step()
-    val_loss, val_f1 = _look(run, hooks)
+    val_loss, val_f1 = _validate(run, hooks)
     run.epoch += 1
     run.seconds += time.monotonic() - started
     return Epoch(run.epoch - 1, loss, terms, val_loss, val_f1, rate, run.seconds)
@@ -210,8 +209,8 @@ def _step(run: Run) -> None:
             constrain()
 
 
-def _look(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
-    """Loss and F1 on the validation lines, None in epochs without a look.
+def _validate(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:
+    """Loss and F1 on the validation lines, None in epochs without a validation pass.
 
     Raises:
         DivergedError: one of them is not finite.

@@ -1,4 +1,4 @@
-"""What a training run is given: a loss, settings, hooks; and what it tells of each epoch."""
+"""What a training run is given: a loss, settings, hooks; and what it reports of each epoch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -25,7 +25,7 @@ class Settings:
         rate: Adam's learning rate.
         decay_epoch: from this epoch on the rate is multiplied by `decay_factor`.
         decay_factor: see `decay_epoch`.
-        validate_every: epochs between two looks at the validation lines; the last epoch is always looked at.
+        validate_every: epochs from one validation pass to the next; the last epoch always has one.
     """
 
     epochs: int
@@ -39,13 +39,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the learning curve; losses are means over batches before the update, F1 is None between looks.
+    """One row of the learning curve; losses are means over batches before the update.
 
     Attributes:
         epoch: from 0.
         train_loss: on the training lines.
         terms: name -> term of that loss, as the loss names them.
-        val_loss: on the validation lines.
+        val_loss: on the validation lines; None without a validation pass, as is the next.
         val_f1: on the validation lines.
         rate: Adam's learning rate.
         seconds: since training began.
@@ -73,13 +73,13 @@ class Epoch:
 
 
 def curve_columns(terms: Sequence[str]) -> list[str]:
-    """Names of the columns of a learning curve; the terms stand behind the loss that they belong to."""
+    """Names of the columns of a learning curve; the terms follow the loss that they belong to."""
     return [name for each in fields(Epoch) for name in (terms if each.name == "terms" else (each.name,))]
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop tells, asks and hands over while it runs.
+    """What the loop reports, asks and hands over while it runs.
 
     Attributes:
         validate: network in evaluation mode -> (loss, F1) on the validation lines.

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kernbench.bench import convolution, simulation, training_tables
-from kernbench.bench import training as train
 from kernbench.bench.table import BenchTable, as_markdown, into_page, value_text, write_csv
+from kernbench.bench.timing import Timing
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 
@@ -16,13 +16,8 @@ TABLE = BenchTable("one", "A title", ["K", "time [ms]"], [[17, 1.23456], [2111, 
 
 
 def test_values_are_short():
-    assert [value_text(value) for value in (None, 1234.5, 0.012345, 2048, "x")] == [
-        "–",
-        "1,234",
-        "0.0123",
-        "2,048",
-        "x",
-    ]
+    found = [value_text(value) for value in (None, 1234.5, 0.012345, 2048, "x")]
+    assert found == ["–", "1,234", "0.0123", "2,048", "x"]
 
 
 def test_a_page_is_filled_between_its_marks_again_and_again(tmp_path):
@@ -83,8 +78,9 @@ def test_the_general_solver_moves_a_bubble_as_ours_does():
         assert simulation._disagreement(trace, bubble, radius, simulation.solve(trace, bubble, radius)) < 0.005
 
 
-def test_ratios_are_to_the_first_way_and_rates_to_the_matrix_product():
-    rows = [train.TrainRow("w", "a", 2.0, 1.0, 10.0), train.TrainRow("w", "b", 3.0, 4.0, 40.0)]
-    assert training_tables.ratio_table("n", "t", [rows]).column("times the first") == [1.0, 1.5]
-    assert training_tables.ratio_table("n", "t", [rows]).column("in CPU time") == [1.0, 4.0]
-    assert training_tables.step_table(rows).column("share of matmul") == [0.25, 1.0]
+def test_ratios_are_to_the_first_way_and_rates_to_the_matrix_product(monkeypatch):
+    timings = {"a": Timing(2.0, 1.0), "matmul": Timing(3.0, 4.0)}
+    ratios = training_tables.ratio_table("n", "t", {"w": timings})
+    assert (ratios.column("times the first"), ratios.column("in CPU time")) == ([1.0, 1.5], [1.0, 4.0])
+    monkeypatch.setattr(training_tables.training, "DILATED_FLOP", 2048**3)
+    assert training_tables.step_table(timings).column("share of matmul") == [4.0, 1.0]

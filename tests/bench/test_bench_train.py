@@ -5,7 +5,6 @@ import torch
 from small_bench import shrink
 
 from kernbench.bench import training
-from kernbench.errors import KernbenchError
 from kernbench.networks.network import build
 from kernbench.ulm.scoring.loss import dual_loss
 
@@ -29,31 +28,24 @@ def test_the_plain_network_is_the_network():
     torch.testing.assert_close(plain.train()(signal), ours.train()(signal), rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """Short lines and small networks."""
+def test_every_table_names_its_ways(monkeypatch):
     shrink(monkeypatch)
-
-
-def test_every_table_names_its_ways(small):
-    tables = [
-        training.step_rows(1),
-        training.epoch_rows(4, 4, turns=1),
-        training.score_rows(1),
-        training.backend_rows(5, turns=1),
+    works = [
+        training.step_times(1),
+        training.epoch_times(4, turns=1),
+        training.score_times(1),
+        training.backend_times(5, turns=1),
     ]
-    assert [[row.way for row in table] for table in tables] == [
+    assert [list(timings) for timings in works] == [
         ["kernbench", "plain torch", "matmul"],
         ["kernbench", "plain loop"],
         ["one pass (kernbench)", "a pass per pair"],
         ["auto", "fft_conv"],
     ]
-    assert all(row.seconds > 0 for table in tables for row in table)
+    assert all(timing.median > 0 for timings in works for timing in timings.values())
 
 
 @pytest.mark.slow
 def test_peak_memory_of_a_step_with_and_without_recomputing():
-    plain, again = training.memory_rows("shallow", "siren", 33, 16, 8)
-    assert again.mebibytes < plain.mebibytes
-    with pytest.raises(KernbenchError, match="failed in its own process"):
-        training.memory_rows("shallow", "siren", 4, 16, 8)
+    plain, again = training.update_memory("shallow", "siren", 33, 16, 2)
+    assert again < plain

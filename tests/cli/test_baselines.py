@@ -6,8 +6,10 @@ import signal
 
 import pytest
 
-from kernbench.ulm.detectors import on_studies
+from kernbench.ulm.detectors import catalogue
 from kernbench.ulm.detectors.names import METHODS, QUICK
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 SMOKE = ("baselines", "--study", "smoke", "--profile", "quick")
 
@@ -34,16 +36,25 @@ def test_results_are_shown_and_stored(ended, smoke_bench):
     (path,) = stored(smoke_bench)
     found = rows(path)
     assert found == rows(smoke_bench.folder / "out" / "baselines.csv")
-    assert [row["method"] for row in found] == [
-        name for name in ("comb", "matched-filter", "fir-257") for _ in range(10)
-    ]
+    assert [row["method"] for row in found[::10]] == ["comb", "matched-filter", "fir-257"]
+    assert len(found) == 30
     assert [row["tolerance_samples"] for row in found[:10]] == [str(t) for t in range(10)]
     assert {row["parameters"] for row in found[20:]} == {"258"}
     assert {row["threshold_split"] for row in found} == {"validation"}
     assert all(0 < float(row["f1"]) <= 1 for row in found)
+    # the same lines, by their digest
+    words = ("--data", path.stem.partition("-")[0], "--methods", "comb", "--out", "other")
+    by_name = smoke_bench.run(*SMOKE, *words)
+    assert by_name.code == 0, by_name
+    again = rows(smoke_bench.folder / "other" / "baselines.csv")
+    assert [row["f1"] for row in again] == [row["f1"] for row in found[:10]]
 
 
-def test_another_noise_level_and_another_method_are_kept_apart(ended, smoke_bench):
+def test_the_same_again_gives_the_same_and_another_noise_level_and_method_are_kept_apart(ended, smoke_bench):
+    before = rows(*stored(smoke_bench))
+    smoke_bench.run(*SMOKE, "--methods", "comb,matched-filter,fir-257")
+    for one, other in zip(before, rows(*stored(smoke_bench)), strict=True):
+        assert {**one, "fit_seconds": "", "line_ms": ""} == {**other, "fit_seconds": "", "line_ms": ""}
     again = smoke_bench.run(*SMOKE, "--methods", "random", "--noise", "8")
     assert again.code == 0, again
     more = smoke_bench.run(*SMOKE, "--methods", "random")
@@ -53,24 +64,6 @@ def test_another_noise_level_and_another_method_are_kept_apart(ended, smoke_benc
     assert noisy.stem == f"{clean.stem.rpartition('-')[0]}-8-noise2"
     assert {row["method"] for row in rows(noisy)} == {"random"}
     assert {row["method"] for row in rows(clean)} == {"random", "comb", "matched-filter", "fir-257"}
-
-
-def test_the_same_command_gives_the_same_scores(ended, smoke_bench):
-    before = rows(*stored(smoke_bench))
-    smoke_bench.run(*SMOKE, "--methods", "comb,matched-filter,fir-257")
-    after = rows(*stored(smoke_bench))
-    for one, other in zip(before, after, strict=True):
-        assert {**one, "fit_seconds": "", "line_ms": ""} == {**other, "fit_seconds": "", "line_ms": ""}
-
-
-def test_lines_that_are_in_the_cache_are_named_by_their_digest(ended, smoke_bench):
-    digest = stored(smoke_bench)[0].stem.partition("-")[0]
-    by_name = smoke_bench.run(
-        "baselines", "--study", "smoke", "--profile", "quick", "--data", digest, "--methods", "comb", "--out", "other"
-    )
-    assert by_name.code == 0, by_name
-    ours = rows(smoke_bench.folder / "out" / "baselines.csv")[:10]
-    assert [row["f1"] for row in rows(smoke_bench.folder / "other" / "baselines.csv")] == [row["f1"] for row in ours]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +136,8 @@ def test_a_run_adds_the_quick_ones_and_its_report_shows_them(smoke_bench):
 def test_what_is_stored_is_not_run_again(smoke_bench, cheap, monkeypatch):
     assert smoke_bench.run(*SMOKE, "--methods", "comb").code == 0
     names = []
-    real = on_studies.run_method
-    monkeypatch.setattr(on_studies, "run_method", lambda name, *rest: names.append(name) or real(name, *rest))
+    real = catalogue.run_method
+    monkeypatch.setattr(catalogue, "run_method", lambda name, *rest: names.append(name) or real(name, *rest))
     assert run(smoke_bench).code == 0
     assert names == ["matched-filter"]
     before = stored(smoke_bench)[0].read_bytes()
@@ -161,15 +154,15 @@ def test_a_run_without_baselines_has_none(smoke_bench):
 
 
 @pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")
-def test_a_method_that_fails_is_one_warning_and_the_others_are_there(smoke_bench, cheap, monkeypatch):
-    real = on_studies.run_method
+def test_a_method_that_fails_is_one_warning_and_the_others_are_there(smoke_bench, cheap, no_report, monkeypatch):
+    real = catalogue.run_method
 
     def failing(name, *rest):
         if name == "comb":
             raise ValueError("no teeth\nat all")
         return real(name, *rest)
 
-    monkeypatch.setattr(on_studies, "run_method", failing)
+    monkeypatch.setattr(catalogue, "run_method", failing)
     ended = run(smoke_bench)
     assert ended.code == 0, ended
     warned = [line for line in ended.err.splitlines() if "warning" in line]
@@ -178,7 +171,7 @@ def test_a_method_that_fails_is_one_warning_and_the_others_are_there(smoke_bench
 
 
 @pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")
-def test_a_damaged_file_of_results_is_one_warning(smoke_bench, cheap):
+def test_a_damaged_file_of_results_is_one_warning(smoke_bench, cheap, no_report):
     assert smoke_bench.run(*SMOKE, "--methods", "comb").code == 0
     stored(smoke_bench)[0].write_text("nonsense\n1\n")
     ended = run(smoke_bench)
@@ -186,15 +179,15 @@ def test_a_damaged_file_of_results_is_one_warning(smoke_bench, cheap):
     assert ended.err.count("warning: classical detectors: no results beside the networks (DataError: ") == 1, ended
 
 
-def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch):
-    real = on_studies.run_method
+def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, no_report, monkeypatch):
+    real = catalogue.run_method
 
     def interrupted(name, *rest):
         if name == "matched-filter":
             os.kill(os.getpid(), signal.SIGINT)
         return real(name, *rest)
 
-    monkeypatch.setattr(on_studies, "run_method", interrupted)
+    monkeypatch.setattr(catalogue, "run_method", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         ended = run(smoke_bench)
@@ -202,7 +195,7 @@ def test_an_interruption_keeps_what_is_complete(smoke_bench, cheap, monkeypatch)
         signal.signal(signal.SIGINT, before)
     assert ended.code == 130, ended
     assert {row["method"] for row in rows(*stored(smoke_bench))} == {"comb"}
-    monkeypatch.setattr(on_studies, "run_method", real)
+    monkeypatch.setattr(catalogue, "run_method", real)
     assert run(smoke_bench).code == 0
     assert {row["method"] for row in rows(*stored(smoke_bench))} == cheap
 
@@ -232,7 +225,7 @@ def test_every_level_of_a_noise_axis_has_its_own(smoke_bench, cheap, axis, names
     assert by_hand.out.count("results: ") == 2, by_hand
 
 
-def test_thresholds_of_the_training_lines_have_results_of_their_own(smoke_bench, cheap):
+def test_thresholds_of_the_training_lines_have_results_of_their_own(smoke_bench, cheap, no_report):
     file = smoke_bench.folder / "mine.toml"
     text = NOISY.format(axis="noise_percent").replace("[0.0, 8.0]", "[0.0]")
     file.write_text(text + '[evaluation]\nthreshold_split = "train"\n', encoding="utf-8")

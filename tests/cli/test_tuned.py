@@ -5,6 +5,9 @@ import re
 import fakes
 import pytest
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+RUN = ("run", "--plugin", "siren", "--profile", "quick", "--study")
 STUDY = (
     fakes.SMALL.replace("[9, 33]", "[9]")
     + """
@@ -27,7 +30,7 @@ def file(smoke_bench):
 
 
 def test_a_dry_run_says_what_is_drawn(smoke_bench, file):
-    ended = smoke_bench.run("run", "--plugin", "siren", "--study", file, "--profile", "quick", "--dry-run")
+    ended = smoke_bench.run(*RUN, file, "--dry-run")
     assert ended.code == 0, ended
     assert "tuned by tpe, seed 0: 3 draws at each point and seed, none is ended early" in ended.out, ended
     assert "omega_0: 1 .. 200 rad per extent, log; draw 0 has 30.0" in ended.out, ended
@@ -37,7 +40,7 @@ def test_a_dry_run_says_what_is_drawn(smoke_bench, file):
 
 
 def test_a_run_shows_the_chosen_draw_and_status_each_search(smoke_bench, file):
-    words = ("run", "--plugin", "siren", "--study", file, "--profile", "quick", "--no-baselines")
+    words = (*RUN, file, "--no-baselines")
     ended = smoke_bench.run(*words)
     assert ended.code == 0, ended
     found = re.search(
@@ -56,16 +59,11 @@ def test_a_run_shows_the_chosen_draw_and_status_each_search(smoke_bench, file):
     assert "<h3>Tuning</h3>" in (smoke_bench.folder / "kernbench-report" / "report.html").read_text()
 
 
-def test_status_counts_what_is_not_there_yet(smoke_bench, file):
-    words = ("run", "--plugin", "siren", "--study", file, "--profile", "quick")
-    assert smoke_bench.run(*words, "--workers", "0").code == 0
+def test_status_counts_draws_and_a_changed_table_needs_another_version(smoke_bench, file):
+    words = (*RUN, file, "--workers", "0")
+    assert smoke_bench.run(*words).code == 0
     status = smoke_bench.run("status")
     assert "kernel_size=9,seed=0: 0 of 3 draws\n" in status.out, status
-
-
-def test_a_changed_table_needs_another_version(smoke_bench, file):
-    words = ("run", "--plugin", "siren", "--study", file, "--profile", "quick", "--workers", "0")
-    smoke_bench.run(*words)
     (smoke_bench.folder / file).write_text(STUDY.replace("trials = 3", "trials = 4"))
     ended = smoke_bench.run(*words)
     assert ended.code == 2, ended

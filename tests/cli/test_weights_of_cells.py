@@ -202,13 +202,15 @@ def test_other_thresholds_take_the_place_of_the_stored_ones(smoke_bench, trained
     assert [(row["tolerance"], float(row["threshold"])) for row in table] == [("4", 0.25)]
 
 
-def test_stored_thresholds_belong_to_their_width(smoke_bench, trained, refused):
+def test_stored_thresholds_belong_to_their_width_and_the_family_to_the_weights(smoke_bench, trained, refused):
     run = trained()[0]
     weights, width = run.artifacts["weights.pt"], int(run.matched["width"][0])
     digest = load_trained(weights).facts["data"]["test"]
-    words = ("evaluate", "--weights", str(weights), "--data", digest, "--nms-width")
-    refused(*words, str(width + 1), said=[f"belong to --nms-width {width}", "needs --threshold-split"])
-    assert smoke_bench.run(*words, str(width)).code == 0
+    words = ("evaluate", "--weights", str(weights), "--data", digest)
+    said = [f"belong to --nms-width {width}", "needs --threshold-split"]
+    refused(*words, "--nms-width", str(width + 1), said=said)
+    refused(*words, "--plugin", "discrete", said=["needs family 'siren', --plugin discrete offers 'discrete'"])
+    assert smoke_bench.run(*words, "--nms-width", str(width), "--plugin", "siren").code == 0
 
 
 def test_weights_are_listed_with_their_files(smoke_bench, trained):
@@ -273,13 +275,3 @@ def test_weights_that_cannot_be_used_end_with_one_line(smoke_bench, trained, ref
     state = torch.load(weights, weights_only=True)["state"]
     check(altered("nan.pt", state=state | {"head.bias": torch.tensor([torch.nan])}), "head.bias has NaN")
     check(altered("other.pt", state=state | {"head.bias": torch.zeros(1) + 3}), "its checksum does not fit")
-
-
-def test_plugin_goes_with_the_weights_of_a_cell(smoke_bench, trained, refused):
-    refused("evaluate", "--published", "x", "--plugin", "siren", said=["--published goes without --plugin"])
-    refused("evaluate", "--published", "x", "--noise", "8", said=["--published goes without --noise"])
-    weights = str(trained()[0].artifacts["weights.pt"])
-    digest = load_trained(weights).facts["data"]["test"]
-    words = ("evaluate", "--weights", weights, "--data", digest, "--plugin")
-    refused(*words, "discrete", said=["needs family 'siren', --plugin discrete offers 'discrete'"])
-    assert smoke_bench.run(*words, "siren").code == 0

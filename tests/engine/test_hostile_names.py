@@ -41,6 +41,11 @@ def discrete(**changes):
     return KernelFamily(**{"name": family.name, "module": family.module, "space": family.space} | changes)
 
 
+def escaped(text):
+    """Inside the quotes of TOML."""
+    return "".join(f"\\U{ord(letter):08x}" for letter in text)
+
+
 def one_short_line(error):
     said = str(error.value)
     assert "\n" not in said
@@ -54,8 +59,7 @@ def test_a_study_or_profile_of_that_name_is_refused(tmp_path, name):
     for file, profile in ((f"{HOSTILE[name]}.toml", "quick"), ("", HOSTILE[name])):
         if profile != "quick":
             path = tmp_path / "mine.toml"
-            written = "".join(f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in profile)
-            path.write_text(f'{content}[profiles."{written}"]\n', encoding="utf-8")
+            path.write_text(f'{content}[profiles."{escaped(profile)}"]\n', encoding="utf-8")
         with pytest.raises(StudyError) as error:
             load_study(file or str(path), discrete(), profile)
         one_short_line(error)
@@ -69,13 +73,10 @@ def test_a_family_or_hyper_parameter_of_that_name_is_refused(name):
         one_short_line(error)
 
 
-def with_option(world, *options):
-    """A study whose axis has these texts as values; the family makes no kernel here."""
-    world.found = Found(discrete(space={"mode": Choice(options)}), "x", "somebody's", "1")
-    written = [
-        "".join(f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in each) for each in options
-    ]
-    return world.study([9], more="mode = [" + ", ".join(f'"{each}"' for each in written) + "]")
+def with_option(world, option):
+    """A study whose axis has this text as its value; the family makes no kernel here."""
+    world.found = Found(discrete(space={"mode": Choice((option,))}), "x", "somebody's", "1")
+    return world.study([9], more=f'mode = ["{escaped(option)}"]')
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -114,10 +115,14 @@ def test_two_cells_of_the_same_name_are_refused(world):
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "surrogate"])
-def test_an_error_with_that_message_is_stored_shown_and_ends_no_worker(world, name, capsys):
-    message = (HOSTILE | {"surrogate": "a\udcffb"})[name]
-    result = world.run(compute=fakes.raises(ValueError(message)))
-    assert world.states(result) == {NINE: "failed", fakes.THIRTY_THREE: "done"}
+def test_a_failed_or_diverged_cell_with_that_message_is_stored_shown_and_ends_no_worker(world, name, capsys):
+    def compute(context):
+        if context.cell == NINE:
+            raise ValueError(HOSTILE.get(name, "a\udcffb"))
+        return dataclasses.replace(fakes.diverged(), message=HOSTILE.get(name, "x"))
+
+    result = world.run(compute=compute)
+    assert world.states(result) == {NINE: "failed", fakes.THIRTY_THREE: "diverged"}
     (stored,) = stored_studies(world.url)
     (state, _) = stored_states(stored)
     assert state.detail.startswith("error: ValueError")
@@ -125,17 +130,11 @@ def test_an_error_with_that_message_is_stored_shown_and_ends_no_worker(world, na
     assert len(state.detail) < 1100
     console.print_states(stored, [state])
     assert "\x1b[2J" not in capsys.readouterr().out
-    assert next(run for run in load_runs(world.url) if run.cell == NINE).message == state.detail
+    messages = {run.cell: run.message for run in load_runs(world.url)}
+    assert messages[NINE] == state.detail
+    assert messages[fakes.THIRTY_THREE].isprintable()
     (kept,) = side_folder(world.url, "artifacts").iterdir()
     assert kept.read_text(encoding="utf-8").startswith("Traceback")
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_diverged_cell_with_that_message_is_stored(world, name):
-    said = dataclasses.replace(fakes.diverged(), message=HOSTILE[name])
-    result = world.run(world.study([9]), lambda _context: said)
-    assert world.states(result) == {NINE: "diverged"}
-    assert load_runs(world.url)[0].message.isprintable()
 
 
 @pytest.mark.parametrize("name", ["path", "quotes", "statement", "braces", "long"])

@@ -21,36 +21,24 @@ def test_off_is_the_network_itself():
     assert compiled(network, "off", "cpu") is network
 
 
-def test_without_a_compiler_one_line_says_so(monkeypatch):
-    monkeypatch.delenv("CXX", raising=False)
+@pytest.mark.parametrize(
+    ("compiler", "given", "said"),
+    [
+        ("", ("default", "cpu"), r"compile = 'default' needs a C\+\+ compiler .*none was found"),
+        ("no-such-compiler", ("default", "cpu"), "what CXX names"),
+        ("", ("reduce-overhead", "cpu"), "needs a CUDA device, this is cpu"),
+        ("", ("default", "cuda:0", True), r"does not go together with training\.recompute"),
+        ("", ("fast", "cpu"), "expected one of off, default, reduce-overhead, got 'fast'"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_in_one_line(monkeypatch, compiler, given, said):
+    monkeypatch.setenv("CXX", compiler)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    check_compile("off", "cpu")
-    check_compile("default", "cuda:0")  # Triton brings its own
-    with pytest.raises(KernbenchError, match=r"compile = 'default' needs a C\+\+ compiler .*none was found") as error:
-        check_compile("default", "cpu")
+    with pytest.raises(KernbenchError, match=said) as error:
+        check_compile(*given)
     assert "\n" not in str(error.value)
-
-
-def test_a_compiler_named_by_the_environment_must_be_there(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(KernbenchError, match="what CXX names"):
-        check_compile("default", "cpu")
-
-
-def test_cuda_graphs_need_cuda():
-    with pytest.raises(KernbenchError, match="needs a CUDA device, this is cpu"):
-        check_compile("reduce-overhead", "cpu")
-
-
-def test_compiling_and_recomputing_do_not_go_together():
-    with pytest.raises(KernbenchError, match=r"does not go together with training\.recompute"):
-        check_compile("default", "cpu", recompute=True)
     check_compile("off", "cpu", recompute=True)
-
-
-def test_an_unknown_mode_is_refused():
-    with pytest.raises(KernbenchError, match="expected one of off, default, reduce-overhead, got 'fast'"):
-        check_compile("fast", "cpu")
+    check_compile("default", "cuda:0")  # Triton brings its own compiler
 
 
 @pytest.mark.slow

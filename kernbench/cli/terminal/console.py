@@ -1,7 +1,8 @@
 """What the command line prints: plans, states, results; live on a terminal, plain lines in a log."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
     from kernbench.engine.fleet.runner import Plan, Result
-    from kernbench.store.reading.records import Run
+    from kernbench.report.numbers.points import Point
     from kernbench.study.cell import CellState
     from kernbench.study.study import Study
 
@@ -35,7 +36,8 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
     name = study if isinstance(study, str) else study.key
     console = Console(stderr=True)
     if console.is_terminal:
-        with TerminalObserver(name, console) as live:
+        live = TerminalObserver(name, console)
+        with live.display:
             yield live
     else:
         yield PlainObserver(name)
@@ -44,9 +46,7 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
 def print_plan(study: "Study", plan: "Plan") -> None:
     """What `run` would do, for --dry-run."""
     counts = _counts(plan.states)
-    click.echo(
-        f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {len(plan.queue) + plan.waiting}"
-    )
+    click.echo(f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
     for state in plan.states[:SHOWN_CELLS]:
@@ -63,7 +63,7 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     _print_differences(result.plan)
     counts = _counts(result.states)
     if all(state.state in ENDED for state in result.states):
-        word = "all cells were complete already" if not (result.plan.queue or result.plan.waiting) else "all complete"
+        word = "all complete" if result.plan.to_run else "all cells were complete already"
         click.echo(f"{study.key}: {word} ({counts})")
         return
     click.echo(f"{study.key}: {counts}")
@@ -73,13 +73,13 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     held = [state for state in result.states if state.state == "failed" and not state.retry]
     if held:
         click.echo(
-            f"  {len(held)} failed cells are not tried again by themselves: --retry-failed does; "
-            "their tracebacks are attached to the trials (kernbench dashboard)"
+            f"  {counted(len(held), 'failed cell')} {_are(held)} tried again only with --retry-failed; "
+            "tracebacks are attached to the trials (kernbench dashboard)"
         )
     if result.stopped:
         from kernbench.store.database.url import shown_url
 
-        click.echo(f"stopped; the same command goes on from here (storage {shown_url(url)})")
+        click.echo(f"stopped; give the same command again to continue (storage {shown_url(url)})")
 
 
 def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
@@ -98,26 +98,25 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
 
 
 def print_results(study: "Study", url: str) -> None:
-    """The results table of a study: F1 with interval, floor, parameters, time."""
-    from kernbench.report.numbers.searches import searches_of, shown_runs
-    from kernbench.store.reading.records import OK
+    """The results table of a study: F1 with interval, floor, parameters, time; below it what the interval covers."""
+    from kernbench.report.numbers.comparison import comparisons
+    from kernbench.report.numbers.sentences import spread_text
     from kernbench.store.reading.runs import load_runs
 
     every = load_runs(url, [study.key])
-    chosen = shown_runs(every, searches_of(every))
-    runs = [run for run in chosen if run.scores and run.status == OK]
-    if not runs:
+    if not every:
         return
-    axes = [name for name in runs[0].params if name != "seed"]
-    title = f"{study.key}: F1 at {runs[0].tolerance} samples on {runs[0].scores['test'].tp.shape[1]} test lines"
-    table = Table(title=Text(title), title_justify="left")
-    for name in [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]:
-        table.add_column(name, justify="right")
-    for name in [*(column.label for column in columns_shown(TERMINAL)), "time"]:
-        table.add_column(name, justify="right")
-    for point, cells in sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0])):
-        table.add_row(*map(str, point), *_row(cells))
-    stdout().print(table)
+    comparison = comparisons(every)[0]
+    points = comparison.scored
+    if not points:
+        return
+    axes = list(points[0].params)
+    title = f"{study.key}: F1 at {comparison.tolerance} samples on {points[0].f1().shape[1]} test lines"
+    names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
+    names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
+    rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
+    print_table(title, names, rows)
+    click.echo(spread_text(comparison))
     print_chosen(every)
 
 
@@ -142,7 +141,7 @@ def print_cache() -> None:
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
-    click.echo(f"{cache_folder()}: {len(entries)} splits, {size:,.1f} MB")
+    click.echo(f"{cache_folder()}: {counted(len(entries), 'split')}, {size:,.1f} MB")
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         facts = (
@@ -152,40 +151,41 @@ def print_cache() -> None:
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
 
 
-def _row(cells: Sequence["Run"]) -> list[str]:
-    import numpy as np
-
-    from kernbench.statistics.intervals import bootstrap_mean
-    from kernbench.ulm.scoring.scores import f1_scores, skill
-
-    tolerance = cells[0].tolerance
-    tests = [cell.scores["test"] for cell in cells]
-    f1 = np.stack([f1_scores(each.tp[tolerance], each.fn[tolerance], each.fp[tolerance]) for each in tests])
-    interval = bootstrap_mean(f1)
-    lines = cells[0].lines
-    floor = None if lines is None else float(lines.floors["comb"][tolerance])
-    seconds = [cell.seconds for cell in cells if cell.seconds is not None]
+def _row(point: "Point") -> list[str]:
+    interval, floor = point.interval, max(point.floors())
+    assert interval is not None
     return [
-        str(len(cells)),
+        str(interval.seeds),
         f"{interval.mean:.3f}",
         f"{interval.low:.3f} to {interval.high:.3f}",
-        "" if floor is None else f"{floor:.3f}",
-        "" if floor is None else f"{float(skill(interval.mean, floor)):+.2f}",
-        *(column.text(cells[0].values.get(column.name)) for column in columns_shown(TERMINAL)),
-        f"{sum(seconds) / max(len(seconds), 1):.0f} s",
+        "" if math.isnan(floor) else f"{floor:.3f}",
+        "" if math.isnan(floor) else f"{point.skill:+.2f}",
+        *(column.text(point.scored[0].values.get(column.name)) for column in columns_shown(TERMINAL)),
+        f"{point.mean('seconds'):.0f} s",
     ]
 
 
-def _in_order(point: tuple[object, ...]) -> tuple[tuple[float, str], ...]:
+def _place(point: "Point") -> list[tuple[float, str]]:
     """Numbers by size, then texts."""
-    return tuple((float(v), "") if isinstance(v, int | float) else (math.inf, str(v)) for v in point)
+    values = point.params.values()
+    return [(float(v), "") if isinstance(v, int | float) else (math.inf, str(v)) for v in values]
 
 
-def _by_point(runs: Sequence["Run"], axes: Sequence[str]) -> dict[tuple[object, ...], list["Run"]]:
-    points: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        points.setdefault(tuple(run.params[axis] for axis in axes), []).append(run)
-    return points
+def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 0) -> None:
+    """A table on standard output.
+
+    Args:
+        title: above it; None for none.
+        names: of the columns.
+        rows: a text for each column; nothing in them is markup.
+        left: so many columns are set to the left, the others to the right.
+    """
+    table = Table(title=title and Text(title), title_justify="left")
+    for place, name in enumerate(names):
+        table.add_column(Text(name), justify="left" if place < left else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    stdout().print(table)
 
 
 def stdout() -> Console:
@@ -195,9 +195,7 @@ def stdout() -> Console:
 
 
 def _counts(states: Sequence["CellState"]) -> str:
-    kinds: dict[str, int] = {}
-    for state in states:
-        kinds[state.state] = kinds.get(state.state, 0) + 1
+    kinds = Counter(state.state for state in states)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
@@ -210,8 +208,14 @@ def _more(count: int) -> None:
         click.echo(f"  ... and {count - SHOWN_CELLS} more")
 
 
+def _are(cells: Sequence[object]) -> str:
+    return "is" if len(cells) == 1 else "are"
+
+
 def _print_differences(plan: "Plan", dry: bool = False) -> None:
     if plan.added:
-        click.echo(f"  {len(plan.added)} new cells {'would be' if dry else 'were'} added to the stored study")
+        done = "would be" if dry else "was" if len(plan.added) == 1 else "were"
+        click.echo(f"  {counted(len(plan.added), 'new cell')} {done} added to the stored study")
     if plan.left_out:
-        click.echo(f"  {len(plan.left_out)} stored cells are not asked for any more; they are kept")
+        many = counted(len(plan.left_out), "stored cell")
+        click.echo(f"  {many} {_are(plan.left_out)} no longer in the study file, and kept")

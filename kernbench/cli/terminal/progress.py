@@ -1,8 +1,7 @@
 """Progress of a run: cell, epoch, loss, F1 and time left, live on a terminal or as plain lines."""
 
 import time
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import click
 from rich.console import Console
@@ -15,7 +14,7 @@ LINES_PER_CELL = 6  # in a log
 
 
 class LiveObserver(Observer, Protocol):
-    """An observer that is told about the simulation, too."""
+    """An observer that is notified of the simulation, too."""
 
     def simulated(self, split: str, done: int, total: int) -> None:
         """Bubbles simulated so far of one split."""
@@ -33,7 +32,7 @@ class PlainObserver:
         click.echo(f"[{position}/{total}] {self._study} {cell}")
 
     def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
-        """An epoch ended; said now and then."""
+        """An epoch ended; a line for some of them."""
         step = max(1, epochs // LINES_PER_CELL)
         if epoch % step and epoch != epochs:
             return
@@ -54,7 +53,7 @@ class PlainObserver:
         click.echo(f"  {text}")
 
     def simulated(self, split: str, done: int, total: int) -> None:
-        """Said every few seconds and at the end."""
+        """A line every few seconds and at the end."""
         now = time.monotonic()
         if done == total or now - self._said > SECONDS_BETWEEN_LINES:
             self._said = now
@@ -67,24 +66,15 @@ def _told(state: CellState, position: int, total: int, worker: str) -> str:
 
 
 class TerminalObserver:
-    """A live display; finished cells stay as lines above it."""
+    """Lines of finished cells above bars, which are shown while `display` is entered."""
 
     def __init__(self, study: str, console: Console) -> None:
         self._study = study
         self._console = console
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
+        self.display = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
         self._score = ""
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def cell_started(self, cell: str, position: int, total: int) -> None:
         """A cell begins: the bar of cells moves, a new one for its epochs appears."""
@@ -95,20 +85,20 @@ class TerminalObserver:
 
     def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
         """An epoch ended."""
-        if score is not None:  # the last one stays: not every epoch looks at the validation lines
+        if score is not None:  # the last one stays: not every epoch has a validation pass
             self._score = f"  F1 {score:.3f}"
         self._bar("epochs", None, epoch, epochs, f"loss {loss:.4f}{self._score}  {seconds:.0f} s")
 
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended: a line stays above the display."""
         self._drop("epochs")
-        self._console.print(f"{self._study} {cell}  {status}  {summary}", markup=False, highlight=False)
+        self.note(f"{self._study} {cell}  {status}  {summary}")
         if "cells" in self._tasks:
-            self._progress.advance(self._tasks["cells"])
+            self.display.advance(self._tasks["cells"])
 
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process: a line stays above the display, the bar of cells moves."""
-        self._console.print(_told(state, position, total, worker), markup=False, highlight=False)
+        self.note(_told(state, position, total, worker))
         self._bar("cells", self._study, position, total, "")
 
     def note(self, text: str) -> None:
@@ -123,11 +113,9 @@ class TerminalObserver:
 
     def _bar(self, key: str, description: str | None, done: int, total: int | None, info: str) -> None:
         if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(description or key, total=total, info=info)
-        self._progress.update(self._tasks[key], completed=done, total=total, info=info)
-        if description is not None:
-            self._progress.update(self._tasks[key], description=description)
+            self._tasks[key] = self.display.add_task(description or key, total=total, info=info)
+        self.display.update(self._tasks[key], description=description, completed=done, total=total, info=info)
 
     def _drop(self, key: str) -> None:
         if key in self._tasks:
-            self._progress.remove_task(self._tasks.pop(key))
+            self.display.remove_task(self._tasks.pop(key))

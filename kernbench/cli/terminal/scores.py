@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.terminal.console import print_table
+
 if TYPE_CHECKING:
     from kernbench.ulm.evaluation.pair_card import MatchedCard
     from kernbench.ulm.evaluation.reproduction import Comparison, Published
@@ -30,12 +32,12 @@ def print_card(card: "Scorecard", lines: int) -> None:
         for row in card.rows
     ]
     click.echo(f"thresholds: {card.evaluation.threshold_split}; tolerance in samples of 16 ns")
-    _print_table(f"F1, mean over {lines} lines", names, rows)
+    print_table(f"F1, mean over {lines} lines", names, rows)
     shown = [f"F1, t = {tolerance}" for tolerance in BINNED_TOLERANCES if tolerance in card.evaluation.tolerances]
     for by, bins in (("bubbles", card.by_bubbles), ("pressure [kPa]", card.by_pressure)):
         rank = card.spearman[by.split()[0]]
         title = f"F1 by {by}; Spearman {', '.join(f'{value:+.3f}' for value in rank)}"
-        _print_table(title, (by, "lines", *shown), _filled_bins(bins))
+        print_table(title, (by, "lines", *shown), _filled_bins(bins))
 
 
 def print_matched(card: "MatchedCard", lines: int) -> None:
@@ -45,7 +47,7 @@ def print_matched(card: "MatchedCard", lines: int) -> None:
     choice = card.evaluation.choice
     click.echo(f"decoder {choice.decoder.name}, width {choice.decoder.width}; thresholds: {choice.split}")
     title = f"One to one, {lines} lines: mean F1 and Jaccard, pooled precision and recall; RMSE in samples, um two-way"
-    _print_table(title, *table_columns(card))
+    print_table(title, *table_columns(card))
 
 
 def print_comparison(compared: "Comparison") -> None:
@@ -58,7 +60,7 @@ def print_comparison(compared: "Comparison") -> None:
         ("standard error", *(f"{value:.4f}" for value in compared.standard_error)),
     ]
     lines, chosen = evaluation.f1.shape[1], evaluation.threshold_split
-    _print_table(
+    print_table(
         f"{compared.network.name}: mean F1 on {lines} lines; thresholds: {chosen}",
         ("tolerance", *map(str, evaluation.tolerances)),
         rows,
@@ -72,7 +74,7 @@ def print_figure(figure: "dict[str, list[tuple[Binned, Binned]]]") -> None:
     names = [f"{kind}, t = {tolerance}" for tolerance in BINNED_TOLERANCES for kind in ("published", "measured")]
     for by, bins in figure.items():
         rows = _filled_bins([each for pair in bins for each in pair])
-        _print_table(f"HS_001: F1 by {by}, as Figure 8", (by, "lines", *names), rows)
+        print_table(f"HS_001: F1 by {by}, as Figure 8", (by, "lines", *names), rows)
 
 
 def print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Published]") -> None:
@@ -106,17 +108,3 @@ def _filled_bins(bins: "Sequence[Binned]") -> list[tuple[str, ...]]:
         for low, high, lines, values in bin_rows(bins)
         if lines
     ]
-
-
-def _print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from kernbench.cli.terminal import console
-
-    table = Table(title=Text(title), title_justify="left")
-    for name in names:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.stdout().print(table)

@@ -1,4 +1,4 @@
-"""Worker processes of this host: started with their share of the machine, watched, told to leave, ended."""
+"""Worker processes of this host: started with their share of the machine, watched, asked to leave, ended."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +19,9 @@ class Crew:
     """Worker processes that run the cells of a study.
 
     Attributes:
-        count: how many at once.
+        count: how many run concurrently.
         command: place of a worker, from 0 -> program and arguments.
-        environment: variables beside those of this process; what `ps` shows to everybody must not hold a password.
+        environment: variables beside those of this process, among them a password: `ps` shows arguments to all users.
     """
 
     count: int
@@ -37,7 +38,6 @@ class Child:
         place: from 0; a replacement has the place of the one it replaces.
         log: file of its output, after that of those who had its place before.
         begins: where in the file its own output begins.
-        claimed: whether it ever took up a cell.
         trial: number of the trial that it was last seen running, None between two.
         since: time of the clock of outages when that was first seen.
         late: number of the trial that took too long, for which it was ended.
@@ -47,7 +47,6 @@ class Child:
     place: int
     log: Path
     begins: int = 0
-    claimed: bool = False
     trial: int | None = None
     since: float = 0.0
     late: int | None = None
@@ -67,19 +66,23 @@ class Child:
         if self.process.poll() is None:
             self.process.send_signal(number)
 
+    def close(self) -> None:
+        """Close the pipe to its standard input, whose end tells it that its coordinator has ended."""
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
+
     def end_words(self) -> str:
         """How it ended: a signal by name, or an exit code."""
         code = self.process.returncode
         if code is None or code >= 0:
             return f"ended with exit code {code}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:  # a real-time signal has no name
-            name = f"signal {-code}"
-        return f"was ended by {name}" + (" (by hand, or out of memory)" if -code == signal.SIGKILL else "")
+        names = {each.value: each.name for each in signal.Signals}  # a real-time signal has none
+        killed = " (by hand, or out of memory)" if -code == signal.SIGKILL else ""
+        return f"was ended by {names.get(-code, f'signal {-code}')}{killed}"
 
     def last_lines(self) -> list[str]:
-        """The end of its log; where the interpreter died, what it said of that."""
+        """The end of its log; where the interpreter died, its message about that."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.begins, file.seek(0, os.SEEK_END) - 16384))
@@ -95,11 +98,11 @@ def start(crew: Crew, place: int, folder: Path) -> Child:
     """Start one worker.
 
     Its output goes to a file. It has a session of its own, so that Ctrl-C reaches it once, through its coordinator,
-    and a pipe on its standard input whose end tells it that the coordinator is gone.
+    and a pipe on its standard input whose end tells it that the coordinator has ended.
     """
     log = folder / f"{socket.gethostname()}.{os.getpid()}.{place + 1}.log"
     variables = {name: str(threads_each(crew.count)) for name in THREAD_SETTINGS}
-    # output at once, and a line of Python where it is the interpreter that dies
+    # output immediately, and a line of Python where it is the interpreter that dies
     variables |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"} | dict(crew.environment)
     with log.open("ab") as output:
         begins = output.tell()

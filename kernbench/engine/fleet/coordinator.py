@@ -1,11 +1,8 @@
-"""Many workers on one host: started, watched, replaced when they die, told to leave when this process is."""
+"""Many workers on one host: started, watched, replaced when they die, asked to leave when this process is."""
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -14,55 +11,41 @@ from kernbench.engine.fleet.children import Child, Crew, start, wait_for_all
 from kernbench.engine.queue.queueing import requeue
 from kernbench.engine.queue.recovery import fail_attempts, recover
 from kernbench.engine.work.storing import made_folder
-from kernbench.engine.work.time_limit import TIMED_OUT, Limit
-from kernbench.engine.work.worker import handling, stop_on_signals
-from kernbench.errors import StorageLostError, WorkersError
+from kernbench.engine.work.terms import Terms
+from kernbench.engine.work.time_limit import TIMED_OUT
+from kernbench.engine.work.worker import handling, opened_study, prepared, stop_on_signals
+from kernbench.errors import StorageLostError, WorkersError, counted
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.files.scratch import remove_abandoned
 from kernbench.store.tables.cell_states import KILLED_LIMIT, cell_states
+from kernbench.store.tables.optuna_tables import close
 from kernbench.study.cell import CellState, Observer
 from kernbench.study.study import Study
 
 POLL_S = 0.5
 RECOVER_S = 15.0
-LEAVE_S = 60.0  # for a batch, a checkpoint and the way back into the queue
+LEAVE_S = 60.0  # for a batch, a checkpoint, and to put the cell back into the queue
 STARTS = 3  # workers in a row that end before they take up a cell
 SETTLED = ("done", "diverged", "pruned", "failed")
-
-
-class CoordinatorOptions(Protocol):
-    """What the coordinator needs of `kernbench.engine.fleet.runner.Options`."""
-
-    @property
-    def url(self) -> str:
-        """Storage URL."""
-
-    @property
-    def grace_s(self) -> int:
-        """Seconds until a silent trial counts as lost."""
-
-    @property
-    def limit(self) -> Limit | None:
-        """Time of one attempt."""
 
 
 def coordinate(
     optuna_study: optuna.Study,
     study: Study,
     storage: SteadyStorage,
-    options: CoordinatorOptions,
+    terms: Terms,
     crew: Crew,
     prepare: Callable[[], None],
     observer: Observer,
 ) -> tuple[int, bool]:
-    """Prepare, then keep worker processes on a study until nothing waits or a signal comes.
+    """Prepare, then keep worker processes on a study until no cell waits or a signal comes.
 
     Args:
         optuna_study: Optuna's, with its queue.
         study: the study.
         storage: open storage.
-        options: see `kernbench.engine.fleet.runner.Options`.
+        terms: how cells are run.
         crew: how many workers, and how each is started.
         prepare: called once before the first worker starts.
         observer: who shows progress.
@@ -74,57 +57,35 @@ def coordinate(
         WorkersError: workers end before they take up a cell.
         StorageLostError: the same, because they lost the database.
     """
-    remove_abandoned(made_folder(options.url, "checkpoints"))
+    remove_abandoned(made_folder(terms.url, "checkpoints"))
     with stop_on_signals() as stop:
-        try:
-            stop.at_once = True  # simulating may take minutes
-            prepare()
-            stop.at_once = False
-        except KeyboardInterrupt:
-            stop.at_once = False
-            if stop.signal is None:
-                raise
-        if stop.signal is not None:
-            return (130 if stop.signal == signal.SIGINT else 0), True
-    with _signals_noted() as signals:
-        return _Watch(optuna_study, study, storage, options, crew, observer, signals).run()
-
-
-@contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM as they come; none of them acts by itself."""
-    came: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    with handling(note):
-        yield came
+        if not prepared(stop, prepare):
+            return stop.exit_code, True
+    signals: list[int] = []
+    with handling(lambda number, _frame: signals.append(number)):  # none of them acts by itself
+        return _Watch(optuna_study, study, storage, terms, crew, observer, signals).run()
 
 
 class _Watch:
-    """The workers and what has been said of the cells so far."""
+    """The workers, and which cells have been reported so far."""
 
     def __init__(
         self,
         optuna_study: optuna.Study,
         study: Study,
         storage: SteadyStorage,
-        options: CoordinatorOptions,
+        terms: Terms,
         crew: Crew,
         observer: Observer,
         signals: Sequence[int],
     ) -> None:
-        self._optuna_study, self._study, self._storage, self._options = optuna_study, study, storage, options
+        self._optuna_study, self._study, self._storage, self._terms = optuna_study, study, storage, terms
         self._crew, self._observer, self._signals = crew, observer, signals
-        self._logs = made_folder(options.url, "logs")
+        self._logs = made_folder(terms.url, "logs")
         storage.outages.leaving = lambda: bool(signals)
-        # looking every half second must hold no lock
-        self._reader = read_storage(options.url, storage.outages)
-        assert self._reader is not None  # the queue is in it
-        self._seen = optuna.load_study(
-            study_name=study.key, storage=self._reader, sampler=optuna_study.sampler, pruner=optuna_study.pruner
-        )
+        reader = read_storage(terms.url, storage.outages)  # reading every half second must hold no lock
+        assert reader is not None  # the queue is in it
+        self._seen = opened_study(study.key, reader)
         self._now: list[FrozenTrial] = []
         self._pause_s = POLL_S
         self._look()
@@ -134,7 +95,7 @@ class _Watch:
         self._given_up: Child | None = None
         self._recovered = time.monotonic()
         self._open = {state.cell for state in self._states() if state.state not in SETTLED}
-        self._total, self._told = len(self._open), 0
+        self._total, self._reported = len(self._open), 0
 
     def run(self) -> tuple[int, bool]:
         """Watch until nothing is left to do; see `coordinate`."""
@@ -147,10 +108,8 @@ class _Watch:
             self._end_all(signal.SIGTERM)
             raise
         finally:
-            assert self._reader is not None
-            self._reader.remove_session()
-            self._reader.engine.dispose()
-            remove_abandoned(made_folder(self._options.url, "checkpoints"))  # of those that were killed
+            close(self._seen)
+            remove_abandoned(made_folder(self._terms.url, "checkpoints"))  # of those that were killed
         if self._given_up is not None:
             self._report_failure(self._given_up)
         return 0, False
@@ -164,7 +123,8 @@ class _Watch:
         states = self._states()
         self._tell(states)
         self._staff(states)
-        return not self._children and not self._unsigned()
+        # one without a worker's name: its worker died just then, and the grace period finds it out
+        return not self._children and all("worker" in each.user_attrs for each in self._trials(TrialState.RUNNING))
 
     def _look(self) -> None:
         """Read all trials: once in a step, because it takes long where thousands of cells wait."""
@@ -181,12 +141,10 @@ class _Watch:
     def _of(self, child: Child, *states: TrialState) -> list[FrozenTrial]:
         return [each for each in self._trials(*states) if each.user_attrs.get("worker") == child.name]
 
-    def _running(self, child: Child) -> list[FrozenTrial]:
-        return self._of(child, TrialState.RUNNING)
-
-    def _unsigned(self) -> bool:
-        """Whether a trial runs that nobody has signed: its worker died just then, and the grace period finds it out."""
-        return any("worker" not in each.user_attrs for each in self._trials(TrialState.RUNNING))
+    def _requeue(self) -> list[str]:
+        queued = requeue(self._optuna_study, self._study, self._study.cells())
+        self._look()
+        return queued
 
     def _pause(self) -> None:
         until = time.monotonic() + self._pause_s
@@ -198,8 +156,7 @@ class _Watch:
     def _staff(self, states: Sequence[CellState]) -> None:
         """As many workers as there are places, and no more than there are waiting cells for them."""
         waiting = sum(state.state == "waiting" for state in states)
-        busy = {str(each.user_attrs.get("worker")) for each in self._trials(TrialState.RUNNING)}
-        idle = sum(child.name not in busy for child in self._children)
+        idle = sum(not self._of(child, TrialState.RUNNING) for child in self._children)
         while self._given_up is None and len(self._children) < self._crew.count and idle < waiting:
             taken = {child.place for child in self._children}
             place = next(each for each in range(self._crew.count) if each not in taken)
@@ -214,16 +171,15 @@ class _Watch:
             self._children.remove(child)
 
     def _bury(self, child: Child) -> None:
-        """What a worker leaves when it has ended: its attempts, its cells, a word on why."""
-        assert child.process.stdin is not None
-        child.process.stdin.close()
+        """Fail what a worker that has ended left running, queue those cells again, and say why it ended."""
+        child.close()
         self._look()  # what it did in its last moments
-        child.claimed = bool(self._of(child))
-        code, left = child.process.returncode, self._running(child)
+        claimed = bool(self._of(child))
+        code, left = child.process.returncode, self._of(child, TrialState.RUNNING)
         late = [each for each in left if each.number == child.late]
         if late:
-            assert self._options.limit is not None
-            fail_attempts(self._optuna_study, late, status="timeout", error=self._options.limit.said)
+            assert self._terms.limit is not None
+            fail_attempts(self._optuna_study, late, status="timeout", error=self._terms.limit.said)
         others = [each for each in left if each.number != child.late]
         lost = {"status": "interrupted"} if code == StorageLostError.exit_code else {}  # not the cell's doing
         fail_attempts(self._optuna_study, others, error=f"its worker {child.end_words()}", **lost)
@@ -231,17 +187,15 @@ class _Watch:
             self._observer.note(f"{child.shown} {child.end_words()}; its log is {child.log}")
             for line in child.last_lines():
                 self._observer.note(f"  | {line}")
-        again = requeue(self._optuna_study, self._study, self._study.cells())
-        self._look()
-        for trial in left:
-            cell = str(trial.user_attrs.get("cell"))
+        again = self._requeue()
+        for cell in (str(trial.user_attrs.get("cell")) for trial in left):
             if cell in again:
-                self._observer.note(f"cell {cell} was lost with {child.shown}; it runs again")
+                self._observer.note(f"cell {cell} was lost when {child.shown} ended; it is queued again")
         waits = any(state.state == "waiting" for state in self._states())
-        self._in_vain = self._in_vain + 1 if not child.claimed and (code != 0 or waits) else 0
-        # a worker may find that others were faster, several at once; but not again and again while cells wait
+        self._in_vain = self._in_vain + 1 if not claimed and (code != 0 or waits) else 0
+        # a worker may find that others were faster, several concurrently; but not again and again while cells wait
         patience = STARTS if code != 0 else STARTS + 3 * self._crew.count
-        # a signal to a worker alone is somebody's wish; again and again, it is a plugin that ends its own process
+        # a signal to a worker alone was sent by a user; again and again, it is a plugin that ends its own process
         interrupted = any(each.user_attrs.get("status") == "interrupted" for each in self._of(child))
         self._interrupted = self._interrupted + 1 if interrupted else 0
         # 2 is a refusal or a full disk: the next worker would meet it, too
@@ -249,23 +203,22 @@ class _Watch:
             self._given_up = child
 
     def _recover_now_and_then(self) -> None:
-        """Attempts of other hosts that have gone silent, and cells that others gave back."""
-        if time.monotonic() - self._recovered < min(RECOVER_S, self._options.grace_s):
+        """Fail attempts of other hosts that have gone silent, and queue cells that others put back."""
+        if time.monotonic() - self._recovered < min(RECOVER_S, self._terms.grace_s):
             return
         self._recovered = time.monotonic()
         ours = [child.name for child in self._children]
-        recover(self._optuna_study, self._storage, self._options.grace_s, self._observer, ours)
-        requeue(self._optuna_study, self._study, self._study.cells())
-        self._look()
+        recover(self._optuna_study, self._storage, self._terms.grace_s, self._observer, ours)
+        self._requeue()
 
     def _end_late_ones(self) -> None:
         """Kill a worker whose own watch could not end it: code that never lets go of the interpreter."""
-        limit = self._options.limit
+        limit = self._terms.limit
         if limit is None or limit.margin is None:
             return
         now = self._storage.outages.clock()
         for child in self._children:
-            trial = next((each.number for each in self._running(child)), None)
+            trial = next((each.number for each in self._of(child, TrialState.RUNNING)), None)
             if trial != child.trial:
                 child.trial, child.since = trial, now
             # its own watch, one margin earlier, comes first
@@ -275,47 +228,47 @@ class _Watch:
 
     def _tell(self, states: Sequence[CellState]) -> None:
         """One line for each cell that has ended."""
-        ended = [s for s in states if s.cell in self._open and s.state in SETTLED and not s.retry]
-        if not ended:
-            return
-        last = {str(each.user_attrs.get("cell")): each for each in self._trials() if "worker" in each.user_attrs}
-        for state in ended:
-            self._open.discard(state.cell)
-            self._told += 1
-            worker = str(last[state.cell].user_attrs.get("worker", "")) if state.cell in last else ""
-            self._observer.cell_told(state, self._told, self._total, self._names.get(worker, f"worker {worker}"))
+        named = [each.user_attrs for each in self._trials() if "worker" in each.user_attrs]
+        workers = {each.get("cell"): str(each["worker"]) for each in named}
+        for state in states:
+            if state.cell in self._open and state.state in SETTLED and not state.retry:
+                self._open.discard(state.cell)
+                self._reported += 1
+                worker = workers.get(state.cell, "")
+                name = self._names.get(worker, f"worker {worker}")
+                self._observer.cell_told(state, self._reported, self._total, name)
 
     def _leave(self) -> tuple[int, bool]:
         """Pass the signal on once, wait, and see to it that every cell waits again."""
         number = self._signals[0]
-        self._observer.note(f"stopping: {len(self._children)} workers give their cells back (again: at once)")
+        workers = counted(len(self._children), "worker")
+        what = "puts its cell" if len(self._children) == 1 else "put their cells"
+        self._observer.note(f"stopping: {workers} {what} back into the queue (signal again to stop immediately)")
         children = self._end_all(number)
         self._look()
         for child in children:
-            error = "stopped before it could give its cell back"
-            fail_attempts(self._optuna_study, self._running(child), status="interrupted", error=error)
-        requeue(self._optuna_study, self._study, self._study.cells())
-        self._look()
+            error = "stopped before it could put its cell back into the queue"
+            left = self._of(child, TrialState.RUNNING)
+            fail_attempts(self._optuna_study, left, status="interrupted", error=error)
+        self._requeue()
         self._tell(self._states())
         return (130 if number == signal.SIGINT else 0), True
 
     def _end_all(self, number: int) -> list[Child]:
-        """Tell all workers to leave, kill those that do not, or all when one more signal comes."""
+        """Ask all workers to leave, kill those that do not, or all when one more signal comes."""
         came = len(self._signals)
         for child in self._children:
             child.send(number)
         wait_for_all(self._children, LEAVE_S, lambda: len(self._signals) > came)
         children, self._children = self._children, []
         for child in children:
-            assert child.process.stdin is not None
-            with suppress(OSError):
-                child.process.stdin.close()
+            child.close()
         return children
 
     def _report_failure(self, child: Child) -> None:
-        """End with the last words of a worker; the cells wait."""
-        last = next(iter(child.last_lines()[-1:]), "it left no word")
+        """End with the last line of a worker; the cells stay queued."""
+        last = next(iter(child.last_lines()[-1:]), "it printed nothing")
         said = f"{child.shown} {child.end_words()}: {last.removeprefix('kernbench: ')} (log {child.log})"
         if child.process.returncode == StorageLostError.exit_code:
             raise StorageLostError(said)
-        raise WorkersError(f"no worker stays: {said}; the cells wait, the same command goes on from there")
+        raise WorkersError(f"workers keep ending: {said}; the cells stay queued, give the same command again")

@@ -16,7 +16,7 @@ SCORE_ROW = 250  # a line at a tolerance in the database, its index and the writ
 RUN_ROWS = 200_000  # everything else that the database holds of a cell
 WEIGHT = 8  # of a parameter in an artifact, the file's own frame included
 STATE = 24  # of a parameter in a checkpoint: parameter, best parameter, two moments, before and after an epoch
-CHECKPOINTS = 2  # the old one stays until the new one is whole
+CHECKPOINTS = 2  # the old one stays until the new one is complete
 REPORT = 20_000_000
 
 
@@ -35,21 +35,16 @@ class Disk:
     needs: Mapping[str, int]
 
 
-def check_room(study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1) -> None:
+def check_room(needed: Mapping[tuple[str, Path], int]) -> None:
     """Refuse a run that will not fit on its disks.
 
     Args:
-        study: the study.
-        url: storage URL; what a database server writes is the server's affair.
-        out: folder of the report.
-        cells: how many will run.
-        parameters: trainable numbers of the largest network.
-        workers: cells that run at once.
+        needed: what a run will write, from `needs`.
 
     Raises:
         StorageError: a disk has less free than the run will write there.
     """
-    for disk in disks(needs(study, url, out, cells=cells, parameters=parameters, workers=workers)):
+    for disk in disks(needed):
         total = sum(disk.needs.values())
         if total > disk.free:
             parts = ", ".join(f"{what} {size_text(size)}" for what, size in disk.needs.items())
@@ -77,7 +72,16 @@ def check_places(url: str, out: Path | None) -> None:
 def needs(
     study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
 ) -> dict[tuple[str, Path], int]:
-    """What a run will write: (what, folder) -> bytes; arguments as for `check_room`."""
+    """What a run will write: (what, folder) -> bytes.
+
+    Args:
+        study: the study.
+        url: storage URL; what a database server writes is not counted.
+        out: folder of the report.
+        cells: how many will run.
+        parameters: trainable numbers of the largest network.
+        workers: cells that run concurrently.
+    """
     of_task = task().bytes_needed(study)
     found = {
         ("lines", cache_folder()): of_task.lines if cells else 0,

@@ -16,13 +16,11 @@ from optuna.trial import TrialState
 from kernbench.engine.queue.queueing import anything_waits, requeue, waiting_cells
 from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, StopFlag, make_job, note_other_plugins
-from kernbench.engine.work.time_limit import Limit
-from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.engine.work.terms import Terms, opened
+from kernbench.engine.work.worker import opened_study, stop_on_signals, work_and_give_back
 from kernbench.errors import KernbenchError, counted
 from kernbench.registry import Found
-from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.store.database.storage import SteadyStorage
-from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import CellContext, Observer, Outcome
@@ -30,7 +28,7 @@ from kernbench.study.study import Params, Study
 
 log = logging.getLogger("kernbench")
 
-LAST_WORD_S = 60.0  # that a worker whose coordinator is gone has for its batch and its checkpoint
+LAST_BATCH_S = 60.0  # that a worker whose coordinator has ended has for its batch and its checkpoint
 
 
 @dataclass(frozen=True)
@@ -58,40 +56,30 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Terms:
+class WorkerTerms(Terms):
     """How a worker works.
 
     Attributes:
-        url: storage URL.
-        device: "cpu" or "cuda:0".
-        limit: time of one attempt.
         stop_after_s: seconds after which it begins no cell.
         coordinated: whether a coordinator watches it: through a pipe on standard input, whose end is that of the
-            coordinator. It also looks after lost cells then.
-        heartbeat_s: seconds between heartbeats.
-        grace_s: seconds until a silent trial counts as lost.
+            coordinator. The coordinator then looks after lost cells, too.
     """
 
-    url: str
-    device: str = "cpu"
-    limit: Limit | None = None
     stop_after_s: float | None = None
     coordinated: bool = False
-    heartbeat_s: int = HEARTBEAT_S
-    grace_s: int = GRACE_S
 
 
 def serve(
     joined: Sequence[Joined],
-    terms: Terms,
+    terms: WorkerTerms,
     compute: Callable[[CellContext], Outcome],
     observer: Observer,
 ) -> int:
-    """Run waiting cells of studies until none waits and none can come back from a worker that is gone.
+    """Run waiting cells of studies until none waits and none can come back from a worker that has ended.
 
     Args:
         joined: the studies, served one after the other.
-        terms: see Terms.
+        terms: see WorkerTerms.
         compute: the task.
         observer: who shows progress.
 
@@ -101,46 +89,32 @@ def serve(
     Raises:
         StorageLostError: the database became unavailable; or another StorageError, when a folder or disk failed.
     """
-    until = None if terms.stop_after_s is None else time.monotonic() + terms.stop_after_s
-    storage = open_storage(terms.url, terms.heartbeat_s, terms.grace_s)
-    try:
-        with outage_explained(terms.url), stop_on_signals() as stop:
-            storage.outages.leaving, storage.outages.say = stop, observer.note
-            if terms.coordinated:
-                _leave_with_coordinator(stop)
-            ready_tables(storage.engine, terms.url, observer.note)
-            worker = _Worker(joined, terms, storage, stop, until, observer, compute)
-            return worker.run()
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    began = time.monotonic()  # opening the database may take a while
+    with opened(terms, observer.note) as storage, stop_on_signals() as stop:
+        storage.outages.leaving = stop
+        if terms.coordinated:
+            _leave_with_coordinator(stop)
+        return _Worker(joined, terms, storage, stop, began, observer, compute).run()
 
 
 class _Worker:
     def __init__(
         self,
         joined: Sequence[Joined],
-        terms: Terms,
+        terms: WorkerTerms,
         storage: SteadyStorage,
         stop: StopFlag,
-        until: float | None,
+        began: float,
         observer: Observer,
         compute: Callable[[CellContext], Outcome],
     ) -> None:
         self._terms, self._storage, self._observer = terms, storage, observer
-        self._stop, self._until, self._compute = stop, until, compute
-        self._studies = [(each, self._optuna_study(each), self._job(each)) for each in joined]
+        self._stop, self._compute = stop, compute
+        self._until = None if terms.stop_after_s is None else began + terms.stop_after_s
+        self._studies = [(each, opened_study(each.study.key, storage), self._job(each)) for each in joined]
         self._strange: set[tuple[str, str]] = set()  # study and cell that were looked up and are still not known
         for each in joined:
             note_other_plugins(storage, each.study, each.found, observer)
-
-    def _optuna_study(self, joined: Joined) -> optuna.Study:
-        return optuna.load_study(
-            study_name=joined.study.key,
-            storage=self._storage,
-            sampler=RefusingSampler(seed=0),
-            pruner=optuna.pruners.NopPruner(),
-        )
 
     def _job(self, joined: Joined) -> Job:
         return make_job(
@@ -172,10 +146,10 @@ class _Worker:
                     if self._stop():
                         return code
             if self._leaving():
-                return 130 if self._stop.signal == signal.SIGINT else 0
+                return self._stop.exit_code
             if not self._anything_waits() and not self._something_came_back():
                 if not worked:
-                    self._observer.note("nothing waits; `kernbench status` shows what is done, failed or running")
+                    self._observer.note("no cell waits; `kernbench status` shows what is done, failed or running")
                 return 0
 
     def _leaving(self) -> bool:
@@ -186,7 +160,7 @@ class _Worker:
         return any(anything_waits(optuna_study, job.cells) for _, optuna_study, job in self._studies)
 
     def _look_again(self) -> None:
-        """Read studies anew for which cells wait that were added since."""
+        """Read studies again for which cells wait that were added since."""
         for place, (joined, optuna_study, job) in enumerate(self._studies):
             cells = waiting_cells(optuna_study) - set(job.cells)
             added = {(joined.study.key, cell) for cell in cells} - self._strange
@@ -201,13 +175,13 @@ class _Worker:
             self._studies[place] = (fresh, optuna_study, self._job(fresh))
 
     def _take_back(self, joined: Joined, optuna_study: optuna.Study) -> None:
-        """Fail what workers that are gone left running, and queue what may be tried again."""
+        """Fail what workers that have ended left running, and queue what may be tried again."""
         if not self._terms.coordinated:
             recover(optuna_study, self._storage, self._terms.grace_s, self._observer)
             requeue(optuna_study, joined.study, list(joined.params))
 
     def _something_came_back(self) -> bool:
-        """Wait until every worker that runs a cell of these studies elsewhere has beaten again or is known to be gone.
+        """Wait until every worker that runs a cell of these studies elsewhere beats again or is known to have ended.
 
         A worker that died elsewhere a moment ago looks like one that works; the last one to leave must find out.
         """
@@ -216,7 +190,7 @@ class _Worker:
         unknown = self._elsewhere()
         if unknown:
             self._observer.note(
-                f"nothing waits; checking whether workers elsewhere are alive ({counted(len(unknown), 'cell')})"
+                f"no cell waits; checking whether workers elsewhere are alive ({counted(len(unknown), 'cell')})"
             )
         before = silent_seconds(self._storage.engine)
         pause = min(1.0, self._terms.heartbeat_s / 4)
@@ -233,7 +207,7 @@ class _Worker:
         return False
 
     def _elsewhere(self) -> set[int]:
-        """Running trials of other hosts; where a worker of this one is gone, that is known at once."""
+        """Running trials of other hosts; where a worker of this one has ended, that is known immediately."""
         running = (TrialState.RUNNING,)
         trials = [t for _, study, _ in self._studies for t in study.get_trials(deepcopy=False, states=running)]
         here = socket.gethostname()
@@ -248,9 +222,9 @@ def _leave_with_coordinator(stop: StopFlag) -> None:
         while os.read(descriptor, 1024):
             pass
         if stop.signal is None:
-            log.warning("the coordinator is gone; leaving")
+            log.warning("the coordinator has ended; this worker leaves")
             os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(LAST_WORD_S)
-        os._exit(1)  # hung in a plugin; the next run on this host finds the cell at once
+        time.sleep(LAST_BATCH_S)
+        os._exit(1)  # hung in a plugin; the next run on this host finds the cell immediately
 
     threading.Thread(target=watch, name="kernbench-coordinator", daemon=True).start()

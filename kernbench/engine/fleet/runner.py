@@ -13,22 +13,14 @@ from kernbench.engine.notes import notes
 from kernbench.engine.queue.queueing import drop_unasked, enqueue_all
 from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, make_job, note_other_plugins
-from kernbench.engine.work.time_limit import Limit
-from kernbench.engine.work.worker import RefusingSampler, stop_on_signals, work_and_give_back
+from kernbench.engine.work.terms import Terms, opened
+from kernbench.engine.work.worker import RefusingSampler, opened_study, stop_on_signals, work_and_give_back
 from kernbench.errors import StudyError, counted
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
-from kernbench.store.database.opening import (
-    GRACE_S,
-    HEARTBEAT_S,
-    check_place,
-    open_storage,
-    outage_explained,
-    read_storage,
-)
+from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
-from kernbench.store.maintenance.upgrade import ready_tables
 from kernbench.store.reading.stored_study import ask_for
 from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials, study_id
@@ -38,28 +30,18 @@ from kernbench.study.task import task
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the user typed.
+class Options(Terms):
+    """What the user typed; without worker processes the limit of an attempt is only asked for between batches.
 
     Attributes:
-        url: storage URL.
-        device: "cpu" or "cuda:0".
         extend: allow cells beyond those stored.
         retry_failed: queue failed cells again.
         queue_only: create the study and its queue, run nothing.
-        limit: time of one attempt; in this process it is only asked for between batches.
-        heartbeat_s: seconds between heartbeats.
-        grace_s: seconds until a silent trial counts as lost.
     """
 
-    url: str
-    device: str = "cpu"
     extend: bool = False
     retry_failed: bool = False
     queue_only: bool = False
-    limit: Limit | None = None
-    heartbeat_s: int = HEARTBEAT_S
-    grace_s: int = GRACE_S
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Plan:
         states: state of every wanted cell, in order.
         queue: cells to queue.
         added: cells beyond those stored.
-        left_out: stored cells that are not asked for.
+        left_out: stored cells that the study file no longer has.
     """
 
     states: Sequence[CellState]
@@ -82,6 +64,11 @@ class Plan:
     def waiting(self) -> int:
         """Cells that wait already."""
         return sum(state.state == "waiting" for state in self.states)
+
+    @property
+    def to_run(self) -> int:
+        """Cells that would run."""
+        return len(self.queue) + self.waiting
 
 
 @dataclass(frozen=True)
@@ -121,8 +108,7 @@ def plan(study: Study, options: Options) -> Plan:
     try:
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
-        stored = optuna.load_study(study_name=study.key, storage=storage, sampler=RefusingSampler(seed=0))
-        return _plan(study, stored, options)
+        return _plan(study, opened_study(study.key, storage), options)
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -154,49 +140,41 @@ def run(
         WorkersError: worker processes cannot be started.
     """
     first = plan(study, options)  # refuses before anything is created
-    storage = open_storage(options.url, options.heartbeat_s, options.grace_s)
-    try:
-        with outage_explained(options.url):
-            storage.outages.say = observer.note
-            ready_tables(storage.engine, options.url, observer.note)
-            optuna_study = _create(study, storage)
-            recover(optuna_study, storage, options.grace_s, observer)
-            now = replace(_plan(study, optuna_study, options), added=first.added)
-            note_other_plugins(storage, study, found, observer)
-            drop_unasked(optuna_study, storage, study.cells())
-            enqueue_all(optuna_study, study, now.queue)
-            code, stopped = 0, False
-            if (now.queue or now.waiting) and not options.queue_only:
-                if crew is not None:
-                    code, stopped = coordinate(optuna_study, study, storage, options, crew, prepare, observer)
-                else:
-                    with stop_on_signals() as stop:
-                        storage.outages.leaving = stop
-                        job = make_job(
-                            options.url,
-                            study=study,
-                            found=found,
-                            storage=storage,
-                            device=options.device,
-                            compute=compute,
-                            observer=observer,
-                            stop=stop,
-                            total=len(now.queue) + now.waiting,
-                            cells=study.cells(),
-                            limit=None if options.limit is None else replace(options.limit, margin=None),
-                        )
-                        code, stopped = _work(optuna_study, job, prepare), stop()
-            states = _states(study, optuna_study)
-            if not stopped and any(state.state == "failed" for state in states):
-                code = 1
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    with opened(options, observer.note) as storage:
+        optuna_study = _create(study, storage)
+        recover(optuna_study, storage, options.grace_s, observer)
+        now = replace(_plan(study, optuna_study, options), added=first.added)
+        note_other_plugins(storage, study, found, observer)
+        drop_unasked(optuna_study, storage, study.cells())
+        enqueue_all(optuna_study, study, now.queue)
+        code, stopped = 0, False
+        if now.to_run and not options.queue_only and crew is not None:
+            code, stopped = coordinate(optuna_study, study, storage, options, crew, prepare, observer)
+        elif now.to_run and not options.queue_only:
+            with stop_on_signals() as stop:
+                storage.outages.leaving = stop
+                job = make_job(
+                    options.url,
+                    study=study,
+                    found=found,
+                    storage=storage,
+                    device=options.device,
+                    compute=compute,
+                    observer=observer,
+                    stop=stop,
+                    total=now.to_run,
+                    cells=study.cells(),
+                    limit=None if options.limit is None else replace(options.limit, margin=None),
+                )
+                code, stopped = _work(optuna_study, job, prepare), stop()
+        states = _states(study, optuna_study)
+    if not stopped and any(state.state == "failed" for state in states):
+        code = 1
     return Result(code, now, states, stopped)
 
 
 def _work(optuna_study: optuna.Study, job: Job, prepare: Callable[[], None]) -> int:
-    """Work in this process; again where a run with another study file has dropped cells that this one asks for."""
+    """Work in this process; again where a run with another study file has dropped cells of this one."""
     while True:
         code = work_and_give_back(optuna_study, job, prepare)
         dropped = [each.cell for each in _states(job.study, optuna_study) if each.state == "missing"]
@@ -270,7 +248,7 @@ def _check_digest(study: Study, stored: optuna.Study) -> None:
     changed = differences(definition, study.definition)
     finished = len(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     raise StudyError(
-        f"{study.key} has {finished} finished cells made with other settings: {'; '.join(changed)}. "
+        f"{study.key} has {counted(finished, 'finished cell')} made with other settings: {'; '.join(changed)}. "
         f"Restore the value, or raise version in {study.source}."
     )
 

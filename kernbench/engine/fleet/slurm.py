@@ -11,8 +11,28 @@ from kernbench.store.database.url import holds_password, shown_url, sqlite_path
 
 WORD = r"[\w.,:=@%+/-]+"  # what Slurm's own names, sizes and lists are made of
 _TIME = r"(\d+(:\d{1,2}(:\d{1,2})?)?|\d+-\d{1,2}(:\d{1,2}(:\d{1,2})?)?)"
-_ARRAY = "array"
-_OURS = ("job-name", _ARRAY, "time", "cpus-per-task", "gres", "signal", "requeue", "output", "open-mode", "ntasks")
+# Since Slurm 22.05 a step does not take the task's cores from the job by itself.
+_SCRIPT = """\
+#!/bin/bash
+# Workers of study {study} at {profile}, written by kernbench {version}.
+# Database, this folder, the Python environment and the cache of lines must be reachable from every machine.
+# A worker that is preempted or near its time limit saves a checkpoint and puts its cell back into the queue;
+# submit the script again until `kernbench status` shows no cell waiting.
+#SBATCH --job-name=kernbench-{study}
+#SBATCH --array={array}
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task={cpus}
+#SBATCH --time={time}
+#SBATCH --signal=TERM@{grace_s}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=kernbench-{study}.%A_%a.log
+{options}
+cd -- {folder} || exit 2
+export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"
+{settings}srun --cpus-per-task="$SLURM_CPUS_PER_TASK" {worker}
+"""
+_OURS = ("gres", *re.findall(r"^#SBATCH --([a-z-]+)", _SCRIPT, re.MULTILINE))
 
 
 @dataclass(frozen=True)
@@ -24,13 +44,13 @@ class Request:
         profile: scale.
         storage: PostgreSQL URL without a password.
         python: interpreter that has kernbench, absolute.
-        folder: where the workers run; artifacts and checkpoints lie there, so all machines must see it.
+        folder: where the workers run; artifacts and checkpoints are there, so all machines must see it.
         plugin: the one family to serve, or None for all families of the study.
         networks: networks of the study that local files offer, FILE.py:NAME.
         array: number of tasks, workers each.
-        at_once: tasks that may run at once, None for all.
+        at_once: tasks that may run concurrently, None for all.
         time: limit of each task, as Slurm writes it.
-        grace_s: seconds before that limit at which a worker is told to leave.
+        grace_s: seconds before that limit at which a worker is asked to leave.
         cpus: cores of a worker, and its threads.
         gpu: whether each worker has a graphics card.
         cell_limit: wall limit of a cell, as `kernbench worker` takes it.
@@ -100,7 +120,22 @@ def script(request: Request) -> str:
         StorageError, KernbenchError: see `check`.
     """
     check(request)
-    return "\n".join(["#!/bin/bash", *_comment(request), *_options(request), "", *_body(request), ""])
+    last = f"0-{request.array - 1}" + (f"%{request.at_once}" if request.at_once else "")
+    options = [f"#SBATCH {option}" for option in (*(["--gres=gpu:1"] if request.gpu else []), *request.extra)]
+    settings = {"KERNBENCH_STORAGE": request.storage, **request.environment}
+    return _SCRIPT.format(
+        study=request.study,
+        profile=request.profile,
+        version=version("kernbench"),
+        array=last,
+        cpus=request.cpus,
+        time=request.time,
+        grace_s=request.grace_s,
+        options="".join(f"{option}\n" for option in options),
+        folder=shlex.quote(request.folder),
+        settings="".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()),
+        worker=_worker_command(request),
+    )
 
 
 def fill_command(request: Request, study: str) -> str:
@@ -115,44 +150,10 @@ def fill_command(request: Request, study: str) -> str:
     return shlex.join(words)
 
 
-def _comment(request: Request) -> list[str]:
-    return [
-        f"# Workers of study {request.study} at {request.profile}, written by kernbench {version('kernbench')}.",
-        "# Database, this folder, the Python environment and the cache of lines must be reachable from every machine.",
-        "# A worker that is preempted or near its time limit saves a checkpoint and gives its cell back; submit the",
-        "# script again until `kernbench status` shows no cell waiting.",
-    ]
-
-
-def _options(request: Request) -> list[str]:
-    last = f"0-{request.array - 1}" + (f"%{request.at_once}" if request.at_once else "")
-    options = [
-        f"--job-name=kernbench-{request.study}",
-        f"--{_ARRAY}={last}",
-        "--ntasks=1",
-        f"--cpus-per-task={request.cpus}",
-        *(["--gres=gpu:1"] if request.gpu else []),
-        f"--time={request.time}",
-        f"--signal=TERM@{request.grace_s}",
-        "--requeue",
-        "--open-mode=append",
-        f"--output=kernbench-{request.study}.%A_%a.log",
-        *request.extra,
-    ]
-    return [f"#SBATCH {option}" for option in options]
-
-
-def _body(request: Request) -> list[str]:
+def _worker_command(request: Request) -> str:
     words = [request.python, "-m", "kernbench", "worker", "--study", request.study, "--profile", request.profile]
     words += ["--plugin", request.plugin] if request.plugin else []
     words += [word for network in request.networks for word in ("--network", network)]
     words += ["--device", "cuda" if request.gpu else "cpu"]
     words += ["--cell-limit", request.cell_limit] if request.cell_limit else []
-    settings = {"KERNBENCH_STORAGE": request.storage, **request.environment}
-    return [
-        f"cd -- {shlex.quote(request.folder)} || exit 2",
-        'export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"',
-        *(f"export {name}={shlex.quote(value)}" for name, value in settings.items()),
-        # since Slurm 22.05 a step does not take the task's cores from the job by itself
-        'srun --cpus-per-task="$SLURM_CPUS_PER_TASK" ' + shlex.join(words),
-    ]
+    return shlex.join(words)

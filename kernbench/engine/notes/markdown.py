@@ -56,7 +56,7 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _one_line(text: str, longest: int) -> str:
-    # cut before, too: nobody waits for a name of a gigabyte
+    # cut before, too: a name of a gigabyte takes no time
     return _cut(" ".join(_printable(re.sub(r"\s", " ", text[: 100 * longest])).split()), longest)
 
 

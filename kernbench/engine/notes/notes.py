@@ -7,7 +7,7 @@ They are written by optuna-dashboard's own `save_note`, because how it stores th
 import importlib.util
 import logging
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from kernbench.engine.notes.markdown import block, code, plain, table
-from kernbench.errors import first_line
+from kernbench.errors import counted, first_line
 from kernbench.store.database.outage import outlasting
 from kernbench.store.tables.cell_states import failure_class
 from kernbench.store.tables.optuna_tables import storage_of
@@ -28,13 +28,13 @@ from kernbench.study.task import task
 
 log = logging.getLogger("kernbench")
 
-SIGNATURE = "*Written by kernbench, and again when a cell ends.*"  # a study's note without it is somebody else's
+SIGNATURE = "*Written by kernbench, and again when a cell ends.*"  # a study's note without it is a user's
 READING = """\
 **How to read.** A trial is one attempt at a cell: one point of the axes with one seed. Its value, `f1_val`, is the mean
 F1 on the validation lines; a trial that diverged has minus infinity. `f1_test` is the mean F1 on the test lines at the
-tolerance above, with thresholds frozen before; below the blind floors it is worse than not looking at the signal.
+tolerance above, with thresholds frozen before; below the blind floors it is worse than a blind guess.
 
-A trial that failed says why in its note, and keeps the whole traceback as an artifact. Families of one study are
+A trial that failed says why in its note, and keeps the full traceback as an artifact. Families of one study are
 compared, with intervals, by `kernbench report`."""
 WORDS = {
     "diverged": "Training met NaN or infinity: a result of this family, counted, ranked last and never repeated.",
@@ -42,7 +42,7 @@ WORDS = {
     "error": "The family or the task raised an error. `kernbench run --retry-failed` tries again.",
     "timeout": "It took longer than a cell may. `kernbench run --retry-failed` tries again.",
     "interrupted": "Stopped by a signal; the next `kernbench run` takes it up from its checkpoint.",
-    "killed": "Its worker vanished without a word: killed, crashed, out of memory or out of power. The next "
+    "killed": "Its worker ended without a report: it was killed, crashed, ran out of memory or lost power. The next "
     "`kernbench run` takes the cell up, as a new trial.",
 }
 
@@ -56,22 +56,22 @@ def of_finished(study: Study, run: RunRow, outcome: Outcome, machine: Mapping[st
         outcome: of the task.
         machine: environment.
     """
-    why = f"{WORDS[outcome.status]}\n\n{code(outcome.message)}" if outcome.status in WORDS else ""
-    costs = [
+    rows = [
+        *_place(study, run.params),
+        *outcome.note,
         *((column.label, column.text(outcome.values.get(column.name))) for column in task().columns),
         ("seconds", _number(run.seconds, 1)),
         ("epochs", _number(run.epochs)),
-        ("went on from epoch", _number(run.resumed_from)),
+        ("resumed from epoch", _number(run.resumed_from)),
         ("attempts at the cell", _number(run.attempts)),
     ]
-    rows = [*_place(study, run.params), *outcome.note, *costs]
-    digests = f"Definition {run.digest}, data {run.data_digest}, environment {run.environment}."
     return _joined(
-        _head(study, run.cell, run.status),
-        why,
+        _head(study.key, run.cell, run.status),
+        WORDS.get(outcome.status, ""),
+        code(outcome.message) if outcome.status in WORDS else "",
         table((name, value) for name, value in rows if value),
         _where(machine, run.plugin, run.started),
-        plain(digests),
+        plain(f"Definition {run.digest}, data {run.data_digest}, environment {run.environment}."),
     )
 
 
@@ -91,7 +91,7 @@ def of_failed(
     """
     lines = "" if status in ("interrupted", "timeout") else "".join(traceback.format_exception(error))
     return _joined(
-        _head(study, cell, status),
+        _head(study.key, cell, status),
         WORDS.get(status, ""),
         code(first_line(error)),
         table(_place(study, params)),
@@ -107,17 +107,14 @@ def of_study(study: Study, floors: Iterable[tuple[str, str]]) -> str:
         study: the study.
         floors: digest of the data, and the blind floors on its test lines at the headline tolerance, as text.
     """
-    tolerance = study.tolerance
-    axes = [(name, ", ".join(map(str, values))) for name, values in study.axes.items()]
-    blind = [("blind floors (F1 on test lines)", f"{said} (data {digest})") for digest, said in floors]
     rows = [
         ("study", study.base),
         ("kernel family", study.family.name),
         ("profile", study.profile),
-        ("tolerance", f"{tolerance} samples"),
-        *axes,
+        ("tolerance", f"{study.tolerance} samples"),
+        *((name, ", ".join(map(str, values))) for name, values in study.axes.items()),
         ("seeds", ", ".join(map(str, study.seeds))),
-        *blind,
+        *(("blind floors (F1 on test lines)", f"{said} (data {digest})") for digest, said in floors),
         ("definition", study.digest),
     ]
     question = f"**{plain(study.question, 2000)}**" if study.question else ""
@@ -132,12 +129,12 @@ def save(target: optuna.Study | optuna.Trial, text: str) -> None:
         from optuna_dashboard import save_note  # noqa: PLC0415  # an extra
 
         save_note(target, text)
-    except Exception as error:  # a note is a comfort: whatever is wrong with it, the cell goes on
+    except Exception as error:  # whatever is wrong with a note, the cell goes on
         log.warning("a note for the dashboard was not written: %s", first_line(error))
 
 
 def save_study(optuna_study: optuna.Study, study: Study, engine: Engine) -> None:
-    """Write the note of a study if it says something new; one that somebody else wrote is left alone."""
+    """Write the note of a study if it says something new; one that a user wrote is left alone."""
     if importlib.util.find_spec("optuna_dashboard") is None:
         return
     try:
@@ -155,7 +152,7 @@ def save_study(optuna_study: optuna.Study, study: Study, engine: Engine) -> None
 
 
 def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
-    """Write the note of a failed trial whose worker is gone, so that somebody else has ended it.
+    """Write the note of a failed trial whose worker has ended, so that another process has failed it.
 
     Args:
         optuna_study: of the trial.
@@ -166,9 +163,9 @@ def save_lost(optuna_study: optuna.Study, trial_id: int) -> None:
         return
     known = {name: frozen.user_attrs.get(name, "unknown") for name in ("worker", "cell")}
     status, error = failure_class(frozen), frozen.user_attrs.get("error", "")
-    head = f"**{plain(status)}**: {code(optuna_study.study_name)}, cell {code(known['cell'])}"
-    why = _joined(WORDS.get(status, ""), code(error), f"Worker: {code(known['worker'])}")
-    save(optuna.Trial(optuna_study, trial_id), _joined(head, why))
+    head = _head(optuna_study.study_name, known["cell"], status)
+    worker = f"Worker: {code(known['worker'])}"
+    save(optuna.Trial(optuna_study, trial_id), _joined(head, WORDS.get(status, ""), code(error), worker))
 
 
 @outlasting
@@ -186,8 +183,8 @@ def _floors_text(row: FloorRow) -> str:
     return ", ".join(f"{floor.label} {getattr(row, floor.name):.3f}" for floor in task().floors)
 
 
-def _head(study: Study, cell: str, status: str) -> str:
-    return f"**{plain(status)}**: {code(study.key)}, cell {code(cell)}"
+def _head(study: str, cell: str, status: str) -> str:
+    return f"**{plain(status)}**: {code(study)}, cell {code(cell)}"
 
 
 def _place(study: Study, params: Params) -> list[tuple[str, str]]:
@@ -200,21 +197,17 @@ def _place(study: Study, params: Params) -> list[tuple[str, str]]:
 
 
 def _where(machine: Mapping[str, Any], plugin: str, started: str) -> str:
-    packages = machine.get("packages", {})
-    versions: Sequence[tuple[str, Any]] = [
-        ("kernbench", packages.get("kernbench")),
-        ("git", machine.get("git")),
-        ("torch", packages.get("torch")),
-        ("Python", machine.get("python")),
-    ]
-    threads = machine.get("threads")
-    parts = [
-        f"{machine.get('device')} ({machine.get('gpu') or machine.get('cpu')})",
-        f"{threads} thread{'' if threads == 1 else 's'}",
-        *(f"{name} {version}" for name, version in versions if version),
-        f"plugin {plugin}",
-        *([f"started {started}"] if started else []),
-    ]
+    packages = machine["packages"]
+    named = {
+        "kernbench": packages["kernbench"],
+        "git": machine["git"],
+        "torch": packages["torch"],
+        "Python": machine["python"],
+        "plugin": plugin,
+        "started": started,
+    }
+    parts = [f"{machine['device']} ({machine['gpu'] or machine['cpu']})", counted(machine["threads"], "thread")]
+    parts += [f"{name} {value}" for name, value in named.items() if value]
     return f"Ran on {plain(', '.join(parts), 1000)}."
 
 
@@ -222,5 +215,5 @@ def _joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _number(value: float | None, digits: int = 0, unit: str = "") -> str:
-    return "" if value is None else f"{value:,.{digits}f}{unit}"
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"

@@ -1,8 +1,8 @@
 """Draws of a tuned study. A search is one point of the axes and one seed; it learns from its own draws and no others.
 
-Sampler and pruner are made anew for every decision, over a study in memory that holds the search's draws: their
+Sampler and pruner are made for every decision, over a study in memory that holds the search's draws: their
 parameters, validation scores and learning curves, and nothing else. So a decision is a function of the study file, the
-draw and the results so far, whoever makes it, and no sampler's state is kept in the database.
+draw and the results so far, in whichever process it is made, and no sampler's state is kept in the database.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -34,7 +33,7 @@ from kernbench.study.tuning import CMAES, DRAW, MEDIAN, RANDOM, Tuning
 
 WORST = float("-inf")
 MOST_RANDOM = 10  # TPE begins with random draws: a quarter of the budget, this many at most
-SAME_AGAIN = 20  # a setting that was drawn before would give the same score: so often it is drawn anew
+SAME_AGAIN = 20  # a setting that was drawn before would give the same score: so often another is drawn
 MOST_LISTED = 10_000  # spaces up to this size are searched for what is left
 PRUNER_STARTUP = 5  # complete draws before any is ended early
 PRUNER_WARMUP = 0.25  # of the epochs, in which none is
@@ -42,8 +41,8 @@ SETTLING_S = 10.0  # for a draw that was claimed a moment ago; its worker may ha
 PUT_BACK = "put_back"
 
 
-class DrawingSampler(BaseSampler):
-    """Draws what a study tunes, all of it at once; whatever else a queued cell lacks is left to another sampler.
+class DrawingSampler(RandomSampler):
+    """Draws what a study tunes, all of it together; whatever else a queued cell lacks is left to another sampler.
 
     Args:
         study: a tuned one.
@@ -51,16 +50,9 @@ class DrawingSampler(BaseSampler):
     """
 
     def __init__(self, study: Study, otherwise: BaseSampler) -> None:
+        super().__init__(seed=0)  # never used: values are drawn when they are asked for, in the attempt that may fail
         self._study, self._otherwise = study, otherwise
         self._drawn: tuple[int, Params] = (-1, {})
-
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: values are drawn when they are asked for, within the attempt that may fail."""
-        return {}
-
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        """Nothing."""
-        return {}
 
     def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
         """One of the drawn values."""
@@ -93,25 +85,6 @@ def _is_drawing(study: Study, trial: FrozenTrial) -> bool:
     return running and values_of(study, trial) is None
 
 
-@dataclass(frozen=True)
-class Past:
-    """A draw of a search as far as it is known.
-
-    Attributes:
-        draw: its number.
-        values: of what is tuned.
-        state: COMPLETE, PRUNED, or RUNNING while its score is still to come.
-        score: on validation lines; the worst where it diverged or failed.
-        curve: epoch -> validation score.
-    """
-
-    draw: int
-    values: Params
-    state: TrialState
-    score: float | None
-    curve: dict[int, float]
-
-
 def draw(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Params:
     """Values of what is tuned, for one cell.
 
@@ -126,7 +99,7 @@ def draw(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Params:
         return study.tuning.defaults
     past = past_of(study, trials, cell)
     memory = _memory(study, past, cell)
-    tried = [each.values for each in past]
+    tried = [each.params for each in past]
     for attempt in range(SAME_AGAIN):
         memory.sampler = _sampler(study.tuning, _seed(study, cell, number, attempt))
         values = dict(memory.ask(_space(study)).params)
@@ -136,32 +109,36 @@ def draw(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Params:
     return left[_seed(study, cell, number, SAME_AGAIN) % len(left)] if left else values
 
 
-def past_of(study: Study, trials: Sequence[FrozenTrial], cell: str) -> list[Past]:
-    """The other draws of the cell's search whose values are known, by number."""
+def past_of(study: Study, trials: Sequence[FrozenTrial], cell: str) -> list[FrozenTrial]:
+    """The other draws of the cell's search whose values are known, by number, as a sampler may see them.
+
+    Of each its values, the curve and score on validation lines, and nothing else. A draw whose score is still to come
+    is RUNNING; one that diverged or failed has the worst score.
+    """
     cells = study.cells()
     search = {c: int(cells[c][DRAW]) for c in _search(study, cell) if c != cell}
     attempts: dict[str, list[FrozenTrial]] = {}
     for trial in trials:
         if trial.user_attrs.get("cell") in search and not is_stray(trial):
             attempts.setdefault(trial.user_attrs["cell"], []).append(trial)
-    found = [
-        _past(study, search[state.cell], state, attempts[state.cell])
-        for state in cell_states(search, trials)
-        if state.cell in attempts
-    ]
-    return sorted((each for each in found if each is not None), key=lambda each: each.draw)
+    states = sorted(cell_states(search, trials), key=lambda state: search[state.cell])
+    found = [_past(study, search[state.cell], state, attempts.get(state.cell, [])) for state in states]
+    return [each for each in found if each is not None]
 
 
-def _past(study: Study, number: int, state: CellState, attempts: Sequence[FrozenTrial]) -> Past | None:
+def _past(study: Study, number: int, state: CellState, attempts: Sequence[FrozenTrial]) -> FrozenTrial | None:
     ended = [t for t in attempts if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     known = [values for t in ended or reversed(attempts) if (values := values_of(study, t)) is not None]
     if not known:
         return None
+    seen: dict[str, Any] = {"state": TrialState.RUNNING}
     if ended:
-        return Past(number, known[0], ended[0].state, ended[0].value, dict(ended[0].intermediate_values))
-    if state.state == "failed" and not state.retry:  # it counts, and nobody should look there again
-        return Past(number, known[0], TrialState.COMPLETE, WORST, {})
-    return Past(number, known[0], TrialState.RUNNING, None, {})
+        seen = {"state": ended[0].state, "intermediate_values": ended[0].intermediate_values}
+        if ended[0].state == TrialState.COMPLETE:  # a pruned one's value is none
+            seen["value"] = ended[0].value
+    elif state.state == "failed" and not state.retry:  # it counts, and no draw should come near it again
+        seen = {"state": TrialState.COMPLETE, "value": WORST}
+    return create_trial(params=known[0], distributions=_space(study), user_attrs={DRAW: number}, **seen)
 
 
 def values_of(study: Study, trial: FrozenTrial) -> Params | None:
@@ -180,9 +157,8 @@ def queued_values(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Par
         return dict(fixed)
     if fixed[DRAW] == 0:
         return fixed | study.tuning.defaults
-    attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
-    known = [values for t in reversed(attempts) if (values := values_of(study, t)) is not None]
-    return fixed | (known[0] if known else {})
+    known = (values_of(study, trial) for trial in reversed(trials) if trial.user_attrs.get("cell") == cell)
+    return fixed | next(filter(None, known), {})
 
 
 def out_of_turn(study: Study, trials: Sequence[FrozenTrial], cell: str) -> bool:
@@ -269,7 +245,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
-def _memory(study: Study, past: Sequence[Past], cell: str = "") -> optuna.Study:
+def _memory(study: Study, past: Sequence[FrozenTrial], cell: str = "") -> optuna.Study:
     """A study in memory that holds the draws so far."""
     assert study.tuning is not None
     memory = optuna.create_study(
@@ -281,32 +257,22 @@ def _memory(study: Study, past: Sequence[Past], cell: str = "") -> optuna.Study:
     if cell and study.tuning.sampler == CMAES:
         _replay(study, memory, past, cell)
         return memory
-    space = _space(study)
-    for each in past:
-        memory.add_trial(
-            create_trial(
-                state=each.state,
-                value=each.score if each.state == TrialState.COMPLETE else None,
-                params=each.values,
-                distributions=space,
-                intermediate_values=each.curve,
-            )
-        )
+    memory.add_trials(past)
     return memory
 
 
-def _replay(study: Study, memory: optuna.Study, past: Sequence[Past], cell: str) -> None:
+def _replay(study: Study, memory: optuna.Study, past: Sequence[FrozenTrial], cell: str) -> None:
     """Ask and tell the draws so far one by one: CMA-ES notes its state in trials as it asks.
 
-    Kept in the database that state would be a pickle, which nobody should read from a file that others can write.
+    Kept in the database that state would be a pickle, which must not be read from a file that others can write.
     """
     assert study.tuning is not None
     for each in past:
-        memory.sampler = _sampler(study.tuning, _seed(study, cell, each.draw, 0))
-        memory.enqueue_trial(each.values)
+        memory.sampler = _sampler(study.tuning, _seed(study, cell, each.user_attrs[DRAW], 0))
+        memory.enqueue_trial(each.params)
         trial = memory.ask(_space(study))
         if each.state != TrialState.RUNNING:
-            memory.tell(trial, each.score if each.state == TrialState.COMPLETE else None, state=each.state)
+            memory.tell(trial, each.value, state=each.state)
 
 
 def _sampler(tuning: Tuning, seed: int) -> BaseSampler:

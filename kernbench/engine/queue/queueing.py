@@ -1,4 +1,4 @@
-"""The queue of a study: cells go in whole and tagged, come back when cut off, leave when not asked for."""
+"""The queue of a study: cells enter complete and tagged, return when cut off, leave when the study drops them."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from kernbench.study.study import Study
 def enqueue_all(optuna_study: optuna.Study, study: Study, cells: Sequence[str]) -> None:
     """Queue cells in this order, all or none, each tagged, so that nothing but the cell is ever run.
 
-    A cell that waits already stays where it is: two workers that leave at once both see what both have left.
+    A cell that waits already stays where it is: two workers that leave concurrently both see what both have left.
     """
     if not cells:
         return
@@ -63,7 +63,7 @@ def waiting_cells(optuna_study: optuna.Study) -> set[str]:
 
 
 def is_asked_for(optuna_study: optuna.Study, cell: str) -> bool:
-    """Whether any run of a study has ever asked for a cell, by now."""
+    """Whether any run of a study has asked for a cell by now."""
     return cell in json.loads(optuna_study.user_attrs.get("cells", "[]"))
 
 
@@ -85,7 +85,7 @@ def drop_unasked(optuna_study: optuna.Study, storage: SteadyStorage, cells: Coll
 
 
 def claim(storage: SteadyStorage, trial_id: int) -> bool:
-    """Take a waiting trial; false when somebody else was faster."""
+    """Take a waiting trial; false when another process was faster."""
     try:
         return storage.set_trial_state_values(trial_id, TrialState.RUNNING)
     except optuna.exceptions.UpdateFinishedTrialError:  # and has ended it

@@ -17,14 +17,14 @@ from kernbench.study.cell import Observer
 def recover(
     study: optuna.Study, storage: SteadyStorage, grace_s: int, observer: Observer, but: Collection[str] = ()
 ) -> None:
-    """Fail RUNNING trials whose worker is gone: silent too long, dead on this host, or killed before its first beat.
+    """Fail RUNNING trials whose worker has ended: silent too long, dead on this host, or killed before its first beat.
 
     Args:
         study: Optuna's.
         storage: its storage.
         grace_s: seconds until a silent trial counts as lost.
         observer: is notified of each.
-        but: workers whose death the caller looks into by itself, and can say more about.
+        but: workers that the caller handles by itself, because it knows more about how they ended.
     """
     running = [trial for trial in read_trials(study) if trial.state == TrialState.RUNNING]
     optuna.storages.fail_stale_trials(study)
@@ -39,12 +39,12 @@ def recover(
             if now.state != TrialState.FAIL or "family" in now.user_attrs:  # it runs, or has failed by itself just now
                 continue
         notes.save_lost(study, trial_id(trial))
-        cell = trial.user_attrs.get("cell", "?")
-        observer.note(f"cell {cell}: its worker {trial.user_attrs.get('worker', '')} is gone; it runs again")
+        cell, worker = trial.user_attrs.get("cell", "?"), trial.user_attrs.get("worker", "")
+        observer.note(f"cell {cell}: its worker {worker} has ended; the cell is queued again")
 
 
 def fail_attempts(study: optuna.Study, trials: Iterable[FrozenTrial], **attributes: str) -> None:
-    """Fail RUNNING trials of a worker that is known to be gone.
+    """Fail RUNNING trials of a worker that is known to have ended.
 
     Args:
         study: Optuna's.

@@ -8,11 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
 from kernbench.engine.queue.draws import PUT_BACK, early_end, queued, suggest_value, unknown_names
-from kernbench.engine.work.storing import Job, store, store_failure
+from kernbench.engine.work.storing import Job, attach, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
 from kernbench.errors import KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
@@ -39,13 +38,12 @@ class WrongCellError(KernbenchError):
 
 def first_open(study: optuna.Study, cell: str) -> int:
     """Number of the one trial that may run this cell, though two coordinators may have queued it."""
-    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == cell]
-    return min(trial.number for trial in trials if _is_open_or_done(trial))
 
+    def may_run(trial: FrozenTrial) -> bool:
+        is_open = trial.state in (TrialState.WAITING, TrialState.RUNNING) and PUT_BACK not in trial.user_attrs
+        return trial.user_attrs.get("cell") == cell and (is_open or is_done(trial))
 
-def _is_open_or_done(trial: FrozenTrial) -> bool:
-    open_ones = (TrialState.WAITING, TrialState.RUNNING)
-    return is_done(trial) or (trial.state in open_ones and PUT_BACK not in trial.user_attrs)
+    return min(trial.number for trial in study.get_trials(deepcopy=False) if may_run(trial))
 
 
 def sign(job: Job, trial: optuna.Trial) -> None:
@@ -123,11 +121,10 @@ def context_of(
 def finish(
     job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
 ) -> None:
-    """Store a finished cell, drop its checkpoints, tell the observer; the trial itself is told by the caller."""
+    """Store a finished cell, drop its checkpoints, notify the observer; the caller ends the trial."""
     store(job, trial, context, outcome, started, seconds)
     checkpoints.remove(job.checkpoints, context.key)
-    summary = outcome.message or outcome.summary
-    job.observer.cell_finished(context.cell, outcome.status, summary)
+    job.observer.cell_finished(context.cell, outcome.status, outcome.message or outcome.summary)
 
 
 def judged(job: Job, error: BaseException, over: Callable[[], bool]) -> BaseException:
@@ -138,16 +135,16 @@ def judged(job: Job, error: BaseException, over: Callable[[], bool]) -> BaseExce
 
 
 def fail(job: Job, trial: optuna.Trial, cell: str, error: BaseException) -> None:
-    """Store the class of a failure, its first line and its traceback, tell the observer.
+    """Store the class of a failure, its first line and its traceback, notify the observer.
 
     Raises:
         StorageError: it was the disk, which would fail every cell and must not count against a method.
     """
     if is_the_disk(error):
         trial.set_user_attr("error", first_line(error))
-        raise StorageError(f"cell {cell} stopped: {error}; free space, then the same command goes on") from error
+        raise StorageError(f"cell {cell} stopped: {error}; free space, then give the same command again") from error
     _record_failure(job, trial, error)
-    if job.replaced and classify(error) == "oom":  # what the cell still holds must not starve the next one
+    if job.replaced and classify(error) == "oom":  # memory that the cell still holds would be missing for the next one
         job.stop.spent = True
     job.observer.cell_finished(cell, classify(error), said(job, error))
 
@@ -183,7 +180,6 @@ def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None
         with scratch_folder(job.checkpoints) as scratch:
             file = Path(scratch) / "traceback.txt"
             file.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
-            store = FileSystemArtifactStore(str(job.artifacts))
-            upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
+            attach(job, trial, file)
     except OSError as full:  # the class and the first line are stored already
         log.warning("no traceback kept for trial %d: %s", trial.number, full)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
@@ -16,7 +18,7 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from kernbench.engine.notes import notes
 from kernbench.engine.work import environment
 from kernbench.engine.work.time_limit import Limit
-from kernbench.errors import StorageError, one_line
+from kernbench.errors import StorageError, counted, one_line
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
 from kernbench.store.database.storage import SteadyStorage
@@ -30,7 +32,7 @@ from kernbench.study.task import columns_shown, task
 
 log = logging.getLogger("kernbench")
 
-LONGEST = 1000  # characters of an error: the traceback has it whole
+LONGEST = 1000  # characters of an error: the traceback is complete
 # Attributes that the engine reads: an axis or a score of one of these names is not stored under it.
 OWN = (
     *("cell", "worker", "worker_start", "cell_limit_s", "checkpoint_epoch", "status", "message", "error", "wall_s"),
@@ -44,17 +46,22 @@ class StopFlag:
 
     Attributes:
         signal: the signal's number, None while there was none.
-        at_once: while true, a signal raises KeyboardInterrupt, too: no cell is in hand yet.
+        interrupts: while true, a signal raises KeyboardInterrupt, too: no cell is in hand yet.
         spent: whether the process is to end after the cell in hand, because another one takes its place.
     """
 
     signal: int | None = None
-    at_once: bool = False
+    interrupts: bool = False
     spent: bool = False
 
     def __call__(self) -> bool:
         """Whether to leave."""
         return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Of the process: 130 after SIGINT, else 0."""
+        return 130 if self.signal == signal.SIGINT else 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Job:
 
 
 def make_job(url: str, **others: Any) -> Job:
-    """A job whose folders lie beside a database, and are made.
+    """A job whose folders are beside a database, and are made.
 
     Args:
         url: storage URL.
@@ -119,15 +126,14 @@ def store(
     job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
 ) -> None:
     """Artifacts, tables, attributes, in this order: a finished trial is frozen."""
-    folder = FileSystemArtifactStore(str(job.artifacts))
     for path in outcome.artifacts:
-        upload_artifact(artifact_store=folder, file_path=str(path), study_or_trial=trial)
+        attach(job, trial, path)
     machine = environment.environment(job.device)
     engine = job.storage.engine
     result_tables.write_environment(engine, json_digest(machine), machine)
     for split, facts in outcome.facts.items():
         result_tables.write_split(engine, outcome.data_digest, split, facts)
-    run = _run_row(job, trial, context, outcome, json_digest(machine))
+    run = _run_row(job, trial, context, outcome, machine)
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + outcome.earlier_seconds  # training before an interruption counts
     own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
@@ -137,6 +143,12 @@ def store(
     _set_attributes(job, trial, {**outcome.attributes, **_shown(outcome)}, own)
     notes.save(trial, note)
     notes.save_study(trial.study, job.study, engine)
+
+
+def attach(job: Job, trial: optuna.Trial, path: Path) -> None:
+    """Copy a file into the artifact folder, for a trial."""
+    folder = FileSystemArtifactStore(str(job.artifacts))
+    upload_artifact(artifact_store=folder, file_path=str(path), study_or_trial=trial)
 
 
 def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: BaseException) -> None:
@@ -164,8 +176,8 @@ def store_failure(job: Job, trial: optuna.Trial, status: str, said: str, error: 
 
 def _set_attributes(job: Job, trial: optuna.Trial, others: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Scalars for the dashboard; a column of its table sorts where every value is a number, so others are left out."""
-    told = {name: value for name, value in others.items() if name not in OWN}
-    for name, value in {**own, "family": job.found.family.name, "digest": job.study.digest, **told}.items():
+    facts = {**own, "family": job.found.family.name, "digest": job.study.digest}
+    for name, value in (facts | {name: value for name, value in others.items() if name not in OWN}).items():
         if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
             trial.set_user_attr(name, _readable(value) if isinstance(value, float) else value)
 
@@ -189,16 +201,15 @@ def _details(job: Job, outcome: Outcome) -> dict[str, Any]:
 
 
 def _readable(value: float) -> int | float:
-    """A number for people, six digits of it where it is broken; the result tables keep it whole."""
+    """A number for people, six digits of it where it has a fraction; the result tables keep all digits."""
     return int(value) if value.is_integer() else float(f"{value:.6g}")
 
 
 def _run_row(
-    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: str
+    job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, machine: Mapping[str, Any]
 ) -> result_tables.RunRow:
     trials = trial.study.get_trials(deepcopy=False)
     tried = [t for t in trials if t.user_attrs.get("cell") == context.cell and not is_stray(t)]
-    thresholds = {split: counts.thresholds.tolist() for split, counts in outcome.scores.items()}
     return result_tables.RunRow(
         study=job.study.key,
         cell=context.cell,
@@ -208,14 +219,14 @@ def _run_row(
         family=job.found.family.name,
         params=dict(context.params),
         plugin=one_line(job.found.label, 250),
-        kernbench_version=environment.environment(job.device)["packages"]["kernbench"] or "unknown",
+        kernbench_version=machine["packages"]["kernbench"] or "unknown",
         digest=job.study.digest,
         data_digest=outcome.data_digest,
-        environment=machine,
+        environment=json_digest(machine),
         seeds=dict(outcome.seeds),
         device=job.device,
         threads=torch.get_num_threads(),
-        thresholds=thresholds,
+        thresholds={split: counts.thresholds.tolist() for split, counts in outcome.scores.items()},
         attempts=len(tried),
         tolerance=context.tolerance if outcome.tolerance is None else outcome.tolerance,
         epochs=outcome.epochs,
@@ -227,19 +238,17 @@ def _run_row(
 
 def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[result_tables.ScoreRow]:
     for split, counts in outcome.scores.items():
-        tolerances, lines = counts.tp.shape
-        for t in range(tolerances):
-            for i in range(lines):
-                yield result_tables.ScoreRow(
-                    study=study,
-                    cell=cell,
-                    split=split,
-                    signal=i,
-                    tolerance=t,
-                    tp=int(counts.tp[t, i]),
-                    fp=int(counts.fp[t, i]),
-                    fn=int(counts.fn[t, i]),
-                )
+        for (t, i), tp in np.ndenumerate(counts.tp):
+            yield result_tables.ScoreRow(
+                study=study,
+                cell=cell,
+                split=split,
+                signal=i,
+                tolerance=t,
+                tp=int(tp),
+                fp=int(counts.fp[t, i]),
+                fn=int(counts.fn[t, i]),
+            )
 
 
 def made_folder(url: str, kind: str) -> Path:
@@ -259,11 +268,11 @@ def made_folder(url: str, kind: str) -> Path:
 
 
 def note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
-    """Tell of stored cells that another version of the plugin has made."""
+    """Warn of stored cells that another version of the plugin has made."""
     others = result_tables.plugins_of(storage.engine, study.key)
     others.pop(found.label, None)
     for plugin, count in others.items():
         observer.note(
-            f"warning: {count} stored cells of {study.key} were made with {plugin}, now it is {found.label}; "
-            "they are kept: rename the family or use another --storage to run them anew"
+            f"warning: {counted(count, 'stored cell')} of {study.key} made with {plugin}, the plugin is now "
+            f"{found.label}; what is stored is kept: rename the family or use another --storage to run it again"
         )

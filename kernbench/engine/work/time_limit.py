@@ -36,21 +36,21 @@ class Limit:
 
     @property
     def said(self) -> str:
-        """What stands in the database of a cell that took longer."""
+        """What the database holds of a cell that took longer."""
         return (
             f"longer than the cell limit of {in_words(self.seconds)}; "
-            "--retry-failed with a longer --cell-limit goes on from its checkpoint, if there is one"
+            "--retry-failed with a longer --cell-limit continues from its checkpoint, if there is one"
         )
 
 
 def margin_of(seconds: float) -> float:
-    """Seconds that the evaluation, which nobody interrupts, may take beyond a limit: a quarter, at least a minute."""
+    """Seconds that the evaluation, which is not interrupted, may take beyond a limit: a quarter, at least a minute."""
     return max(SHORTEST_MARGIN_S, seconds / 4)
 
 
 @contextmanager
 def time_limit(
-    limit: Limit | None, storage: SteadyStorage, trial: optuna.Trial, told: Callable[[str], None]
+    limit: Limit | None, storage: SteadyStorage, trial: optuna.Trial, say: Callable[[str], None]
 ) -> Iterator[Callable[[], bool]]:
     """Watch the attempt that runs inside.
 
@@ -58,7 +58,7 @@ def time_limit(
         limit: its limit, None without one.
         storage: where an attempt that never returns is failed.
         trial: the attempt.
-        told: called with one line before the process ends.
+        say: called with one line before the process ends.
 
     Yields:
         Whether the time is over, for code that asks.
@@ -77,8 +77,8 @@ def time_limit(
         with over:
             if not ended.is_set():
                 time_out(storage, trial_id(trial), limit)
-                with suppress(Exception):  # the process ends, whoever cannot be told
-                    told(limit.said)
+                with suppress(Exception):  # the process ends, even if the line cannot be printed
+                    say(limit.said)
                 os._exit(TIMED_OUT)
 
     if limit.margin is not None:
@@ -86,7 +86,7 @@ def time_limit(
     try:
         yield lambda: clock() > deadline
     finally:
-        with over:  # a process that is being ended does not tell its trial meanwhile
+        with over:  # while the process is being ended, its trial is left alone
             ended.set()
 
 

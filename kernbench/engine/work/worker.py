@@ -1,5 +1,6 @@
 """One worker: claims waiting cells one by one through Optuna, runs them, stores their records."""
 
+import functools
 import logging
 import signal
 import threading
@@ -31,6 +32,7 @@ from kernbench.engine.work.attempt import (
 from kernbench.engine.work.storing import Job, StopFlag
 from kernbench.engine.work.time_limit import time_limit
 from kernbench.host.memory import release
+from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.files.scratch import remove_abandoned, scratch_folder
 from kernbench.study.cell import PRUNED
 
@@ -42,7 +44,14 @@ class RefusingSampler(optuna.samplers.RandomSampler):
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
         """Refuse."""
-        raise WrongCellError(f"trial {trial.number} has no value for {param_name!r}; the cell was not queued whole")
+        raise WrongCellError(f"trial {trial.number} has no value for {param_name!r}; its queue entry is incomplete")
+
+
+def opened_study(key: str, storage: SteadyStorage) -> optuna.Study:
+    """A stored study of this key, which samples nothing and ends no trial early."""
+    return optuna.load_study(
+        study_name=key, storage=storage, sampler=RefusingSampler(seed=0), pruner=optuna.pruners.NopPruner()
+    )
 
 
 @contextmanager
@@ -61,14 +70,14 @@ def handling(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a flag; a second signal of the same kind acts at once."""
+    """Turn SIGINT and SIGTERM into a flag; a second signal of the same kind acts immediately."""
     flag = StopFlag()
 
     def note(number: int, _frame: FrameType | None) -> None:
-        # While cells run only a flag: a handler that raises could hit Optuna while it tells a trial.
+        # While cells run only a flag: a handler that raises could hit Optuna while it writes a trial.
         flag.signal = number
         signal.signal(number, signal.SIG_DFL)
-        if flag.at_once:
+        if flag.interrupts:
             raise KeyboardInterrupt
 
     with handling(note):
@@ -119,18 +128,27 @@ def work_and_give_back(study: optuna.Study, job: Job, prepare: Callable[[], None
     """
     remove_abandoned(job.checkpoints)
     try:
-        job.stop.at_once = True  # simulating may take minutes
-        prepare()
-        job.stop.at_once = False
-        work(study, job)
+        if prepared(job.stop, prepare):
+            work(study, job)
     except KeyboardInterrupt:
-        job.stop.at_once = False
-        if job.stop.signal is None:
+        if not job.stop():
             raise
-    if job.stop.signal is None:
-        return 0
-    give_back(study, job.study, job.cells)
-    return 130 if job.stop.signal == signal.SIGINT else 0
+    if job.stop():
+        give_back(study, job.study, job.cells)
+    return job.stop.exit_code
+
+
+def prepared(stop: StopFlag, prepare: Callable[[], None]) -> bool:
+    """Make the data, which may take minutes: a signal ends it immediately. Whether there was none."""
+    try:
+        stop.interrupts = True
+        prepare()
+        stop.interrupts = False
+    except KeyboardInterrupt:
+        stop.interrupts = False
+        if not stop():
+            raise
+    return not stop()
 
 
 def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list[int]) -> float:
@@ -143,8 +161,8 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
     if cell not in job.cells:
         claimed.pop()  # it was not begun, and does not count
         if not is_asked_for(study, cell):
-            raise optuna.TrialPruned("not asked for")
-        put_back(study, trial)  # another run has added it, or works with another file: it is not lost to them
+            raise optuna.TrialPruned("not in the study")
+        put_back(study, trial)  # another run has added it, or has another study file: that run still needs it
         raise optuna.TrialPruned("left to others")
     if job.study.tuning is not None and out_of_turn(job.study, study.get_trials(deepcopy=False), cell):
         put_back(study, trial)
@@ -152,14 +170,11 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
         raise optuna.TrialPruned("a draw before it waits")
     sign(job, trial)
     job.observer.cell_started(cell, len(claimed), max(job.total, len(claimed)))
-
-    def told(said: str) -> None:
-        job.observer.cell_finished(cell, "timeout", said)
-
-    with time_limit(job.limit, job.storage, trial, told) as over:
+    timed_out = functools.partial(job.observer.cell_finished, cell, "timeout")
+    with time_limit(job.limit, job.storage, trial, timed_out) as over:
         try:
             return _attempt(job, trial, cell, over)
-        except (optuna.exceptions.OptunaError, SQLAlchemyError):  # trial taken away, storage down: not the cell's doing
+        except (optuna.exceptions.OptunaError, SQLAlchemyError):  # taken away, or no storage: not its fault
             raise
         except BaseException as raised:  # SystemExit too: it would leave the trial RUNNING
             error = judged(job, raised, over)

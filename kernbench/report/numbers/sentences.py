@@ -60,6 +60,15 @@ def cautions(comparison: Comparison) -> list[str]:
     return found
 
 
+def spread_text(comparison: Comparison) -> str:
+    """What the intervals of a comparison cover, for below a table."""
+    if min(len(point.scored) for point in comparison.scored) == 1:
+        return _one_seed(comparison.spread)
+    prior = comparison.spread.prior
+    deviation = f"; standard deviation between seeds {math.sqrt(prior.variance):.3f}" if prior else ""
+    return f"Intervals cover the choice of seeds and of test lines{deviation}."
+
+
 def _one_seed(spread: SeedSpread) -> str:
     if spread.prior is None:
         return (

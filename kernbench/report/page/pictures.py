@@ -32,7 +32,7 @@ OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colou
 
 _CAPTIONS = {
     "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
-        seeds). Dashed and dotted lines: blind guesses; a point below them is worse than a blind guess.
+        seeds). Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.
         Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical

@@ -1,7 +1,6 @@
 """What a cell left in files: its learning curve and its arrays. A file that cannot be read is said, not fatal."""
 
 import csv
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ def load_curve(path: Path) -> dict[str, Floats]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = {name: np.array([_number(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
+        columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else {})}
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     if "epoch" not in columns:
@@ -96,7 +95,3 @@ def _by_layer(content: Mapping[str, Floats], prefix: str) -> list[Floats]:
     while f"{prefix}_{len(found)}" in content:
         found.append(content[f"{prefix}_{len(found)}"])
     return found
-
-
-def _number(text: str | None) -> float:
-    return float(text) if text else math.nan

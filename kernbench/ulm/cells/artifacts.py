@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Example:
-    """A line to look at.
+    """A test line to show.
 
     Attributes:
         voltage: (L,) a.u.
@@ -66,7 +66,9 @@ def write_all(
     Returns:
         The files.
     """
-    arrays = _arrays(before, after, example)
+    shown = {name: np.asarray(value) for name, value in vars(example).items()}
+    arrays = {name if name == "threshold" else f"example_{name}": value for name, value in shown.items()}
+    arrays |= {"rate_hz": np.asarray(SAMPLE_RATE_HZ)} | _kernel_arrays(before, after)
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
@@ -75,7 +77,7 @@ def write_all(
 def write_diverged(
     folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
 ) -> list[Path]:
-    """What there is to see of a cell that met NaN: its curve, and its kernels as far as they are numbers.
+    """What there is to see of a cell that met NaN: its curve, and its kernels, or those before, if they are finite.
 
     Args:
         folder: where to.
@@ -86,13 +88,12 @@ def write_diverged(
     Returns:
         The files.
     """
-    finite = all(np.isfinite(layer).all() for layer in after)
-    shown = after if finite else before
-    if not all(np.isfinite(layer).all() for layer in shown):
-        return [*write_curve(folder, curve), *_draw(folder, {"curve.png": _curve_picture(curve)} if curve else {})]
-    arrays = _kernel_arrays(before, shown)
-    title = "when training diverged" if finite else "before training; at its end they were not finite"
-    figures = {"kernel.png": _kernel_picture(arrays, f"Kernels {title}")}
+    tried = ((after, "when training diverged"), (before, "before training; at its end they were not finite"))
+    finite = [each for each in tried if all(np.isfinite(layer).all() for layer in each[0])]
+    figures = {}
+    if finite:
+        kernels, when = finite[0]
+        figures["kernel.png"] = _kernel_picture(_kernel_arrays(before, kernels), f"Kernels {when}")
     if curve:
         figures["curve.png"] = _curve_picture(curve)
     return [*write_curve(folder, curve), *_draw(folder, figures)]
@@ -106,19 +107,6 @@ def write_curve(folder: Path, curve: Sequence[Epoch]) -> list[Path]:
         writer.writerow(curve_columns(TERMS))
         writer.writerows(["" if value is None else value for value in row.columns().values()] for row in curve)
     return [path]
-
-
-def _arrays(before: Sequence[Floats], after: Sequence[Floats], example: Example) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {
-        "example_voltage": example.voltage,
-        "example_counts": example.counts,
-        "example_prediction": example.prediction,
-        "example_start": np.asarray(example.start),
-        "example_line": np.asarray(example.line),
-        "threshold": np.asarray(example.threshold),
-        "rate_hz": np.asarray(SAMPLE_RATE_HZ),
-    }
-    return arrays | _kernel_arrays(before, after)
 
 
 def _kernel_arrays(before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, NDArray[Any]]:
@@ -151,8 +139,7 @@ def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure
 
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
-    kernels, spectra, starts = named
-    return kernel_figure(kernels, spectra, starts, title=title)
+    return kernel_figure(*named, title=title)
 
 
 def _curve_picture(curve: Sequence[Epoch]) -> "Figure":

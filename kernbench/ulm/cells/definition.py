@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from kernbench.host.cache_folder import cache_folder
@@ -10,6 +9,7 @@ from kernbench.host.files import sha256_of
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
+from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.line import SAMPLES
@@ -19,8 +19,6 @@ from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 TASK_VERSION = "ulm-1d.1"  # raised when the meaning of a score changes
 
 SPLITS = ("train", "validation", "test")
-
-Progress = Callable[[str, int, int], None]
 
 
 def protocol_of(definition: dict[str, Any]) -> int:

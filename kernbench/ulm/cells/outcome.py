@@ -9,10 +9,11 @@ from kernbench.host import memory
 from kernbench.networks import cost
 from kernbench.networks.network import Network, lines_at_once
 from kernbench.registry import find_network
+from kernbench.statistics.means import mean_interval
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.attributes import scores_in_words
 from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, data_digest, recipe_of, resolved
+from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import comb_f1, random_f1
@@ -47,7 +48,7 @@ def scored_outcome(
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },
-        note=scores_in_words(scored, facts["test"], tolerance),
+        note=_note(scored, facts["test"], tolerance),
     )
 
 
@@ -77,7 +78,11 @@ def weights_facts(
         "network_plugin": find_network(plan["name"]).label,
         "samples": samples,
         "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
-        "noise": {"percent": bench.level("train"), "test_percent": bench.level("test"), "seed": bench.seed},
+        "noise": {
+            "percent": bench.noise.level("train"),
+            "test_percent": bench.noise.level("test"),
+            "seed": bench.noise.seed,
+        },
         "evaluation": {"batch": batch, "device": context.device, "threads": torch.get_num_threads()},
         "thresholds": {"split": split, "tolerances": tolerances, "values": scored.choice.thresholds.tolist()},
         "one_to_one": {"split": split, "decoder": Decoder().name, "width": int(width)}
@@ -89,26 +94,38 @@ def _facts(bench: Workbench, split: str) -> SplitFacts:
     source = bench.splits[split]
     counts = np.asarray(source.counts)
     return SplitFacts(
-        lines={
-            "bubbles": [int(number) for number in source.bubbles],
-            "pressure_pa": [float(pressure) for pressure in source.pressure_pa],
-        },
+        lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
         floors={
             "comb": comb_f1(counts).mean(axis=1).tolist(),
-            "random": random_f1(counts, seed=bench.seed).mean(axis=1).tolist(),
+            "random": random_f1(counts, seed=bench.noise.seed).mean(axis=1).tolist(),
         },
     )
+
+
+def _note(scored: Scored, test: SplitFacts, tolerance: int) -> list[tuple[str, str]]:
+    """Scores as name and text, for the note of the trial on the dashboard."""
+    interval = mean_interval(scored.splits["test"].f1[tolerance], bounds=(0, 1))
+    ends = f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval for other lines (not for another seed),"
+    spread = ends if interval.lines > 1 else ""
+    comb, random = (test.floors[name][tolerance] for name in ("comb", "random"))
+    return [
+        ("F1 on test lines", f"{interval.mean:.3f}{spread} over {interval.lines} line{'s' * (interval.lines > 1)}"),
+        ("tolerance", f"{tolerance} samples"),
+        ("blind floors", f"comb {comb:.3f}, random noise {random:.3f}"),
+        ("F1 on validation lines", f"{scored.splits['validation'].at(tolerance):.3f}"),
+        ("threshold", f"{scored.choice.thresholds[tolerance]:.3g}, chosen on {scored.choice.split} lines"),
+    ]
 
 
 def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
     """The test line whose F1 is the median, as an example."""
     line = median_line(scored.splits["test"], tolerance)
-    split = bench.splits["test"]
+    voltage, counts = (each[line : line + 1] for each in bench.lines("test"))
     return artifacts.Example(
-        voltage=bench.lines("test")[0][line].cpu().numpy(),
-        counts=bench.lines("test")[1][line].cpu().numpy(),
-        prediction=bench.prediction(network, "test", line),
-        start=int(split.starts[line]),
+        voltage=voltage[0].cpu().numpy(),
+        counts=counts[0].cpu().numpy(),
+        prediction=predict(network, voltage, bench.device)[0],
+        start=int(bench.splits["test"].starts[line]),
         threshold=float(scored.choice.thresholds[tolerance]),
         line=line,
     )

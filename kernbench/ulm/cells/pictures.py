@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 SHOWN_KERNELS = 4
 ZOOM_SAMPLES = 320
 FLOOR_DB = -50
+CURVE_COLUMNS = ("train_loss", "val_loss", "val_f1", "rate")  # that are drawn over the epoch
 
 
 @styled
@@ -58,7 +59,8 @@ def _draw_kernels(axes: Axes, taps: Floats, start: ArrayLike | None) -> None:
     strongest = np.argsort(-np.square(taps).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
     if start is not None:
         before = np.asarray(start, float)[strongest]
-        axes.plot(lags, before.T, color="#c4c4c4", linewidth=0.8, label=_once("before training", len(before)))
+        label = ["before training"] + ["_nolegend_"] * (len(before) - 1)  # the legend names them once
+        axes.plot(lags, before.T, color="#c4c4c4", linewidth=0.8, label=label)
     for row, colour in zip(taps[strongest], shades(len(strongest)), strict=True):
         axes.plot(lags, row, color=colour, linewidth=1.0)
     axes.lines[-1].set_label("trained, four strongest")
@@ -67,18 +69,13 @@ def _draw_kernels(axes: Axes, taps: Floats, start: ArrayLike | None) -> None:
     axes.set_ylabel("tap")
 
 
-def _once(label: str, count: int) -> list[str]:
-    """Labels of lines drawn together, so that the legend names them once."""
-    return [label] + ["_nolegend_"] * (count - 1)
-
-
 def _draw_spectrum(axes: Axes, spectrum: Floats, rate_hz: float) -> None:
     low, middle, high = _decibels(spectrum)
     mhz = np.fft.rfftfreq(2 * (spectrum.shape[1] - 1)) * rate_hz / 1e6
     axes.fill_between(mhz, low, high, color=OUTPUT_COLOUR, alpha=0.2, linewidth=0, label="5 to 95 % of kernels")
     axes.plot(mhz, middle, color=OUTPUT_COLOUR, linewidth=1.0, label="median kernel")
     axes.axvline(PULSE_FREQUENCY_HZ / 1e6, color=LABEL_COLOUR, linewidth=0.9, linestyle="--", label="pulse, 1.7 MHz")
-    # The pulse lies at 5 % of the band: a linear axis would squeeze all that matters into its left edge.
+    # The pulse is at 5 % of the band: a linear axis would squeeze all that matters into its left edge.
     axes.set_xscale("function", functions=(lambda f: np.sqrt(np.maximum(f, 0)), np.square))
     ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 30) if tick <= rate_hz / 2e6]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -103,9 +100,8 @@ def example_figure(
     start: int = 0,
     *,
     rate_hz: float = SAMPLE_RATE_HZ,
-    title: str = "",
 ) -> Figure:
-    """One test line: its voltage, where the bubbles are, what the network says; whole and enlarged.
+    """One test line: its voltage, where the bubbles are, what the network says; complete and enlarged.
 
     Args:
         voltage: RF signal, (L,) a.u.
@@ -114,7 +110,6 @@ def example_figure(
         threshold: above which a sample is a detection.
         start: first sample of the window within the whole line.
         rate_hz: sampling rate.
-        title: of the figure.
     """
     signal, label, output = (np.asarray(each, float) for each in (voltage, counts, prediction))
     samples = start + np.arange(len(signal))
@@ -127,21 +122,16 @@ def example_figure(
     low, high = min(0.0, output.min()), max(threshold, output.max())
     span = (high - low) or 1.0
     axes[1, 0].set_ylim(low - 0.4 * span, high + 0.05 * span)
-    for low, high in [(samples[zoom][0], samples[zoom][-1])]:
-        for panel in axes[:, 0]:
-            panel.axvspan(low, high, color="#f0e6c8", alpha=0.7, linewidth=0, zorder=0)
-    letter(axes[0, 0], 0, "RF line")
-    letter(axes[0, 1], 1, "shaded part, enlarged")
-    letter(axes[1, 0], 2, "label and output")
-    letter(axes[1, 1], 3, "label and output, enlarged")
+    for panel in axes[:, 0]:
+        panel.axvspan(samples[zoom][0], samples[zoom][-1], color="#f0e6c8", alpha=0.7, linewidth=0, zorder=0)
+    names = ("RF line", "shaded part, enlarged", "label and output", "label and output, enlarged")
+    for place, (panel, name) in enumerate(zip(axes.flat, names, strict=True)):
+        letter(panel, place, name)
     axes[0, 0].set_ylabel("voltage [a.u.]")
     axes[1, 0].set_ylabel("output")
     for panel in axes[1]:
         panel.set_xlabel(f"sample of {1e9 / rate_hz:g} ns")
-    handles, names = axes[1, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4)
-    if title:
-        figure.suptitle(title, fontsize=9)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -175,25 +165,22 @@ def _draw_output(axes: Axes, samples: NDArray[np.int64], label: Floats, output: 
 
 
 @styled
-def curve_figure(curve: Mapping[str, ArrayLike], *, title: str = "") -> Figure:
+def curve_figure(curve: Mapping[str, ArrayLike]) -> Figure:
     """Learning curve of one cell.
 
     Args:
         curve: columns of curve.csv by name: epoch, train_loss, val_loss, val_f1, rate; NaN where an epoch was not
             validated.
-        title: of the figure.
     """
     columns = {name: np.asarray(values, float) for name, values in curve.items()}
     epoch = columns["epoch"]
     figure, axes = panels(1, 2, height=2.5)
-    for name, label, colour in (
-        ("train_loss", "training", OUTPUT_COLOUR),
-        ("val_loss", "validation", LABEL_COLOUR),
-    ):
-        draw_sparse(axes[0, 0], epoch, columns.get(name, np.array([])), color=colour, label=label)
-    draw_sparse(axes[0, 1], epoch, columns.get("val_f1", np.array([])), color=LABEL_COLOUR)
+    train, validation, score, rate = (columns.get(name, np.array([])) for name in CURVE_COLUMNS)
+    draw_sparse(axes[0, 0], epoch, train, color=OUTPUT_COLOUR, label="training")
+    draw_sparse(axes[0, 0], epoch, validation, color=LABEL_COLOUR, label="validation")
+    draw_sparse(axes[0, 1], epoch, score, color=LABEL_COLOUR)
     for panel in axes[0]:
-        _mark_decay(panel, epoch, columns.get("rate", np.array([])))
+        _mark_decay(panel, epoch, rate)
         panel.set_xlabel("epoch")
         panel.margins(x=0.02)
     axes[0, 0].set_ylabel("dual loss")
@@ -202,17 +189,15 @@ def curve_figure(curve: Mapping[str, ArrayLike], *, title: str = "") -> Figure:
     axes[0, 0].legend(loc="upper right")
     letter(axes[0, 0], 0, "loss")
     letter(axes[0, 1], 1, "score on validation lines")
-    if title:
-        figure.suptitle(title, fontsize=9)
     return figure
 
 
-def draw_sparse(axes: Axes, epoch: Floats, values: Floats, **look: object) -> None:
+def draw_sparse(axes: Axes, epoch: Floats, values: Floats, **style: object) -> None:
     """Draw the finite values of a column as one connected line; nothing if the column is missing."""
     if len(values) != len(epoch):
         return
     known = np.isfinite(values)
-    axes.plot(epoch[known], values[known], **look)  # type: ignore[arg-type]
+    axes.plot(epoch[known], values[known], **style)  # type: ignore[arg-type]
 
 
 def _mark_decay(axes: Axes, epoch: Floats, rate: Floats) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -40,7 +39,7 @@ class Begun:
         seeds: name -> seed of every random stream.
         settings: of training.
         loss: that it minimizes.
-        hooks: what training tells and asks.
+        hooks: what training reports and asks.
         state: checkpoint to go on from, or None.
     """
 
@@ -53,12 +52,6 @@ class Begun:
     loss: TrainingLoss
     hooks: Hooks
     state: State | None
-
-
-class _EnoughError(Exception):
-    """Training was ended early: there is nothing to score."""
-
-    curve: Sequence[Epoch] = ()
 
 
 def run_cell(context: CellContext) -> Outcome:
@@ -78,18 +71,17 @@ def run_cell(context: CellContext) -> Outcome:
     forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
     data = bench.training_data()
     curve: list[Epoch] = []
+    scored, status = None, PRUNED
     try:
         curve = train(
             network, data, cell.loss, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward
         )
-        if len(curve) < settings.epochs:
-            raise _EnoughError(f"below the median of its search after {len(curve)} of {settings.epochs} epochs")
-        scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
-    except (DivergedError, _EnoughError) as error:
-        curve = curve or list(error.curve)
-        outcome = _unscored(cell, curve, error)
-    else:
-        outcome = _scored(cell, curve, scored)
+        if len(curve) == settings.epochs:
+            scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
+        why = f"below the median of its search after {len(curve)} of {settings.epochs} epochs"
+    except DivergedError as error:
+        curve, status, why = curve or list(error.curve), "diverged", str(error)
+    outcome = _scored(cell, curve, scored) if scored else _unscored(cell, curve, status, why)
     return _with_costs(cell, curve, outcome)
 
 
@@ -113,14 +105,14 @@ def begin(context: CellContext) -> Begun:
     return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
 
 
-def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughError) -> Outcome:
+def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome:
     """A cell without scores: its curve and its kernels, and why."""
     context, after = cell.context, artifacts.kernels_of(cell.network)
     return Outcome(
-        status="diverged" if isinstance(error, DivergedError) else PRUNED,
+        status=status,
         value=-math.inf,
         data_digest=data_digest(context.study.definition),
-        message=str(error),
+        message=why,
         artifacts=artifacts.write_diverged(context.scratch, cell.before, after, curve),
     )
 
@@ -128,11 +120,11 @@ def _unscored(cell: Begun, curve: list[Epoch], error: DivergedError | _EnoughErr
 def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
-    matched = bench.matched(network, context.study.definition["evaluation"]["threshold_split"])
-    outcome = scored_outcome(context, bench, scored, matched, bench.curve(network))
+    matched = bench.matched(scored)
+    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored))
     example = example_of(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
-    facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.seed}}
+    facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}
     kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
     return dataclasses.replace(outcome, artifacts=[*files, kept])
 
@@ -146,7 +138,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
-        seeds=cell.seeds | {"data": cell.bench.seed},
+        seeds=cell.seeds | {"data": cell.bench.noise.seed},
         values=measured_costs(context, cell.network, cell.bench) | dict(outcome.values),
         epochs=len(curve),
         resumed_from=resumed_from,
@@ -158,7 +150,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
 def _hooks(
     context: CellContext, network: Network, bench: Workbench, epochs: int, loss: TrainingLoss
 ) -> tuple[Hooks, State | None]:
-    """What training tells and asks, and the newest checkpoint that fits."""
+    """What training reports and asks, and the newest checkpoint that fits."""
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
     digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
     state = context.checkpoints.newest(digest)
@@ -182,7 +174,7 @@ def _hooks(
             context.observer.epoch(row.epoch + 1, epochs, row.train_loss, row.val_f1, row.seconds)
 
     hooks = Hooks(
-        validate=lambda net: bench.look(net, loss, context.tolerance),
+        validate=lambda net: bench.validate(net, loss, context.tolerance),
         on_epoch=on_epoch,
         stop=context.stop,
         enough=context.enough,

@@ -3,13 +3,12 @@
 Light, so that reading results never imports torch: what computes is imported when it is called.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import CSV, DASHBOARD, PAGE, Column, Fact, Floor
 from kernbench.study.study import Study
-from kernbench.study.task import Bytes
+from kernbench.study.task import Bytes, Progress
 from kernbench.study.toml_tables import TomlTable
 
 COSTS = (CSV, PAGE, DASHBOARD)  # shown where there is room
@@ -41,7 +40,7 @@ COLUMNS = (
     ),
     Column("latency_ms", "latency", "time of that pass", "ms", 1, shown=COSTS),
     Column("peak_memory_mb", "memory", "highest memory while training", "MB", shown=COSTS, attribute="peak_mem_mb"),
-    # on the page and in CSV these two stand among the other one-to-one scores, at every tolerance
+    # page and CSV have these two among the other one-to-one scores, at every tolerance
     Column("f1_matched", "one-to-one F1", "mean one-to-one F1 of the test lines", digits=3, shown=(DASHBOARD,)),
     Column(
         "rmse_samples",
@@ -83,7 +82,7 @@ class UlmTask:
 
         return check_networks(study, device)
 
-    def prepare(self, study: Study, device: str, progress: Callable[[str, int, int], None]) -> None:
+    def prepare(self, study: Study, device: str, progress: Progress) -> None:
         """Simulate the lines that are not in the cache."""
         from kernbench.ulm.cells.definition import prepare
 

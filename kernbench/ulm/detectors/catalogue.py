@@ -1,7 +1,9 @@
 """From the names of methods to results: which detectors there are, made for one data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.training.settings import Settings
@@ -16,20 +18,25 @@ from kernbench.ulm.detectors.methods.matched_filter import MatchedFilter
 from kernbench.ulm.detectors.methods.omp import Omp
 from kernbench.ulm.detectors.methods.wiener import Wiener
 from kernbench.ulm.detectors.names import METHODS, fits, taps
-from kernbench.ulm.detectors.results import DetectorRow
+from kernbench.ulm.detectors.recording import Recording
+from kernbench.ulm.detectors.results import DetectorRow, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
 TEST = "test"
 
+# Shows one method at work: called with its name, gives what is called with settings tried and settings in all.
+Show = Callable[[str], AbstractContextManager[Progress]]
+
 
 @dataclass(frozen=True, eq=False)
 class DetectorTask:
-    """The lines, and what detectors need to know beyond them.
+    """The lines, what detectors need to know beyond them, and where their results go.
 
     Attributes:
         bench: training, threshold and test lines, noise included.
         test_noise_percent: levels of the test lines.
+        paths: file of the results for each of these levels.
         threshold_split: where everything is fitted.
         settings: how a linear filter is trained.
         loss: that it minimizes.
@@ -40,6 +47,7 @@ class DetectorTask:
 
     bench: Workbench
     test_noise_percent: Sequence[float]
+    paths: Sequence[Path]
     threshold_split: str
     settings: Settings
     loss: TrainingLoss
@@ -52,17 +60,33 @@ class DetectorTask:
         """Samples of a line."""
         return int(self.bench.splits[TEST].voltage.shape[1])
 
-    @property
-    def test_benches(self) -> list[Workbench]:
-        """The same lines, with each of the noise levels on the test lines."""
+    def tests(self) -> list[Recording]:
+        """The test lines with each of their noise levels."""
         known = self.bench
         noises = (replace(known.noise, test_percent=level) for level in self.test_noise_percent)
-        return [Workbench(known.splits, noise, known.device) for noise in noises]
+        return [recording_of(Workbench(known.splits, noise, known.device), TEST) for noise in noises]
 
-    def bank(self, pressures: Sequence[float] | None = None, depths: Sequence[float] | None = None) -> Bank:
-        """Templates; without arguments the single one."""
-        grid = () if pressures is None or depths is None else (tuple(pressures), tuple(depths))
+    def bank(self, *grid: tuple[float, ...]) -> Bank:
+        """Templates of pressures and depths; without arguments the single one."""
         return simulated_bank(*grid, transmit_response=self.transmit_response, receive_response=self.receive_response)
+
+    def run(self, names: Sequence[str], show: Show) -> list[list[DetectorRow]]:
+        """Run methods one after the other; each is stored when it is done, in place of its earlier results.
+
+        Returns:
+            Rows of all methods, for each noise level of the test lines.
+
+        Raises:
+            DataError, StorageError: a file of results that cannot be read, or written.
+        """
+        rows: list[list[DetectorRow]] = [[] for _ in self.paths]
+        for name in names:
+            with show(name) as progress:
+                found = run_method(name, self, progress)
+            for level, path, new in zip(rows, self.paths, found, strict=True):
+                level.extend(new)
+                write_rows(replaced(stored_rows(path), new), path)
+        return rows
 
 
 def check_methods(names: Sequence[str], length: int) -> list[str]:
@@ -93,12 +117,11 @@ def run_method(name: str, task: DetectorTask, progress: Progress | None = None) 
         For each of the task's noise levels of test lines, one row for each tolerance.
     """
     fitted_on = recording_of(task.bench, task.threshold_split)
-    tests = [recording_of(bench, TEST) for bench in task.test_benches]
     if name == "comb":
-        return [comb_rows(fitted_on, tested, task.threshold_split) for tested in tests]
+        return [comb_rows(fitted_on, tested, task.threshold_split) for tested in task.tests()]
     detector = make_detector(name, task)
     chosen = fit(detector, fitted_on, task.threshold_split, progress)
-    return [evaluate(detector, chosen, tested) for tested in tests]
+    return [evaluate(detector, chosen, tested) for tested in task.tests()]
 
 
 def make_detector(name: str, task: DetectorTask) -> Detector:

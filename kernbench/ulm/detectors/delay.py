@@ -1,7 +1,6 @@
 """The one fitted delay of a detector: how much later than the label its score fires."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,23 +9,10 @@ from torch import Tensor
 
 from kernbench.ulm.scoring.scores import f1_scores
 
-# Quantiles of a score that serve as thresholds: percent steps, and finer ones at the top, where few samples lie.
+# Quantiles of a score that serve as thresholds: percent steps, and finer ones at the top, of which there are few.
 LEVELS = np.unique(np.concatenate([np.arange(100) / 100, 1 - np.logspace(-2, -4, 21)]))
 # Cells of a table of delays, lines and thresholds: few enough for the cache of a core, or many, to hide launches.
 ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 24}
-
-
-@dataclass(frozen=True)
-class Delay:
-    """A delay and what it reaches.
-
-    Attributes:
-        samples: by which the score is moved to the front.
-        mean_f1: at its best threshold on the lines it was fitted on.
-    """
-
-    samples: int
-    mean_f1: float
 
 
 def score_levels(score: Tensor) -> NDArray[np.float64]:
@@ -43,8 +29,10 @@ def advanced(score: Tensor, delay: int) -> Tensor:
     return torch.nn.functional.pad(score, (0, delay))[:, delay:].contiguous()
 
 
-def fit_delay(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: int) -> Delay:
-    """The delay of the largest mean F1 (dilation) at the best of the score's own thresholds; the first one on ties.
+def fit_delay(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: int) -> tuple[int, float]:
+    """The delay [samples] of the largest mean F1 (dilation) at the best of the score's own thresholds, and that F1.
+
+    The first one on ties.
 
     Args:
         score: z >= 0, (N, L).
@@ -54,7 +42,7 @@ def fit_delay(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: i
     """
     mean_f1 = delay_f1(score, counts, delays, tolerance)
     best = int(mean_f1.argmax())
-    return Delay(delays[best], float(mean_f1[best]))
+    return delays[best], float(mean_f1[best])
 
 
 def delay_f1(score: Tensor, counts: Tensor, delays: Sequence[int], tolerance: int) -> NDArray[np.float64]:
@@ -102,7 +90,7 @@ class _Ranked:
     def __init__(self, ranks: Tensor, levels: int, delays: int, tolerance: int) -> None:
         self._lines, self._size = len(ranks), levels + 1
         self._delays, self._tolerance = delays, tolerance
-        # Rank 0 never fires: it stands for what lies behind the end, too.
+        # Rank 0 never fires: what is behind the end of the line has it, too.
         padded = torch.nn.functional.pad(ranks, (0, delays + tolerance))
         ahead = torch.nn.functional.max_pool1d(padded.float()[:, None], tolerance + 1, 1)[:, 0]
         # The place of line and rank in a histogram, so that nothing but the delay has to be added to it.

@@ -1,7 +1,8 @@
 """What every detector offers, and how dense scores become sparse."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from itertools import product
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.pairing.decoders import Decoder, decode
 
-Setting = Mapping[str, float | str]
+Setting = Mapping[str, Any]  # numbers and names
 
 
 class Detector(Protocol):
@@ -33,6 +34,11 @@ class Detector(Protocol):
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Score z >= 0, (N, L), not yet delayed."""
+
+
+def combinations(**choices: Sequence[float | str]) -> list[Setting]:
+    """Every combination of the values of some settings, the last one changing fastest."""
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
 def only_peaks(score: Tensor) -> Tensor:

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from kernbench.ulm.detectors.delay import Delay, advanced, fit_delay, score_levels
+from kernbench.ulm.detectors.delay import advanced, fit_delay, score_levels
 from kernbench.ulm.detectors.detector import Detector, Setting
 from kernbench.ulm.detectors.methods.blind import (
     EVERY_SAMPLE,
     UniformNoise,
+    best_comb,
     comb,
     comb_f1,
-    comb_spacing,
-    matched_comb_spacing,
+    matched_comb_f1,
 )
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.detectors.results import DetectorRow
@@ -49,14 +47,14 @@ class Fit:
 
     Attributes:
         setting: of the detector.
-        delay: samples, and the F1 that chose setting and delay.
+        delay: of the score [samples].
         choice: thresholds of the dilation metric.
         matched: decoder and thresholds of the one-to-one metric.
         seconds: it took.
     """
 
     setting: Setting
-    delay: Delay
+    delay: int
     choice: Choice
     matched: MatchedChoice
     seconds: float
@@ -76,38 +74,40 @@ def fit(detector: Detector, recording: Recording, split: str, progress: Progress
     """
     started = time.monotonic()
     settings = detector.settings()
-    found: list[Delay] = []
+    found: list[tuple[int, float]] = []
     for setting in settings:
         z = detector.score(recording, setting)
         found.append(fit_delay(z, recording.counts, detector.delays, HEADLINE_TOLERANCE))
         if progress is not None:
             progress(len(found), len(settings))
-    best = int(np.argmax([each.mean_f1 for each in found]))
-    z = advanced(detector.score(recording, settings[best]), found[best].samples)
+    best = int(np.argmax([mean_f1 for _, mean_f1 in found]))
+    delay = found[best][0]
+    z = advanced(detector.score(recording, settings[best]), delay)
     levels = score_levels(z).tolist()
     choice = choose_thresholds(score(z, recording.counts, TOLERANCES, levels), split)
     blind = isinstance(detector, UniformNoise)
     decoder, widths = (EVERY_SAMPLE, None) if blind else (Decoder(), WIDTHS)
     matched = choose_matched(z, label_points(recording.counts), split, decoder, widths, thresholds=levels)
-    return Fit(settings[best], found[best], choice, matched, time.monotonic() - started)
+    return Fit(settings[best], delay, choice, matched, time.monotonic() - started)
 
 
 def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[DetectorRow]:
     """Score lines at everything that was chosen elsewhere, one row for each tolerance."""
     started = time.monotonic()
-    z = advanced(detector.score(recording, chosen.setting), chosen.delay.samples)
+    z = advanced(detector.score(recording, chosen.setting), chosen.delay)
     line_ms = 1e3 * (time.monotonic() - started) / len(z)
     f1 = freeze(score(z, recording.counts, TOLERANCES, chosen.choice.thresholds.tolist()), chosen.choice).mean_f1
     matched = evaluate_matched(z, label_points(recording.counts), chosen.matched)
     width = math.nan if chosen.matched.decoder == EVERY_SAMPLE else float(chosen.matched.decoder.width)
-    setting = ", ".join(f"{name}={_shown(value)}" for name, value in chosen.setting.items())
+    shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in chosen.setting.items()}
+    setting = ", ".join(f"{name}={value}" for name, value in shown.items())
     return [
         DetectorRow(
             method=detector.name,
             tolerance_samples=tolerance,
             f1=float(f1[place]),
             threshold=float(chosen.choice.thresholds[place]),
-            delay_samples=chosen.delay.samples,
+            delay_samples=chosen.delay,
             width_samples=width,
             setting=setting,
             parameters=detector.parameters,
@@ -135,11 +135,11 @@ def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[De
 
 def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance: int) -> DetectorRow:
     started = time.monotonic()
-    known = _array(fitted_on.counts)
-    spacing, fitted_f1 = comb_spacing(known, tolerance)
-    pair_spacing = matched_comb_spacing(label_points(known), known.shape, tolerance)
+    known, counts = (np.asarray(each.counts.cpu().numpy(), np.float32) for each in (fitted_on, recording))
+    truths = label_points(known)
+    spacing, fitted_f1 = best_comb(known.shape, tolerance, lambda teeth: comb_f1(known, teeth, tolerance))
+    pair_spacing, _ = best_comb(known.shape, tolerance, lambda teeth: matched_comb_f1(truths, teeth, tolerance))
     seconds = time.monotonic() - started
-    counts = _array(recording.counts)
     tolerances, half = np.array([tolerance], np.int64), np.array([0.5])
     choice = MatchedChoice(split, EVERY_SAMPLE, tolerances, half, np.array([math.nan]))
     matched = evaluate_matched(comb(counts.shape, pair_spacing), label_points(counts), choice)
@@ -171,11 +171,3 @@ def _matched_columns(matched: MatchedEvaluation, place: int) -> dict[str, float]
         "bias_samples": error.samples.bias,
         "matched_threshold": float(matched.choice.thresholds[place]),
     }
-
-
-def _array(counts: Tensor) -> NDArray[np.float32]:
-    return np.asarray(counts.cpu().numpy(), np.float32)
-
-
-def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"

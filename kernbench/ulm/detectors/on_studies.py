@@ -1,60 +1,24 @@
 """Classical detectors on the lines of a study: where their results belong, and making those that are asked for.
 
-Their results stand beside the artifacts of a study's storage, where reports on the same lines find them.
+Their results are kept beside the artifacts of a study's storage, where reports on the same lines find them.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kernbench.errors import KernbenchWarning
 from kernbench.study.study import Params, Study
 from kernbench.ulm.cells import definition
 from kernbench.ulm.data.recipe import Split, load_split
-from kernbench.ulm.detectors.catalogue import DetectorTask, run_method
-from kernbench.ulm.detectors.fitting import Progress
+from kernbench.ulm.detectors.catalogue import DetectorTask, Show
 from kernbench.ulm.detectors.names import fits
-from kernbench.ulm.detectors.results import DetectorRow, Domain, replaced, stored_rows, write_rows
+from kernbench.ulm.detectors.results import Domain, stored_rows
 from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
-
-# Shows one method at work: called with its name, gives what is told settings tried and settings in all.
-Show = Callable[[str], AbstractContextManager[Progress]]
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """What detectors of a study work on at one noise level of the lines that they are fitted on.
-
-    Attributes:
-        task: lines and settings.
-        paths: file of the results for each of the task's noise levels of test lines.
-    """
-
-    task: DetectorTask
-    paths: tuple[Path, ...]
-
-    def run(self, names: Sequence[str], show: Show) -> list[list[DetectorRow]]:
-        """Run methods one after the other; each is stored when it is done, in place of its earlier results.
-
-        Returns:
-            Rows of all methods, for each noise level of the test lines.
-
-        Raises:
-            DataError, StorageError: a file of results that cannot be read, or written.
-        """
-        rows: list[list[DetectorRow]] = [[] for _ in self.paths]
-        for name in names:
-            with show(name) as progress:
-                found = run_method(name, self.task, progress)
-            for level, (path, new) in enumerate(zip(self.paths, found, strict=True)):
-                rows[level] += new
-                write_rows(replaced(stored_rows(path), new), path)
-        return rows
 
 
 def domains(study: Study, digest: str | None = None, noise: float | None = None) -> dict[float, list[Domain]]:
@@ -67,14 +31,12 @@ def domains(study: Study, digest: str | None = None, noise: float | None = None)
     """
     split = study.definition["evaluation"]["threshold_split"]
     digest = digest or definition.data_digest(study.definition)
-    found: dict[float, list[Domain]] = {}
+    found: dict[float, dict[Domain, None]] = {}  # a set that keeps its order
     for params in study.cells().values():
         data = {"noise_percent": noise} if noise is not None else definition.resolved(study.definition, params, "data")
         domain = Domain.of(digest, data, split, PROTOCOL_VERSION)
-        known = found.setdefault(domain.noise_percent, [])
-        if domain not in known:
-            known.append(domain)
-    return found
+        found.setdefault(domain.noise_percent, {})[domain] = None
+    return {noise_percent: list(known) for noise_percent, known in found.items()}
 
 
 def study_splits(study: Study) -> dict[str, Split]:
@@ -82,8 +44,10 @@ def study_splits(study: Study) -> dict[str, Split]:
     return {split: load_split(definition.recipe_of(study.definition, split), split) for split in definition.SPLITS}
 
 
-def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], artifacts: Path, device: str) -> Bench:
-    """What is needed to run methods.
+def bench(
+    study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], artifacts: Path, device: str
+) -> DetectorTask:
+    """What detectors of a study work on at one noise level of the lines that they are fitted on.
 
     Where training settings are axes of the study, linear filters are trained at the first value of each.
 
@@ -97,9 +61,10 @@ def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], a
     first: Params = next(iter(study.cells().values()))
     recipe = definition.recipe_of(study.definition)
     settings, loss = definition.training_of(study.definition, first)
-    task = DetectorTask(
+    return DetectorTask(
         bench=Workbench(splits, Noise(wanted[0].noise_percent, seed=recipe.seed), device),
         test_noise_percent=[domain.test_noise_percent for domain in wanted],
+        paths=[domain.path(artifacts) for domain in wanted],
         threshold_split=wanted[0].threshold_split,
         settings=settings,
         loss=loss,
@@ -107,7 +72,6 @@ def bench(study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], a
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,
     )
-    return Bench(task, tuple(domain.path(artifacts) for domain in wanted))
 
 
 def add_missing(study: Study, names: Sequence[str], artifacts: Path, device: str, show: Show) -> None:

@@ -1,6 +1,6 @@
-"""What a detector looks at: lines with their depth, and the gains that make them alike."""
+"""What a detector works on: lines with their depth, and the gains that make them alike."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ class Recording:
 
     Attributes:
         voltage: (N, L) float32, a.u.
-        counts: bubbles per sample, (N, L); detectors do not look at them.
+        counts: bubbles per sample, (N, L); detectors do not use them.
         starts: first sample of each window in its line, (N,); 0 for whole lines.
     """
 
@@ -33,8 +33,8 @@ class Recording:
         return (self.starts[:, None] + here) / SAMPLES
 
 
-def analytic(signal: Tensor) -> Tensor:
-    """Analytic signal along the last axis by the FFT (Hilbert transform), complex, same shape.
+def envelope(signal: Tensor) -> Tensor:
+    """Magnitude of the analytic signal along the last axis, by the FFT (Hilbert transform), same shape.
 
     Source: Marple (1999), "Computing the discrete-time analytic signal via FFT", IEEE Trans. Signal Processing 47(9).
     """
@@ -44,13 +44,8 @@ def analytic(signal: Tensor) -> Tensor:
     weight[1 : (length + 1) // 2] = 2
     if length % 2 == 0:
         weight[length // 2] = 1
-    result: Tensor = torch.fft.ifft(torch.fft.fft(signal) * weight)
-    return result
-
-
-def envelope(signal: Tensor) -> Tensor:
-    """Magnitude of the analytic signal along the last axis, same shape."""
-    return analytic(signal).abs()
+    analytic: Tensor = torch.fft.ifft(torch.fft.fft(signal) * weight)
+    return analytic.abs()
 
 
 def robust_scale(voltage: Tensor) -> Tensor:
@@ -60,8 +55,8 @@ def robust_scale(voltage: Tensor) -> Tensor:
     return scale.where(scale > 0, 1.0)
 
 
-def conditioned(recording: Recording, gain: str, scale: str) -> Recording:
-    """Lines with their spread of level taken out.
+def conditioned(recording: Recording, gain: str, scale: str = "none") -> Tensor:
+    """Voltage with its spread of level taken out, (N, L).
 
     Args:
         recording: lines as received.
@@ -73,4 +68,4 @@ def conditioned(recording: Recording, gain: str, scale: str) -> Recording:
         voltage = voltage * recording.depth
     if scale == "line":
         voltage = voltage / robust_scale(voltage)
-    return replace(recording, voltage=voltage)
+    return voltage

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # a column is text, int or float; so is a setting
 
@@ -15,6 +15,7 @@ from kernbench.ulm.evaluation.noise import STREAM_BY_NAME, Noise, noise_stream
 
 FOLDER = "baselines"  # within the artifacts of a storage
 USUAL_SPLIT = "validation"
+_KINDS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: lambda text: float(text or "nan")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Domain:
 
 
 def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
-    """Write rows, in the order of `METHODS`, whole or not at all; folders are made.
+    """Write rows in the order of `METHODS`, NaN as an empty cell, completely or not; folders are made.
 
     Raises:
         StorageError: the file cannot be written.
@@ -111,9 +112,9 @@ def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
     order = {name: place for place, name in enumerate(METHODS)}
     ordered = sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.tolerance_samples))
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([field.name for field in dataclasses.fields(DetectorRow)])
-    writer.writerows([map(_text, dataclasses.astuple(row)) for row in ordered])
+    heads, values = [field.name for field in dataclasses.fields(DetectorRow)], map(dataclasses.astuple, ordered)
+    cells = (["" if isinstance(each, float) and math.isnan(each) else each for each in row] for row in values)
+    csv.writer(text).writerows([heads, *cells])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.getvalue())
@@ -121,45 +122,24 @@ def write_rows(rows: Iterable[DetectorRow], path: Path) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read_rows(path: Path) -> list[DetectorRow]:
-    """Rows of a file.
-
-    Raises:
-        DataError: it cannot be read, or is not such a file.
-    """
-    fields = dataclasses.fields(DetectorRow)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            return [DetectorRow(**{field.name: _value(field, row[field.name]) for field in fields}) for row in reader]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} is no file of baseline results: {error}") from error
-
-
 def stored_rows(path: Path) -> list[DetectorRow]:
     """Rows of a file, none where there is no file.
 
     Raises:
-        DataError: see `read_rows`.
+        DataError: it cannot be read, or is not such a file.
     """
-    return read_rows(path) if path.is_file() else []
+    if not path.is_file():
+        return []
+    kinds = [(field.name, _KINDS[field.type]) for field in dataclasses.fields(DetectorRow)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return [DetectorRow(**{name: kind(row[name]) for name, kind in kinds}) for row in reader]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is no file of baseline results: {error}") from error
 
 
 def replaced(old: Iterable[DetectorRow], new: Sequence[DetectorRow]) -> list[DetectorRow]:
     """Old rows with those of the new rows' methods replaced."""
     again = {row.method for row in new}
     return [*(row for row in old if row.method not in again), *new]
-
-
-def _value(field: "dataclasses.Field[Any]", text: str) -> Any:
-    """A cell in the type of its column; an empty number is NaN."""
-    if field.type is float:
-        return float(text) if text else math.nan
-    return int(text) if field.type is int else text
-
-
-def _text(value: object) -> str:
-    """A cell of the file; NaN is empty."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(value)
-    return str(value)

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +11,22 @@ from numpy.typing import ArrayLike
 
 from kernbench.errors import DataError
 
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table for one CSV file.
-
-    Attributes:
-        header: names of the columns.
-        rows: numbers and text.
-    """
-
-    header: Sequence[str]
-    rows: Iterable[Iterable[Any]]
+Table = tuple[Sequence[str], Iterable[Iterable[Any]]]  # names of the columns, and rows of numbers and text
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreFiles:
-    """What one metric leaves.
+def write_files(
+    folder: Path,
+    tables: Mapping[str, Table],
+    arrays: Mapping[str, Mapping[str, ArrayLike]],
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Path]:
+    """Write tables, arrays and facts, in this order.
 
-    Attributes:
-        tables: file name -> table.
-        arrays: file name -> arrays by name, written without pickle.
-        facts: file name -> JSON content.
-    """
-
-    tables: Mapping[str, Table]
-    arrays: Mapping[str, Mapping[str, ArrayLike]]
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def write_files(files: ScoreFiles, folder: Path) -> list[Path]:
-    """Write tables, arrays and facts, in this order, into a folder that is made if it is not there.
+    Args:
+        folder: made if it is not there.
+        tables: name of a CSV file -> table.
+        arrays: name of an npz file -> arrays by name, written without pickle.
+        facts: name of a JSON file -> content.
 
     Returns:
         The files.
@@ -52,15 +36,16 @@ def write_files(files: ScoreFiles, folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in files.tables.items():
-            _write_csv(folder / name, table)
-        for name, arrays in files.arrays.items():
-            np.savez_compressed(folder / name, allow_pickle=False, **arrays)
-        for name, content in files.facts.items():
+        for name, (header, rows) in tables.items():
+            with (folder / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        for name, named in arrays.items():
+            np.savez_compressed(folder / name, allow_pickle=False, **named)
+        for name, content in (facts or {}).items():
             (folder / name).write_text(json.dumps(dict(content), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"scores cannot be written to {folder}: {error.strerror}") from error
-    return [folder / name for name in (*files.tables, *files.arrays, *files.facts)]
+    return [folder / name for name in (*tables, *arrays, *(facts or {}))]
 
 
 def line_table(tolerances: Sequence[int], bubbles: ArrayLike, pressure_pa: ArrayLike, f1: ArrayLike) -> Table:
@@ -74,11 +59,4 @@ def line_table(tolerances: Sequence[int], bubbles: ArrayLike, pressure_pa: Array
     """
     columns = (np.asarray(bubbles).tolist(), (np.asarray(pressure_pa) / 1e3).tolist(), *np.asarray(f1).tolist())
     rows = ([line, *values] for line, values in enumerate(zip(*columns, strict=True)))
-    return Table(["line", "bubbles", "pressure_kpa", *(f"f1_t{tolerance}" for tolerance in tolerances)], rows)
-
-
-def _write_csv(path: Path, table: Table) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.header)
-        writer.writerows(table.rows)
+    return ["line", "bubbles", "pressure_kpa", *(f"f1_t{tolerance}" for tolerance in tolerances)], rows

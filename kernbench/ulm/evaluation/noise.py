@@ -30,7 +30,7 @@ class Noise:
 def noise_seed(seed: int, split: str) -> int:
     """Seed of the noise on the lines of a split, below 2^32; training lines have it where they are scored.
 
-    It is the first word that `numpy.random.SeedSequence` makes of the seed and the bytes of the split's name, so that
+    It is the first number that `numpy.random.SeedSequence` makes of the seed and the bytes of the split's name, so that
     it depends on nothing else: not on the splits beside it, nor on the number of lines. Line i has a stream of its own
     within it, see `kernbench.ulm.simulator.noise.add_noise`. Stored scores depend on it: never change it without
     raising `PROTOCOL_VERSION`.

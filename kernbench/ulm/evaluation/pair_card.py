@@ -11,7 +11,7 @@ import numpy as np
 
 from kernbench.ulm.data.find import Content
 from kernbench.ulm.data.recipe import Split
-from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
+from kernbench.ulm.evaluation.card_files import line_table, write_files
 from kernbench.ulm.evaluation.predict import Output
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
@@ -44,7 +44,7 @@ class MatchedRow:
         precision: of the counts pooled over lines.
         recall: of the pooled counts.
         jaccard: mean over lines that are not empty.
-        rmse_samples: of the matched pairs, against labels on whole samples; NaN without pairs.
+        rmse_samples: of the matched pairs, against labels, which are integers; NaN without pairs.
         rmse_um: the same as two-way depth.
         bias_samples: mean of detection minus label.
         arrival_recall: share of the bubbles with a detection within the tolerance of the arrival, which is not rounded;
@@ -105,10 +105,10 @@ def content_arrivals(content: Content, split: Split) -> Points | None:
         return None
     lines, samples = split.counts.shape
     scenes = [Scene(z, x, radius, 0.0) for z, x, radius in (each.T for each in content.positions[:lines])]
-    whole = arrival_points(scenes)
-    sample = whole.sample - split.starts[whole.line]
+    arrivals = arrival_points(scenes)
+    sample = arrivals.sample - split.starts[arrivals.line]
     label = np.floor(sample + 0.5)
-    return Points(whole.line, sample, lines)[(label >= 0) & (label < samples)]
+    return Points(arrivals.line, sample, lines)[(label >= 0) & (label < samples)]
 
 
 def matched_card(output: Output, split: Split, choice: MatchedChoice, arrivals: Points | None = None) -> MatchedCard:
@@ -153,37 +153,33 @@ def save_matched(card: MatchedCard, curve: Curve, split: Split, folder: Path, fa
         DataError: the folder cannot be written.
     """
     evaluation, choice = card.evaluation, card.evaluation.choice
-    arrays = {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
-    curves = {name: getattr(curve, name) for name in ("thresholds", "precision", "recall")}
     summaries = zip(CURVE_TOLERANCES, curve.average_precision.tolist(), curve.break_even.tolist(), strict=True)
     columns = [field.name for field in dataclasses.fields(MatchedRow)]
     tables = {
-        "matched_table.csv": Table(columns, map(dataclasses.astuple, card.rows)),
+        "matched_table.csv": (columns, map(dataclasses.astuple, card.rows)),
         "matched_lines.csv": line_table(choice.tolerances.tolist(), split.bubbles, split.pressure_pa, evaluation.f1),
-        "matched_curves.csv": Table(["tolerance", "average_precision", "break_even"], summaries),
+        "matched_curves.csv": (["tolerance", "average_precision", "break_even"], summaries),
     }
     scores = (
-        arrays
+        {name: getattr(evaluation, name) for name in ("tp", "fn", "fp", "f1")}
         | {"tolerances": choice.tolerances, "thresholds": choice.thresholds}
         | {"curve_tolerances": np.array(CURVE_TOLERANCES)}
-        | {f"curve_{name}": values for name, values in curves.items()}
+        | {f"curve_{name}": getattr(curve, name) for name in ("thresholds", "precision", "recall")}
     )
     origin = {"threshold_split": choice.split, "decoder": choice.decoder.name, "width": choice.decoder.width}
     content = dict(facts) | origin | {"curve_average": curve.average}
-    return write_files(ScoreFiles(tables, {"matched_scores.npz": scores}, {"matched_facts.json": content}), folder)
+    return write_files(folder, tables, {"matched_scores.npz": scores}, {"matched_facts.json": content})
 
 
 def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Names and cells of the table for people; errors against arrivals only where they are known."""
     names = ["tolerance", "threshold", "F1", "precision", "recall", "Jaccard", "RMSE", "um"]
-    if card.arrivals:
-        names += ["arrival RMSE", "arrival um"]
+    names += ["arrival RMSE", "arrival um"] * card.arrivals
     rows = []
     for row in card.rows:
         shares = (f"{value:.4f}" for value in (row.f1, row.precision, row.recall, row.jaccard))
         errors = [f"{row.rmse_samples:.3f}", f"{row.rmse_um:.2f}"]
-        if card.arrivals:
-            errors += [f"{row.arrival_rmse_samples:.3f}", f"{row.arrival_rmse_um:.2f}"]
+        errors += [f"{row.arrival_rmse_samples:.3f}", f"{row.arrival_rmse_um:.2f}"] * card.arrivals
         rows.append((str(row.tolerance), f"{row.threshold:.4g}", *shares, *errors))
     return names, rows
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kernbench.errors import DataError, close_match, first_line
 from kernbench.ulm.data.published_pairs import FIELD_OVER_AMPLITUDE, PublishedPairs
 from kernbench.ulm.data.recipe import Split
-from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, write_files
+from kernbench.ulm.evaluation.card_files import write_files
 from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.predict import Progress
 from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
@@ -192,15 +192,14 @@ def save_comparisons(comparisons: Sequence[Comparison], folder: Path) -> list[Pa
     header = ["network", "lines", "tolerance", "threshold", "published", "measured", "difference", "standard_error"]
     rows = (row for comparison in comparisons for row in _csv_rows(comparison))
     arrays = {comparison.network.name: comparison.evaluation.f1 for comparison in comparisons}
-    return write_files(ScoreFiles({"reproduction.csv": Table(header, rows)}, {"f1.npz": arrays}), folder)
+    return write_files(folder, {"reproduction.csv": (header, rows)}, {"f1.npz": arrays})
 
 
 def _csv_rows(comparison: Comparison) -> list[list[object]]:
     evaluation, lines = comparison.evaluation, comparison.evaluation.f1.shape[1]
     scores = (comparison.published, evaluation.mean_f1, comparison.difference, comparison.standard_error)
     columns = (evaluation.tolerances.tolist(), evaluation.thresholds.tolist(), *(score.tolist() for score in scores))
-    rows = zip(*columns, strict=True)
-    return [[comparison.network.name, lines, *row] for row in rows]
+    return [[comparison.network.name, lines, *row] for row in zip(*columns, strict=True)]
 
 
 def _published(place: Path, folder: Path) -> Published | None:

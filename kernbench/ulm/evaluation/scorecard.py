@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernbench.host.files import sha256_of_file
 from kernbench.ulm.data.recipe import Split
-from kernbench.ulm.evaluation.card_files import ScoreFiles, Table, line_table, write_files
+from kernbench.ulm.evaluation.card_files import line_table, write_files
 from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.scoring.floors import comb_f1, random_f1
@@ -20,8 +19,6 @@ from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION, Evaluation
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um
 
 BINNED_TOLERANCES = (0, 4)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,6 @@ class Scorecard:
         by_bubbles: F1 in bins of the number of bubbles, at each of `BINNED_TOLERANCES`.
         by_pressure: the same in bins of the pressure [kPa].
         spearman: "bubbles", "pressure" -> rank correlation with F1 at each of `BINNED_TOLERANCES`.
-        bubbles: of each line.
-        pressure_pa: of each line.
     """
 
     evaluation: Evaluation
@@ -72,38 +67,27 @@ class Scorecard:
     by_bubbles: list[Binned]
     by_pressure: list[Binned]
     spearman: Mapping[str, tuple[float, ...]]
-    bubbles: NDArray[np.int64]
-    pressure_pa: Floats
 
 
 def first_lines(split: Split, lines: int) -> Split:
     """The first lines of a split."""
-    return Split(
-        name=split.name,
-        voltage=split.voltage[:lines],
-        counts=split.counts[:lines],
-        bubbles=split.bubbles[:lines],
-        pressure_pa=split.pressure_pa[:lines],
-        starts=split.starts[:lines],
-    )
+    return Split(split.name, *(getattr(split, field.name)[:lines] for field in dataclasses.fields(Split)[1:]))
 
 
-def scorecard(evaluation: Evaluation, split: Split, *, floor_seed: int = 0) -> Scorecard:
+def scorecard(evaluation: Evaluation, split: Split) -> Scorecard:
     """Tables of an evaluation: floors of these very lines, skill, bins of density and pressure."""
     pressure_kpa = split.pressure_pa / 1e3
     shown = [place for place, tolerance in enumerate(evaluation.tolerances) if tolerance in BINNED_TOLERANCES]
     f1 = evaluation.f1[shown]
     return Scorecard(
         evaluation,
-        _rows(evaluation, split, floor_seed),
+        _rows(evaluation, split),
         [binned(row, split.bubbles, BUBBLE_EDGES) for row in f1],
         [binned(row, pressure_kpa, PRESSURE_EDGES_KPA) for row in f1],
         {
             "bubbles": tuple(rank_correlation(row, split.bubbles) for row in f1),
             "pressure": tuple(rank_correlation(row, pressure_kpa) for row in f1),
         },
-        split.bubbles,
-        split.pressure_pa,
     )
 
 
@@ -116,11 +100,12 @@ def bin_rows(bins: Sequence[Binned]) -> list[tuple[float, float, int, list[float
     return list(zip(edges[:-1], edges[1:], number, means, strict=True))
 
 
-def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
+def save(card: Scorecard, split: Split, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     """Write `table.csv`, `lines.csv` (one row per line), `bins.csv`, `scores.npz` and `facts.json`.
 
     Args:
         card: the scores.
+        split: the lines.
         folder: made if it is not there.
         facts: where they come from, JSON.
 
@@ -134,16 +119,15 @@ def save(card: Scorecard, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     binned_names = [f"f1_t{tolerance}" for tolerance in evaluation.tolerances if tolerance in BINNED_TOLERANCES]
     kinds = (("bubbles", card.by_bubbles), ("pressure_kpa", card.by_pressure))
     bins = [[by, low, high, lines, *f1] for by, each in kinds for low, high, lines, f1 in bin_rows(each)]
-    per_line = line_table(evaluation.tolerances.tolist(), card.bubbles, card.pressure_pa, evaluation.f1)
     arrays = {name: getattr(evaluation, name) for name in ("tolerances", "thresholds", "tp", "fn", "fp", "f1")}
     tables = {
-        "table.csv": Table([field.name for field in dataclasses.fields(Row)], map(dataclasses.astuple, card.rows)),
-        "lines.csv": per_line,
-        "bins.csv": Table(["by", "low", "high", "lines", *binned_names], bins),
+        "table.csv": ([field.name for field in dataclasses.fields(Row)], map(dataclasses.astuple, card.rows)),
+        "lines.csv": line_table(evaluation.tolerances.tolist(), split.bubbles, split.pressure_pa, evaluation.f1),
+        "bins.csv": (["by", "low", "high", "lines", *binned_names], bins),
     }
-    scores = arrays | {"bubbles": card.bubbles, "pressure_pa": card.pressure_pa}
+    scores = arrays | {"bubbles": split.bubbles, "pressure_pa": split.pressure_pa}
     origin = dict(facts) | {"threshold_split": evaluation.threshold_split}
-    return write_files(ScoreFiles(tables, {"scores.npz": scores}, {"facts.json": origin}), folder)
+    return write_files(folder, tables, {"scores.npz": scores}, {"facts.json": origin})
 
 
 def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, seed: int) -> dict[str, Any]:
@@ -162,11 +146,11 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
     }
 
 
-def _rows(evaluation: Evaluation, split: Split, floor_seed: int) -> list[Row]:
+def _rows(evaluation: Evaluation, split: Split) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
     counts = np.asarray(split.counts)
     comb = comb_f1(counts, tolerances).mean(axis=1)
-    random = random_f1(counts, tolerances, seed=floor_seed).mean(axis=1)
+    random = random_f1(counts, tolerances, seed=0).mean(axis=1)
     columns = (
         tolerances,
         tolerance_ns(tolerances).tolist(),

@@ -130,22 +130,16 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
         raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
     facts.get("cell", str)
     noise = Noise(facts.number("noise.percent"), facts.number("noise.test_percent"), facts.natural("noise.seed"))
-    return Trained(
-        path, built.eval(), facts.content, _choice(facts), _pairs(facts), noise, facts.natural("evaluation.batch", 1)
-    )
-
-
-def _choice(facts: "_Reader") -> Choice:
-    tolerances, thresholds = facts.thresholds("thresholds")
-    unknown = np.full(len(tolerances), math.nan)
-    return Choice(facts.get("thresholds.split", str), tolerances, thresholds, unknown)
-
-
-def _pairs(facts: "_Reader") -> MatchedChoice:
-    tolerances, thresholds = facts.thresholds("one_to_one")
+    choice, pairs = _choice(facts, "thresholds"), _choice(facts, "one_to_one")
     try:
         decoder = Decoder(facts.get("one_to_one.decoder", str), facts.natural("one_to_one.width"))
     except DataError as error:
-        raise DataError(f"{facts.path}: one_to_one: {error}") from error
-    unknown = np.full(len(tolerances), math.nan)
-    return MatchedChoice(facts.get("one_to_one.split", str), decoder, tolerances, thresholds, unknown)
+        raise DataError(f"{path}: one_to_one: {error}") from error
+    matched = MatchedChoice(pairs.split, decoder, pairs.tolerances, pairs.thresholds, pairs.mean_f1)
+    return Trained(path, built.eval(), facts.content, choice, matched, noise, facts.natural("evaluation.batch", 1))
+
+
+def _choice(facts: "_Reader", metric: str) -> Choice:
+    """Thresholds of a metric; what they reached on their split is not stored."""
+    tolerances, thresholds = facts.thresholds(metric)
+    return Choice(facts.get(f"{metric}.split", str), tolerances, thresholds, np.full(len(tolerances), math.nan))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
@@ -14,7 +13,7 @@ from kernbench.training.batches import TrainingData
 from kernbench.training.settings import Loss
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.noise import Noise, noise_seed
-from kernbench.ulm.evaluation.pair_card import MatchedRow, choose_pairs, matched_card
+from kernbench.ulm.evaluation.pair_card import choose_pairs, matched_card
 from kernbench.ulm.evaluation.predict import Output, Progress, predict, predictions
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
 from kernbench.ulm.scoring.protocol import (
@@ -30,8 +29,6 @@ from kernbench.ulm.scoring.protocol import (
 )
 from kernbench.ulm.simulator.noise import add_noise
 
-Floats = NDArray[np.float32]
-
 # column that a cell stores -> field of a row of the one-to-one table
 MATCHED = ("f1", "precision", "recall", "rmse_samples", "bias_samples", "threshold")
 
@@ -42,10 +39,12 @@ class Scored:
 
     Attributes:
         choice: thresholds, chosen on one split and frozen.
+        outputs: split -> output of the network, (N, L).
         splits: split -> scores at those thresholds.
     """
 
     choice: Choice
+    outputs: dict[str, Output]
     splits: dict[str, Evaluation]
 
 
@@ -55,7 +54,7 @@ class Workbench:
 
     Attributes:
         splits: name -> lines.
-        noise: of all lines; training draws it anew each epoch, whatever is scored has it once.
+        noise: of all lines; training draws it again each epoch, lines that are scored have it once.
         device: where tensors live and networks run.
         batch: lines per forward pass; None for what suits network and device.
     """
@@ -64,44 +63,28 @@ class Workbench:
     noise: Noise
     device: str = "cpu"
     batch: int | None = None
-    _voltage: dict[str, Tensor] = field(default_factory=dict)
-    _counts: dict[str, Tensor] = field(default_factory=dict)
+    _lines: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
-    @property
-    def seed(self) -> int:
-        """Of the noise."""
-        return self.noise.seed
-
-    def level(self, split: str) -> float:
-        """Nominal noise level of a split [percent]."""
-        return self.noise.level(split)
-
-    def voltage(self, split: str) -> Tensor:
-        """Lines of a split as they are scored, (N, L) float32 on the device.
+    def lines(self, split: str) -> tuple[Tensor, Tensor]:
+        """Voltage of a split as it is scored, and its counts, (N, L) float32 each, on the device.
 
         Raises:
             DataError: a noise level that cannot be used, see `add_noise`.
         """
-        if split not in self._voltage:
-            noisy = add_noise(self.splits[split].voltage, self.level(split), noise_seed(self.seed, split))
-            self._voltage[split] = torch.from_numpy(noisy).to(self.device)
-        return self._voltage[split]
-
-    def lines(self, split: str) -> tuple[Tensor, Tensor]:
-        """Voltage and counts of a split on the device, (N, L) float32 each."""
-        if split not in self._counts:
-            counts = np.array(self.splits[split].counts, np.float32)  # a copy: the cache is mapped read-only
-            self._counts[split] = torch.from_numpy(counts).to(self.device)
-        return self.voltage(split), self._counts[split]
+        if split not in self._lines:
+            here = self.splits[split]
+            noisy = add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
+            counts = np.array(here.counts, np.float32)  # a copy: the cache is mapped read-only
+            self._lines[split] = torch.from_numpy(noisy).to(self.device), torch.from_numpy(counts).to(self.device)
+        return self._lines[split]
 
     def training_data(self) -> TrainingData:
         """Training lines; with noise, `renew` draws it afresh for a seed of the run."""
         voltage, counts = self.lines("train")
-        percent = self.level("train")
+        percent = self.noise.level("train")
         if percent == 0:
             return TrainingData(voltage, counts)
         clean = np.array(self.splits["train"].voltage, np.float32)
-
         on_host = torch.device(self.device).type == "cpu"
 
         def renew(seed: int) -> Tensor:
@@ -111,7 +94,7 @@ class Workbench:
         # With one thread per worker a second one would only take turns with the first.
         return TrainingData(voltage, counts, renew, ahead=not on_host)
 
-    def look(self, network: nn.Module, loss: Loss, tolerance: int) -> tuple[float, float]:
+    def validate(self, network: nn.Module, loss: Loss, tolerance: int) -> tuple[float, float]:
         """Loss and best mean F1 over thresholds on the validation lines, at one tolerance.
 
         Raises:
@@ -123,19 +106,19 @@ class Workbench:
             labels = counts[done : done + len(output)]
             done += len(output)
             losses.append(loss(output.unsqueeze(1), labels.unsqueeze(1))[0] * len(output))
-            _check_finite(bool(torch.isfinite(output).all()))
+            _check_finite(torch.isfinite(output).all())
             tables.append(score(output, labels, (tolerance,), THRESHOLDS))
         return float(torch.stack(losses).sum()) / len(voltage), float(join(tables).mean_f1.max())
 
     def output(self, network: nn.Module, split: str, progress: Progress | None = None) -> Output:
-        """Output of a network on a whole split, (N, L) on the host.
+        """Output of a network on all lines of a split, (N, L) on the host.
 
         Args:
             network: (N, 1, L) -> (N, 1, L).
             split: which.
             progress: called as progress(lines done, lines in all).
         """
-        return predict(network, self.voltage(split), self.device, self.batch, progress)
+        return predict(network, self.lines(split)[0], self.device, self.batch, progress)
 
     def choose(self, output: Output, split: str) -> Choice:
         """Thresholds of the dilation metric for an output on a split, chosen there as published.
@@ -159,49 +142,41 @@ class Workbench:
         Raises:
             DivergedError: the output is NaN or infinite.
         """
-        choice = self.choose(self._finite(network, threshold_split), threshold_split)
-        splits = {}
         # The lines that chose the thresholds are scored, too: some published numbers are theirs.
-        for split in dict.fromkeys(("validation", "test", threshold_split)):
-            splits[split] = self.evaluate(self._finite(network, split), split, choice)
-        return Scored(choice, splits)
+        names = dict.fromkeys(("validation", "test", threshold_split))
+        outputs = {split: self.output(network, split) for split in names}
+        for output in outputs.values():
+            _check_finite(np.isfinite(output).all())
+        choice = self.choose(outputs[threshold_split], threshold_split)
+        splits = {split: self.evaluate(output, split, choice) for split, output in outputs.items()}
+        return Scored(choice, outputs, splits)
 
-    def matched(self, network: nn.Module, threshold_split: str) -> dict[str, list[float | None]]:
-        """One-to-one scores of the test lines: decoder width and thresholds are chosen on the other split and frozen.
+    def matched(self, scored: Scored) -> dict[str, list[float | None]]:
+        """One-to-one scores of the test lines: decoder width and thresholds are chosen on the threshold split.
 
         Returns:
             Column -> value at each tolerance 0, 1, ...; None where there is no pair. Precision and recall are pooled.
         """
-        choice = choose_pairs(self.output(network, threshold_split), self.splits[threshold_split], None)
-        rows = matched_card(self.output(network, "test"), self.splits["test"], choice).rows
-        columns = {name: [_known(row, name) for row in rows] for name in MATCHED}
+        split = scored.choice.split
+        choice = choose_pairs(scored.outputs[split], self.splits[split], None)
+        rows = matched_card(scored.outputs["test"], self.splits["test"], choice).rows
+        found = {name: [float(getattr(row, name)) for row in rows] for name in MATCHED}
+        columns = {name: [value if np.isfinite(value) else None for value in each] for name, each in found.items()}
         return columns | {"width": [float(choice.decoder.width)] * len(rows)}
 
-    def curve(self, network: nn.Module) -> dict[str, list[Any]]:  # Any: JSON, nested lists of numbers
+    def curve(self, scored: Scored) -> dict[str, list[Any]]:  # Any: JSON, nested lists of numbers
         """Mean precision, recall and F1 of the test lines at every tolerance and threshold of the published curve.
 
         Returns:
             `thresholds` (n_thr,), and `precision`, `recall`, `f1` (n_tol, n_thr) at tolerances 0, 1, ...: means over
             lines of the guarded values, to six decimals, which keeps a cell's row in the database small.
-
-        Raises:
-            DivergedError: the output is NaN or infinite.
         """
-        table = score(self._finite(network, "test"), self.splits["test"].counts, TOLERANCES, CURVE_THRESHOLDS)
+        table = score(scored.outputs["test"], self.splits["test"].counts, TOLERANCES, CURVE_THRESHOLDS)
         found = precision_recall(table.tp, table.fn, table.fp, CURVE_THRESHOLDS)
         means = {"precision": found.precision, "recall": found.recall, "f1": table.mean_f1}
         return {"thresholds": list(CURVE_THRESHOLDS)} | {
             name: np.round(values, 6).tolist() for name, values in means.items()
         }
-
-    def prediction(self, network: nn.Module, split: str, line: int) -> Floats:
-        """Output of one line, (L,)."""
-        return np.asarray(predict(network, self.voltage(split)[line : line + 1], self.device)[0])
-
-    def _finite(self, network: nn.Module, split: str) -> Output:
-        output = self.output(network, split)
-        _check_finite(bool(np.isfinite(output).all()))
-        return output
 
 
 def median_line(evaluation: Evaluation, tolerance: int) -> int:
@@ -210,11 +185,6 @@ def median_line(evaluation: Evaluation, tolerance: int) -> int:
     return int(np.argsort(f1, kind="stable")[len(f1) // 2])
 
 
-def _check_finite(finite: bool) -> None:
+def _check_finite(finite: Any) -> None:  # Any: a truth value of numpy or torch
     if not finite:
         raise DivergedError("the network's output is NaN or infinite")
-
-
-def _known(row: MatchedRow, name: str) -> float | None:
-    value = float(getattr(row, name))
-    return value if np.isfinite(value) else None

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import fake_worker
 import pytest
@@ -13,26 +12,30 @@ from fake_worker import coordinate, executed
 from fakes import NINE, THIRTY_THREE
 from forked import Forked
 from optuna.trial import TrialState
+from worlds import wait_until
 
+from kernbench.engine.fleet import coordinator
 from kernbench.engine.fleet.children import threads_each
 from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageLostError, WorkersError
-from kernbench.store.tables.cell_states import KILLED_LIMIT
+from kernbench.store.tables import cell_states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+KILLED_LIMIT = 3
+
+
+@pytest.fixture
+def held_soon(monkeypatch):
+    """Cells are held after fewer ends of their worker than usual."""
+    for module in (coordinator, cell_states):
+        monkeypatch.setattr(module, "KILLED_LIMIT", KILLED_LIMIT)
 
 
 def notes(world):
     """Everything that was said."""
     return "\n".join(world.observer.notes)
-
-
-def wait_until(condition, seconds=120):
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
 
 
 def test_cells_are_shared_run_once_and_told_once(world):
@@ -53,42 +56,27 @@ def test_cells_are_shared_run_once_and_told_once(world):
     assert len(executed(world)) == 6
 
 
-def test_no_more_workers_than_cells_are_started(world):
-    coordinate(world, world.study([9]), 4)
-    assert len(list((world.folder / "kernbench.logs").iterdir())) == 1
-
-
-def test_a_worker_that_segfaults_is_replaced_and_its_cell_held_after_the_limit(world):
-    study = world.study()
-    result = coordinate(world, study, 1, {9: "segv"})
-    assert world.states(result) == {NINE: "failed", THIRTY_THREE: "done"}
+def test_a_worker_that_dies_is_replaced_and_its_cell_held_after_the_limit(world, held_soon):
+    study = world.study([9, 33, 65, 129])
+    once, exits = "kernel_size=65,seed=0", "kernel_size=129,seed=0"
+    result = coordinate(world, study, 1, {9: "segv", 65: "first-segv", 129: "exit"})
+    assert world.states(result) == {NINE: "failed", THIRTY_THREE: "done", once: "done", exits: "failed"}
     assert result.exit_code == 1
-    assert collections.Counter(executed(world)) == {NINE: KILLED_LIMIT, THIRTY_THREE: 1}
-    assert "SIGSEGV" in result.states[0].detail
+    assert collections.Counter(executed(world)) == {NINE: KILLED_LIMIT, THIRTY_THREE: 1, once: 2, exits: KILLED_LIMIT}
     assert f"killed {KILLED_LIMIT} times" in result.states[0].detail
-    assert {t.user_attrs["error"] for t in world.trials(TrialState.FAIL)} == {"its worker was ended by SIGSEGV"}
-    assert "SIGSEGV" in notes(world)
-    assert "Segmentation fault" in notes(world)  # the last lines of its log
-    assert "runs again" in notes(world)
+    assert "SIGSEGV" in result.states[0].detail
+    assert "exit code 7" in result.states[3].detail
+    errors = {trial.user_attrs["error"] for trial in world.trials(TrialState.FAIL)}
+    assert errors == {"its worker was ended by SIGSEGV", "its worker ended with exit code 7"}
+    for said in ("SIGSEGV", "Segmentation fault", "it is queued again"):  # the second from the end of its log
+        assert said in notes(world)
     # nothing is left of the scratch folders of those that died
-    assert list((world.folder / "kernbench.checkpoints").iterdir()) == [] or coordinate(world, study, 1)
+    assert list((world.folder / "kernbench.checkpoints").iterdir()) == []
 
 
-def test_a_worker_that_dies_once_costs_one_attempt(world):
-    result = coordinate(world, world.study(), 2, {9: "first-segv"})
-    assert set(world.states(result).values()) == {"done"}
-    assert collections.Counter(executed(world)) == {NINE: 2, THIRTY_THREE: 1}
-
-
-def test_a_plugin_that_ends_the_process_is_told_with_its_exit_code(world):
-    result = coordinate(world, world.study([9]), 1, {9: "exit"})
-    assert world.states(result) == {NINE: "failed"}
-    assert "exit code 7" in result.states[0].detail
-
-
-def test_a_plugin_that_interrupts_itself_is_not_tried_for_ever(world):
+def test_a_plugin_that_interrupts_itself_is_not_tried_for_ever(world, held_soon):
     study = world.study([9])
-    with pytest.raises(WorkersError, match=r"exit code 130.*the cells wait"):
+    with pytest.raises(WorkersError, match=r"exit code 130.*the cells stay queued"):
         coordinate(world, study, 1, {9: "interrupt"})
     assert len(executed(world)) == KILLED_LIMIT
     assert len(world.trials(TrialState.WAITING)) == 1
@@ -116,7 +104,7 @@ def test_a_cell_that_asks_is_timed_out_between_two_batches_and_its_worker_stays(
 
 
 def test_workers_that_die_at_their_start_are_not_started_for_ever(world):
-    with pytest.raises(WorkersError, match=r"exit code 4: no such thing.*cells wait") as error:
+    with pytest.raises(WorkersError, match=r"exit code 4: no such thing.*cells stay queued") as error:
         coordinate(world, world.study(), 2, command=[sys.executable, "-c", "print('no such thing'); exit(4)"])
     assert error.value.exit_code == 1
     assert {trial.state for trial in world.trials()} == {TrialState.WAITING}
@@ -133,6 +121,7 @@ def test_a_worker_that_is_refused_ends_the_run_at_once(world):
     with pytest.raises(WorkersError, match="exit code 2: refused"):
         coordinate(world, world.study([9]), 2, command=command)
     assert len(world.observer.notes) == 2
+    assert len(list((world.folder / "kernbench.logs").iterdir())) == 1  # no more workers than cells
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

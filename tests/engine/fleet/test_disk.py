@@ -40,13 +40,13 @@ def test_a_run_that_does_not_fit_is_told_what_it_needs_and_what_there_is(study, 
     url = f"sqlite:///{tmp_path}/kernbench.db"
     free(5_000_000)
     with pytest.raises(StorageError) as error:
-        check_room(study, url, tmp_path / "report", cells=2, parameters=1000)
+        check_room(needs(study, url, tmp_path / "report", cells=2, parameters=1000))
     said = str(error.value)
     assert "\n" not in said
     for each in ("5 MB free", "lines", "artifacts", "checkpoints", "report", "database", "KERNBENCH_CACHE"):
         assert each in said, said
     free(10**10)
-    check_room(study, url, tmp_path / "report", cells=2, parameters=1000)
+    check_room(needs(study, url, tmp_path / "report", cells=2, parameters=1000))
 
 
 def test_folders_on_one_disk_share_its_room_and_those_on_another_do_not(tmp_path):

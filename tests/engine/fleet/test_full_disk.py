@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import time
-from typing import NamedTuple
 
 import fakes
 import pytest
@@ -15,18 +14,9 @@ from kernbench.engine.fleet import disk as room
 
 pytestmark = pytest.mark.slow
 
-STUDY = fakes.SMALL + "epochs = 4\nrate = 0.005\ncheckpoint_seconds = 0\n"
+STUDY = fakes.SMALL + "epochs = 2\nrate = 0.005\ncheckpoint_seconds = 0\n"
 SIZE_KB = 49152  # the whole run fits
 GRACE_S = 3
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    words: tuple
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -53,19 +43,6 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
 
 
-@pytest.fixture(scope="module")
-def on_a_large_disk():
-    """Scores of the same study where there is room, by the first test that needs them."""
-    return {}
-
-
-def run_regardless(folder, *words):
-    """A command in a process of its own, which ends with it, that does not look whether there is room."""
-    process = Forked(main_regardless, words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=300)
-    return Ended(words, process.returncode, out, err)
-
-
 def main_regardless(*words):
     """`kernbench WORDS` that does not look whether there is room."""
     room.check_room = lambda *_args, **_options: None
@@ -74,17 +51,17 @@ def main_regardless(*words):
 
 # What is free decides what fails first: the database's tables, a checkpoint, an artifact, its entry, the scores.
 @pytest.mark.parametrize("kilobytes", [0, 340, 600, 1000])
-def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, disk, on_a_large_disk, kilobytes):
+def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, disk, no_report, kilobytes):
     bench, (place, leave) = smoke_bench, disk
     (bench.folder / "mine.toml").write_text(STUDY)
     words = ("run", "--study", "mine.toml", "--plugin", "siren", "--no-baselines")
-    if not on_a_large_disk:
-        assert bench.run(*words).code == 0
-        on_a_large_disk["scores"] = fakes.stored_scores(bench.folder / "kernbench.db")
+    assert bench.run(*words).code == 0
+    scores = fakes.stored_scores(bench.database)
     database = place / "kernbench.db"
     words += ("--heartbeat", "1", str(GRACE_S), "--storage", f"sqlite:///{database}", "--out", str(place / "report"))
     leave(kilobytes)
-    ended = run_regardless(bench.folder, *words)
+    process = Forked(main_regardless, words, cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ended = bench.ended(process)  # which lets go of the disk
     # 2: refused or stopped; 3: the database itself could not be written
     assert ended.code in (0, 2, 3), ended
     if ended.code != 0:
@@ -102,6 +79,6 @@ def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(smoke_bench, di
         time.sleep(GRACE_S)
         again = bench.run(*words)
     assert again.code == 0, again
-    assert fakes.stored_scores(database) == on_a_large_disk["scores"], (ended, again)
+    assert fakes.stored_scores(database) == scores, (ended, again)
     assert list((place / "kernbench.checkpoints").iterdir()) == []
     assert not list(place.rglob("*.part*")), list(place.rglob("*.part*"))

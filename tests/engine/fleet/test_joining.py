@@ -3,7 +3,6 @@
 import functools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,9 @@ import pytest
 from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import text
+from worlds import claimed, dead_worker
 
-from kernbench.engine.fleet.joining import Joined, Terms, serve
+from kernbench.engine.fleet.joining import Joined, WorkerTerms, serve
 from kernbench.engine.work.time_limit import Limit
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.training.settings import Interrupted
@@ -27,7 +27,7 @@ def queued(world):
     return world
 
 
-def join(world, compute=None, studies=None, **terms):
+def join(world, compute=None, studies=None, again=None, **terms):
     """Serve a study in this process."""
 
     def noted(context):
@@ -41,10 +41,11 @@ def join(world, compute=None, studies=None, **terms):
             fakes.find(study.family.name),
             list(study.cells()),
             functools.partial(world.prepared.append, study.key),
+            again,
         )
         for study in studies or [world.study()]
     ]
-    return serve(joined, Terms(world.url, **terms), noted, world.observer)
+    return serve(joined, WorkerTerms(world.url, **terms), noted, world.observer)
 
 
 def states(world, study=None):
@@ -52,22 +53,14 @@ def states(world, study=None):
     return world.states(world.run(study, queue_only=True))
 
 
-def leave_running(world, worker, study=None):
-    """Claim a cell in the name of another worker."""
-    opened = world.optuna_study(study)
-    trial_id = opened._pop_waiting_trial_id()
-    opened._storage.set_trial_user_attr(trial_id, "worker", worker)
-    return trial_id
-
-
 def test_a_worker_runs_what_waits_and_leaves_with_0(queued):
     assert join(queued) == 0
     assert states(queued) == {NINE: "done", THIRTY_THREE: "done"}
     assert queued.prepared == ["mine.v1.quick/discrete"]
-    assert not any("nothing waits" in note for note in queued.observer.notes)
+    assert not any("no cell waits" in note for note in queued.observer.notes)
     assert join(queued) == 0
-    assert "nothing waits" in queued.observer.notes[-1]
-    assert queued.prepared == []  # no data are made where nothing waits
+    assert "no cell waits" in queued.observer.notes[-1]
+    assert queued.prepared == []  # no data are made where no cell waits
     assert len(queued.executed) == 2
 
 
@@ -111,16 +104,14 @@ def test_no_cell_is_begun_after_its_time(queued):
 
 
 def test_a_cell_of_a_worker_that_died_here_is_finished_by_another(queued):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    leave_running(queued, f"{socket.gethostname()}:{process.pid}")
+    claimed(queued, worker=dead_worker())
     assert join(queued) == 0
     assert set(states(queued).values()) == {"done"}
-    assert "is gone" in "\n".join(queued.observer.notes)
+    assert "has ended" in "\n".join(queued.observer.notes)
 
 
 def test_a_cell_of_a_worker_that_went_silent_elsewhere_is_finished_by_the_last_one(queued):
-    leave_running(queued, "elsewhere:1")
+    claimed(queued, worker="elsewhere:1")
     started = time.monotonic()
     assert join(queued, heartbeat_s=1, grace_s=3) == 0
     assert time.monotonic() - started > 2  # it could not be told from a live one before
@@ -128,7 +119,7 @@ def test_a_cell_of_a_worker_that_went_silent_elsewhere_is_finished_by_the_last_o
 
 
 def test_a_worker_that_beats_elsewhere_is_left_alone_and_nobody_waits_for_it(queued):
-    trial_id = leave_running(queued, "elsewhere:1")
+    _, trial_id = claimed(queued, worker="elsewhere:1")
     program = (
         "import sys, time; from kernbench.store.database.opening import open_storage; s = open_storage(sys.argv[1])\n"
     )
@@ -145,7 +136,7 @@ def test_a_worker_that_beats_elsewhere_is_left_alone_and_nobody_waits_for_it(que
 
 
 def test_silence_is_measured_by_the_database(queued):
-    trial_id = leave_running(queued, "elsewhere:1")
+    _, trial_id = claimed(queued, worker="elsewhere:1")
     engine = queued.storage().engine
     assert 0 <= silent_seconds(engine)[trial_id] < 60
     with engine.begin() as connection:
@@ -172,7 +163,7 @@ def test_a_cell_over_its_time_is_timed_out_recorded_and_goes_on_with_a_longer_li
 
 
 def test_cells_that_are_added_while_a_worker_runs_are_run_by_it_or_left_in_the_queue(queued):
-    study, more = queued.study(), fakes.World(queued.folder, url=queued.url)
+    more = fakes.World(queued.folder, url=queued.url)
     larger = more.study([9, 33, 65])
     queued.study()  # the file as it was
 
@@ -182,16 +173,13 @@ def test_cells_that_are_added_while_a_worker_runs_are_run_by_it_or_left_in_the_q
         return fakes.outcome()
 
     def serves(again):
-        joined = Joined(study, queued.found, list(study.cells()), lambda: None, again=again)
-        noted = lambda context: queued.executed.append(context.cell) or extend(context)  # noqa: E731
-        assert serve([joined], Terms(queued.url), noted, queued.observer) == 0
+        assert join(queued, extend, again=again) == 0
         return states(queued, larger)
 
     added = "kernel_size=65,seed=0"
     assert serves(None) == {NINE: "done", THIRTY_THREE: "done", added: "waiting"}
-    assert serves(lambda: Joined(larger, queued.found, list(larger.cells()), lambda: None)) == {
-        **dict.fromkeys([NINE, THIRTY_THREE, added], "done")
-    }
+    now = Joined(larger, queued.found, list(larger.cells()), lambda: None)
+    assert serves(lambda: now) == dict.fromkeys([NINE, THIRTY_THREE, added], "done")
     assert queued.executed == [NINE, THIRTY_THREE, added]
     more.close()
 

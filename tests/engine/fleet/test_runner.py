@@ -1,9 +1,6 @@
 """Runs: missing cells are queued, finished ones never run again, and a changed study is refused."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -15,6 +12,7 @@ from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
+from worlds import claimed, dead_worker
 
 from kernbench.engine.fleet import runner
 from kernbench.engine.fleet.runner import Options, plan
@@ -26,26 +24,12 @@ from kernbench.store.tables.cell_states import KILLED_LIMIT
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
 
 
-def kill_trial(world, study, cell=NINE):
-    """Leave a RUNNING trial of a worker that is gone, as SIGKILL does."""
-    opened = world.optuna_study(study)
-    trial_id = opened._pop_waiting_trial_id()
-    assert opened._storage.get_trial(trial_id).user_attrs["cell"] == cell
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    opened._storage.set_trial_user_attr(trial_id, "worker", f"{os.uname().nodename}:{process.pid}")
-
-
-def test_a_run_fills_the_queue_and_runs_every_cell_once(world):
+def test_a_run_fills_the_queue_and_runs_every_cell_once_and_again_changes_nothing(world):
     result = world.run()
     assert world.states(result) == {NINE: "done", THIRTY_THREE: "done"}
     assert world.executed == [NINE, THIRTY_THREE]
     assert world.observer.started == [(NINE, 1, 2), (THIRTY_THREE, 2, 2)]
     assert [trial.value for trial in world.trials(TrialState.COMPLETE)] == [0.5, 0.5]
-
-
-def test_a_run_after_success_queues_nothing_and_changes_nothing(world):
-    world.run()
     before = world.trials()
     result = world.run()
     assert (list(result.plan.queue), len(world.executed)) == ([], 2)
@@ -60,12 +44,6 @@ def test_a_dry_plan_writes_nothing(world):
     content = world.content()
     assert plan(study, Options(world.url)).queue == []
     assert world.content() == content
-
-
-def test_only_missing_cells_run(world):
-    world.run(world.study([9]))
-    world.run(world.study([9, 33]), extend=True)
-    assert world.executed == [NINE, THIRTY_THREE]
 
 
 def test_queue_only_runs_nothing_and_a_later_run_takes_the_queue(world):
@@ -92,22 +70,16 @@ def test_a_killed_cell_runs_again_until_it_is_held(world):
     study = world.study([9])
     world.run(study, queue_only=True)
     for kills in range(1, KILLED_LIMIT + 1):
-        kill_trial(world, study)
+        claimed(world, study, dead_worker())
+        assert [state.state for state in stored_states(world.optuna_study(study))] == ["lost"]
+        assert plan(study, Options(world.url)).queue == [NINE]
         result = world.run(study, queue_only=True)
         assert len(world.trials(TrialState.FAIL)) == kills
-        assert "is gone" in world.observer.notes[-1]
+        assert "has ended" in world.observer.notes[-1]
     assert world.states(result) == {NINE: "failed"}
     assert not result.states[0].retry
     assert world.run(study).plan.queue == []
     assert world.states(world.run(study, retry_failed=True)) == {NINE: "done"}
-
-
-def test_status_tells_the_truth_about_a_killed_cell_before_the_next_run(world):
-    study = world.study([9])
-    world.run(study, queue_only=True)
-    kill_trial(world, study)
-    assert [state.state for state in stored_states(world.optuna_study(study))] == ["lost"]
-    assert plan(study, Options(world.url)).queue == [NINE]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
@@ -118,8 +90,7 @@ def test_a_trial_that_died_before_its_first_heartbeat_is_found_after_the_grace_p
     monkeypatch.setattr(steady.SteadyStorage, "just_back", lambda _self: False)
     study = world.study([9])
     world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    trial_id = opened._pop_waiting_trial_id()
+    opened, trial_id = claimed(world, study)
 
     def older(seconds):
         with opened._storage._backend.engine.begin() as connection:
@@ -143,9 +114,7 @@ def test_a_silent_trial_of_another_host_is_taken_over_after_the_grace_period(wor
     monkeypatch.setattr(steady, "SETTLING_BEATS", 0)  # the server may have been started just now
     study = world.study([9])
     world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    trial_id = opened._pop_waiting_trial_id()
-    opened._storage.set_trial_user_attr(trial_id, "worker", "elsewhere:1")
+    opened, _ = claimed(world, study, "elsewhere:1")
     assert world.states(world.run(study)) == {NINE: "running"}
     with opened._storage._backend.engine.begin() as connection:
         connection.execute(text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
@@ -155,8 +124,7 @@ def test_a_silent_trial_of_another_host_is_taken_over_after_the_grace_period(wor
 def test_silence_says_nothing_just_after_the_clock_was_set_forward_or_the_machine_has_slept(world, monkeypatch):
     study = world.study([9])
     world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    trial_id = opened._pop_waiting_trial_id()
+    opened, trial_id = claimed(world, study)
     storage = opened._storage._backend
     monkeypatch.setattr(storage, "_jumped", float("-inf"))
     monkeypatch.setattr(steady, "_server_age", lambda _engine: 10**6)
@@ -198,6 +166,7 @@ def test_more_cells_need_extend_and_are_told(world):
         world.run(world.study([9, 33]))
     result = world.run(world.study([9, 33]), extend=True)
     assert list(result.plan.added) == [THIRTY_THREE]
+    assert world.executed == [NINE, THIRTY_THREE]
     assert list(world.run(world.study([9, 33])).plan.added) == []
 
 
@@ -260,15 +229,11 @@ def test_cells_made_with_another_plugin_version_are_told(world):
     assert "99.9" in world.observer.notes[-1]
 
 
-def test_two_families_do_not_mix(world):
+def test_families_do_not_mix_and_studies_of_others_in_the_same_database_are_left_alone(world):
     world.run()
     world.found = fakes.find("siren")
     world.run()
     assert len(world.executed) == 4
-
-
-def test_studies_of_others_in_the_same_database_are_left_alone(world):
-    world.run()
     optuna.create_study(study_name="somebody/else", storage=world.storage())
     assert set(world.states(world.run()).values()) == {"done"}
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import fake_worker
 import fakes
@@ -16,6 +15,7 @@ import postgres_server
 import pytest
 from fake_worker import executed
 from optuna.trial import TrialState
+from worlds import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -54,7 +54,7 @@ def attach(name, number):
     ip(f"{inside} link set {card} up")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network():
     """A bridge with an address in a namespace of its own, and two hosts and this one attached to it."""
     if reason := why_not():
@@ -86,15 +86,21 @@ class FarServer(postgres_server.Server):
         subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
 
 
-@pytest.fixture
-def world(network, tmp_path, monkeypatch):
-    """A study's database that both hosts reach over the network."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def far_server(network):
+    """A server that both hosts reach over the network."""
     with postgres_server.running(FarServer) as server:
         server.admit(f"{NET}.0/24")
-        world = fakes.World(tmp_path, url=server.create("shared"))
-        yield world
-        world.close()
+        yield server
+
+
+@pytest.fixture
+def world(far_server, tmp_path, monkeypatch, request):
+    """A database on it."""
+    monkeypatch.chdir(tmp_path)
+    world = fakes.World(tmp_path, url=far_server.create(f"shared_{len(request.node.name)}"))
+    yield world
+    world.close()
 
 
 @contextlib.contextmanager
@@ -131,7 +137,7 @@ def test_two_hosts_finish_one_study_together(world):
     world.run(study, queue_only=True)
     with working(world, {str(size): "nap" for size in range(3, 43, 2)}, *HOSTS) as processes:
         assert [each.wait(timeout=200) for each in processes.values()] == [0, 0], said(world)
-    trials = world.optuna_study(study).get_trials(deepcopy=False)
+    trials = world.trials()
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
     assert len(trials) == 20
@@ -139,24 +145,16 @@ def test_two_hosts_finish_one_study_together(world):
 
 
 def test_a_cell_whose_host_dies_is_finished_by_the_other(world):
-    study = world.study([9, 33])
+    study = world.study()
     world.run(study, queue_only=True)
-
-    def trials(*states):
-        found = world.optuna_study(study).get_trials(deepcopy=False)
-        return [trial for trial in found if not states or trial.state in states]
-
     with working(world, {"9": "report", "33": "report"}, *HOSTS) as processes:
-        deadline = time.monotonic() + 120
-        while sum(bool(trial.intermediate_values) for trial in trials(TrialState.RUNNING)) < 2:
-            assert time.monotonic() < deadline, said(world)
-            time.sleep(0.1)
+        wait_until(lambda: sum(bool(t.intermediate_values) for t in world.trials(TrialState.RUNNING)) == 2)
         dying, living = HOSTS
-        (lost,) = [trial for trial in trials(TrialState.RUNNING) if host_of(trial) == dying]
+        (lost,) = [trial for trial in world.trials(TrialState.RUNNING) if host_of(trial) == dying]
         processes[dying].send_signal(signal.SIGKILL)
         assert processes[living].wait(timeout=120) == 0, said(world)
-    done = {trial.user_attrs["cell"]: trial for trial in trials(TrialState.COMPLETE)}
+    done = {trial.user_attrs["cell"]: trial for trial in world.trials(TrialState.COMPLETE)}
     assert set(done) == set(study.cells())
     assert {host_of(trial) for trial in done.values()} == {living}
-    assert [trial.number for trial in trials(TrialState.FAIL)] == [lost.number]
+    assert [trial.number for trial in world.trials(TrialState.FAIL)] == [lost.number]
     assert "status" not in lost.user_attrs

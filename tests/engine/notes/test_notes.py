@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import sys
 
 import fakes
@@ -10,6 +9,7 @@ import pytest
 from fakes import NINE, THIRTY_THREE
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import Trial, TrialState
+from worlds import claimed, dead_worker
 
 from kernbench.engine.notes import notes
 
@@ -55,15 +55,14 @@ def test_each_end_has_its_note(world):
 
 def test_a_killed_trial_has_a_note_once_it_is_found(world):
     world.run(queue_only=True)
-    study = world.optuna_study()
-    claimed = study._pop_waiting_trial_id()
-    study._storage.set_trial_user_attr(claimed, "worker", f"{os.uname().nodename}:{2**22 + 1}")  # no such process
+    worker = dead_worker()
+    _, trial_id = claimed(world, worker=worker)
     world.run()
     lost = world.trials(TrialState.FAIL)
-    assert [each._trial_id for each in lost] == [claimed]
+    assert [each._trial_id for each in lost] == [trial_id]
     note = note_of(world, lost[0])
     assert "**killed**" in note
-    assert str(2**22 + 1) in note
+    assert f"` {worker} `" in note
     assert world.trials()[-1].state == TrialState.COMPLETE
 
 

@@ -1,5 +1,6 @@
 """Draws of a tuned study: cells like any other, learning within their own search, the same again from the same seed."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from worlds import queue_instead
 
 from kernbench.engine.queue import draws
 from kernbench.engine.queue.draws import DrawingSampler, draw, past_of, suggest_value, values_of
@@ -36,6 +38,21 @@ def study_of(world, trials=5, sizes=(9,), more="", **options):
     return world.study(sizes, more=f"[tuning]\ntrials = {trials}\n{more}", **options)
 
 
+@pytest.fixture
+def tuned_world(tmp_path, empty_database):
+    """Makes such worlds in folders of their own; tables are copied, because making them takes longer than the draws."""
+
+    @contextlib.contextmanager
+    def make(name):
+        (tmp_path / name).mkdir()
+        world = fakes.World(tmp_path / name, empty_database)
+        world.found = fakes.find("siren")
+        yield world
+        world.close()
+
+    return make
+
+
 def score(params):
     """A score with a maximum inside the space."""
     return 1 / (1 + abs(params["omega_0"] - 12) + abs(params["hidden"] - 20) / 10)
@@ -55,16 +72,19 @@ def drawn(world, study):
 
 
 def test_every_draw_is_a_cell_and_its_values_are_stored_with_it(tuned):
-    study = study_of(tuned, 4, (9, 33))
+    study = study_of(tuned, 3, (9, 33), seeds=2)
     seen = {}
     result = tuned.run(study, lambda context: seen.update({context.cell: context.params}) or scored(context))
     assert set(tuned.states(result).values()) == {"done"}
     assert tuned.executed == list(study.cells())
+    assert list(tuned.run(study).plan.queue) == []
     for trial in tuned.optuna_study(study).get_trials(states=(TrialState.COMPLETE,)):
         assert trial.params == seen[trial.user_attrs["cell"]]
     with Session(tuned.storage().engine) as session:
         rows = {row.cell: row.params for row in session.scalars(select(RunRow))}
     assert rows == seen
+    # seeds are searches of their own, as are points of the axes
+    assert len({tuple(params[name] for name in sorted(NAMES)) for params in seen.values()}) == 1 + 4 * 2
     for cell, params in seen.items():
         assert set(params) == {"kernel_size", "draw", "seed"} | NAMES
         assert {k: v for k, v in params.items() if k not in NAMES} == study.cells()[cell]
@@ -80,13 +100,6 @@ def test_draw_0_is_the_default_setting_and_is_queued_whole(tuned):
     assert second == {"kernel_size": 9, "draw": 1, "seed": 0}  # the sampler is to see the scores first
 
 
-def test_a_run_after_the_last_draw_queues_nothing(tuned):
-    study = study_of(tuned)
-    tuned.run(study, scored)
-    assert list(tuned.run(study, scored).plan.queue) == []
-    assert len(tuned.executed) == 5
-
-
 def test_a_family_without_hyper_parameters_runs_once_at_each_point(world):
     study = study_of(world, 9, (9, 33), seeds=2)
     result = world.run(study)
@@ -95,74 +108,54 @@ def test_a_family_without_hyper_parameters_runs_once_at_each_point(world):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
-def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tmp_path, sampler):
+def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tuned_world, sampler):
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
     found = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        (tmp_path / name).mkdir()
-        here = fakes.World(tmp_path / name)
-        here.found = fakes.find("siren")
-        study = study_of(here, 9, more=f"sampler = '{sampler}'\nseed = {seed}")
-        here.run(study, scored)
-        found.append(drawn(here, study))
-        here.close()
+        with tuned_world(name) as here:
+            study = study_of(here, 9, more=f"sampler = '{sampler}'\nseed = {seed}")
+            here.run(study, scored)
+            found.append(drawn(here, study))
     assert len(found[0]) == 9
     assert found[0] == found[1]
     same = [cell for cell in found[0] if found[0][cell] == found[2][cell]]
     assert same == ["draw=0,kernel_size=9,seed=0"]
 
 
-def test_a_search_does_not_learn_from_another(tmp_path):
+def test_a_search_does_not_learn_from_another(tuned_world):
     found = []
     for name, sizes, factor in (("alone", (9,), 1), ("beside", (9, 33), 1), ("other", (9, 33), -3)):
-        (tmp_path / name).mkdir()
-        here = fakes.World(tmp_path / name)
-        here.found = fakes.find("siren")
-        study = study_of(here, 8, sizes)
 
         def compute(context, factor=factor):
             return fakes.outcome(score(context.params) * (factor if context.params["kernel_size"] == 33 else 1))
 
-        here.run(study, compute)
-        every = drawn(here, study)
+        with tuned_world(name) as here:
+            study = study_of(here, 8, sizes)
+            here.run(study, compute)
+            every = drawn(here, study)
         found.append({cell: each for cell, each in every.items() if "kernel_size=9" in cell})
         if len(sizes) > 1:
             others = {cell.replace("=33", "=9"): values for cell, (values, _) in every.items() if "=33" in cell}
             own = {cell: values for cell, (values, _) in found[0].items()}
             assert [cell for cell in own if own[cell] == others[cell]] == ["draw=0,kernel_size=9,seed=0"]
-        here.close()
     assert found[0] == found[1] == found[2]
 
 
-def test_seeds_are_searches_of_their_own(tuned):
-    study = study_of(tuned, 4, seeds=2)
-    tuned.run(study, scored)
-    found = drawn(tuned, study)
-    assert found["draw=1,kernel_size=9,seed=0"] != found["draw=1,kernel_size=9,seed=1"]
-
-
-def test_the_sampler_learns_from_scores(tmp_path):
+def test_the_sampler_learns_from_scores(tuned_world):
     found = []
     for name, sign in (("up", 1), ("down", -1)):
-        (tmp_path / name).mkdir()
-        here = fakes.World(tmp_path / name)
-        here.found = fakes.find("siren")
-        study = study_of(here, 12)
-        here.run(study, lambda context, sign=sign: fakes.outcome(sign * score(context.params)))
-        found.append([values for values, _ in drawn(here, study).values()])
-        here.close()
+        with tuned_world(name) as here:
+            study = study_of(here, 12)
+            here.run(study, lambda context, sign=sign: fakes.outcome(sign * score(context.params)))
+            found.append([values for values, _ in drawn(here, study).values()])
     assert found[0][:3] == found[1][:3]  # random at first
     assert found[0][3:] != found[1][3:]
 
 
-def test_test_scores_change_neither_draws_nor_choice(tmp_path):
+def test_test_scores_change_neither_draws_nor_choice(tuned_world):
     found = []
     for name, best in (("a", 0), ("b", 3), ("c", 5)):
-        (tmp_path / name).mkdir()
-        here = fakes.World(tmp_path / name)
-        here.found = fakes.find("siren")
-        study = study_of(here, 6)
 
         def compute(context, best=best):
             # a perfect test score for one draw, another one in each world; validation is the same in all
@@ -174,10 +167,11 @@ def test_test_scores_change_neither_draws_nor_choice(tmp_path):
             f1_test = 1.0 if number == best else 0.0
             return dataclasses.replace(outcome, scores=scores, attributes={"f1_test": f1_test})
 
-        here.run(study, compute)
-        (search,) = searches_of(load_runs(here.url))
-        found.append((drawn(here, study), search.chosen.params, search.validation))
-        here.close()
+        with tuned_world(name) as here:
+            study = study_of(here, 6)
+            here.run(study, compute)
+            (search,) = searches_of(load_runs(here.url))
+            found.append((drawn(here, study), search.chosen.params, search.validation))
     assert found[0] == found[1] == found[2]
 
 
@@ -196,7 +190,7 @@ def interrupted_at(cell, how=Interrupted):
     return compute, over
 
 
-def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tmp_path):
+def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tuned_world):
     study, cell = study_of(tuned, 8), "draw=4,kernel_size=9,seed=0"
     compute, before = interrupted_at(cell)
     assert tuned.run(study, compute).exit_code == 130
@@ -204,16 +198,11 @@ def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, 
     assert waiting.system_attrs["fixed_params"] == before[0]
     result = tuned.run(study, scored)
     assert set(tuned.states(result).values()) == {"done"}
-    assert tuned.executed == [
-        *list(study.cells())[:5],
-        *list(study.cells())[4:],
-    ]  # before those that learn
-    (tmp_path / "whole").mkdir()
-    whole = fakes.World(tmp_path / "whole")
-    whole.found = tuned.found
-    whole.run(study, scored)
-    assert drawn(tuned, study) == drawn(whole, study)
-    whole.close()
+    cells = list(study.cells())
+    assert tuned.executed == cells[:5] + cells[4:]  # before those that learn
+    with tuned_world("whole") as whole:
+        whole.run(study, scored)
+        assert drawn(tuned, study) == drawn(whole, study)
     with Session(tuned.storage().engine) as session:
         attempts = dict(session.execute(select(RunRow.cell, RunRow.attempts)).all())
     assert attempts == dict.fromkeys(study.cells(), 1) | {cell: 2}
@@ -224,8 +213,7 @@ def test_a_killed_draw_is_queued_with_the_values_that_it_had_drawn(tuned):
     tuned.run(study, queue_only=True)
     storage = tuned.storage()
     opened = tuned.optuna_study(study, storage)
-    trial = optuna.Trial(opened, opened._pop_waiting_trial_id())
-    opened.tell(trial.number, 0.5)
+    opened.tell(optuna.Trial(opened, opened._pop_waiting_trial_id()).number, 0.5)
     opened.sampler = DrawingSampler(study, RefusingSampler(seed=0))
     trial = optuna.Trial(opened, opened._pop_waiting_trial_id())
     values = {name: suggest_value(trial, name, parameter) for name, parameter in study.tuned.items()}
@@ -249,28 +237,25 @@ def test_a_failed_draw_counts_and_is_only_tried_again_with_its_own_values(tuned)
     assert seen == before
 
 
-def test_failed_and_diverged_draws_are_the_worst_that_a_sampler_can_see(tuned):
+def test_a_sampler_sees_values_scores_and_curves_and_failed_and_diverged_draws_as_the_worst(tuned):
     study = study_of(tuned, 6)
 
     def compute(context):
+        context.report(0, 0.25)
         if context.params["draw"] == 2:
             raise ValueError("x")
         return fakes.diverged() if context.params["draw"] == 3 else scored(context)
 
     tuned.run(study, compute)
-    trials = tuned.optuna_study(study).get_trials(deepcopy=False)
-    past = past_of(study, trials, "draw=5,kernel_size=9,seed=0")
-    assert [(each.draw, each.state) for each in past] == [(d, TrialState.COMPLETE) for d in range(5)]
-    assert [each.draw for each in past if each.score == -float("inf")] == [2, 3]
-
-
-def test_what_a_sampler_sees_are_values_scores_and_curves(tuned):
-    study = study_of(tuned, 3)
-    tuned.run(study, lambda context: context.report(0, 0.25) or scored(context))
-    past = past_of(study, tuned.optuna_study(study).get_trials(deepcopy=False), "draw=2,kernel_size=9,seed=0")
-    assert [each.curve for each in past] == [{0: 0.25}, {0: 0.25}]
-    assert [each.score for each in past] == [score(each.values) for each in past]
-    assert {field.name for field in dataclasses.fields(past[0])} == {"draw", "values", "state", "score", "curve"}
+    past = past_of(study, tuned.optuna_study(study).get_trials(deepcopy=False), "draw=5,kernel_size=9,seed=0")
+    assert [(each.user_attrs, each.system_attrs, each.state) for each in past] == [
+        ({"draw": number}, {}, TrialState.COMPLETE) for number in range(5)
+    ]
+    worst = -float("inf")
+    assert [each.value for each in past] == [
+        worst if number in (2, 3) else score(each.params) for number, each in enumerate(past)
+    ]
+    assert [each.intermediate_values for each in past] == [{} if number == 2 else {0: 0.25} for number in range(5)]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -298,41 +283,26 @@ def test_workers_that_draw_at_the_same_time_draw_different_points(tmp_path, samp
         assert {name: study.tuned[name].check(value) for name, value in each.items()} == each
 
 
+@pytest.mark.filterwarnings("ignore:.*out of range")
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("changed", "said"),
     [
         ({"bogus": 3}, "the queue holds bogus"),
         ({"kernel_size": 11}, "expected"),
         ({"draw": 2}, "expected"),
+        ({"hidden": 1000}, "hidden"),
+        ({"kernel_size": None}, "its queue entry is incomplete"),
     ],
 )
-def test_a_queued_draw_with_other_parameters_is_refused(tuned, extra, said):
-    study, cell = study_of(tuned, 1), "draw=0,kernel_size=9,seed=0"
-    tuned.run(study, queue_only=True)
-    opened = tuned.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    values = {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve() | extra
-    opened.enqueue_trial(values, user_attrs={"cell": cell})
+def test_a_queued_draw_with_other_parameters_is_refused(tuned, changed, said):
+    study = study_of(tuned, 1)
+    values = {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve() | changed
+    queue_instead(tuned, study, {name: value for name, value in values.items() if value is not None})
     (state,) = tuned.run(study, scored).states
     assert tuned.executed == []
     assert state.state == "failed"
     assert "WrongCellError" in state.detail
     assert said in state.detail
-
-
-def test_a_queued_value_outside_its_range_is_refused(tuned):
-    study, cell = study_of(tuned, 1), "draw=0,kernel_size=9,seed=0"
-    tuned.run(study, queue_only=True)
-    opened = tuned.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    values = {"kernel_size": 9, "draw": 0, "seed": 0} | study.family.resolve() | {"hidden": 1000}
-    opened.enqueue_trial(values, user_attrs={"cell": cell})
-    with pytest.warns(UserWarning, match="out of range"):
-        result = tuned.run(study, scored)
-    assert tuned.executed == []
-    assert "WrongCellError" in result.states[0].detail
 
 
 def falling(context):
@@ -378,26 +348,6 @@ def test_the_median_of_another_search_ends_nothing(tuned):
         return fakes.outcome(level)
 
     assert set(tuned.states(tuned.run(study, compute)).values()) == {"done"}
-
-
-def test_a_grid_still_refuses_to_sample(world):
-    study = world.study([9])
-    world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    opened.enqueue_trial({"kernel_size": 9}, user_attrs={"cell": fakes.NINE})
-    assert "was not queued whole" in world.run(study).states[0].detail
-
-
-def test_an_axis_that_a_tuned_cell_lacks_is_not_drawn(tuned):
-    study = study_of(tuned, 1)
-    tuned.run(study, queue_only=True)
-    opened = tuned.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    opened.enqueue_trial({"draw": 0, "seed": 0}, user_attrs={"cell": "draw=0,kernel_size=9,seed=0"})
-    assert "was not queued whole" in tuned.run(study, scored).states[0].detail
 
 
 def test_a_draw_waits_for_the_values_of_one_that_was_claimed_a_moment_before(world, monkeypatch):

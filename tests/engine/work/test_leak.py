@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,14 +12,16 @@ from pathlib import Path
 import fakes
 import optuna
 import pytest
+from forked import Forked, call_main
 
+from kernbench.engine.fleet import coordinator
 from kernbench.store.reading.runs import load_runs
-from kernbench.store.tables.cell_states import KILLED_LIMIT
+from kernbench.store.tables import cell_states
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MIB = 1 << 20
-# 32 MiB at a time, written to; the end is for the machine, should nobody stop it
+# 32 MiB at a time, written to; the assertion protects the machine, should the leak not be stopped
 PLUGIN = """
 import time, torch, kernbench
 LEAKED = []
@@ -29,15 +32,16 @@ class Leak(kernbench.KernelModule):
     def forward(self, grid):
         while self.training and torch.is_grad_enabled() and len(grid.lags) == 9:
             LEAKED.append(torch.ones(8 << 20))
-            assert len(LEAKED) < 90, "nobody stopped it"
+            assert len(LEAKED) < 90, "the leak was not stopped"
             time.sleep(0.01)
         return self.weight
 @kernbench.hookimpl
 def kernbench_kernels(): return [kernbench.KernelFamily('leak', Leak)]
 """
-STUDY = fakes.SMALL.replace("[9, 33]", "[9, 17, 33]") + "epochs = 2\nbatch_size = 4\n"
-LEAKING, OTHERS = "kernel_size=9,seed=0", {"kernel_size=17,seed=0", "kernel_size=33,seed=0"}
-RUN = ("run", "--study", "./leaking.toml", "--profile", "quick", "--no-baselines", "--workers", "2")
+STUDY = fakes.SMALL + "epochs = 2\nbatch_size = 4\n"
+LEAKING, OTHER = fakes.NINE, fakes.THIRTY_THREE
+RUN = ("run", "--plugin", "./leak.py:leak", "--study", "./leaking.toml", "--profile", "quick", "--no-baselines")
+RUN += ("--workers", "2")
 
 
 @pytest.fixture
@@ -48,9 +52,10 @@ def leaking(smoke_bench):
     return smoke_bench
 
 
-def spawned(bench, *words):
-    """The run, started."""
-    return bench.spawn(*RUN, "--plugin", "./leak.py:leak", *words)
+def run_held_after_two(*words):
+    """`kernbench WORDS` that holds a cell after two ends of its worker."""
+    coordinator.KILLED_LIMIT = cell_states.KILLED_LIMIT = 2
+    call_main(*words)
 
 
 def children(pid):
@@ -62,7 +67,7 @@ def children(pid):
 
 
 def resident_mib(pid):
-    """Memory of a process that lies in RAM."""
+    """Resident memory of a process."""
     try:
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     except OSError:
@@ -103,24 +108,25 @@ def report_of(ended):
     return Path(path).read_text()
 
 
-def test_a_leak_until_the_process_is_killed_is_held_and_the_other_cells_finish(leaking):
-    process = spawned(leaking)
-    with memory_killer(process, 1024) as killed:
+def test_a_leak_until_the_process_is_killed_is_held_and_the_other_cells_finish(leaking, monkeypatch):
+    process = Forked(run_held_after_two, RUN, cwd=leaking.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with memory_killer(process, 768) as killed:
         ended = leaking.ended(process, timeout=600)
     assert ended.code == 1, ended
-    assert len(killed) == KILLED_LIMIT, ended
-    assert status_of(leaking) == {LEAKING: "killed"} | dict.fromkeys(OTHERS, "ok"), ended
-    assert f"killed {KILLED_LIMIT} times in a row" in ended.out, ended
+    assert len(killed) == 2, ended
+    assert status_of(leaking) == {LEAKING: "killed", OTHER: "ok"}, ended
+    assert "killed 2 times in a row" in ended.out, ended
     assert "SIGKILL (by hand, or out of memory)" in ended.out, ended
     assert "killed" in report_of(ended)
     assert LEAKING in report_of(ended)
-    again = leaking.run(*RUN, "--plugin", "./leak.py:leak")
+    monkeypatch.setattr(cell_states, "KILLED_LIMIT", 2)
+    again = leaking.run(*RUN)
     assert again.code == 1  # held: nothing is begun again
     assert status_of(leaking)[LEAKING] == "killed"
 
 
 def test_a_leak_until_memory_is_refused_is_oom_and_the_other_cells_finish(leaking):
-    process = spawned(leaking, "--workers", "1", "--cell-limit", "1h")  # one worker, watched
+    process = leaking.spawn(*RUN, "--workers", "1", "--cell-limit", "1h")  # one worker, watched
     resource.prlimit(process.pid, resource.RLIMIT_DATA, (1536 * MIB, 1536 * MIB))  # its workers inherit it
     deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
@@ -128,13 +134,12 @@ def test_a_leak_until_memory_is_refused_is_oom_and_the_other_cells_finish(leakin
         time.sleep(0.2)
     ended = leaking.ended(process)
     assert ended.code == 1, ended
-    assert status_of(leaking) == {LEAKING: "oom"} | dict.fromkeys(OTHERS, "ok"), ended
+    assert status_of(leaking) == {LEAKING: "oom", OTHER: "ok"}, ended
     assert "oom" in report_of(ended)
     assert LEAKING in report_of(ended)
     study = optuna.load_study(study_name=None, storage=leaking.url)  # the only one
     trials = [trial for trial in study.trials if "cell" in trial.user_attrs]  # an empty queue leaves one without
     workers = {trial.user_attrs["cell"]: trial.user_attrs["worker"] for trial in trials}
     begun = {trial.user_attrs["cell"]: trial.datetime_start for trial in trials}
-    later = {cell for cell in OTHERS if begun[cell] > begun[LEAKING]}
-    assert later == OTHERS  # one worker takes them in order
-    assert all(workers[cell] != workers[LEAKING] for cell in later)  # what leaked went with its process
+    assert begun[OTHER] > begun[LEAKING]  # one worker takes them in order
+    assert workers[OTHER] != workers[LEAKING]  # what leaked went with its process

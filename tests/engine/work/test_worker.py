@@ -8,6 +8,7 @@ import pytest
 import torch
 from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
+from worlds import queue_instead
 
 from kernbench.engine.fleet.runner import Options
 from kernbench.engine.work.storing import StopFlag
@@ -125,15 +126,12 @@ def test_an_empty_queue_runs_nothing_and_leaves_no_cell_behind(world):
 )
 def test_a_queued_trial_with_other_parameters_is_refused_not_sampled(world, params):
     study = world.study([9])
-    world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    opened._pop_waiting_trial_id()
-    opened.tell(0, state=TrialState.FAIL)
-    opened.enqueue_trial(params, user_attrs={"cell": NINE})
+    queue_instead(world, study, params)
     result = world.run(study)
     assert world.executed == []
     assert world.states(result) == {NINE: "failed"}
     assert "WrongCellError" in result.states[0].detail
+    assert ("its queue entry is incomplete" in result.states[0].detail) == (len(params) < 2)
 
 
 def test_a_trial_taken_away_costs_its_result_and_not_the_worker(world, caplog):
@@ -156,12 +154,11 @@ def test_a_trial_taken_away_while_its_cell_raises_does_not_end_the_worker(world)
     study = world.study()
 
     def compute(context):
-        if context.params["kernel_size"] == 9:
-            world.optuna_study(study).tell(context.trial, state=TrialState.FAIL)
-            raise ValueError("and then it failed")
-        return fakes.outcome()
+        world.optuna_study(study).tell(context.trial, state=TrialState.FAIL)
+        raise ValueError("and then it failed")
 
-    assert world.states(world.run(study, compute))[THIRTY_THREE] == "done"
+    world.run(study, compute)
+    assert world.executed == [NINE, THIRTY_THREE]
 
 
 def test_a_full_disk_stops_the_run_and_does_not_count_against_the_cell(world):

@@ -67,22 +67,18 @@ def test_an_axis_goes_to_the_network_or_to_the_family_never_to_both(tmp_path):
 @pytest.mark.parametrize(
     ("forward", "said"),
     [
-        (lambda self, _grid: self.weight[0], "wrong shape"),
         (lambda self, _grid: self.weight[..., :-1], "of the wrong shape"),
         (lambda _self, _grid: None, "NoneType"),
         (lambda self, _grid: self.weight * math.nan, "NaN"),
         (lambda self, _grid: self.weight / 0, "infinite"),
         (lambda self, _grid: self.weight.double(), "float64"),
         (lambda _self, _grid: 1 / 0, "ZeroDivisionError"),
-        (lambda self, _grid: self.wieght, "AttributeError"),
     ],
 )
 def test_a_plugin_that_breaks_the_contract_is_named_with_family_and_k(tmp_path, forward, said):
     with pytest.raises(PluginError) as error:
         check_networks(study_with(tmp_path, "", breaking("mine", forward)))
-    assert said in str(error.value)
-    assert "mine" in str(error.value)
-    assert "K = 9" in str(error.value)
+    assert all(each in str(error.value) for each in (said, "mine", "K = 9")), error.value
     assert "\n" not in str(error.value)
 
 

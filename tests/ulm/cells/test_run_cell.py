@@ -1,4 +1,4 @@
-"""One cell from definition to outcome: the same cell gives the same result, and each failure says where it stands."""
+"""One cell from definition to outcome: the same cell gives the same result, and each failure says what failed."""
 
 import copy
 import csv
@@ -58,45 +58,28 @@ def lines(smoke_lines, monkeypatch):
     monkeypatch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_arguments: [])
 
 
+def context(folder, study, cell, params, attempt=0, **given):
+    """Where an attempt at a cell runs."""
+    scratch = folder / f"scratch{attempt}"
+    scratch.mkdir(parents=True)
+    kept = CellCheckpoints(folder / "checkpoints", file_key(study.key, cell), attempt)
+    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": Silent(), "saved": lambda _epoch: None}
+    return CellContext(study, cell, params, "cpu", attempt, kept, scratch, **usual | given)
+
+
 @pytest.fixture
 def cell(tmp_path, lines):
     """Runs a cell of the smoke study in folders of its own, attempt by attempt."""
 
-    def run(
-        family="siren",
-        attempt=0,
-        stop=lambda: False,
-        place="one",
-        plugin="kernbench 1",
-        runtime=None,
-        enough=lambda: False,
-        **settings,
-    ):
-        family = find_family(family) if isinstance(family, str) else family
-        study = load_task_study("smoke", family, "quick")
+    def run(family="siren", attempt=0, place="one", runtime=None, tables=None, **given):
+        study = load_task_study("smoke", find_family(family) if isinstance(family, str) else family, "quick")
         definition = copy.deepcopy(study.definition)
-        for table, values in settings.items():
+        for table, values in (tables or {}).items():
             definition[table] |= values
         study = dataclasses.replace(study, definition=definition, runtime=study.runtime | (runtime or {}))
-        scratch = tmp_path / place / f"scratch{attempt}"
-        scratch.mkdir(parents=True)
         seen = []
-        context = CellContext(
-            study=study,
-            cell=NINE,
-            params=study.cells()[NINE],
-            device="cpu",
-            trial=attempt,
-            checkpoints=CellCheckpoints(tmp_path / place / "checkpoints", file_key(study.key, NINE), attempt),
-            scratch=scratch,
-            report=lambda epoch, score: seen.append((epoch, score)),
-            stop=stop,
-            observer=Silent(),
-            saved=lambda _epoch: None,
-            plugin=plugin,
-            enough=enough,
-        )
-        outcome = experiment.run_cell(context)
+        given = {"plugin": "kernbench 1", "report": lambda epoch, score: seen.append((epoch, score))} | given
+        outcome = experiment.run_cell(context(tmp_path / place, study, NINE, study.cells()[NINE], attempt, **given))
         return outcome, {path.name: path for path in outcome.artifacts}, seen
 
     return run
@@ -139,36 +122,38 @@ def equal(first, second):
     return True
 
 
-def test_the_same_cell_gives_the_same_result_whatever_ran_before(cell):
-    first = cell(place="one")
+NOISY = {"tables": {"data": {"noise_percent": 5.0}}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({}, {"enough": lambda: False}),  # it could be ended early, and is not
+        (NOISY, {}),
+        ({"tables": {"network": {"depth": 12}}}, {"runtime": {"recompute": True}}),  # segments of two blocks
+    ],
+    ids=["clean", "noisy", "recomputed"],
+)
+def test_the_same_cell_gives_the_same_result_whatever_ran_before(cell, settings, changed):
+    first = cell(place="one", **settings)
     torch.manual_seed(123)
-    np.random.default_rng(0)
     torch.rand(1000)
-    assert equal(first, cell(place="two"))
+    assert equal(first, cell(place="two", **settings, **changed))
 
 
-def test_an_interrupted_cell_goes_on_to_the_same_result(cell):
-    whole = cell(place="whole")
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [({}, {}), (NOISY, {}), ({}, {"runtime": {"recompute": True}})],
+    ids=["clean", "noisy", "recomputed after it ran out of memory"],
+)
+def test_an_interrupted_cell_goes_on_to_the_same_result(cell, settings, changed):
+    unbroken = cell(place="unbroken", **settings)
     with pytest.raises(Interrupted):
-        cell(attempt=0, stop=StopAt(4), place="cut")
-    resumed = cell(attempt=1, place="cut")
+        cell(attempt=0, stop=StopAt(4), place="cut", **settings)
+    resumed = cell(attempt=1, place="cut", **settings, **changed)
     assert resumed[0].resumed_from == 1
-    assert equal(whole, resumed)
-    assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is whole
-
-
-def test_recomputed_activations_give_the_same_cell(cell):
-    deep = {"depth": 12}  # segments of two blocks
-    whole = cell(place="whole", network=deep)
-    recomputed = cell(place="again", network=deep, runtime={"recompute": True})
-    assert equal(whole, recomputed)
-
-
-def test_a_cell_may_go_on_with_recomputed_activations_where_it_ran_out_of_memory(cell):
-    whole = cell(place="whole")
-    with pytest.raises(Interrupted):
-        cell(stop=StopAt(4), place="cut")
-    assert equal(whole, cell(attempt=1, place="cut", runtime={"recompute": True}))
+    assert equal(unbroken, resumed)
+    assert [epoch for epoch, _ in resumed[2]] == [0, 1, 2]  # the new trial's curve is complete
 
 
 def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):
@@ -205,9 +190,8 @@ def test_scores_are_those_of_the_trained_network_at_thresholds_chosen_on_validat
             output = network(voltage.unsqueeze(1)).squeeze(1)
         for tolerance, threshold in enumerate(outcome.scores[split].thresholds):
             tp, fn, fp = tolerance_counts(output, counts, [tolerance], [float(threshold)])
-            np.testing.assert_array_equal(outcome.scores[split].tp[tolerance], tp[0, 0])
-            np.testing.assert_array_equal(outcome.scores[split].fn[tolerance], fn[0, 0])
-            np.testing.assert_array_equal(outcome.scores[split].fp[tolerance], fp[0, 0])
+            for name, counted in (("tp", tp), ("fn", fn), ("fp", fp)):
+                np.testing.assert_array_equal(getattr(outcome.scores[split], name)[tolerance], counted[0, 0])
     at_four = outcome.scores["validation"]
     f1 = f1_scores(at_four.tp[4], at_four.fn[4], at_four.fp[4]).mean()
     assert outcome.value == outcome.attributes["f1_val"] == pytest.approx(f1)
@@ -243,7 +227,7 @@ def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
     trained = load_trained(files["weights.pt"])
     assert trained.facts["study"] == "smoke.v1.quick/gaussian"
     assert trained.facts["cell"] == NINE
-    assert trained.facts["seeds"] == outcome.seeds
+    assert trained.facts["seeds"] == outcome.seeds == cell(family="discrete", place="two")[0].seeds
     assert trained.facts["samples"] == 512
     assert trained.choice.split == "validation"
     np.testing.assert_array_equal(trained.choice.thresholds, outcome.scores["test"].thresholds)
@@ -256,18 +240,8 @@ def test_a_scored_cell_leaves_its_network_with_what_it_was_scored_by(cell):
         np.testing.assert_array_equal(kernel[strongest], last[f"kernel_{level}"])
 
 
-def test_training_noise_is_new_every_epoch_and_repeatable(cell):
-    first = cell(place="one", data={"noise_percent": 5.0})
-    assert equal(first, cell(place="two", data={"noise_percent": 5.0}))
-    assert first[0].value != cell(place="clean")[0].value
-
-
-def test_a_noisy_cell_resumes_to_the_same_result(cell):
-    noisy = {"noise_percent": 5.0}
-    whole = cell(place="whole", data=noisy)
-    with pytest.raises(Interrupted):
-        cell(stop=StopAt(4), place="cut", data=noisy)
-    assert equal(whole, cell(attempt=1, place="cut", data=noisy))
+def test_noise_changes_a_cell(cell):
+    assert cell(place="noisy", **NOISY)[0].value != cell(place="clean")[0].value
 
 
 @pytest.fixture
@@ -295,7 +269,7 @@ def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
     assert outcome.attributes["kernel_size"] == 9
 
 
-def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_whole_curve(cell, monkeypatch):
+def test_a_network_that_is_bad_only_in_the_last_evaluation_keeps_its_complete_curve(cell, monkeypatch):
     def scored(*_arguments):
         raise DivergedError("the network's output is NaN or infinite")
 
@@ -314,11 +288,7 @@ def test_seeds_differ_by_purpose_and_seed_and_stay_the_same_forever():
     assert derived_seed("order", 7) == int.from_bytes(keyed, "big")
 
 
-def test_families_and_kernel_sizes_share_the_order_of_batches(cell):
-    assert cell("siren", place="a")[0].seeds == cell("discrete", place="b")[0].seeds
-
-
-def test_settings_of_an_axis_reach_training(cell):
+def test_settings_of_an_axis_reach_training():
     study = load_task_study("smoke", find_family("siren"), "quick")
     assert definition_module.resolved(study.definition, {"rate": 7.0, "seed": 3}, "training")["rate"] == 7.0
     # the data's seed is not the cell's
@@ -334,30 +304,21 @@ def test_a_cell_that_is_ended_early_keeps_its_curve_and_never_sees_the_test_line
     assert [epoch for epoch, _ in seen] == [0, 1]
 
 
-def test_a_cell_that_could_be_ended_early_and_is_not_is_the_same(cell):
-    equal(cell(place="one"), cell(place="two", enough=lambda: False))
-
-
 def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     found = find("siren")
     study = load_task_study("tuned_k", found.family, "smoke")
     named = "draw=1,kernel_size=9,seed=0"
     drawn = {"omega_0": 7.5, "hidden": 5, "init": "siren-intended", "omega_bias": False}
 
-    def context(attempt, stop=lambda: False, **changed):
-        scratch = tmp_path / f"scratch{attempt}"
-        scratch.mkdir()
+    def attempt(number, **changed):
         params = study.cells()[named] | drawn | changed
-        kept = CellCheckpoints(tmp_path / "checkpoints", file_key(study.key, named), attempt)
-        folders = {"checkpoints": kept, "scratch": scratch}
-        told = {"report": lambda *_: None, "observer": Silent(), "saved": lambda _: None}
-        return CellContext(study, named, params, "cpu", attempt, **folders, stop=stop, **told)
+        return context(tmp_path, study, named, params, number, stop=StopAt(3) if number == 1 else lambda: False)
 
-    network = definition_module.make_network(study, context(0).params)
+    network = definition_module.make_network(study, study.cells()[named] | drawn)
     assert network.kernel_layers()[0].kernel_module.hyper == drawn
     with pytest.raises(Interrupted):
-        experiment.run_cell(context(1, StopAt(3)))
-    other = experiment.begin(context(2, omega_0=8.0))
+        experiment.run_cell(attempt(1))
+    other = experiment.begin(attempt(2, omega_0=8.0))
     assert other.state is None  # weights of other settings fit in shape and mean something else
-    same = experiment.begin(context(3))
+    same = experiment.begin(attempt(3))
     assert same.state["epoch"] == 1

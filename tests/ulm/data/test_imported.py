@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -295,13 +294,3 @@ def test_labels_that_went_through_matlab_are_no_positions(imported, tmp_path):
     content = find_set(str(tmp_path / "out")).content("test")
     assert content.positions is None
     assert (content.split.counts == find_set("mine").load("test").counts).all()
-
-
-@pytest.mark.slow
-def test_128_text_lines_are_imported_in_two_and_a_half_seconds_of_one_core(tmp_path):
-    made = write_folder(tmp_path / "lines", range(1, 129))
-    write_manifest(made / "manifest.json", manifest_by_number(made, {"train": (1, 128)}))
-    start = time.process_time()
-    import_lines(made, made / "manifest.json", "many")
-    assert time.process_time() - start < 2.5
-    assert len(find_set("many").load("train").voltage) == 128

@@ -42,13 +42,13 @@ def test_envelope_is_that_of_scipy(length):
 
 def test_depth_gain_counts_from_the_start_of_the_whole_line():
     lines = recording(np.ones((2, 5), np.float32), starts=[0, 4000])
-    got = conditioned(lines, "depth", "none").voltage * 8446
+    got = conditioned(lines, "depth") * 8446
     np.testing.assert_allclose(got, [[0, 1, 2, 3, 4], [4000, 4001, 4002, 4003, 4004]], rtol=1e-6)
 
 
 def test_a_scaled_line_has_a_robust_scale_of_one_and_a_silent_one_stays_silent():
     voltage = np.concatenate([RNG.normal(size=(3, 400)) * [[1], [50], [1e-3]], np.zeros((1, 400))])
-    scaled = conditioned(recording(voltage), "none", "line").voltage
+    scaled = conditioned(recording(voltage), "none", "line")
     assert robust_scale(scaled).flatten().tolist() == pytest.approx([1, 1, 1, 1])
     assert not scaled[3].any()
     share = (envelope(scaled[:3]) <= 1 + 1e-9).double().mean(dim=1)
@@ -73,7 +73,7 @@ def test_the_bank_has_every_pressure_at_every_depth():
     by_depth = bank.norm.reshape(8, 4)
     assert (by_depth.diff(dim=1) < 0).all()  # deeper is weaker
     assert (by_depth.diff(dim=0) > 0).all()  # louder is stronger
-    assert bank.at_pressure(float(bank.pressure_pa[9])).arrival.tolist() == bank.arrival[8:12].tolist()
+    assert bank.by_pressure()[float(bank.pressure_pa[9])].arrival.tolist() == bank.arrival[8:12].tolist()
 
 
 @pytest.mark.parametrize("length", [100, 300, 2048])
@@ -131,13 +131,9 @@ def test_prominent_peaks_are_those_of_scipy():
         assert row[peaks].tolist() == line[peaks].tolist()
 
 
-def detectors(template):
-    return [EnvelopePeaks(), MatchedFilter(template), Wiener(template)]
-
-
-@pytest.mark.parametrize("index", range(3))
-def test_scores_are_finite_and_not_negative_at_every_setting(index, template, one_bubble):
-    detector = detectors(template)[index]
+@pytest.mark.parametrize("make", [lambda _template: EnvelopePeaks(), MatchedFilter, Wiener])
+def test_scores_are_finite_and_not_negative_at_every_setting(make, template, one_bubble):
+    detector = make(template)
     silent = recording(np.zeros((1, 300), np.float32))
     for setting in detector.settings():
         for lines in (one_bubble, silent):

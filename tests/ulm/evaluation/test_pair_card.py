@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from test_scorecard import choice as stored
 
 from kernbench.errors import DataError
 from kernbench.ulm.data.find import Content, find_set
@@ -20,7 +21,6 @@ from kernbench.ulm.evaluation.pair_card import (
 )
 from kernbench.ulm.evaluation.scorecard import first_lines
 from kernbench.ulm.pairing.points import Points
-from kernbench.ulm.scoring.protocol import Choice
 
 
 def split(lines=4, name="test", seed=0):
@@ -31,11 +31,6 @@ def split(lines=4, name="test", seed=0):
         line[np.cumsum(rng.integers(20, 30, 20))] = 1
     bubbles = counts.sum(axis=1, dtype=np.int64)
     return Split(name, counts * np.float32(1), counts, bubbles, np.linspace(1e4, 2e5, lines), np.zeros(lines, np.int64))
-
-
-def stored(tolerances=(0, 1, 4), threshold=0.5):
-    number = len(tolerances)
-    return Choice("by hand", np.array(tolerances), np.full(number, threshold), np.full(number, np.nan))
 
 
 def test_a_late_output_pays_with_its_delay_in_rmse_and_bias():
@@ -91,15 +86,11 @@ def test_arrivals_of_simulated_lines_are_within_half_a_sample_of_their_labels(wi
     assert error.std() == pytest.approx(0.289, abs=0.03)
 
 
-def test_positions_that_are_not_known_give_no_arrivals():
-    lines = split()
-    assert content_arrivals(Content(lines, None, None), lines) is None
-
-
-def test_errors_against_arrivals_stand_beside_those_against_labels():
+def test_errors_against_arrivals_are_beside_those_against_labels():
     lines = split()
     line, sample = np.nonzero(lines.counts)
     arrivals = Points(line, sample + 0.25, len(lines.counts))
+    assert content_arrivals(Content(lines, None, None), lines) is None  # positions are not known
     card = matched_card(lines.voltage, lines, stored_pairs(stored(), 0), arrivals)
     assert [row.rmse_samples for row in card.rows] == [0, 0, 0]
     assert [row.arrival_recall for row in card.rows] == [0, 1, 1]
@@ -125,14 +116,8 @@ def test_files_hold_scores_curves_and_where_they_come_from(tmp_path):
     assert [float(row["break_even"]) for row in curves][1:] == pytest.approx([1] * 5)
     with np.load(files[3]) as arrays:
         assert np.array_equal(arrays["tp"], card.evaluation.tp)
-    facts = json.loads(files[4].read_text())
-    assert facts == {
-        "data": "abc",
-        "threshold_split": "by hand",
-        "decoder": "peak-nms",
-        "width": 2,
-        "curve_average": "macro-exact",
-    }
+    origin = {"threshold_split": "by hand", "decoder": "peak-nms", "width": 2, "curve_average": "macro-exact"}
+    assert json.loads(files[4].read_text()) == {"data": "abc"} | origin
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         save_matched(card, curve, lines, tmp_path / "file" / "out", {})

@@ -1,5 +1,7 @@
 """The published networks on lines from our simulator score what was published."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from kernbench.ulm.evaluation.reproduction import (
 )
 from kernbench.ulm.scoring.protocol import Evaluation
 
-LINES = 128
+LINES = 64
 NAMES = ("H", "HS_001", "HS_01", "S_01", "HS_001_noise_8%")
 
 
@@ -99,11 +101,7 @@ def test_placed_bubbles_are_distributed_as_published():
     assert abs(np.corrcoef(z, radius)[0, 1]) < 0.025
     assert radius.mean() == pytest.approx(2.4e-6, rel=0.002)
     assert radius.std() == pytest.approx(0.12e-6, rel=0.02)
-
-
-def test_no_bubbles_and_one_bubble_can_be_placed():
-    for number in (0, 1):
-        assert len(np.asarray(place_bubbles(np.random.default_rng(0), number, 1e5).z_m)) == number
+    assert [len(place_bubbles(np.random.default_rng(0), number, 1e5).z_m) for number in (0, 1)] == [0, 1]
 
 
 # comparison
@@ -131,34 +129,38 @@ def test_a_network_without_thresholds_needs_lines_to_choose_them_on(folder, pair
 
 
 @pytest.fixture(scope="module")
-def matched(pairs, tmp_path_factory):
-    """128 lines, simulated once for all networks."""
+def compared(folder, pairs, tmp_path_factory):
+    """Runs each network once, on lines that are simulated once for all of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERNBENCH_CACHE", str(tmp_path_factory.mktemp("matched")))
         lines, _ = matched_lines(pairs.first(LINES))
-        return lines
+    return functools.cache(lambda name: compare(select(published_networks(folder), (name,))[0], lines))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_published_scores_are_reproduced_on_128_lines(folder, matched, name):
-    compared = compare(select(published_networks(folder), (name,))[0], matched)
-    assert compared.evaluation.tolerances.tolist() == list(range(10))
-    # These 128 pairs are a sample of 960: the finite-population share of the variance is left to the band.
-    assert (np.abs(compared.difference) < 3 * compared.standard_error).all(), compared.difference
+def test_published_scores_are_reproduced(compared, pairs, name):
+    found, same = compared(name), pairs.first(LINES).f1
+    assert found.evaluation.tolerances.tolist() == list(range(10))
+    # Density and pressure explain most of the spread between lines. The published F1 of HS_001, known for every line,
+    # is a control variate: what it does not explain is a band that is several times narrower.
+    slope = [np.polyfit(known, f1, 1)[0] for known, f1 in zip(same, found.evaluation.f1, strict=True)]
+    difference = found.difference - slope * (same.mean(axis=1) - pairs.f1.mean(axis=1))
+    left = found.evaluation.f1 - np.array(slope)[:, None] * same
+    # These pairs are a sample of 960: the finite-population share of the variance is left to the band.
+    error = left.std(axis=1, ddof=2) / np.sqrt(LINES)
+    assert (np.abs(difference) < 3 * error).all(), difference / error
 
 
 @pytest.mark.slow
-def test_published_scores_of_the_same_pairs_are_reproduced_line_by_line(folder, matched, pairs):
-    # Density and pressure explain most of the spread between lines, so that paired the band is four times narrower.
-    compared = compare(select(published_networks(folder), ("HS_001",))[0], matched)
-    same = pairs.first(LINES)
-    paired = compared.evaluation.f1 - same.f1
+def test_published_scores_of_the_same_pairs_are_reproduced_line_by_line(compared, pairs):
+    found, same = compared("HS_001"), pairs.first(LINES)
+    paired = found.evaluation.f1 - same.f1
     error = paired.std(axis=1, ddof=1) / np.sqrt(LINES)
     assert (np.abs(paired.mean(axis=1)) < 3 * error).all(), paired.mean(axis=1) / error
     assert error.max() < 0.005
     for tolerance in (0, 4, 9):
-        assert np.corrcoef(compared.evaluation.f1[tolerance], same.f1[tolerance])[0, 1] > 0.85
-    for bins in figure_bins(compared, same).values():
+        assert np.corrcoef(found.evaluation.f1[tolerance], same.f1[tolerance])[0, 1] > 0.85
+    for bins in figure_bins(found, same).values():
         assert [measured.number.sum() for _, measured in bins] == [LINES] * 2
         assert all((published.number == measured.number).all() for published, measured in bins)

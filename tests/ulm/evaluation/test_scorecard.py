@@ -78,19 +78,9 @@ def test_a_perfect_network_scores_one_and_a_late_one_from_its_tolerance_on():
     assert late[1] < 0.3
 
 
-def test_thresholds_are_chosen_on_the_lines_that_are_named():
-    lines = split(name="train")
-    lines.voltage[:] *= 0.3
-    bench = Workbench({"train": lines}, Noise())
-    chosen = bench.choose(bench.output(Delayed(), "train"), "train")
-    assert chosen.split == "train"
-    assert (chosen.thresholds < 0.3).all()
-    assert chosen.mean_f1.tolist() == [1.0] * 10
-
-
 def test_noise_has_the_level_of_the_protocol():
     lines = split()
-    loud, silent = (Workbench({"test": lines}, Noise(percent)).voltage("test").numpy() for percent in (8, 0))
+    loud, silent = (Workbench({"test": lines}, Noise(percent)).lines("test")[0].numpy() for percent in (8, 0))
     assert (silent == lines.voltage).all()
     assert (loud - low_pass(lines.voltage)).std() == pytest.approx(0.384 * 0.08 * 9.65, rel=0.1)
 
@@ -101,9 +91,6 @@ def test_an_output_of_nan_is_one_line():
     network.weight.data.fill_(torch.nan)
     with pytest.raises(DataError, match="NaN in 5 of 5 lines"):
         evaluated(network, lines, choice())
-
-
-# bins; those of the published arrays are in tests/ulm/test_breakdown.py
 
 
 def test_bins_of_several_scores_stand_side_by_side():
@@ -133,7 +120,7 @@ def test_tables_and_per_line_scores_are_saved(tmp_path):
     lines = split()
     evaluation = evaluated(Delayed(1), lines, choice())
     card = scorecard(evaluation, lines)
-    files = save(card, tmp_path / "new" / "out", {"data": "abc"})
+    files = save(card, lines, tmp_path / "new" / "out", {"data": "abc"})
     assert sorted(path.name for path in files) == ["bins.csv", "facts.json", "lines.csv", "scores.npz", "table.csv"]
     table, per_line = (rows(tmp_path / "new" / "out" / name) for name in ("table.csv", "lines.csv"))
     assert [float(row["f1"]) for row in table] == evaluation.mean_f1.tolist()
@@ -152,10 +139,3 @@ def test_skill_is_taken_against_the_comb_of_these_lines():
     assert row.f1 == 1
     assert row.skill == 1
     assert 0 < row.random < row.comb < 1
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    lines = split()
-    with pytest.raises(DataError, match="cannot be written"):
-        save(scorecard(evaluated(Delayed(), lines, choice()), lines), tmp_path / "file" / "out", {})

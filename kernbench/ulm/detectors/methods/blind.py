@@ -1,6 +1,6 @@
 """Blind detectors under the rules of the others: rate and spacing are fitted on the threshold split, then frozen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from kernbench.ulm.scoring.scores import f1_scores
 from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 EVERY_SAMPLE = Decoder("raw")
+
+Floats = NDArray[np.float32]
 
 
 class UniformNoise:
@@ -44,7 +46,7 @@ class UniformNoise:
         return noise.to(recording.voltage.device)
 
 
-def comb(shape: Sequence[int], spacing: int) -> NDArray[np.float32]:
+def comb(shape: Sequence[int], spacing: int) -> Floats:
     """Ones at every `spacing`-th sample of the label support, from its start, (N, L)."""
     teeth = np.zeros(tuple(shape), np.float32)
     start, stop = label_support(teeth.shape[1])
@@ -52,20 +54,19 @@ def comb(shape: Sequence[int], spacing: int) -> NDArray[np.float32]:
     return teeth
 
 
-def comb_spacing(counts: NDArray[np.float32], tolerance: int) -> tuple[int, float]:
-    """Spacing of the largest mean dilation F1 at a tolerance among 1..4 t + 2, and that F1."""
-    spacings = range(1, 4 * tolerance + 3)
-    means = [comb_f1(counts, comb(counts.shape, spacing), tolerance) for spacing in spacings]
-    return spacings[int(np.argmax(means))], max(means)
+def best_comb(shape: Sequence[int], tolerance: int, f1: Callable[[Floats], float]) -> tuple[int, float]:
+    """Spacing of the comb (N, L) of the largest F1 among 1..4 t + 2, and that F1."""
+    found = [f1(comb(shape, spacing)) for spacing in range(1, 4 * tolerance + 3)]
+    best = int(np.argmax(found))
+    return 1 + best, found[best]
 
 
-def comb_f1(counts: NDArray[np.float32], teeth: NDArray[np.float32], tolerance: int) -> float:
+def comb_f1(counts: Floats, teeth: Floats, tolerance: int) -> float:
     """Mean dilation F1 of a comb, (N, L), at one tolerance."""
     return float(f1_scores(*tolerance_counts(teeth, counts, [tolerance], [0.5])).mean())
 
 
-def matched_comb_spacing(truths: Points, shape: Sequence[int], tolerance: int) -> int:
-    """Spacing of the largest mean one-to-one F1 at a tolerance among 1..4 t + 2."""
-    spacings = range(1, 4 * tolerance + 3)
-    tables = (pair_table(comb(shape, spacing), truths, EVERY_SAMPLE, [tolerance], [0.5]) for spacing in spacings)
-    return spacings[int(np.argmax([np.nan_to_num(table.mean_f1[0, 0]) for table in tables]))]
+def matched_comb_f1(truths: Points, teeth: Floats, tolerance: int) -> float:
+    """Mean one-to-one F1 of the same, 0 where no line has a truth or a tooth."""
+    table = pair_table(teeth, truths, EVERY_SAMPLE, [tolerance], [0.5])
+    return float(np.nan_to_num(table.mean_f1[0, 0]))

@@ -2,14 +2,15 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 import torch
 from torch import Tensor
 
+from kernbench.ulm.detectors.recording import robust_scale
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.physics import WATER
 from kernbench.ulm.simulator.scene import Scene
@@ -22,10 +23,10 @@ PRESSURE_PA = 100e3
 DEPTH_M = 0.05
 BANK_PRESSURES_PA: tuple[float, ...] = tuple(np.geomspace(5e3, 250e3, 8).tolist())
 BANK_DEPTHS_M = (0.010, 0.035, 0.060, 0.090)
+LEVELS = ("expected", "line")  # units of the score of a sparse deconvolution
 
 
-@dataclass(frozen=True, eq=False)
-class Bank:
+class Bank(NamedTuple):
     """Echoes of single bubbles.
 
     Attributes:
@@ -50,24 +51,35 @@ class Bank:
 
     def to(self, device: torch.device | str) -> "Bank":
         """The same on a device."""
-        return Bank(*(each.to(device) for each in (self.echoes, self.pressure_pa, self.arrival)))
+        return Bank(*(each.to(device) for each in self))
 
-    def at_pressure(self, pressure_pa: float) -> "Bank":
-        """The echoes of one pressure."""
-        rows = self.pressure_pa == pressure_pa
-        return Bank(self.echoes[rows], self.pressure_pa[rows], self.arrival[rows])
+    def by_pressure(self) -> dict[float, "Bank"]:
+        """The echoes of each pressure, rising."""
+        pressures = self.pressure_pa.unique().tolist()
+        return {pressure: Bank(*(each[self.pressure_pa == pressure] for each in self)) for pressure in pressures}
 
-    def in_expected(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
-        """Amplitudes of unit-energy echoes relative to what their pressure lets expect, summed over the bank, (N, L).
+    def summed(self, amplitude: Tensor, depth: Tensor, gain: str) -> Tensor:
+        """Sums of amplitudes over the bank: relative to what their pressure lets expect, and as they are, (2, N, L).
 
         Args:
-            amplitude: (N, B, L).
+            amplitude: of unit-energy echoes, (N, B, L).
             depth: share of the line's length, (N, L); echoes fall as 1/r.
             gain: "depth" where the lines have been multiplied by the depth, so that 1/r is out of them, or "none".
         """
         at_template = self.arrival / SAMPLES
         relative = (amplitude / (self.norm * at_template)[:, None]).sum(dim=1)
-        return relative if gain == "depth" else relative * depth
+        return torch.stack([relative if gain == "depth" else relative * depth, amplitude.sum(dim=1)])
+
+
+def in_unit(level: str, sums: Tensor, voltage: Tensor) -> Tensor:
+    """Sums of `Bank.summed` as a score, (N, L).
+
+    Args:
+        level: "line" for amplitudes in units of the line's `robust_scale`, or "expected" for relative ones.
+        sums: (2, N, L).
+        voltage: conditioned lines, (N, L).
+    """
+    return sums[1] / robust_scale(voltage) if level == "line" else sums[0]
 
 
 @functools.cache
@@ -79,7 +91,7 @@ def simulated_bank(
 ) -> Bank:
     """Echoes of a 2.4 um bubble at every pressure and depth, pressures outermost; the default is the single template.
 
-    Depths are rounded to whole samples of arrival.
+    Depths are rounded to integer samples of arrival.
 
     Args:
         pressures_pa: of the pulse at the array, a tuple.

@@ -1,13 +1,11 @@
 """Envelope peaks: the analytic signal's magnitude where it has a prominent maximum."""
 
-from itertools import product
-
 import numpy as np
 import torch
 from scipy.signal import find_peaks
 from torch import Tensor
 
-from kernbench.ulm.detectors.detector import Setting
+from kernbench.ulm.detectors.detector import Setting, combinations
 from kernbench.ulm.detectors.recording import GAINS, SCALES, Recording, conditioned, envelope, robust_scale
 
 DELAYS = range(201)
@@ -23,17 +21,12 @@ class EnvelopePeaks:
 
     def settings(self) -> list[Setting]:
         """Gain, scale and smallest prominence."""
-        return [
-            {"gain": gain, "scale": scale, "prominence": prominence}
-            for gain, scale, prominence in product(GAINS, SCALES, PROMINENCES)
-        ]
+        return combinations(gain=GAINS, scale=SCALES, prominence=PROMINENCES)
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Envelope at its prominent peaks, 0 elsewhere, (N, L)."""
-        voltage = conditioned(recording, str(setting["gain"]), str(setting["scale"])).voltage
-        height = envelope(voltage)
-        smallest = robust_scale(voltage)[:, 0] * float(setting["prominence"])
-        return prominent_peaks(height, smallest)
+        voltage = conditioned(recording, setting["gain"], setting["scale"])
+        return prominent_peaks(envelope(voltage), robust_scale(voltage)[:, 0] * setting["prominence"])
 
 
 def prominent_peaks(height: Tensor, smallest: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from kernbench.training.loop import train
 from kernbench.training.settings import Hooks, Settings
 from kernbench.ulm.detectors.detector import Setting
 from kernbench.ulm.detectors.recording import Recording, conditioned
+from kernbench.ulm.evaluation.predict import predictions
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
-from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, score
 
 LEVELS = (("none", "none"), ("depth", "line"))  # gain and scale of the two filters that are trained
 
@@ -60,25 +60,27 @@ class TrainedFilter:
         self._filters: dict[tuple[str, str], LinearFilter] = {}
 
     def settings(self) -> list[Setting]:
-        """Lines as received, or of one level; how it is trained is told, not fitted."""
+        """Lines as received, or of one level; how it is trained is reported, not fitted."""
         known = self._settings
-        told: Setting = {"epochs": known.epochs, "rate": known.rate, "update": known.update, "alpha": self._loss.alpha}
-        return [{"gain": gain, "scale": scale, **told} for gain, scale in LEVELS]
+        training = {"epochs": known.epochs, "rate": known.rate, "update": known.update, "alpha": self._loss.alpha}
+        return [{"gain": gain, "scale": scale, **training} for gain, scale in LEVELS]
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Positive output, (N, L)."""
-        level = str(setting["gain"]), str(setting["scale"])
+        level = setting["gain"], setting["scale"]
         if level not in self._filters:
             self._filters[level] = self._train(*level)
-        return _output(self._filters[level], conditioned(recording, *level).voltage).clamp(min=0)
+        return _output(self._filters[level], conditioned(recording, *level)).clamp(min=0)
 
     def _train(self, gain: str, scale: str) -> LinearFilter:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             network = LinearFilter(self._taps).to(self._bench.device)
         data, checked = self._levelled("train", gain, scale), self._levelled("validation", gain, scale)
-        hooks = Hooks(validate=lambda net: _look(net, checked, self._loss))
-        # The last weights are the ones that count: no need to look more than once.
+        # The last weights are the ones that count: one validation pass says whether they are finite.
+        hooks = Hooks(
+            validate=lambda net: (float(self._loss(_output(net, checked.signal), checked.target)[0]), math.nan)
+        )
         settings = replace(self._settings, validate_every=self._settings.epochs)
         train(network, data, self._loss, settings, hooks, order_seed=self._seed)
         return network
@@ -88,12 +90,11 @@ class TrainedFilter:
         recording = recording_of(self._bench, split)
         renew = self._bench.training_data().renew if split == "train" else None
 
-        def renewed(seed: int) -> Tensor:
-            assert renew is not None
-            return conditioned(replace(recording, voltage=renew(seed)), gain, scale).voltage
+        def levelled(voltage: Tensor) -> Tensor:
+            return conditioned(replace(recording, voltage=voltage), gain, scale)
 
-        voltage = conditioned(recording, gain, scale).voltage
-        return TrainingData(voltage, recording.counts, renewed if renew else None)
+        fresh = None if renew is None else lambda seed: levelled(renew(seed))
+        return TrainingData(levelled(recording.voltage), recording.counts, fresh)
 
 
 def recording_of(bench: Workbench, split: str) -> Recording:
@@ -103,15 +104,4 @@ def recording_of(bench: Workbench, split: str) -> Recording:
 
 
 def _output(network: nn.Module, voltage: Tensor) -> Tensor:
-    network.eval()
-    with torch.no_grad():
-        return torch.cat([network(part.unsqueeze(1)).squeeze(1) for part in voltage.split(32)])
-
-
-def _look(network: nn.Module, data: TrainingData, loss: TrainingLoss) -> tuple[float, float]:
-    """Loss and best F1 at the headline tolerance."""
-    output = _output(network, data.signal)
-    value = float(loss(output, data.target)[0])
-    if not math.isfinite(value):
-        return value, 0.0
-    return value, float(score(output, data.target, (HEADLINE_TOLERANCE,)).mean_f1.max())
+    return torch.cat(list(predictions(network, voltage, str(voltage.device), batch=32)))

@@ -1,41 +1,26 @@
-"""Sparse non-negative deconvolution by a bank of echoes, solved by FISTA for all lines at once.
+"""Sparse non-negative deconvolution by a bank of echoes, solved by FISTA for all lines together.
 
 Source: Beck and Teboulle (2009), "A fast iterative shrinkage-thresholding algorithm for linear inverse problems",
 SIAM J. Imaging Sciences 2(1).
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor
 
-from kernbench.ulm.detectors.detector import Setting
-from kernbench.ulm.detectors.methods.echoes import Bank, fft_length
+from kernbench.ulm.detectors.detector import Setting, combinations
+from kernbench.ulm.detectors.methods.echoes import LEVELS, Bank, fft_length, in_unit
 from kernbench.ulm.detectors.methods.envelope import DELAYS
-from kernbench.ulm.detectors.recording import GAINS, Recording, conditioned, robust_scale
+from kernbench.ulm.detectors.recording import GAINS, Recording, conditioned
 
 PENALTIES = tuple(10 ** (-3 + i / 2) for i in range(6))
-LEVELS = ("expected", "line")
 GAPS = (0, 2, 4, 8)
 ITERATIONS = 200
 RELATIVE_CHANGE = 1e-4
-LOOK_EVERY = 10  # iterations between two looks at which lines are done
-# Amplitudes solved at once: few enough for the cache of a core, or many, to hide the launches of a GPU.
+CHECK_EVERY = 10  # iterations between two checks of which lines are done
+# Amplitudes solved together: few enough for the cache of a core, or many, to hide the launches of a GPU.
 ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Amplitudes of the echoes of a bank.
-
-    Attributes:
-        amplitude: of unit-energy echoes, (N, B, L), >= 0.
-        residual: energy of what they do not explain, (N,).
-    """
-
-    amplitude: Tensor
-    residual: Tensor
 
 
 class Fista:
@@ -46,58 +31,43 @@ class Fista:
 
     def __init__(self, name: str, bank: Bank, *, per_line: bool = False) -> None:
         self.name = name
-        pressures = bank.pressure_pa.unique().tolist()
-        self._banks = [bank.at_pressure(pressure) for pressure in pressures] if per_line else [bank]
+        self._banks = [*bank.by_pressure().values()] if per_line else [bank]
         self._last: tuple[object, Tensor] | None = None
 
     def settings(self) -> list[Setting]:
         """Penalty, gain, unit of the score and gap; those that share a solution follow each other."""
-        return [
-            {"gain": gain, "penalty": penalty, "level": level, "gap": gap}
-            for gain, penalty, level, gap in product(GAINS, PENALTIES, LEVELS, GAPS)
-        ]
+        return combinations(gain=GAINS, penalty=PENALTIES, level=LEVELS, gap=GAPS)
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Merged amplitudes, (N, L)."""
-        expected, absolute = self._amplitudes(recording, str(setting["gain"]), float(setting["penalty"]))
-        if setting["level"] == "line":
-            voltage = conditioned(recording, str(setting["gain"]), "none").voltage
-            return merged(absolute / robust_scale(voltage), int(setting["gap"]))
-        return merged(expected, int(setting["gap"]))
-
-    def _amplitudes(self, recording: Recording, gain: str, penalty: float) -> Tensor:
-        """Summed amplitudes, relative to the expected ones and as they are, (2, N, L); the last ones are kept."""
-        key = (recording, gain, penalty)
+        gain, penalty = setting["gain"], setting["penalty"]
+        voltage, key = conditioned(recording, gain), (recording, gain, penalty)
         if self._last is None or self._last[0] != key:
-            self._last = key, self._solve(recording, gain, penalty)
-        return self._last[1]
+            self._last = key, self._solve(voltage, recording.depth, gain, penalty)
+        return merged(in_unit(setting["level"], self._last[1], voltage), setting["gap"])
 
-    def _solve(self, recording: Recording, gain: str, penalty: float) -> Tensor:
-        voltage = conditioned(recording, gain, "none").voltage
+    def _solve(self, voltage: Tensor, depth: Tensor, gain: str, penalty: float) -> Tensor:
+        """Sums of `Bank.summed` of the best bank, (2, N, L), some lines at a time."""
         elements = ELEMENTS.get(voltage.device.type, ELEMENTS["cpu"])
         size = max(1, elements // (len(self._banks[0].echoes) * voltage.shape[1]))
-        parts = []
-        for rows in torch.arange(len(voltage), device=voltage.device).split(size):
-            depth = recording.depth[rows]
-            parts.append(self._best(voltage[rows], depth, gain, penalty))
-        return torch.cat(parts, dim=1)
+        parts = zip(voltage.split(size), depth.split(size), strict=True)
+        return torch.cat([self._best(*part, gain, penalty) for part in parts], dim=1)
 
     def _best(self, voltage: Tensor, depth: Tensor, gain: str, penalty: float) -> Tensor:
         """Summed amplitudes of the bank with the smallest residual, for each line, (2, N, L)."""
         least = torch.full((len(voltage),), float("inf"), device=voltage.device)
         best = voltage.new_zeros(2, *voltage.shape)
         for bank in (each.to(voltage.device) for each in self._banks):
-            found = solve(voltage, bank.unit, penalty)
-            wins = found.residual < least
-            least = least.minimum(found.residual)
-            sums = torch.stack([bank.in_expected(found.amplitude, depth, gain), found.amplitude.sum(dim=1)])
-            best = torch.where(wins[:, None], sums, best)
+            amplitude, residual = solve(voltage, bank.unit, penalty)
+            wins = residual < least
+            least = least.minimum(residual)
+            best = torch.where(wins[:, None], bank.summed(amplitude, depth, gain), best)
         return best
 
 
 def solve(
     voltage: Tensor, templates: Tensor, penalty: float, iterations: int = ITERATIONS, change: float = RELATIVE_CHANGE
-) -> Solution:
+) -> tuple[Tensor, Tensor]:
     """Minimize 0.5 norm(V - sum_b conv(s_b, x_b))^2 + lambda sum x over x >= 0, for each line.
 
     Echoes are cut where the line ends.
@@ -108,6 +78,9 @@ def solve(
         penalty: lambda as a share of the line's largest correlation with a template.
         iterations: most that are made.
         change: relative change of x from one iteration to the next that ends a line's search.
+
+    Returns:
+        Amplitudes of the templates, (N, B, L), >= 0, and the energy of what they do not explain, (N,).
     """
     model = _Convolution(templates, voltage.shape[1])
     slope = model.adjoint(voltage)
@@ -117,7 +90,7 @@ def solve(
     state = _State(voltage, threshold * model.step, x, x, 1.0)
     for iteration in range(1, iterations + 1):
         new = _iterate(state, model)
-        if iteration % LOOK_EVERY == 0:
+        if iteration % CHECK_EVERY == 0:
             moved = (new.x - state.x).flatten(1).norm(dim=1) >= change * new.x.flatten(1).norm(dim=1)
             going = moved & (new.x.flatten(1).amax(dim=1) > 0)
             x[open_[~going]] = new.x[~going]
@@ -126,7 +99,7 @@ def solve(
         if not len(open_):
             break
     x[open_] = state.x
-    return Solution(x, (voltage - model(x)).square().sum(dim=1))
+    return x, (voltage - model(x)).square().sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)

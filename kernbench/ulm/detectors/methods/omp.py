@@ -1,4 +1,4 @@
-"""Sparse deconvolution by orthogonal matching pursuit (OMP): echo by echo, all amplitudes fitted anew each time.
+"""Sparse deconvolution by orthogonal matching pursuit (OMP): echo by echo, all amplitudes fitted again each time.
 
 Source: Pati, Rezaiifar, Krishnaprasad (1993), "Orthogonal matching pursuit: recursive function approximation with
 applications to wavelet decomposition", Asilomar Conf. Signals, Systems and Computers.
@@ -7,7 +7,6 @@ applications to wavelet decomposition", Asilomar Conf. Signals, Systems and Comp
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dtpsv
 from torch import Tensor
 
-from kernbench.ulm.detectors.detector import Setting
-from kernbench.ulm.detectors.methods.echoes import Bank, fft_length
+from kernbench.ulm.detectors.detector import Setting, combinations
+from kernbench.ulm.detectors.methods.echoes import LEVELS, Bank, fft_length, in_unit
 from kernbench.ulm.detectors.methods.envelope import DELAYS
-from kernbench.ulm.detectors.recording import GAINS, Recording, conditioned, robust_scale
+from kernbench.ulm.detectors.recording import GAINS, Recording, conditioned
 from kernbench.ulm.line import SAMPLES
 
 Floats = NDArray[np.float64]
@@ -28,7 +27,6 @@ Ints = NDArray[np.int64]
 
 BANKS = ("single", "all", "per-line")
 RATIOS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
-LEVELS = ("expected", "line")
 MOST_ATOMS = 1200  # of a whole line; a window may have its share
 LEAST_ENERGY = 0.1  # share of an echo that the line must hold; of less, an amplitude says nothing
 INDEPENDENT = 1e-9  # least energy of an atom beyond the span of those chosen before, for a stable fit
@@ -41,7 +39,7 @@ class Atoms:
     Attributes:
         template: which echo, (atoms,).
         sample: its arrival, (atoms,).
-        amplitude: of the whole unit-energy echo, as least squares has it, (atoms,).
+        amplitude: of the unit-energy echo, not cut, as least squares has it, (atoms,).
         ratio: norm of what they do not explain over that of the line.
     """
 
@@ -65,41 +63,27 @@ class Omp:
     delays = DELAYS
 
     def __init__(self, single: Bank, bank: Bank) -> None:
-        pressures = bank.pressure_pa.unique().tolist()
-        self._banks = {
-            "single": [single],
-            "all": [bank],
-            "per-line": [bank.at_pressure(pressure) for pressure in pressures],
-        }
+        self._banks = {"single": [single], "all": [bank], "per-line": [*bank.by_pressure().values()]}
         self._last: tuple[object, dict[float, Tensor]] | None = None
 
     def settings(self) -> list[Setting]:
         """Bank, gain, residual ratio and unit of the score; those that share a pursuit follow each other."""
-        return [
-            {"bank": bank, "gain": gain, "ratio": ratio, "level": level}
-            for bank, gain, ratio, level in product(BANKS, GAINS, RATIOS, LEVELS)
-        ]
+        return combinations(bank=BANKS, gain=GAINS, ratio=RATIOS, level=LEVELS)
 
     def score(self, recording: Recording, setting: Setting) -> Tensor:
         """Amplitudes at the arrivals, (N, L)."""
-        bank, gain, ratio = str(setting["bank"]), str(setting["gain"]), float(setting["ratio"])
-        expected, absolute = self._amplitudes(recording, bank, gain, ratio)
-        if setting["level"] == "line":
-            return absolute.div(robust_scale(conditioned(recording, gain, "none").voltage))
-        return expected
-
-    def _amplitudes(self, recording: Recording, bank: str, gain: str, ratio: float) -> tuple[Tensor, Tensor]:
-        """Summed amplitudes, relative to the expected ones and as they are, (N, L) each; the last are kept."""
-        key = (recording, bank, gain)
+        bank, gain, ratio = setting["bank"], setting["gain"], setting["ratio"]
+        voltage, key = conditioned(recording, gain), (recording, bank, gain)
         if self._last is None or self._last[0] != key or ratio not in self._last[1]:
             # A search begins with the first ratio, and a pursuit passes the others on its way to the last.
             ratios = RATIOS if ratio == RATIOS[0] else (ratio,)
-            self._last = key, self._solve(recording, bank, gain, ratios)
-        expected, absolute = self._last[1][ratio]
-        return expected, absolute
+            self._last = key, self._solve(voltage, recording.depth, bank, gain, ratios)
+        return in_unit(setting["level"], self._last[1][ratio], voltage)
 
-    def _solve(self, recording: Recording, name: str, gain: str, ratios: Sequence[float]) -> dict[float, Tensor]:
-        voltage, depth = conditioned(recording, gain, "none").voltage, recording.depth
+    def _solve(
+        self, voltage: Tensor, depth: Tensor, name: str, gain: str, ratios: Sequence[float]
+    ) -> dict[float, Tensor]:
+        """Sums of `Bank.summed` of the best bank, (2, N, L), for each ratio."""
         length = voltage.shape[1]
         banks = [(bank, Dictionary(bank.unit.double().cpu().numpy(), length)) for bank in self._banks[name]]
         found = torch.zeros(len(ratios), 2, *voltage.shape)
@@ -109,8 +93,7 @@ class Omp:
                 best = min(range(len(banks)), key=lambda each: _cost(tried[each][place], ratio))
                 bank = banks[best][0]
                 x = _spread(tried[best][place], len(bank.echoes), length)
-                found[place, 0, line] = bank.in_expected(x, depth[line : line + 1].cpu(), gain)[0]
-                found[place, 1, line] = x.sum(dim=1)[0]
+                found[place, :, line] = bank.summed(x, depth[line : line + 1].cpu(), gain)[:, 0]
         return {ratio: each.to(voltage) for ratio, each in zip(ratios, found, strict=True)}
 
 
@@ -233,7 +216,7 @@ class _Fit:
         return float(np.linalg.norm(self.residual)) / self.scale if self.scale else 0.0
 
     def add(self, template: int, sample: int) -> bool:
-        """Take an atom in and fit all amplitudes anew; False, and nothing done, if it depends on the others."""
+        """Take an atom in and fit all amplitudes again; False, and nothing done, if it depends on the others."""
         k, echo = self.count, self._dictionary.atom(template, sample)
         column = self._solved(self._overlaps(echo, sample), transposed=True)
         beyond = 1 - float(column @ column)

@@ -1,41 +1,28 @@
 """Wiener deconvolution by one echo."""
 
-from itertools import product
-
 import torch
 from torch import Tensor
 
-from kernbench.ulm.detectors.detector import Setting
-from kernbench.ulm.detectors.methods.echoes import Bank, fft_length
-from kernbench.ulm.detectors.methods.envelope import DELAYS
-from kernbench.ulm.detectors.methods.readout import FORMS, READOUTS, read
-from kernbench.ulm.detectors.recording import GAINS, SCALES, Recording, conditioned
+from kernbench.ulm.detectors.detector import Setting, combinations
+from kernbench.ulm.detectors.methods.echoes import fft_length
+from kernbench.ulm.detectors.methods.readout import FORMS, READOUTS, EchoFilter
+from kernbench.ulm.detectors.recording import GAINS, SCALES
 
 LEVELS = tuple(10 ** (-4 + i / 2) for i in range(9))
 
 
-class Wiener:
+class Wiener(EchoFilter):
     """Deconvolution with a constant signal-to-noise ratio as the only assumption."""
 
     name = "wiener"
-    parameters = 0
-    delays = DELAYS
-
-    def __init__(self, template: Bank) -> None:
-        self._template = template
 
     def settings(self) -> list[Setting]:
         """Gain, scale, regularization, readout and form."""
-        return [
-            {"gain": gain, "scale": scale, "level": level, "readout": readout, "form": form}
-            for gain, scale, level, readout, form in product(GAINS, SCALES, LEVELS, READOUTS, FORMS)
-        ]
+        return combinations(gain=GAINS, scale=SCALES, level=LEVELS, readout=READOUTS, form=FORMS)
 
-    def score(self, recording: Recording, setting: Setting) -> Tensor:
-        """Deconvolved line as the readout has it, (N, L)."""
-        voltage = conditioned(recording, str(setting["gain"]), str(setting["scale"])).voltage
-        sharp = deconvolve(voltage, self._template.to(voltage.device).echoes[0], float(setting["level"]))
-        return read(sharp, str(setting["readout"]), str(setting["form"]))
+    def filtered(self, voltage: Tensor, echo: Tensor, setting: Setting) -> Tensor:
+        """Deconvolved lines, (N, L)."""
+        return deconvolve(voltage, echo[0], setting["level"])
 
 
 def deconvolve(voltage: Tensor, echo: Tensor, level: float) -> Tensor:
