@@ -78,7 +78,7 @@ def _one_seed(spread: SeedSpread) -> str:
     error = math.sqrt(2 * spread.prior.variance)
     least = smallest_detectable(error, spread.prior.df)
     return (
-        "One seed per cell: no family can be called better or worse. The mean F1 of trainings that differ in nothing but "
+        "One seed per cell: no family can be called better or worse. Mean F1 of trainings that differ in nothing but "
         f"the seed has a standard deviation of {math.sqrt(spread.prior.variance):.3f} ({spread.source}); the intervals "
         f"include it, and differences below {least:.2f} say nothing."
     )

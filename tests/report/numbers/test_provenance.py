@@ -71,7 +71,7 @@ def test_the_page_warns_before_anything_else_and_shows_a_small_table(make_run, p
     runs = [make_run(seed=seed, environment=HERE) for seed in (0, 1)]
     runs.append(make_run(seed=2, environment=HERE | {"cpu": "<b>B"}))
     page = page_of(runs)
-    before_findings = page.text[: page.text.index("scores highest")]
+    before_findings = page.text[: page.text.index("siren (kernel_size = 65): mean F1")]
     assert "k_sweep.v1.quick : processors: A (2 cells), <b>B (1 cell)." in before_findings
     assert ["entry", "2 cells", "1 cell"] in page.rows
     assert ["cpu", "A", "<b>B"] in page.rows

@@ -1,0 +1,147 @@
+"""What a report claims about families: no more than its runs can carry."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.sentences import cautions, headline, spread_text
+from kernbench.ulm.scoring.seed_spread import measured_spread
+from tests.statistics.crossed import crossed
+
+WORDS = "better best worst more less highest lowest beats wins ahead rises falls"
+RANKING = re.compile(rf"\b({WORDS.replace(' ', '|')})\b")
+
+
+@pytest.fixture
+def cells(make_run):
+    """Runs of one family at one kernel size with the given F1 (seeds, lines) at the headline tolerance."""
+
+    def make(family, f1, kernel_size=65, **fields):
+        runs = []
+        for seed, row in enumerate(np.atleast_2d(f1)):
+            run = make_run(family, kernel_size, seed, lines=len(row), **fields)
+            hits = np.round(np.clip(row, 0.001, 1) * 10_000).astype(int)
+            test = dataclasses.replace(
+                run.scores["test"],
+                tp=np.tile(hits, (10, 1)),
+                fn=np.tile(10_000 - hits, (10, 1)),
+                fp=np.tile(10_000 - hits, (10, 1)),
+            )
+            runs.append(dataclasses.replace(run, scores=run.scores | {"test": test}))
+        return runs
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def same_training(reference):
+    with np.load(reference / "aa_quick_k65.npz", allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored}
+
+
+def said(comparison):
+    return " ".join([*headline(comparison), *cautions(comparison), spread_text(comparison)])
+
+
+def test_one_seed_claims_nothing_about_identical_trainings(cells, same_training):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        scores = same_training[rng.choice(["discrete", "siren"])]
+        one, other = rng.choice(8, 2, replace=False)
+        (found,) = comparisons([*cells("discrete", scores[one]), *cells("siren", scores[other])])
+        assert [each.verdict for each in found.differences] == ["undecided"]
+        text = said(found).replace("no family can be called better or worse", "").replace("run more seeds", "")
+        assert not RANKING.search(text), text
+        assert "one seed supports no claim about families: run more seeds" in said(found)
+
+
+def test_several_seeds_call_identical_trainings_different_in_at_most_seven_percent(cells, same_training):
+    rng, verdicts = np.random.default_rng(1), []
+    for number in range(200):
+        scores, seeds = same_training["discrete" if number % 2 else "siren"], 2 + number % 3
+        order = rng.permutation(8)
+        first, second = scores[order[:seeds]], scores[order[seeds : 2 * seeds]]
+        (found,) = comparisons([*cells("discrete", first), *cells("siren", second)])
+        verdicts += [each.verdict for each in found.differences]
+        text = said(found)
+        assert ("siren (kernel_size = 65) is better" in text) == (verdicts[-1] == "better")
+        assert ("siren (kernel_size = 65) is worse" in text) == (verdicts[-1] == "worse")
+    assert len(verdicts) == 200
+    assert sum(verdict in {"better", "worse"} for verdict in verdicts) <= 0.07 * 200
+
+
+def test_a_true_difference_is_named_with_its_size_its_seeds_and_its_p_value(cells):
+    first, second = crossed(np.random.default_rng(2), (0.85, 0.70), (0.01, 0.01), (5, 5), 64)
+    (found,) = comparisons([*cells("discrete", second), *cells("siren", first)])
+    assert found.spread.source == "2 points of this study with several seeds"
+    (sentence,) = [text for text in headline(found) if "better" in text]
+    assert re.match(
+        r"siren \(kernel_size = 65\) is better than discrete: \+0\.1\d\d \[\+0\.1\d\d, \+0\.\d{3}\] in mean F1, "
+        r"0\.8\d\d against 0\.[67]\d\d, 5 seeds each, p = ",
+        sentence,
+    )
+
+
+def test_undecided_says_what_could_be_found_and_how_many_seeds_would_decide(cells):
+    first, second = crossed(np.random.default_rng(3), (0.80, 0.795), (0.015, 0.015), (3, 3), 200)
+    (found,) = comparisons([*cells("discrete", second), *cells("siren", first)])
+    assert re.search(r"Not decided: 1 of 1 comparison .* find no difference below 0\.\d{3} reliably", said(found))
+    assert re.search(r"would need about \d+ seeds each", said(found))
+
+
+def test_verdicts_of_a_study_are_corrected_together(cells):
+    rng = np.random.default_rng(4)
+    tables = crossed(rng, [0.8] * 8, [0.012] * 8, [3] * 8, 64)
+    runs = []
+    for place, size in enumerate((17, 33, 65, 129)):
+        runs += cells("discrete", tables[2 * place], size) + cells("siren", tables[2 * place + 1], size)
+    together = comparisons(runs)[0].differences
+    alone = [comparisons([r for r in runs if r.params["kernel_size"] == each.first.x])[0] for each in together]
+    assert len(together) == 4
+    for each, single in zip(together, alone, strict=True):
+        assert each.found.difference == pytest.approx(single.differences[0].found.difference)
+    assert sum(each.verdict in {"better", "worse"} for each in together) == 0
+
+
+def test_a_trend_needs_seeds_and_an_interval_without_zero(cells):
+    rng, sizes = np.random.default_rng(5), (17, 65, 257)
+    rising = crossed(rng, (0.6, 0.7, 0.8), [0.01] * 3, [3] * 3, 64)
+    runs = [run for size, table in zip(sizes, rising, strict=True) for run in cells("siren", table, size)]
+    text = said(comparisons(runs)[0])
+    assert re.search(r"siren rises by 0\.0\d\d in F1 each time the kernel size doubles \[\+", text), text
+    single = [run for run in runs if run.params["seed"] == 0]
+    assert "rises" not in said(comparisons(single)[0])
+
+
+def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
+    several = crossed(np.random.default_rng(6), (0.8,), (0.02,), (6,), 64)
+    one = cells("siren", several[0][0])
+    (alone,) = comparisons(one)
+    assert alone.spread == measured_spread("quick")
+    assert "8 trainings each of discrete and siren, K = 65, made once for profile quick" in said(alone)
+    both = comparisons([*one, *cells("siren", several[0], base="other.v1.quick")])
+    assert [found.spread.source for found in both] == [
+        "1 point of other.v1.quick with several seeds",
+        "1 point of this study with several seeds",
+    ]
+    (unknown,) = comparisons(cells("siren", several[0][0], base="k_sweep.v1.thesis"))
+    assert unknown.spread.prior is None
+    assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
+
+
+def test_points_below_the_floor_lend_no_spread(cells):
+    silent = cells("siren", np.full((4, 32), 0.001))
+    (found,) = comparisons(silent)
+    assert found.spread == measured_spread("quick")
+
+
+def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_named(cells):
+    first, second = crossed(np.random.default_rng(7), (0.9, 0.6), (0.01, 0.01), (4, 1), 64)
+    (found,) = comparisons([*cells("discrete", first), *cells("siren", second)])
+    (difference,) = found.differences
+    assert difference.found.seeds == (1, 4)
+    assert difference.verdict == "undecided"
+    assert "is worse" not in said(found)
