@@ -1,5 +1,6 @@
 """`kernbench run`: from a study's name to finished cells, a results table and a report."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 @device_option
 @storage_option
 @click.option("--dry-run", is_flag=True, help="Say what would run; write nothing.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    help="Seeds of each point; a larger number adds cells.  [as the study says]",
+)
 @click.option("--extend", is_flag=True, help="Allow cells beyond those stored.")
 @click.option("--retry-failed", is_flag=True, help="Queue failed cells again.")
 @click.option("--no-baselines", is_flag=True, help="Leave out the classical detectors.")
@@ -42,6 +48,7 @@ def run_command(
     device: str,
     storage: str | None,
     dry_run: bool,
+    seeds: int | None,
     extend: bool,
     retry_failed: bool,
     no_baselines: bool,
@@ -74,6 +81,7 @@ def run_command(
         url=resolve_url(storage),
         device=choose_device(device),
         extend=extend,
+        more_seeds=seeds is not None,
         retry_failed=retry_failed,
         queue_only=workers == 0,
         limit=limit_of(cell_limit, cell_margin),
@@ -82,6 +90,8 @@ def run_command(
     )
     found = find(plugin)
     study = load(study_name, found.family, profile or default_profile(options.device))
+    if seeds is not None:
+        study = dataclasses.replace(study, seeds=tuple(range(seeds)))
     parameters = task().check(study, options.device)
     plan = runner.plan(study, options)
     if dry_run:

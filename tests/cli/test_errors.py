@@ -188,6 +188,7 @@ def test_a_device_that_is_not_there_is_refused(refused, monkeypatch, device, sai
     ("words", "said"),
     [
         ((*SMOKE_RUN, "--workers", "-1"), ["--workers: expected a whole number >= 0, got -1"]),
+        ((*SMOKE_RUN, "--seeds", "0"), ["--seeds: expected a whole number >= 1 and <= 1000, got 0"]),
         ((*SMOKE_RUN, "--workers", "two"), ["--workers: expected a whole number >= 0, got 'two'"]),
         ((*SMOKE_RUN, "--cell-limit", "never"), ["--cell-limit", "2h"]),
         (("run", "--plugn", "siren", "--study", "smoke"), ["--plugn", "--plugin"]),

@@ -37,6 +37,11 @@ def test_every_preset_plans_at_quick(bench, name):
     assert bench.files() == []
 
 
+@pytest.mark.parametrize("name", ["k_sweep", "fixed_kernels"])
+def test_studies_that_compare_families_have_five_seeds_at_thesis_and_one_at_quick(name):
+    assert (len(load(name, "thesis").seeds), len(load(name, "quick").seeds)) == (5, 1)
+
+
 # Blanken et al. (2022) and Jonker (2023) print 137,729, 636,497 and 28,392; 22 channels are the thesis's text.
 @pytest.mark.parametrize(
     ("name", "family", "expected"),

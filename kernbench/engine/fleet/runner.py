@@ -35,11 +35,13 @@ class Options(Terms):
 
     Attributes:
         extend: allow cells beyond those stored.
+        more_seeds: allow further seeds of points that are stored.
         retry_failed: queue failed cells again.
         queue_only: create the study and its queue, run nothing.
     """
 
     extend: bool = False
+    more_seeds: bool = False
     retry_failed: bool = False
     queue_only: bool = False
 
@@ -231,10 +233,12 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
     wanted = study.cells()
     before = dict.fromkeys(json.loads(stored.user_attrs.get("cells", "[]")))
     added = [cell for cell in wanted if before and cell not in before]
-    if added and not options.extend:
+    known = {_point_of(cell) for cell in before} if options.more_seeds else set()
+    unasked = [cell for cell in added if _point_of(cell) not in known]
+    if unasked and not options.extend:
         raise StudyError(
-            f"{study.source} asks for {counted(len(added), 'cell')} that {study.key} does not have "
-            f"({_axes_of(added)}); give --extend to add them"
+            f"{study.source} asks for {counted(len(unasked), 'cell')} that {study.key} does not have "
+            f"({_axes_of(unasked)}); give --extend to add them"
         )
     states = _states(study, stored)
     queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
@@ -251,6 +255,11 @@ def _check_digest(study: Study, stored: optuna.Study) -> None:
         f"{study.key} has {counted(finished, 'finished cell')} made with other settings: {'; '.join(changed)}. "
         f"Restore the value, or raise version in {study.source}."
     )
+
+
+def _point_of(cell: str) -> str:
+    """A cell without its seed."""
+    return ",".join(pair for pair in cell.split(",") if not pair.startswith("seed="))
 
 
 def _axes_of(cells: Sequence[str]) -> str:

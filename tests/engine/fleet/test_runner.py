@@ -1,5 +1,6 @@
 """Runs: missing cells are queued, finished ones never run again, and a changed study is refused."""
 
+import dataclasses
 import json
 import time
 from datetime import datetime, timedelta
@@ -168,6 +169,22 @@ def test_more_cells_need_extend_and_are_told(world):
     assert list(result.plan.added) == [THIRTY_THREE]
     assert world.executed == [NINE, THIRTY_THREE]
     assert list(world.run(world.study([9, 33])).plan.added) == []
+
+
+def test_more_seeds_grow_a_study_and_nothing_else(world):
+    study = world.study([9])
+    world.run(study)
+    grown = dataclasses.replace(study, seeds=(0, 1))
+    with pytest.raises(StudyError, match=r"1 cell .*seed: 1.*--extend"):
+        world.run(grown)
+    wide = dataclasses.replace(world.study([9, 33]), seeds=(0, 1))
+    with pytest.raises(StudyError, match=r"2 cells .*kernel_size: 33"):
+        world.run(wide, more_seeds=True)
+    assert list(world.run(grown, more_seeds=True).plan.added) == ["kernel_size=9,seed=1"]
+    assert world.executed == [NINE, "kernel_size=9,seed=1"]
+    result = world.run(study)  # without the option again: one seed is asked for, both are kept
+    assert world.executed == [NINE, "kernel_size=9,seed=1"]
+    assert list(result.plan.left_out) == ["kernel_size=9,seed=1"]
 
 
 def test_fewer_cells_run_and_the_others_are_kept(world):
