@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernbench.errors import KernbenchError
 from kernbench.statistics.means import Interval, mean_interval
 from kernbench.store.reading.records import OK, LineInfo, Run, Scores
-from kernbench.ulm.scoring.scores import f1_scores, skill
+from kernbench.ulm.scoring.scores import f1_scores, on_plateau, skill
 from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,8 @@ TEST = "test"
 VALIDATION = "validation"
 
 SEED = "seed"
+
+PLATEAU = "plateau"
 
 
 def values_text(values: Mapping[str, Value]) -> str:
@@ -78,10 +80,19 @@ class Point:
 
     @property
     def status(self) -> str:
-        """The status of its runs, counted where they differ: `ok`, `ok 2, diverged 1`."""
-        names = [run.status for run in self.runs]
+        """The status of its runs, counted where they differ: `ok`, `ok 2, diverged 1, plateau 1`."""
+        names = [PLATEAU if run in self.on_plateau else run.status for run in self.runs]
         kinds = sorted(set(names), key=lambda name: (name != OK, name))
         return kinds[0] if len(kinds) == 1 else ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
+
+    @cached_property
+    def on_plateau(self) -> list[Run]:
+        """Scored runs whose network never left the output without detections."""
+        return [
+            run
+            for run, f1 in zip(self.scored, self.f1() if self.scored else (), strict=True)
+            if on_plateau(float(f1.mean()))
+        ]
 
     @property
     def tolerances(self) -> list[int]:

@@ -53,11 +53,23 @@ def cautions(comparison: Comparison) -> list[str]:
     runs = comparison.runs
     found = [*_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs), *_without_files(runs)]
     scored = comparison.scored
+    found += _on_plateau(scored)
     if scored and min(len(point.scored) for point in scored) == 1:
         found.append(_one_seed(comparison.spread))
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: the best points were chosen on the test lines themselves.")
     return found
+
+
+def _on_plateau(points: Sequence[Point]) -> list[str]:
+    stuck = [point for point in points if point.on_plateau]
+    if not stuck:
+        return []
+    count = sum(len(point.on_plateau) for point in stuck)
+    return [
+        f"{counted(count, 'network')} never left the output without detections (F1 at the level of no hit at all): "
+        f"{_listed([point.name for point in stuck])}. This shows where training failed, not how good the kernels are."
+    ]
 
 
 def spread_text(comparison: Comparison) -> str:

@@ -19,6 +19,10 @@ THRESHOLDS: tuple[float, ...] = (
 ZERO_SCORE = 0.001
 
 
+# At most one true positive in a thousand lines: the network never left the output without detections.
+PLATEAU_F1 = 2 * ZERO_SCORE
+
+
 # Any: the same arithmetic serves numpy arrays and torch tensors, and this module must not import torch.
 def f1_scores(tp: Any, fn: Any, fp: Any) -> Any:
     """F1 of each line with the published guards (mode `compat`).
@@ -41,6 +45,11 @@ def f1_scores(tp: Any, fn: Any, fp: Any) -> Any:
     precision = precision + ZERO_SCORE * (tp == 0)
     recall = recall + ZERO_SCORE * (tp == 0)
     return 2 * precision * recall / (precision + recall)
+
+
+def on_plateau(mean_f1: float) -> bool:
+    """Whether a mean F1 is that of an output without detections, where the loss is flat and some trainings stay."""
+    return mean_f1 <= PLATEAU_F1
 
 
 def skill(f1: ArrayLike, floor: ArrayLike) -> NDArray[np.float64]:

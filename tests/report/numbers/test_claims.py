@@ -132,6 +132,18 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
 
 
+def test_a_network_that_never_left_the_empty_output_is_named(cells):
+    rng = np.random.default_rng(8)
+    (found,) = comparisons(
+        [*cells("siren", [np.full(32, 0.001), rng.uniform(0.7, 0.9, 32)]), *cells("discrete", np.full((2, 32), 0.8))]
+    )
+    assert [point.status for point in found.points] == ["ok", "ok 1, plateau 1"]
+    assert "1 network never left the output without detections" in said(found)
+    assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if "never left" in text)
+    (none,) = comparisons(cells("siren", rng.uniform(0.01, 0.02, (2, 32))))
+    assert "never left" not in said(none)
+
+
 def test_points_below_the_floor_lend_no_spread(cells):
     silent = cells("siren", np.full((4, 32), 0.001))
     (found,) = comparisons(silent)
