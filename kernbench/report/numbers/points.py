@@ -88,11 +88,8 @@ class Point:
     @cached_property
     def on_plateau(self) -> list[Run]:
         """Scored runs whose network never left the output without detections."""
-        return [
-            run
-            for run, f1 in zip(self.scored, self.f1() if self.scored else (), strict=True)
-            if on_plateau(float(f1.mean()))
-        ]
+        means = self.f1().mean(axis=1) if self.scored else ()
+        return [run for run, mean in zip(self.scored, means, strict=True) if on_plateau(mean)]
 
     @property
     def tolerances(self) -> list[int]:

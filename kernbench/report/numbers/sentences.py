@@ -65,11 +65,9 @@ def _on_plateau(points: Sequence[Point]) -> list[str]:
     stuck = [point for point in points if point.on_plateau]
     if not stuck:
         return []
-    count = sum(len(point.on_plateau) for point in stuck)
-    return [
-        f"{counted(count, 'network')} never left the output without detections (F1 at the level of no hit at all): "
-        f"{_listed([point.name for point in stuck])}. This shows where training failed, not how good the kernels are."
-    ]
+    count, names = sum(len(point.on_plateau) for point in stuck), _listed([point.name for point in stuck])
+    level = "F1 at the level of no hit at all"
+    return [f"{counted(count, 'network')} never left the output without detections, {level}: {names}."]
 
 
 def spread_text(comparison: Comparison) -> str:

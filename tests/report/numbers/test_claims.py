@@ -134,9 +134,8 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
 
 def test_a_network_that_never_left_the_empty_output_is_named(cells):
     rng = np.random.default_rng(8)
-    (found,) = comparisons(
-        [*cells("siren", [np.full(32, 0.001), rng.uniform(0.7, 0.9, 32)]), *cells("discrete", np.full((2, 32), 0.8))]
-    )
+    f1 = [np.full(32, 0.001), rng.uniform(0.7, 0.9, 32)]
+    (found,) = comparisons([*cells("siren", f1), *cells("discrete", np.full((2, 32), 0.8))])
     assert [point.status for point in found.points] == ["ok", "ok 1, plateau 1"]
     assert "1 network never left the output without detections" in said(found)
     assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if "never left" in text)
