@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
+from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.numbers.noise import noise_table
@@ -120,6 +121,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "baselines": baseline_table(baselines, comparison.tolerance),
         "tuning": tuning_rows(comparison),
         "tuning_text": tuning_text(comparison),
+        "calibration": calibration_text(comparison),
     }
 
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.sentences import cautions, headline, spread_text
 from kernbench.ulm.scoring.seed_spread import measured_spread
@@ -130,6 +131,18 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     (unknown,) = comparisons(cells("siren", several[0][0], base="k_sweep.v1.thesis"))
     assert unknown.spread.prior is None
     assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
+
+
+def test_a_report_checks_its_intervals_on_its_own_seeds(cells):
+    rng = np.random.default_rng(9)
+    six, one = crossed(rng, (0.8, 0.7), (0.012, 0.012), (6, 1), 64)
+    (found,) = comparisons([*cells("discrete", six), *cells("siren", one)])
+    text = " ".join(calibration_text(found))
+    assert re.search(r"called different in \d\.\d % of splits \(1 point with four seeds or more\)", text), text
+    deviation = float(re.search(r"between seeds: (0\.\d{4}), worth 2 degrees of freedom", text)[1])
+    assert deviation == pytest.approx(six.mean(axis=1).std(ddof=1), abs=1e-4)
+    (single,) = comparisons(cells("siren", one, base="x.v1.thesis"))
+    assert "unknown; no point has two" in " ".join(calibration_text(single))
 
 
 def test_a_network_that_never_left_the_empty_output_is_named(cells):
