@@ -32,7 +32,7 @@ def studies_with(engine: Engine, key: str) -> list[str]:
 def change_study(
     engine: Engine, study_id: int, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> None:  # Any: JSON
-    """Set user attributes of a study in one step, so that two that do it at the same moment follow each other.
+    """Set user attributes of a study in one step: of two concurrent changes, one follows the other.
 
     Args:
         engine: of the storage.
@@ -75,9 +75,9 @@ def _waiting(connection: Connection, study_id: int) -> set[str]:
     return {json.loads(value) for value in connection.execute(query).scalars()}
 
 
-@outlasting  # what was queued, and only the answer was lost, waits already
+@outlasting  # cells that were queued, and only the answer was lost, wait already
 def queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[Mapping[str, Any]]) -> None:
-    """Queue cells in their order, all or none, but for those that wait already.
+    """Queue cells in their order, all or none, without those that wait already.
 
     The trials are as `enqueue_trial` makes them, which takes three statements and a commit for each.
 
@@ -90,24 +90,20 @@ def queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[
     with engine.begin() as connection:
         _lock(connection, study_id)
         waiting = _waiting(connection, study_id)
-        new = [(cell, value) for cell, value in zip(cells, values, strict=True) if cell not in waiting]
-        if not new:
-            return
-        count = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
-        first = connection.execute(count).scalar_one()
-        add_waiting(connection, study_id, first, [cell for cell, _ in new], [value for _, value in new])
+        new = {cell: value for cell, value in zip(cells, values, strict=True) if cell not in waiting}
+        if new:
+            count = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+            add_waiting(connection, study_id, connection.execute(count).scalar_one(), new)
 
 
-def add_waiting(
-    connection: Connection, study_id: int, first: int, cells: Sequence[str], values: Sequence[Mapping[str, Any]]
-) -> None:
-    """Insert waiting trials, numbered from `first`; see `queue`."""
+def add_waiting(connection: Connection, study_id: int, first: int, cells: Mapping[str, Mapping[str, Any]]) -> None:
+    """Insert waiting trials, numbered from `first`: cell -> parameters; see `queue`."""
     rows = [{"number": first + k, "study_id": study_id, "state": TrialState.WAITING} for k in range(len(cells))]
     made = connection.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), rows)
     ids = list(made.scalars())
     for table, key, contents in (
         (TRIAL_USER_ATTRIBUTES, "cell", cells),
-        (TRIAL_SYSTEM_ATTRIBUTES, "fixed_params", values),
+        (TRIAL_SYSTEM_ATTRIBUTES, "fixed_params", cells.values()),
     ):
         pairs = zip(ids, contents, strict=True)
         texts = [{"trial_id": trial, "key": key, "value_json": json.dumps(content)} for trial, content in pairs]

@@ -201,7 +201,7 @@ def claimed(world, worker, silent=False):
 
 def test_nothing_is_copied_while_a_worker_lives(world, target):
     claimed(world, "elsewhere:1")
-    with pytest.raises(StorageError, match=r"1 cells of mine.*are running \(worker elsewhere:1\); stop the workers"):
+    with pytest.raises(StorageError, match=r"^1 cell of mine.* is running \(worker elsewhere:1\); stop the workers"):
         copy(world, target)
     assert not Path(target.removeprefix("sqlite:///")).exists()
 

@@ -126,7 +126,7 @@ def test_the_last_failure_decides():
 def test_who_is_killed_between_its_result_and_the_end_of_its_trial_is_killed(status):
     found = state(trial(TrialState.FAIL, status=status))
     assert (found.state, found.retry) == ("failed", True)
-    assert found.detail.startswith("killed 1 times in a row")
+    assert found.detail.startswith("killed 1 time in a row")
     assert killed_in_a_row([trial(TrialState.FAIL, status=status)] * 3) == 3
 
 
