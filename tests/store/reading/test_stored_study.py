@@ -1,6 +1,7 @@
 """A study read back from a database is the study that was stored; anything else is refused."""
 
 import json
+import re
 
 import fakes
 import pytest
@@ -29,17 +30,18 @@ def test_every_installed_study_comes_back_with_the_same_cells_and_digest(profile
     for place, name in enumerate(sorted(available_studies())):
         (tmp_path / name).mkdir()
         world = fakes.World(tmp_path / name, empty_database)
-        for family in dict.fromkeys(["siren", families[place % len(families)]]):  # each with several studies
+        for family in [families[place % len(families)], "siren"]:  # each with several studies
             try:
                 study = load_task_study(name, find(family).family, profile)
             except KernbenchError:  # an axis of another family, or files that are not here
                 continue
             stored, again = stored_again(world, study, family)
-            assert again.digest == study.digest
             assert again.cells() == study.cells()
             assert tuple(stored.cells) == tuple(study.cells())
             assert (again.key, again.runtime, again.seeds) == (study.key, study.runtime, study.seeds)
             check_same(stored, again)
+            assert again.digest == study.digest
+            break
         world.close()
 
 
@@ -94,42 +96,28 @@ def test_axes_only_ever_grow_and_keep_their_order(runs, seeds):
         before = now
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        (("protocol",), "0", "protocol: '0' (stored)"),
-        (("recipe",), "feedfeedfeed", "recipe: 'feedfeedfeed' (stored)"),
-        (("kernel", "hyper", "gone"), 1, "gone"),
-        (("training", "rate_of_another_time"), 1, "training.rate_of_another_time"),
-    ],
-)
-def test_a_definition_that_means_something_else_here_is_refused(world, path, value, said):
+CHANGES = {  # of a stored definition -> what is said of it
+    "protocol: '0' (stored)": lambda definition: definition.update(protocol="0"),
+    "recipe: 'feedfeedfeed' (stored)": lambda definition: definition.update(recipe="feedfeedfeed"),
+    "gone": lambda definition: definition["kernel"]["hyper"].update(gone=1),
+    "training.rate_of_another_time": lambda definition: definition["training"].update(rate_of_another_time=1),
+    "training.hard_weight: None (stored) -> 1.6 (now)": lambda definition: definition["training"].pop("hard_weight"),
+}
+
+
+def test_a_definition_that_means_something_else_here_is_refused(world):
     study = load_task_study("smoke", find("discrete").family, "quick")
     world.run(study, queue_only=True)
     opened = world.optuna_study(study)
-    definition = json.loads(opened.user_attrs["definition"])
-    table = definition
-    for key in path[:-1]:
-        table = table[key]
-    table[path[-1]] = value
-    opened.set_user_attr("definition", json.dumps(definition))
-    (stored,) = find_stored(world.url, "smoke")
-    with pytest.raises(StudyError, match=r"smoke\.v1\.quick/discrete") as error:
-        check_same(stored, restored(stored, find("discrete").family))
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_setting_that_the_stored_definition_lacks_is_refused(world):
-    study = load_task_study("smoke", find("discrete").family, "quick")
-    world.run(study, queue_only=True)
-    opened = world.optuna_study(study)
-    definition = json.loads(opened.user_attrs["definition"])
-    del definition["training"]["hard_weight"]
-    opened.set_user_attr("definition", json.dumps(definition))
-    (stored,) = find_stored(world.url, "smoke")
-    with pytest.raises(StudyError, match=r"training.hard_weight: None \(stored\) -> 1.6 \(now\)"):
-        check_same(stored, restored(stored, find("discrete").family))
+    as_stored = opened.user_attrs["definition"]
+    for said, change in CHANGES.items():
+        definition = json.loads(as_stored)
+        change(definition)
+        opened.set_user_attr("definition", json.dumps(definition))
+        (stored,) = find_stored(world.url, "smoke")
+        with pytest.raises(StudyError, match=rf"smoke\.v1\.quick/discrete.*{re.escape(said)}") as error:
+            check_same(stored, restored(stored, find("discrete").family))
+        assert "\n" not in str(error.value)
 
 
 def test_studies_are_found_by_name_profile_family_and_version(world):
@@ -155,9 +143,7 @@ def test_studies_are_found_by_name_profile_family_and_version(world):
 
 def test_a_database_of_before_says_what_to_do(world):
     world.run(queue_only=True)
-    opened = world.optuna_study()
-    opened._storage.set_study_user_attr(opened._study_id, "axes", "{}")
-    with opened._storage._backend.engine.begin() as connection:
+    with world.storage().engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM study_user_attributes WHERE \"key\" = 'axes'")
     with pytest.raises(StudyError, match="`kernbench run` of the study adds it"):
         find_stored(world.url, "mine")
