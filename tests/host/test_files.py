@@ -140,7 +140,7 @@ with whole_file(Path(sys.argv[1])) as file:
 """
 
 
-def test_a_killed_writer_leaves_the_old_file_and_does_not_hinder_the_next(tmp_path):
+def test_a_killed_writer_leaves_the_old_file_and_does_not_stop_the_next(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(OLD)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=60)
@@ -230,7 +230,7 @@ def test_a_link_is_replaced_and_its_target_left(tmp_path):
 
 
 def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
-    """The name cannot be guessed; if it could, what somebody put there is neither written nor removed."""
+    """The name cannot be guessed; if it could, what is there is neither written nor removed."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0" * 2 * size)
     other, link = tmp_path / "other", tmp_path / f"file.{os.getpid()}-00000000{files.PART}"
     other.write_bytes(OLD)
@@ -281,17 +281,12 @@ def synced(monkeypatch):
     return done
 
 
-def test_the_content_is_on_the_disk_before_the_name_and_the_name_after_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sync", "steps"), [(True, [f"file of {len(NEW)}", "name", "folder"]), (False, ["name"])])
+def test_content_goes_to_the_disk_before_the_name_unless_the_caller_syncs(tmp_path, monkeypatch, sync, steps):
     done = synced(monkeypatch)
-    files.write_whole(tmp_path / "file", NEW)
-    assert done == [f"file of {len(NEW)}", "name", "folder"]
-
-
-def test_without_sync_nothing_is_waited_for(tmp_path, monkeypatch):
-    done = synced(monkeypatch)
-    with files.whole_file(tmp_path / "file", sync=False) as file:
+    with files.whole_file(tmp_path / "file", sync=sync) as file:
         file.write(NEW)
-    assert done == ["name"]
+    assert done == steps
     assert (tmp_path / "file").read_bytes() == NEW
 
 

@@ -130,8 +130,7 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
     # without a pool a reader has nothing to close
     options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
     try:
-        ready = _is_ready(create_engine(url, **options))
-        if not ready:
+        if not _is_ready(create_engine(url, **options)):
             return None
         known = outages or Outages(shown_url(url), seconds=0)
         storage = SteadyStorage(url, known, options, skip_table_creation=True)

@@ -68,10 +68,8 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
             raise
         except StorageError as error:
             return Checked(0, 0, 0, (f"{error}; restore a copy, or save what `sqlite3 {path} .recover` still reads",))
-    if reader is None:
-        return Checked(0, 0, 0, ())
-    problems = _integrity(reader.engine)
-    if problems:
+    problems = [] if reader is None else _integrity(reader.engine)
+    if reader is None or problems:
         return Checked(0, 0, 0, tuple(problems))
     schema = schema_version(reader.engine)
     studies = stored_studies(url, names)

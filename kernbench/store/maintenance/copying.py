@@ -104,10 +104,8 @@ def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna
 
 
 def _same(source: str, target: str) -> bool:
-    one, other = sqlite_path(source), sqlite_path(target)
-    if one is None or other is None:
-        return source == target
-    return one.resolve() == other.resolve()
+    one, other = (path.resolve() if (path := sqlite_path(url)) else url for url in (source, target))
+    return one == other
 
 
 def _check_target(target: str, names: Sequence[str]) -> None:
@@ -187,7 +185,7 @@ def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -
 
 
 def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: int, ids: Mapping[int, int]) -> None:
-    query = select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == old_id)
+    query = select(table).join(TRIALS).where(TRIALS.c.study_id == old_id)
     for rows in _streamed(origin, query.order_by(table.primary_key.columns[0])):
         to.execute(insert(table), [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
 

@@ -1,4 +1,4 @@
-"""The files of copied studies: artifacts, checkpoints, results of classical detectors; taken back if it fails."""
+"""The files of copied studies: artifacts, checkpoints, results of classical detectors; removed again if it fails."""
 
 import logging
 import os
@@ -67,7 +67,9 @@ class FileCopies:
             return
         for file in found:
             self._copy(old / file, new / file)
-        for digest in _data_digests(origin, name):  # results of classical detectors on the same lines
+        runs = table_of(RunRow)
+        data = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
+        for digest in sorted(filter(str.isalnum, data)):  # results of classical detectors on the same lines
             for path in sorted(old.glob(f"*/{digest}-*.csv")):
                 if not (new / path.relative_to(old)).exists():
                     self._copy(path, new / path.relative_to(old))
@@ -99,9 +101,3 @@ class FileCopies:
             writer = writer_of(part.name)
             if writer is not None and writer[0] == new.name and process_start(writer[1]) is None:
                 part.unlink(missing_ok=True)
-
-
-def _data_digests(origin: Connection, name: str) -> list[str]:
-    runs = table_of(RunRow)
-    found = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
-    return sorted(digest for digest in found if digest.isalnum())  # a part of a file name

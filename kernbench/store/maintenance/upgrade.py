@@ -74,9 +74,8 @@ def upgrade_storage(url: str, *, dry_run: bool = False) -> str:
         check_place(url)
         with closing(open_storage(url)) as storage, outage_explained(url):
             ready_tables(storage.engine, url, said.append)
-    return next(
-        iter(said), f"storage {shown_url(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade"
-    )
+    nothing = f"storage {shown_url(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade"
+    return said[0] if said else nothing
 
 
 def _in_words(url: str, before: int, what: str, kept: Path | None) -> str:

@@ -56,11 +56,11 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
     # others may have studies of their own in the same database
     ours = set() if storage is None else {name for name in studies_with(storage.engine, "digest") if "/" in name}
     for name in names:
-        if not any(_matches(each, name) for each in ours):
+        if not any(matches(each, name) for each in ours):
             bases = {each.partition(".")[0] for each in ours}
             hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
             raise StudyError(f"no study {name!r} in {shown_url(url)}{hint}")
-    chosen = [name for name in sorted(ours) if not names or any(_matches(name, each) for each in names)]
+    chosen = [name for name in sorted(ours) if not names or any(matches(name, each) for each in names)]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
@@ -133,7 +133,8 @@ def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
         return Wanted(published.union(whole), headline_tolerances(session, names))
 
 
-def _matches(stored: str, wanted: str) -> bool:
+def matches(stored: str, wanted: str) -> bool:
+    """Whether a name means a stored study: its key, or the part before the family or before the version."""
     return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
 
 

@@ -92,8 +92,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         name = status if status in ENDED else "done"
         return CellState(cell, name, str(done[0].user_attrs.get("message", "")), score=score)
     running = by_state[TrialState.RUNNING]
-    if any(not worker_is_gone(trial) for trial in running):
-        live = next(trial for trial in running if not worker_is_gone(trial))
+    if live := next((trial for trial in running if not worker_is_gone(trial)), None):
         beat = f", last heartbeat {silent[trial_id(live)]:.0f} s ago" if trial_id(live) in silent else ""
         return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}{beat}")
     if by_state[TrialState.WAITING]:

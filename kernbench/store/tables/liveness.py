@@ -23,8 +23,7 @@ def running_trials(connection: Connection, study: optuna.Study) -> list[tuple[Fr
     """
     query = (
         select(TRIALS.c.number, func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start))
-        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
-        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .select_from(STUDIES.join(TRIALS).outerjoin(HEARTBEATS))
         .where(STUDIES.c.study_name == study.study_name, TRIALS.c.state == TrialState.RUNNING)
     )
     now = utc_now(connection)
@@ -43,13 +42,9 @@ def utc_now(connection: Connection) -> datetime:
 @outlasting
 def silent_seconds(engine: Engine) -> dict[int, float]:
     """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
-    query = (
-        select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat)
-        .join(TRIALS, TRIALS.c.trial_id == HEARTBEATS.c.trial_id)
-        .where(TRIALS.c.state == TrialState.RUNNING)
-    )
+    query = select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat).join(TRIALS)
     with engine.connect() as connection:
-        beats = connection.execute(query).all()
+        beats = connection.execute(query.where(TRIALS.c.state == TrialState.RUNNING)).all()
         now = utc_now(connection)
     return {trial: (now - beat).total_seconds() for trial, beat in beats}
 
@@ -59,7 +54,7 @@ def never_heard(engine: Engine, grace_s: float) -> set[int]:
     """Ids of RUNNING trials that began longer ago and never had a heartbeat: killed between claim and first beat."""
     query = (
         select(TRIALS.c.trial_id)
-        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(HEARTBEATS)
         .where(TRIALS.c.state == TrialState.RUNNING, HEARTBEATS.c.trial_id.is_(None))
     )
     # Optuna writes UTC without a zone

@@ -21,11 +21,9 @@ from kernbench.store.tables.optuna_tables import (
 @outlasting
 def studies_with(engine: Engine, key: str) -> list[str]:
     """Names of the studies that have a user attribute."""
-    query = select(STUDIES.c.study_name).join(
-        STUDY_USER_ATTRIBUTES, STUDY_USER_ATTRIBUTES.c.study_id == STUDIES.c.study_id
-    )
+    query = select(STUDIES.c.study_name).join(STUDY_USER_ATTRIBUTES).where(STUDY_USER_ATTRIBUTES.c.key == key)
     with engine.connect() as connection:
-        return list(connection.execute(query.where(STUDY_USER_ATTRIBUTES.c.key == key)).scalars())
+        return list(connection.execute(query).scalars())
 
 
 @outlasting
@@ -69,7 +67,7 @@ def _waiting(connection: Connection, study_id: int) -> set[str]:
     tags = TRIAL_USER_ATTRIBUTES
     query = (
         select(tags.c.value_json)
-        .join(TRIALS, TRIALS.c.trial_id == tags.c.trial_id)
+        .join(TRIALS)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING, tags.c.key == "cell")
     )
     return {json.loads(value) for value in connection.execute(query).scalars()}
@@ -120,15 +118,14 @@ def system_attributes(connection: Connection, study: str, prefix: str) -> list[t
     """
     of_study, of_trial = STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES
     queries = (
-        select(of_study.c.key, of_study.c.value_json)
-        .join(STUDIES, STUDIES.c.study_id == of_study.c.study_id)
-        .where(STUDIES.c.study_name == study, of_study.c.key.startswith(prefix)),
+        select(of_study.c.key, of_study.c.value_json).join(STUDIES).where(of_study.c.key.startswith(prefix)),
         select(of_trial.c.key, of_trial.c.value_json)
-        .join(TRIALS, TRIALS.c.trial_id == of_trial.c.trial_id)
-        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
-        .where(STUDIES.c.study_name == study, of_trial.c.key.startswith(prefix)),
+        .join(TRIALS)
+        .join(STUDIES)
+        .where(of_trial.c.key.startswith(prefix)),
     )
-    return [(key, json.loads(value)) for query in queries for key, value in connection.execute(query)]
+    found = [connection.execute(query.where(STUDIES.c.study_name == study)) for query in queries]
+    return [(key, json.loads(value)) for rows in found for key, value in rows]
 
 
 def system_keys(connection: Connection, prefix: str) -> set[str]:
@@ -143,8 +140,7 @@ def cells_of_trials(connection: Connection) -> set[tuple[str, str]]:
     tags = TRIAL_USER_ATTRIBUTES
     query = (
         select(STUDIES.c.study_name, tags.c.value_json)
-        .join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(tags, tags.c.trial_id == TRIALS.c.trial_id)
+        .select_from(STUDIES.join(TRIALS).join(tags))
         .where(tags.c.key == "cell")
         .distinct()
     )

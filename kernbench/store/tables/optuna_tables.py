@@ -106,7 +106,7 @@ def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
 
         def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
             query = select(table.c.trial_id, *(table.c[name] for name in columns))
-            query = query.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == study_id)
+            query = query.join(TRIALS).where(TRIALS.c.study_id == study_id)
             ordered = query.where(TRIALS.c.state.not_in(but)).order_by(table.primary_key.columns[0])
             return (row for row in connection.execute(ordered) if row[0] in found)  # not of a trial made meanwhile
 

@@ -45,7 +45,7 @@ class Meta(Base):
 
 
 class RunRow(Base):
-    """One cell, as its last attempt left it; `trial` is the fence against a late zombie."""
+    """One cell, as its last attempt left it; `trial` keeps late attempts from writing over it."""
 
     __tablename__ = "kernbench_run"
     study: Mapped[str] = mapped_column(String(512), primary_key=True)
@@ -187,7 +187,7 @@ def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
 
     Args:
         engine: of the storage.
-        run: the run; its trial number is the fence.
+        run: the run; nothing is written over one of a later trial.
         scores: its per-line counts, empty for a diverged cell.
 
     Returns:
@@ -199,13 +199,11 @@ def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
 @outlasting
 def _write_run(engine: Engine, run: RunRow, rows: Sequence[Mapping[str, Any]]) -> bool:
     with Session(engine) as session, session.begin():
-        query = select(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell).with_for_update()
-        old = session.scalar(query)
+        old = session.get(RunRow, (run.study, run.cell), with_for_update=True)
         if old is not None and old.trial > run.trial:
             return False
-        of_cell = (ScoreRow.study == run.study, ScoreRow.cell == run.cell)
-        session.execute(delete(ScoreRow).where(*of_cell))
-        session.execute(delete(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell))
+        for table in (ScoreRow, RunRow):
+            session.execute(delete(table).where(table.study == run.study, table.cell == run.cell))
         session.add(run)
         session.flush()
         if rows:

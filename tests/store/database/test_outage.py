@@ -35,24 +35,18 @@ def wrapped(error):
         return raised
 
 
-@pytest.mark.parametrize("error", [LOCKED, REFUSED, wrapped(LOCKED), wrapped(REFUSED)])
-def test_a_lock_and_a_server_that_is_not_there_are_outages(error):
-    assert is_outage(error)
+OUTAGES = [LOCKED, REFUSED, wrapped(LOCKED), wrapped(REFUSED)]
+OTHERS = [
+    *(None, ValueError("x"), optuna.exceptions.UpdateFinishedTrialError("x")),
+    exc.IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed")),
+    exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
+    wrapped(exc.DataError("INSERT", {}, ValueError("too long"))),
+]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        None,
-        ValueError("x"),
-        optuna.exceptions.UpdateFinishedTrialError("x"),
-        exc.IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed")),
-        exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
-        wrapped(exc.DataError("INSERT", {}, ValueError("too long"))),
-    ],
-)
-def test_other_errors_are_none(error):
-    assert not is_outage(error)
+@pytest.mark.parametrize("error", [*OUTAGES, *OTHERS])
+def test_outages_are_a_lock_and_a_server_that_is_not_there_alone(error):
+    assert is_outage(error) == (error in OUTAGES)
 
 
 def test_every_method_of_a_storage_waits():
