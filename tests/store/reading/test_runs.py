@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from kernbench.engine.queue.queueing import enqueue_all
 from kernbench.errors import StorageError, StudyError
+from kernbench.store.maintenance.checking import check_storage
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
 
@@ -142,21 +143,26 @@ def test_rows_of_an_attempt_that_did_not_end_are_not_read(world):
     assert load_runs(world.url) == []
 
 
-def test_studies_are_chosen_by_name_base_or_key(world):
+def test_studies_are_chosen_by_name_base_or_key_and_reading_changes_nothing(world):
     world.run()
     world.found = fakes.find("siren")
     world.run()
     keys = ["mine.v1.quick/discrete", "mine.v1.quick/siren"]
+    content = world.content()
     for name in ("mine", "mine.v1.quick"):
         assert [study.study_name for study in stored_studies(world.url, [name])] == keys
     assert [study.study_name for study in stored_studies(world.url, [keys[1]])] == keys[1:]
     with pytest.raises(StudyError, match="'mine'"):
         stored_studies(world.url, ["mien"])
+    load_runs(world.url)
+    stored_states(stored_studies(world.url)[0])
+    assert world.content() == content
 
 
-def test_a_database_that_is_not_there_is_refused_and_not_made(sqlite_world):
+@pytest.mark.parametrize("read", [load_runs, check_storage])
+def test_a_database_that_is_not_there_is_refused_and_not_made(sqlite_world, read):
     with pytest.raises(StorageError, match="no database there yet"):
-        load_runs(sqlite_world.url)
+        read(sqlite_world.url)
     assert not sqlite_world.database.exists()
 
 
@@ -189,14 +195,6 @@ def test_studies_of_others_are_left_alone(world):
     assert [study.study_name for study in stored_studies(world.url)] == [world.study([9]).key]
     with pytest.raises(StudyError, match="team"):
         stored_studies(world.url, ["team/alpha"])
-
-
-def test_reading_changes_nothing(world):
-    world.run()
-    content = world.content()
-    load_runs(world.url)
-    stored_states(stored_studies(world.url)[0])
-    assert world.content() == content
 
 
 def test_splits_not_read_whole_have_the_headline_tolerances_of_all_studies_read(world):
