@@ -117,15 +117,12 @@ def system_attributes(connection: Connection, study: str, prefix: str) -> list[t
         prefix: of the key.
     """
     of_study, of_trial = STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES
-    queries = (
-        select(of_study.c.key, of_study.c.value_json).join(STUDIES).where(of_study.c.key.startswith(prefix)),
-        select(of_trial.c.key, of_trial.c.value_json)
-        .join(TRIALS)
-        .join(STUDIES)
-        .where(of_trial.c.key.startswith(prefix)),
-    )
-    found = [connection.execute(query.where(STUDIES.c.study_name == study)) for query in queries]
-    return [(key, json.loads(value)) for rows in found for key, value in rows]
+    found: list[tuple[str, Any]] = []
+    for table, joined in ((of_study, STUDIES.join(of_study)), (of_trial, STUDIES.join(TRIALS).join(of_trial))):
+        query = select(table.c.key, table.c.value_json).select_from(joined)
+        rows = connection.execute(query.where(STUDIES.c.study_name == study, table.c.key.startswith(prefix)))
+        found += [(key, json.loads(value)) for key, value in rows]
+    return found
 
 
 def system_keys(connection: Connection, prefix: str) -> set[str]:
