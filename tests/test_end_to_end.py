@@ -177,7 +177,7 @@ def test_a_plugin_of_ten_lines_in_a_file_runs_and_its_edition_is_noticed(plain_b
     (bench.folder / "my_kernel.py").write_text(PLUGIN + "# edited\n")
     again = bench.run(*words)
     assert "2 stored cells" in again.out, again
-    assert "now it is file" in again.out, again
+    assert "the plugin is now file" in again.out, again
 
 
 @pytest.mark.parametrize("family", sorted(installed().found))
