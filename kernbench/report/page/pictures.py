@@ -4,10 +4,8 @@ import base64
 import itertools
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -32,8 +30,36 @@ FIGURES = "figures"
 MOST_CURVES = 200  # learning curves in one figure
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
-_TEXTS = tomllib.loads((files("kernbench.report.page") / "templates" / "captions.toml").read_text(encoding="utf-8"))
-CAPTIONS = {name: " ".join(text.split()) for name, text in _TEXTS.items()}
+_CAPTIONS = {
+    "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
+        seeds). Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.
+        Thin lines, if any: classical detectors on the same lines, see the table.
+        Crosses at the bottom: cells that diverged or failed.""",
+    "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical
+        line marks the headline tolerance. The blind floors rise with the tolerance, too. Dashed with open markers:
+        published, if any, in the colour of the point that it belongs to.""",
+    "lines": "Spread of F1 over the test lines. Bars: medians; circles: means; dashed: mean of the blind comb.",
+    "noise": """Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are
+        evenly spaced, and 0 is clean and not filtered. Dashed with open markers: published, if any.""",
+    "curves": """Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance.
+        Dots: the frozen thresholds. Stars, if any: published points of the largest F1. Lines on which nothing is
+        detected count 0.001 for both, which bends the curves down at high thresholds.""",
+    "curve_tolerances": """The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022,
+        Fig. 7a).""",
+    "search": """Highest mean F1 on the validation lines so far, by draw; dots are single draws, draw 0 is the family's
+        default setting. A family with nothing to tune is a line across. Several seeds: thin lines, one a search, and
+        their mean.""",
+    "density": """F1 of the test lines against bubble number and drive pressure, for the best point of each family.
+        Dots, for up to three families: lines; markers: means with 95 % intervals in the published bins (Blanken et al.
+        2022, Fig. 8), of three lines and more; black squares, if any: published means.""",
+    "learning": "Learning curves of every cell: dual loss, and mean F1 on the validation lines.",
+    "kernels": """Left: the four strongest kernels of each layer, after training (colours) and before (grey);
+        positive lags look ahead, where the echo follows its label. Right: power of the kernels of the layer, each
+        scaled to unit energy; the dashed line is the pulse.""",
+    "example": """A test line: voltage, network output with its threshold, and below it the bubbles of the label and
+        the samples that count as detections.""",
+}
+CAPTIONS = {name: " ".join(text.split()) for name, text in _CAPTIONS.items()}
 
 
 @dataclass(frozen=True)
