@@ -1,6 +1,5 @@
 """`kernbench bench`: small runs of each measurement, and input that cannot be used."""
 
-
 import pytest
 from small_bench import shrink
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
     from kernbench.engine.fleet.runner import Plan, Result
-    from kernbench.store.reading.records import Run
+    from kernbench.report.numbers.points import Point
     from kernbench.study.cell import CellState
     from kernbench.study.study import Study
 
@@ -99,21 +99,19 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
 
 def print_results(study: "Study", url: str) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time."""
-    from kernbench.report.numbers.searches import searches_of, shown_runs
-    from kernbench.store.reading.records import OK
+    from kernbench.report.numbers.comparison import comparisons
     from kernbench.store.reading.runs import load_runs
 
     every = load_runs(url, [study.key])
-    chosen = shown_runs(every, searches_of(every))
-    runs = [run for run in chosen if run.scores and run.status == OK]
-    if not runs:
+    points = comparisons(every)[0].scored if every else []
+    if not points:
         return
-    axes = [name for name in runs[0].params if name != "seed"]
-    title = f"{study.key}: F1 at {runs[0].tolerance} samples on {runs[0].scores['test'].tp.shape[1]} test lines"
+    axes = list(points[0].params)
+    title = f"{study.key}: F1 at {points[0].tolerance} samples on {points[0].f1().shape[1]} test lines"
     names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "comb floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
-    points = sorted(_by_point(runs, axes).items(), key=lambda item: _in_order(item[0]))
-    print_table(title, names, ([*map(str, point), *_row(cells)] for point, cells in points))
+    rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
+    print_table(title, names, rows)
     print_chosen(every)
 
 
@@ -148,40 +146,26 @@ def print_cache() -> None:
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
 
 
-def _row(cells: Sequence["Run"]) -> list[str]:
-    import numpy as np
+def _row(point: "Point") -> list[str]:
+    from kernbench.ulm.scoring.scores import skill
 
-    from kernbench.statistics.intervals import bootstrap_mean
-    from kernbench.ulm.scoring.scores import f1_scores, skill
-
-    tolerance = cells[0].tolerance
-    tests = [cell.scores["test"] for cell in cells]
-    f1 = np.stack([f1_scores(each.tp[tolerance], each.fn[tolerance], each.fp[tolerance]) for each in tests])
-    interval = bootstrap_mean(f1)
-    lines = cells[0].lines
-    floor = None if lines is None else float(lines.floors["comb"][tolerance])
-    seconds = [cell.seconds for cell in cells if cell.seconds is not None]
+    interval, (floor, _) = point.interval, point.floors()
+    assert interval is not None
     return [
-        str(len(cells)),
+        str(interval.seeds),
         f"{interval.mean:.3f}",
         f"{interval.low:.3f} to {interval.high:.3f}",
-        "" if floor is None else f"{floor:.3f}",
-        "" if floor is None else f"{float(skill(interval.mean, floor)):+.2f}",
-        *(column.text(cells[0].values.get(column.name)) for column in columns_shown(TERMINAL)),
-        f"{sum(seconds) / max(len(seconds), 1):.0f} s",
+        "" if math.isnan(floor) else f"{floor:.3f}",
+        "" if math.isnan(floor) else f"{float(skill(interval.mean, floor)):+.2f}",
+        *(column.text(point.scored[0].values.get(column.name)) for column in columns_shown(TERMINAL)),
+        f"{point.mean('seconds'):.0f} s",
     ]
 
 
-def _in_order(point: tuple[object, ...]) -> tuple[tuple[float, str], ...]:
+def _place(point: "Point") -> list[tuple[float, str]]:
     """Numbers by size, then texts."""
-    return tuple((float(v), "") if isinstance(v, int | float) else (math.inf, str(v)) for v in point)
-
-
-def _by_point(runs: Sequence["Run"], axes: Sequence[str]) -> dict[tuple[object, ...], list["Run"]]:
-    points: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        points.setdefault(tuple(run.params[axis] for axis in axes), []).append(run)
-    return points
+    values = point.params.values()
+    return [(float(v), "") if isinstance(v, int | float) else (math.inf, str(v)) for v in values]
 
 
 def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 0) -> None:

@@ -167,8 +167,8 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
     rows = {row.cell: row for row in runs_of(session, study.study_name)}
     known_digest = one_line(study.user_attrs.get("digest"))
     machines = set(session.scalars(select(EnvironmentRow.digest)))
-    lines = {tuple(key): count for *key, count in session.execute(_lines())}
-    scores = {tuple(key): count for *key, count in session.execute(_scores(study.study_name))}
+    lines = _rows_of(session, LineRow.data_digest, LineRow.split)
+    scores = _rows_of(session, ScoreRow.cell, ScoreRow.split, ScoreRow.study == study.study_name)
     # read after the rows, as `trials` was before them: a worker may have stored something since
     numbers = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     for trial in trials:
@@ -206,15 +206,10 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
             yield f"cell {one_line(cell)}: {where} belong to no run; they are not read, nothing needs to be done"
 
 
-def _lines() -> Select[str, str, int]:
-    """Lines of each evaluated split: data digest, split, number."""
-    return select(LineRow.data_digest, LineRow.split, func.count()).group_by(LineRow.data_digest, LineRow.split)
-
-
-def _scores(study: str) -> Select[str, str, int]:
-    """Stored scores: cell, split, number."""
-    query = select(ScoreRow.cell, ScoreRow.split, func.count()).where(ScoreRow.study == study)
-    return query.group_by(ScoreRow.cell, ScoreRow.split)
+def _rows_of(session: Session, key: Any, split: Any, *where: Any) -> dict[tuple[str, str], int]:  # Any: columns
+    """How many rows each pair of key and split has."""
+    query = select(key, split, func.count()).where(*where).group_by(key, split)
+    return {(str(first), str(second)): count for first, second, count in session.execute(query)}
 
 
 def _no_counts(study: str) -> Select[str, int]:

@@ -1,7 +1,7 @@
 """SQLAlchemy tables beside Optuna's: runs, per-line scores, environments, test lines and floors."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -182,7 +182,8 @@ def plugins_of(engine: Engine, study: str) -> dict[str, int]:
         return {str(plugin): int(count) for plugin, count in session.execute(query)}
 
 
-def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
+@outlasting
+def write_run(engine: Engine, run: RunRow, scores: Sequence[ScoreRow]) -> bool:
     """Write a cell's run and scores in one transaction, in place of those of an earlier attempt.
 
     Args:
@@ -193,11 +194,7 @@ def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
     Returns:
         False when a newer attempt has written already, so this one is late and nothing was changed.
     """
-    return _write_run(engine, run, [_columns(score) for score in scores])
-
-
-@outlasting
-def _write_run(engine: Engine, run: RunRow, rows: Sequence[Mapping[str, Any]]) -> bool:
+    rows = [{column.name: getattr(score, column.name) for column in score.__table__.columns} for score in scores]
     with Session(engine) as session, session.begin():
         old = session.get(RunRow, (run.study, run.cell), with_for_update=True)
         if old is not None and old.trial > run.trial:
@@ -241,7 +238,3 @@ def _add_once(engine: Engine, rows: Sequence[Base]) -> None:
     except IntegrityError:
         # Another worker wrote the same rows first: their content is a function of their key.
         return
-
-
-def _columns(row: Base) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in row.__table__.columns}

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 
+import fakes
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
 from kernbench.store.files.checkpoints import CellCheckpoints
-from kernbench.study.cell import CellContext, Silent, derived_seed, file_key
+from kernbench.study.cell import CellContext, derived_seed, file_key
 from kernbench.study.task import load as load_task_study
 from kernbench.study.task import task
 from kernbench.training.settings import Interrupted
@@ -62,7 +63,7 @@ def context(folder, study, cell, params, attempt=0, **given):
     scratch = folder / f"scratch{attempt}"
     scratch.mkdir(parents=True)
     kept = CellCheckpoints(folder / "checkpoints", file_key(study.key, cell), attempt)
-    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": Silent(), "saved": lambda _epoch: None}
+    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": fakes.Silent(), "saved": lambda _epoch: None}
     return CellContext(study, cell, params, "cpu", attempt, kept, scratch, **usual | given)
 
 
