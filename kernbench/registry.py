@@ -176,7 +176,8 @@ def installed() -> Catalogue:
     installed plugin is loaded.
     """
     catalogue = Catalogue()
-    _add(catalogue, _offer(importlib.import_module(CORE), CORE, CORE), CORE, BUNDLED_DISTRIBUTION, _own_version())
+    own = version_of(BUNDLED_DISTRIBUTION) or "unknown"
+    _add(catalogue, _offer(importlib.import_module(CORE), CORE, CORE), CORE, BUNDLED_DISTRIBUTION, own)
     for entry in _chosen(sorted(entry_points(group=GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
@@ -195,11 +196,12 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _own_version() -> str:
+def version_of(distribution: str) -> str | None:
+    """Version of an installed distribution; None without one, as when kernbench is run from its folder."""
     try:
-        return version(BUNDLED_DISTRIBUTION)
-    except PackageNotFoundError:  # run from its folder, without an installation
-        return "unknown"
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def _chosen(entries: list[EntryPoint]) -> list[EntryPoint]:

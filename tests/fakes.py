@@ -21,7 +21,7 @@ from kernbench.engine.work.worker import RefusingSampler, work
 from kernbench.registry import find
 from kernbench.store.database.opening import open_storage, read_storage
 from kernbench.store.tables.result_tables import create_tables
-from kernbench.study.cell import LineCounts, Outcome, Silent, SplitFacts
+from kernbench.study.cell import LineCounts, Observer, Outcome, SplitFacts
 from kernbench.study.reading import load_study
 
 TOLERANCES, LINES = 10, 3
@@ -47,6 +47,10 @@ test = 6
 window = 512
 [training]
 """
+
+
+class Silent(Observer):
+    """An observer that shows nothing."""
 
 
 class Notes(Silent):

@@ -18,7 +18,6 @@ from kernbench.host.device import choose_device
 from kernbench.registry import find, installed
 from kernbench.store.reading.runs import load_runs
 from kernbench.store.tables.cell_states import this_worker
-from kernbench.study.cell import Silent
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
 
@@ -66,7 +65,7 @@ def uninterrupted(tmp_path_factory, smoke_lines):
     with pytest.MonkeyPatch.context() as patch, fakes.no_pictures():
         patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
         options = runner.Options(f"sqlite:///{folder}/kernbench.db", choose_device("cpu"))
-        runner.run(study, found, options, experiment.run_cell, lambda: None, Silent())
+        runner.run(study, found, options, experiment.run_cell, lambda: None, fakes.Silent())
     return results(folder / "kernbench.db")
 
 
@@ -177,7 +176,7 @@ def test_a_plugin_of_ten_lines_in_a_file_runs_and_its_edition_is_noticed(plain_b
     (bench.folder / "my_kernel.py").write_text(PLUGIN + "# edited\n")
     again = bench.run(*words)
     assert "2 stored cells" in again.out, again
-    assert "now it is file" in again.out, again
+    assert "the plugin is now file" in again.out, again
 
 
 @pytest.mark.parametrize("family", sorted(installed().found))

@@ -9,7 +9,7 @@ from torch.nn.functional import conv1d
 from kernbench.bench.table import BenchTable
 from kernbench.bench.timing import interleaved, where
 from kernbench.errors import KernbenchError
-from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES
+from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 DENSITY = 0.06  # bubbles per sample, as in the published test lines

@@ -30,7 +30,8 @@ from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.loss import TrainingLoss, dual_loss, gaussian_taps
-from kernbench.ulm.scoring.protocol import THRESHOLDS, TOLERANCES, score
+from kernbench.ulm.scoring.protocol import score
+from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 
 MATRIX = 2048
 DILATED_FLOP = 6 * 2.05e9  # forward and backward of one line, 2.05 GMAC forward (protocol 3.4)

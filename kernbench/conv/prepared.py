@@ -19,18 +19,17 @@ class PreparedKernel:
     def __init__(self, kernel: Tensor, dilation: int = 1, groups: int = 1, backend: str = "auto") -> None:
         self.kernel, self.dilation, self.groups, self.backend = kernel.detach(), dilation, groups, backend
         self._plan: Plan | None = None
-        self._spectrum: list[Tensor] | None = None
+        self._spectrum: list[Tensor] = []
 
     @torch.no_grad()
     def __call__(self, signal: Tensor) -> Tensor:
         """Convolve; the values of `kernbench.conv.convolve`, to the last bit."""
         check(signal, self.kernel, self.dilation, self.groups)
         backend, plan = resolve(signal, self.kernel, self.dilation, self.backend)
-        if plan is not None and signal.dtype in (torch.float32, torch.float64):
-            if plan != self._plan:
-                self._plan, self._spectrum = plan, None  # freed before the next one is made
-                self._spectrum = kernel_spectrum(self.kernel, self.groups, plan)
-            if self._spectrum is not None:
-                with torch.autocast(signal.device.type, enabled=False):
-                    return apply_spectrum(signal, self._spectrum, self.kernel, self.groups, plan)
-        return convolve(signal, self.kernel, self.dilation, self.groups, backend)
+        if plan is None or signal.dtype not in (torch.float32, torch.float64):
+            return convolve(signal, self.kernel, self.dilation, self.groups, backend)
+        if plan != self._plan:
+            self._plan, self._spectrum = plan, []  # freed before the next one is made
+            self._spectrum = kernel_spectrum(self.kernel, self.groups, plan)
+        with torch.autocast(signal.device.type, enabled=False):
+            return apply_spectrum(signal, self._spectrum, self.kernel, self.groups, plan)

@@ -40,17 +40,16 @@ class MatrixProduct(Product):
 
     def transform(self, blocks: Tensor) -> Tensor:  # noqa: D102  # see Product
         channels = blocks.shape[0]
-        spectra = torch.fft.rfft(blocks)
+        spectra = torch.as_tensor(torch.fft.rfft(blocks))
         del blocks  # here and below: what is not needed any more would add to the peak of memory
         frequencies = spectra.shape[-1]
         leading = spectra.view(-1, frequencies).t().contiguous()  # 2-D: torch transposes it tile by tile
-        matrices: Tensor = leading.view(frequencies * self.groups, channels // self.groups, -1)
-        return matrices
+        return leading.view(frequencies * self.groups, channels // self.groups, -1)
 
     def inverse(self, spectra: Tensor, size: int) -> Tensor:  # noqa: D102
         rows = spectra.view(size // 2 + 1, -1).t().contiguous()
         del spectra
-        return _irfft(rows, size)
+        return torch.as_tensor(torch.fft.irfft(rows, size))
 
     def output(self, w: Tensor, x: Tensor) -> Tensor:  # noqa: D102
         return torch.bmm(w, x)
@@ -70,12 +69,11 @@ class ElementwiseProduct(Product):
     """One input channel per group: (g, C / g, rows, F), frequency last, so nothing has to be transposed."""
 
     def transform(self, blocks: Tensor) -> Tensor:  # noqa: D102  # see Product
-        spectra = torch.fft.rfft(blocks)
-        grouped: Tensor = spectra.view(self.groups, blocks.shape[0] // self.groups, -1, spectra.shape[-1])
-        return grouped
+        spectra = torch.as_tensor(torch.fft.rfft(blocks))
+        return spectra.view(self.groups, blocks.shape[0] // self.groups, -1, spectra.shape[-1])
 
     def inverse(self, spectra: Tensor, size: int) -> Tensor:  # noqa: D102
-        return _irfft(spectra, size).view(-1, size)
+        return torch.as_tensor(torch.fft.irfft(spectra, size)).view(-1, size)
 
     def output(self, w: Tensor, x: Tensor) -> Tensor:  # noqa: D102
         return w * x
@@ -87,11 +85,6 @@ class ElementwiseProduct(Product):
     def to_signal(self, h: Tensor, w: Tensor, total: Tensor | None) -> Tensor:  # noqa: D102
         gradient: Tensor = (h * w).sum(dim=1, keepdim=True)
         return gradient if total is None else total.add_(gradient)
-
-
-def _irfft(spectra: Tensor, size: int) -> Tensor:
-    rows: Tensor = torch.fft.irfft(spectra, size)
-    return rows
 
 
 def product_for(per_group: int, groups: int) -> Product:

@@ -89,21 +89,25 @@ def _rounds_of_gradients(
 
 
 def _forward(
-    signal: Tensor, kernel: Tensor, groups: int, plan: Plan, wanted: tuple[bool, bool]
+    signal: Tensor, kernel: Tensor, groups: int, plan: Plan, wanted: tuple[bool, bool], made: Sequence[Tensor] = ()
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Output, and what the wanted gradients need of the spectra of signal and kernel if these are small enough."""
+    """Output, and what the wanted gradients need of the spectra of signal and kernel if these are small enough.
+
+    Where the kernel's spectra are `made` already, none is made here.
+    """
     product = product_for(kernel.shape[1], groups)
     batches, parts = _batches(signal, kernel, plan), _parts(kernel, groups, plan)
     keep = _KEEPING.get() and _signal_bytes(signal, plan) + _kernel_bytes(kernel, plan) <= KEPT_BYTES
     xs: list[Tensor] = []
-    kernels = _KernelSpectra(product, kernel, parts, plan, hold=keep)
-    outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
-    for some in _rounds(batches, parts):
-        made = [_of_signal(product, signal[batch], plan) for batch in some]
+    kernels = _KernelSpectra(product, kernel, parts, plan, made=made, hold=keep)
+    length = signal.shape[2] - plan.phases * (plan.taps - 1)
+    outputs, view = empty_lines(signal, (signal.shape[0], kernel.shape[0], length), plan.phases)
+    for some in _rounds(batches, held=len(parts) == 1 or bool(made)):
+        new = [_of_signal(product, signal[batch], plan) for batch in some]
         if keep and wanted[1]:
-            xs += made
-        held: list[Tensor | None] = [*made]
-        del made
+            xs += new
+        held: list[Tensor | None] = [*new]
+        del new
         for number, part in enumerate(parts):
             w, last = kernels[number], number == len(parts) - 1
             for place, batch in enumerate(some):
@@ -113,7 +117,7 @@ def _forward(
                 del rows
             del w
     ws = [kernels[number] for number in range(len(parts))] if keep and wanted[0] else []
-    return trimmed(outputs, _output_length(signal, plan)), xs, ws
+    return trimmed(outputs, length), xs, ws
 
 
 def _backward(
@@ -140,7 +144,7 @@ def _backward(
             rows = _gradient_rows(product, totals, number, plan)
             to_kernel[parts[number]] = rows[:, : plan.taps].flip(-1).view_as(kernel[parts[number]])
 
-    for some in _rounds(batches, parts):
+    for some in _rounds(batches, held=len(parts) == 1):
         held = _held(product, signal, some, plan, xs) if wanted[1] else []
         for_signal: list[Tensor | None] = [None] * len(some)
         for number, part in enumerate(parts):
@@ -188,12 +192,12 @@ class _KernelSpectra:
         return found
 
 
-def _rounds(batches: list[slice], parts: list[slice]) -> list[list[slice]]:
-    """Lines whose spectra are in memory together: those of one batch if the kernel is one part, which is held.
+def _rounds(batches: list[slice], *, held: bool) -> list[list[slice]]:
+    """Lines whose spectra are in memory together: those of one batch if all of the kernel's spectrum is held.
 
-    With several parts all lines are, or else each part's spectrum would have to be made again for every batch.
+    Otherwise all lines are, or else each part's spectrum would have to be made again for every batch.
     """
-    return [[batch] for batch in batches] if len(parts) == 1 else [batches]
+    return [[batch] for batch in batches] if held else [batches]
 
 
 def _held(product: Product, signal: Tensor, some: list[slice], plan: Plan, kept: list[Tensor]) -> list[Tensor]:
@@ -203,24 +207,17 @@ def _held(product: Product, signal: Tensor, some: list[slice], plan: Plan, kept:
     return [_of_signal(product, signal[batch], plan) for batch in some]
 
 
-def kernel_spectrum(kernel: Tensor, groups: int, plan: Plan) -> list[Tensor] | None:
-    """The kernel's spectrum in parts, for `apply_spectrum`, or None where it is larger than `KEPT_BYTES`."""
+def kernel_spectrum(kernel: Tensor, groups: int, plan: Plan) -> list[Tensor]:
+    """The kernel's spectrum in parts, for `apply_spectrum`; none where it is larger than `KEPT_BYTES`."""
     if _kernel_bytes(kernel, plan) > KEPT_BYTES:
-        return None
+        return []
     product = product_for(kernel.shape[1], groups)
     return [_of_kernel(product, kernel[part], plan) for part in _parts(kernel, groups, plan)]
 
 
 def apply_spectrum(signal: Tensor, spectrum: list[Tensor], kernel: Tensor, groups: int, plan: Plan) -> Tensor:
     """Convolve without gradients, given `kernel_spectrum` of the kernel."""
-    product = product_for(kernel.shape[1], groups)
-    outputs, view = _empty_outputs(signal, kernel.shape[0], plan)
-    parts = _parts(kernel, groups, plan)
-    for batch in _batches(signal, kernel, plan):
-        x = _of_signal(product, signal[batch], plan)
-        for w, part in zip(spectrum, parts, strict=True):
-            _store(product.inverse(product.output(w, x), plan.size), plan, view[part, batch])
-    return trimmed(outputs, _output_length(signal, plan))
+    return _forward(signal, kernel, groups, plan, (False, False), spectrum)[0]
 
 
 def _of_signal(product: Product, signal: Tensor, plan: Plan) -> Tensor:
@@ -258,14 +255,6 @@ def _taken(spectra: list[Tensor | None], number: int, *, leave: bool = False) ->
     if not leave:
         spectra[number] = None
     return found
-
-
-def _empty_outputs(signal: Tensor, channels: int, plan: Plan) -> tuple[Tensor, Tensor]:
-    return empty_lines(signal, (signal.shape[0], channels, _output_length(signal, plan)), plan.phases)
-
-
-def _output_length(signal: Tensor, plan: Plan) -> int:
-    return signal.shape[2] - plan.phases * (plan.taps - 1)
 
 
 def _signal_bytes(signal: Tensor, plan: Plan) -> int:

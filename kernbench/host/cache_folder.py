@@ -15,14 +15,14 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("KERNBENCH_CACHE"):
         return Path(chosen).expanduser()
-    # as platformdirs has it, but for a relative XDG_CACHE_HOME, which that ignores: caches lie there already
+    # as platformdirs has it, but for a relative XDG_CACHE_HOME, which that ignores: there are caches in such folders
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "kernbench"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "kernbench"
 
 
 def nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that exists; a file, where one stands in its place."""
+    """The folder itself, or the first above it that exists; a file, where one is in its place."""
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
@@ -38,12 +38,9 @@ def check_writable(folder: Path, kind: type[KernbenchError], advice: str) -> Non
         KernbenchError: of that kind, with the reason.
     """
     place = nearest(folder)
-    reason = "" if place.is_dir() else f"{place} is not a folder"
-    if not reason:
-        try:
-            with tempfile.TemporaryFile(dir=place):  # rights alone do not tell: quotas, read-only disks, root
-                pass
-        except OSError as error:
-            reason = f"{place}: {error.strerror}"
-    if reason:
-        raise kind(f"folder {folder} cannot be written ({reason}); {advice}")
+    try:
+        with tempfile.TemporaryFile(dir=place):  # permissions are not all: quotas, read-only disks, root
+            return
+    except OSError as error:
+        reason = f"{place}: {error.strerror}" if place.is_dir() else f"{place} is not a folder"
+    raise kind(f"folder {folder} cannot be written ({reason}); {advice}")

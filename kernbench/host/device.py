@@ -24,7 +24,8 @@ def choose_device(name: str) -> str:
     Raises:
         KernbenchError: not a device, or a CUDA device that is not there.
     """
-    torch.set_num_threads(_threads())
+    threads = os.environ.get("OMP_NUM_THREADS", "1").partition(",")[0]
+    torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
@@ -53,8 +54,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _threads() -> int:
-    given = os.environ.get("OMP_NUM_THREADS", "1").partition(",")[0]
-    return max(1, int(given)) if given.isdigit() else 1

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the digests that name what is stored."""
+"""Files that are complete or not there, and the digests that name what is stored."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-PART = ".part"  # at the end of the names of files that are not whole yet
+PART = ".part"  # at the end of the names of files that are not complete yet
 _LONGEST = 50  # letters of the final name in the temporary one: with four bytes each, still a name for the system
 
 
@@ -24,7 +24,7 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
     Args:
         path: the final name, in a folder that is there.
-        sync: wait until file and name are on the disk; without, the caller sees to that for many files at once.
+        sync: wait until file and name are on the disk; without, the caller does that for many files together.
 
     Raises:
         OSError: the folder is not there or cannot be written, or the disk is full.
@@ -106,7 +106,7 @@ def canonical(content: Any) -> str:  # Any: JSON
     """JSON text that depends on the content only: sorted keys, no spaces.
 
     Raises:
-        ValueError: NaN or infinity, which JSON has not.
+        ValueError: NaN or infinity, which JSON does not have.
     """
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

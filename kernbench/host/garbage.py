@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from walking over what is no garbage: modules and records, hundreds of thousands."""
+"""Python's garbage collector, kept from walking over objects that stay: modules and records, hundreds of thousands."""
 
 import gc
 from collections.abc import Iterator

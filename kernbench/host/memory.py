@@ -27,7 +27,7 @@ def peak_memory(device: torch.device | str) -> int:
 
 
 def reset_peak_memory(device: torch.device | str) -> None:
-    """Let `peak_memory` start anew from what is in use now, where the system can (CUDA, Linux)."""
+    """Let `peak_memory` start again from what is in use now, where the system can (CUDA, Linux)."""
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -35,7 +35,7 @@ def reset_peak_memory(device: torch.device | str) -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-# torch has an exception class for the allocator of CUDA only; other libraries tell it by text.
+# torch has an exception class for the allocator of CUDA only; other libraries say it in the message.
 _SIGNS = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",

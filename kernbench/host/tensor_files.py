@@ -1,4 +1,4 @@
-"""Files of tensors: written whole or not at all, read without running code, and checked against what is expected."""
+"""Files of tensors: written completely or not at all, read without running code, checked against what is expected."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SHOWN = 3  # keys named in a message
 
 
 def write_tensors(path: Path, content: Mapping[str, Any], *, zipped: bool = True) -> None:
-    """Write tensors, numbers, text, lists and dicts, whole or not at all.
+    """Write tensors, numbers, text, lists and dicts, completely or not at all.
 
     Args:
         path: where to; its folder is made if it is not there.

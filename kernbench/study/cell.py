@@ -189,10 +189,6 @@ class Observer(Protocol):
         """One line worth reading."""
 
 
-class Silent(Observer):
-    """An observer that shows nothing."""
-
-
 def file_key(study: str, cell: str) -> str:
     """File-name part of a cell: a hash, because names of studies and cells hold what users wrote."""
     return sha256_of(f"{study}\n{cell}", 16)

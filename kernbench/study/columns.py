@@ -41,11 +41,6 @@ class Column:
         return "" if value is None else f"{value:,.{self.digits}f}{f' {self.unit}' if self.unit else ''}"
 
     @property
-    def csv_name(self) -> str:
-        """Name in CSV tables."""
-        return self.csv or self.name
-
-    @property
     def attribute_name(self) -> str:
         """Name among the attributes of a trial."""
         return self.attribute or self.name

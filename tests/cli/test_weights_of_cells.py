@@ -15,7 +15,6 @@ from kernbench.networks.network import LINES_AT_ONCE, Network
 from kernbench.networks.weights import seal
 from kernbench.registry import find
 from kernbench.store.reading.runs import load_runs
-from kernbench.study.cell import Silent
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
 from kernbench.ulm.evaluation.trained import load_trained
@@ -78,7 +77,7 @@ def trained(tmp_path_factory, smoke_lines):
             patch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_arguments: [])
             options = runner.Options(url, choose_device("cpu"))
             loaded = load_task_study(name, found.family, "quick")
-            runner.run(loaded, found, options, experiment.run_cell, lambda: None, Silent())
+            runner.run(loaded, found, options, experiment.run_cell, lambda: None, fakes.Silent())
         kept[study, plugin] = load_runs(url)
         assert {run.status for run in kept[study, plugin]} == {"ok"}
         return kept[study, plugin]

@@ -18,7 +18,7 @@ from kernbench.kernels.space import Choice, Float
 from kernbench.registry import Found
 from kernbench.report.page.html import write_report
 from kernbench.store.database.url import side_folder
-from kernbench.store.files import checkpoints
+from kernbench.store.files.checkpoints import CellCheckpoints
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
 from kernbench.study.reading import load_study
 
@@ -207,7 +207,7 @@ def test_a_checkpoint_that_was_replaced_is_skipped_with_a_line(tmp_path, kind):
     else:
         path.mkdir()
     with pytest.warns(KernbenchWarning, match="skipped") as told:
-        assert checkpoints.load_newest(tmp_path, "0123456789abcdef", "d") is None
+        assert CellCheckpoints(tmp_path, "0123456789abcdef", 0).newest("d") is None
     assert "\n" not in str(told[-1].message)
     assert not sprung.exists()
 

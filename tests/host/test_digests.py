@@ -10,26 +10,17 @@ from hypothesis import strategies as st
 from kernbench.host import files
 
 
-@given(st.one_of(st.binary(), st.text()), st.integers(1, 64))
-def test_a_digest_is_that_of_hashlib(content, digits):
-    encoded = content.encode() if isinstance(content, str) else content
-    assert files.sha256_of(content) == hashlib.sha256(encoded).hexdigest()
-    assert files.sha256_of(content, digits) == hashlib.sha256(encoded).hexdigest()[:digits]
-
-
-@given(st.lists(st.one_of(st.binary(), st.text())))
-def test_parts_are_digested_as_if_they_were_one(parts):
-    whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    assert files.sha256_of_parts(iter(parts)) == hashlib.sha256(whole).hexdigest()
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # every example writes anew
-@given(st.binary())
-def test_a_file_is_digested_as_its_content(tmp_path, content):
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    assert files.sha256_of_file(path) == files.sha256_of(content)
-    assert files.sha256_of_file(path, 12) == files.sha256_of(content)[:12]
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # every example overwrites the file
+@given(st.lists(st.binary() | st.text()), st.integers(1, 64))
+def test_a_digest_is_that_of_hashlib_of_parts_text_bytes_and_files(tmp_path, parts, digits):
+    encoded = [part.encode() if isinstance(part, str) else part for part in parts]
+    (tmp_path / "file").write_bytes(b"".join(encoded))
+    expected = hashlib.sha256(b"".join(encoded)).hexdigest()
+    for length, given_digits in ((64, ()), (digits, (digits,))):
+        assert files.sha256_of_parts(iter(parts), *given_digits) == expected[:length]
+        assert files.sha256_of_file(tmp_path / "file", *given_digits) == expected[:length]
+        for part, each in zip(parts, encoded, strict=True):
+            assert files.sha256_of(part, *given_digits) == hashlib.sha256(each).hexdigest()[:length]
 
 
 def test_a_file_that_is_not_there_has_no_digest(tmp_path):

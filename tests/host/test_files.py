@@ -1,4 +1,4 @@
-"""A file is whole or not there, whatever happens and whoever else writes."""
+"""A file is complete or not there, whatever happens and whatever else writes it."""
 
 import contextlib
 import errno
@@ -31,19 +31,12 @@ def full(*_arguments, **_options):
 
 
 @same_folder
-@given(st.binary(max_size=10_000))
-def test_bytes_come_back(tmp_path, content):
+@given(st.binary(max_size=10_000) | st.text())
+def test_content_comes_back_with_its_line_ends(tmp_path, content):
     files.write_whole(tmp_path / "file", content)
-    assert (tmp_path / "file").read_bytes() == content
+    encoded = content.encode() if isinstance(content, str) else content
+    assert (tmp_path / "file").read_bytes() == encoded
     assert names(tmp_path) == ["file"]
-
-
-@same_folder
-@given(st.text())
-def test_text_comes_back_with_its_line_ends(tmp_path, text):
-    files.write_whole(tmp_path / "file", text)
-    with (tmp_path / "file").open(encoding="utf-8", newline="") as file:
-        assert file.read() == text
 
 
 # 255 bytes are the most that Linux takes, also for the temporary name
@@ -82,27 +75,34 @@ def test_a_write_that_fails_in_the_middle_leaves_what_was_there(tmp_path, before
     assert before is None or path.read_bytes() == before
 
 
-@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
-def test_a_step_that_fails_leaves_what_was_there(tmp_path, monkeypatch, step):
-    path = tmp_path / "file"
-    path.write_bytes(OLD)
-    monkeypatch.setattr(step, full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write_whole(path, NEW)
-    assert path.read_bytes() == OLD
-    assert names(tmp_path) == ["file"]
-
-
-def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(OLD)
+@contextlib.contextmanager
+def small_disk():
+    """No file may have more than 100 bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            files.write_whole(path, b"x" * 101)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+FAILING = {  # what fails -> content, what is raised, and its message
+    "os.fsync": (NEW, OSError, "No space left"),
+    "pathlib.Path.replace": (NEW, OSError, "No space left"),
+    "disk": (b"x" * 101, OSError, "File too large"),
+    "encoding": ("caf\udce9", UnicodeEncodeError, "surrogates"),
+}
+
+
+@pytest.mark.parametrize("step", FAILING)
+def test_a_step_that_fails_leaves_what_was_there(tmp_path, monkeypatch, step):
+    content, error, said = FAILING[step]
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    if "." in step:
+        monkeypatch.setattr(step, full)
+    with small_disk() if step == "disk" else contextlib.nullcontext(), pytest.raises(error, match=said):
+        files.write_whole(path, content)
     assert path.read_bytes() == OLD
     assert names(tmp_path) == ["file"]
 
@@ -140,7 +140,7 @@ with whole_file(Path(sys.argv[1])) as file:
 """
 
 
-def test_a_killed_writer_leaves_the_old_file_and_does_not_hinder_the_next(tmp_path):
+def test_a_killed_writer_leaves_the_old_file_and_does_not_stop_the_next(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(OLD)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=60)
@@ -207,7 +207,7 @@ def test_threads_that_write_one_file_all_succeed(tmp_path):
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000], ids=oct)
 @pytest.mark.parametrize("there", [False, True])
-def test_whoever_may_read_new_files_may_read_this_one(tmp_path, mask, there):
+def test_rights_are_those_of_any_new_file(tmp_path, mask, there):
     path = tmp_path / "file"
     if there:
         path.touch(mode=0o600)
@@ -230,7 +230,7 @@ def test_a_link_is_replaced_and_its_target_left(tmp_path):
 
 
 def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
-    """The name cannot be guessed; if it could, what somebody put there is neither written nor removed."""
+    """The name cannot be guessed; if it could, what is there is neither written nor removed."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0" * 2 * size)
     other, link = tmp_path / "other", tmp_path / f"file.{os.getpid()}-00000000{files.PART}"
     other.write_bytes(OLD)
@@ -243,7 +243,10 @@ def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, 
 
 @pytest.mark.parametrize(
     ("place", "error"),
-    [("absent/file", FileNotFoundError), ("a file/file", NotADirectoryError), ("folder", IsADirectoryError)],
+    [
+        *(("absent/file", FileNotFoundError), ("a file/file", NotADirectoryError), ("folder", IsADirectoryError)),
+        ("/proc/file", OSError),  # read-only for root, too
+    ],
 )
 def test_a_place_that_cannot_be_written_is_an_oserror_and_nothing_is_left(tmp_path, place, error):
     (tmp_path / "a file").touch()
@@ -264,20 +267,6 @@ def test_a_read_only_folder_is_a_permission_error(tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_folder_of_the_system_that_takes_no_files_is_an_oserror():
-    with pytest.raises(OSError, match="/proc/file"):  # read-only for root, too
-        files.write_whole(files.Path("/proc/file"), NEW)
-
-
-def test_text_that_is_none_writes_nothing(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(OLD)
-    with pytest.raises(UnicodeEncodeError):
-        files.write_whole(path, "caf\udce9")
-    assert path.read_bytes() == OLD
-    assert names(tmp_path) == ["file"]
-
-
 def synced(monkeypatch):
     """What is put on the disk from now on, in order, with its size; "name" where a file gets its own."""
     done, fsync, replace = [], os.fsync, files.Path.replace
@@ -292,17 +281,12 @@ def synced(monkeypatch):
     return done
 
 
-def test_the_content_is_on_the_disk_before_the_name_and_the_name_after_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sync", "steps"), [(True, [f"file of {len(NEW)}", "name", "folder"]), (False, ["name"])])
+def test_content_goes_to_the_disk_before_the_name_unless_the_caller_syncs(tmp_path, monkeypatch, sync, steps):
     done = synced(monkeypatch)
-    files.write_whole(tmp_path / "file", NEW)
-    assert done == [f"file of {len(NEW)}", "name", "folder"]
-
-
-def test_who_syncs_many_files_at_once_waits_for_none(tmp_path, monkeypatch):
-    done = synced(monkeypatch)
-    with files.whole_file(tmp_path / "file", sync=False) as file:
+    with files.whole_file(tmp_path / "file", sync=sync) as file:
         file.write(NEW)
-    assert done == ["name"]
+    assert done == steps
     assert (tmp_path / "file").read_bytes() == NEW
 
 

@@ -7,11 +7,15 @@ import pytest
 from kernbench.host.garbage import put_off, set_aside
 
 
-def test_collection_is_put_off_and_comes_back_after_an_error():
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match="inside"):
-        fail_inside()
-    assert gc.isenabled()
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collection_is_put_off_and_comes_back_as_it_was_after_an_error(enabled):
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="inside"):
+            fail_inside()
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
 
 
 def fail_inside():
@@ -21,16 +25,6 @@ def fail_inside():
             pass
         assert not gc.isenabled()
         raise ValueError("inside")
-
-
-def test_a_collector_that_was_off_stays_off():
-    gc.disable()
-    try:
-        with put_off():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
 
 
 def test_what_was_there_is_set_aside_and_comes_back():

@@ -1,4 +1,4 @@
-"""Running out of memory is told from other errors, whoever says it, and what held the memory is let go."""
+"""Running out of memory is known from other errors, whatever raises it, and what held the memory is freed."""
 
 import gc
 import weakref

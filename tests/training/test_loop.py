@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kernbench.errors import DivergedError
-from kernbench.store.files import checkpoints
+from kernbench.store.files.checkpoints import CellCheckpoints
 from kernbench.training import loop
 from kernbench.training.batches import TrainingData
 from kernbench.training.loop import fits
@@ -232,13 +232,13 @@ def uninterrupted(settings, renew):
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, update, renew, question):
     settings = changed(update=update)
     weights, last, curve = uninterrupted(settings, renew)
-    path = tmp_path / "key.0.pt"
-    stopped = hooks(save=lambda state: checkpoints.save(path, state | {"digest": "d"}), stop=StopAfter(question))
+    kept = CellCheckpoints(tmp_path, "key", 0)
+    stopped = hooks(save=lambda state: kept.save(state | {"digest": "d"}), stop=StopAfter(question))
     with pytest.raises(Interrupted):
         train(network(), data(renew), settings, stopped, order_seed=2)
     torch.manual_seed(999)  # another process
     saved, again = [], network(seed=8)
-    state = checkpoints.load_newest(tmp_path, "key", "d")
+    state = kept.newest("d")
     assert fits(again, state)
     resumed = train(
         again, data(renew), settings, hooks(save=saved.append, save_seconds=0.0), order_seed=77, resume=state

@@ -20,8 +20,8 @@ def print_rows(rows: Sequence["DetectorRow"], title: str) -> None:
     from rich.text import Text
 
     from kernbench.cli.terminal import console
-    from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, TOLERANCES
-    from kernbench.ulm.scoring.scores import tolerance_um
+    from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE
+    from kernbench.ulm.scoring.scores import TOLERANCES, tolerance_um
 
     where = f"{title}: {rows[0].lines} test lines, tolerance {HEADLINE_TOLERANCE} samples"
     caption = "Precision, recall and RMSE (samples, and µm of two-way depth) belong to the one-to-one metric."

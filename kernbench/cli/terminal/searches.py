@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.study.cell import ENDED
 from kernbench.study.tuning import DRAW
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ def print_chosen(runs: "Sequence[Run]") -> None:
 
 
 def _progress(states: "Sequence[CellState]") -> str:
-    from kernbench.study.cell import ENDED
-
     ended = [state for state in states if state.state in (*ENDED, "failed")]
     kinds = sorted({state.state for state in ended} - {"done"})
     counts = [f"{sum(s.state == kind for s in ended)} {kind}" for kind in kinds]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import optuna
@@ -107,13 +108,10 @@ def plan(study: Study, options: Options) -> Plan:
     storage = None if path is not None and not path.exists() else read_storage(options.url)
     if storage is None:
         return _whole(study)
-    try:
+    with closing(storage):
         if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
             return _whole(study)
         return _plan(study, opened_study(study.key, storage), options)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def run(

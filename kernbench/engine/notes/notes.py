@@ -176,11 +176,10 @@ def _floors(engine: Engine, study: Study) -> list[tuple[str, str]]:
     query = select(FloorRow).order_by(FloorRow.data_digest)
     query = query.where(FloorRow.split == "test", FloorRow.tolerance == tolerance, FloorRow.data_digest.in_(used))
     with Session(engine) as session:
-        return [(row.data_digest, _floors_text(row)) for row in session.scalars(query)]
-
-
-def _floors_text(row: FloorRow) -> str:
-    return ", ".join(f"{floor.label} {getattr(row, floor.name):.3f}" for floor in task().floors)
+        return [
+            (row.data_digest, ", ".join(f"{floor.label} {getattr(row, floor.name):.3f}" for floor in task().floors))
+            for row in session.scalars(query)
+        ]
 
 
 def _head(study: str, cell: str, status: str) -> str:

@@ -5,7 +5,6 @@ import platform
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kernbench.errors import PLUGIN_FILE_MODULE
 from kernbench.host.device import processor
 from kernbench.host.files import sha256_of_parts
 from kernbench.kernels.family import KernelFamily
+from kernbench.registry import version_of
 
 _PACKAGES = ("kernbench", "torch", "numpy", "scipy", "optuna", "sqlalchemy", "fft-conv-pytorch")
 
@@ -34,7 +34,7 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version_of(name) for name in _PACKAGES},
         "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -87,13 +87,6 @@ def _driver() -> str | None:
     try:
         return Path("/proc/driver/nvidia/version").read_text().partition("\n")[0].strip()
     except OSError:
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
         return None
 
 

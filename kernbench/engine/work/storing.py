@@ -4,7 +4,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import side_folder
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import is_stray
+from kernbench.store.tables.result_tables import ScoreRow
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.columns import DASHBOARD
 from kernbench.study.study import Params, Study
@@ -236,19 +237,13 @@ def _run_row(
     )
 
 
-def _score_rows(study: str, cell: str, outcome: Outcome) -> Iterator[result_tables.ScoreRow]:
+def _score_rows(study: str, cell: str, outcome: Outcome) -> list[ScoreRow]:
+    rows = []
     for split, counts in outcome.scores.items():
         for (t, i), tp in np.ndenumerate(counts.tp):
-            yield result_tables.ScoreRow(
-                study=study,
-                cell=cell,
-                split=split,
-                signal=i,
-                tolerance=t,
-                tp=int(tp),
-                fp=int(counts.fp[t, i]),
-                fn=int(counts.fn[t, i]),
-            )
+            place = {"study": study, "cell": cell, "split": split, "signal": i, "tolerance": t}
+            rows.append(ScoreRow(**place, tp=int(tp), fp=int(counts.fp[t, i]), fn=int(counts.fn[t, i])))
+    return rows
 
 
 def made_folder(url: str, kind: str) -> Path:

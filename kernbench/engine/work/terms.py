@@ -1,7 +1,7 @@
 """How cells are run, by `kernbench run` and by `kernbench worker`, and the database that is opened for it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from kernbench.engine.work.time_limit import Limit
@@ -42,11 +42,7 @@ def opened(terms: Terms, say: Callable[[str], None]) -> Iterator[SteadyStorage]:
         StorageLostError: it became unavailable.
     """
     storage = open_storage(terms.url, terms.heartbeat_s, terms.grace_s)
-    try:
-        with outage_explained(terms.url):
-            storage.outages.say = say
-            ready_tables(storage.engine, terms.url, say)
-            yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    with closing(storage), outage_explained(terms.url):
+        storage.outages.say = say
+        ready_tables(storage.engine, terms.url, say)
+        yield storage

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import RULE, letter, shades, styled
+from kernbench.plotting.style import RULE, shades, styled
 from kernbench.report.figures.layout import (
     Colour,
     legend_below,
@@ -55,8 +55,8 @@ def _figure(
     comparison: Comparison, drawn: Mapping[str, Sequence[Drawn]], handles: Sequence[Line2D], label: str
 ) -> Figure:
     """One panel for each title, with its curves."""
-    figure, axes = panel_grid(len(drawn), height=2.6 if len(drawn) > 1 else 3.6)
-    for index, (panel, (title, curves)) in enumerate(zip(axes, drawn.items(), strict=True)):
+    figure, axes = panel_grid(drawn, height=2.6 if len(drawn) > 1 else 3.6)
+    for panel, curves in zip(axes, drawn.values(), strict=True):
         for point, tolerance, colour, star in curves:
             panel.plot(*point_curve(point, tolerance), color=colour, linewidth=1.1)
             panel.plot(*frozen_point(point, tolerance), "o", color=colour, markersize=3.5)
@@ -66,7 +66,6 @@ def _figure(
                 )
         panel.axline((0, 0), slope=1, color=RULE, linestyle=":", linewidth=0.8, zorder=1)
         panel.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean recall")
-        letter(panel, index, title)
     axes[0].set_ylabel(label)
     handles = [*handles, Line2D([], [], color=RULE, marker="o", markersize=3.5, linestyle="", label="frozen threshold")]
     points = {id(curve[0]): curve[0] for curves in drawn.values() for curve in curves}.values()

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import FULL_WIDTH, MARKERS, Look, panels, shades
+from kernbench.plotting.style import FULL_WIDTH, MARKERS, Look, letter, panels, shades
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.means import Interval
@@ -61,7 +61,7 @@ def legend_columns(names: Collection[object], panels: int = COLUMNS) -> int:
     return max(1, min(6, int(letters / (longest + 8))))
 
 
-def series_keys(looks: Iterable[tuple[str, Look]], size: float = 4) -> list[Line2D]:
+def series_keys(looks: Iterable[tuple[str, tuple[Colour | str, str, Any]]], size: float = 4) -> list[Line2D]:
     """Legend entries of named series; size of the markers [points]."""
     return [
         Line2D([], [], color=colour, marker=marker, linestyle=dash, markersize=size, label=name)
@@ -99,11 +99,14 @@ def figure_width(count: int) -> float:
     return FULL_WIDTH if count > 1 else 0.8 * FULL_WIDTH
 
 
-def panel_grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Panels for `count` series, at most three a row, unused ones removed."""
+def panel_grid(titles: Collection[str], height: float) -> tuple[Figure, list[Axes]]:
+    """A panel for each title, with its letter, at most three a row, unused ones removed."""
+    count = len(titles)
     rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
     figure, axes = panels(rows, columns, height=height * rows + 0.3, width=figure_width(count), sharey=True)
     flat = list(axes.flat)
     for panel in flat[count:]:
         panel.remove()
+    for index, (panel, title) in enumerate(zip(flat, titles, strict=False)):
+        letter(panel, index, title)
     return figure, flat[:count]

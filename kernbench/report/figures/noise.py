@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import MARKERS, RULE, letter, shades, styled
-from kernbench.report.figures.layout import legend_below, panel_grid
+from kernbench.plotting.style import MARKERS, RULE, shades, styled
+from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.noise import NOISE_AXES
 from kernbench.report.numbers.published import published_along
@@ -27,9 +27,9 @@ def noise_figure(comparison: Comparison) -> Figure:
     tolerances = sorted({*DRAWN_TOLERANCES, comparison.tolerance})
     levels = sorted({float(x) for point in comparison.points if (x := point.x) is not None})
     looks = dict(zip(tolerances, zip(shades(len(tolerances)), MARKERS, strict=False), strict=True))
-    figure, axes = panel_grid(len(shown), height=2.6 if len(shown) > 1 else 3.2)
+    figure, axes = panel_grid([series.name for series in shown], height=2.6 if len(shown) > 1 else 3.2)
     published = False
-    for index, (panel, series) in enumerate(zip(axes, shown, strict=True)):
+    for panel, series in zip(axes, shown, strict=True):
         points = [point for point in series.scored if point.x is not None]
         places = [levels.index(float(point.x or 0)) for point in points]
         for tolerance, (colour, marker) in looks.items():
@@ -41,12 +41,8 @@ def noise_figure(comparison: Comparison) -> Figure:
                 panel.plot(places, beside, color=colour, marker=marker, **PUBLISHED)
         panel.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         panel.set(ylim=(0, 1), xlabel=NOISE_AXES[comparison.axis])
-        letter(panel, index, series.name)
     axes[0].set_ylabel("mean F1")
-    handles = [
-        Line2D([], [], color=colour, marker=marker, markersize=4, label=f"tolerance {tolerance}")
-        for tolerance, (colour, marker) in looks.items()
-    ]
+    handles = series_keys((f"tolerance {tolerance}", (*look, "-")) for tolerance, look in looks.items())
     if published:
         handles.append(Line2D([], [], color=RULE, marker="o", label="published", **PUBLISHED))
     legend_below(figure, handles, len(shown))

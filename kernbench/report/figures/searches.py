@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kernbench.plotting.style import Look, letter, series_look, styled
+from kernbench.plotting.style import Look, series_look, styled
 from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.figures.layout import setting_text as axis_text
 from kernbench.report.numbers.comparison import Comparison
@@ -26,13 +26,12 @@ def search_figure(comparison: Comparison) -> Figure:
         rest = values_text({name: value for name, value in search.point.items() if name in others})
         panels.setdefault(f"{head}, {rest}" if rest else head, []).append(search)
     looks = series_look(comparison.families)
-    figure, axes = panel_grid(len(panels), height=2.6 if len(panels) > 1 else 3.2)
-    for index, (panel, (title, searches)) in enumerate(zip(axes, panels.items(), strict=True)):
+    figure, axes = panel_grid(panels, height=2.6 if len(panels) > 1 else 3.2)
+    for panel, searches in zip(axes, panels.values(), strict=True):
         for family in comparison.families:
             _draw_family(panel, [each for each in searches if each.family == family], looks[family])
         panel.set_xlabel("draw")
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        letter(panel, index, title)
     best = [
         float(np.nanmax(scores)) for each in comparison.searches if np.isfinite(scores := each.best_so_far()[1]).any()
     ]

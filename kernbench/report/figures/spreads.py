@@ -46,8 +46,8 @@ def violin_figure(comparison: Comparison) -> Figure:
     """
     shown = [series for series in comparison.series if series.scored]
     looks = series_look([series.name for series in comparison.series])
-    figure, axes = panel_grid(len(shown), height=2.3)
-    for index, (panel, series) in enumerate(zip(axes, shown, strict=True)):
+    figure, axes = panel_grid([series.name for series in shown], height=2.3)
+    for panel, series in zip(axes, shown, strict=True):
         values = [point.f1().ravel() for point in series.scored]
         places = np.arange(len(values))
         parts = panel.violinplot(values, places, widths=0.85, showextrema=False, showmedians=True)
@@ -61,7 +61,6 @@ def violin_figure(comparison: Comparison) -> Figure:
         panel.set_xlim(-0.6, max(len(values), 2) - 0.4)
         panel.set_xlabel(axis_label(comparison.axis))
         panel.set_ylim(0, 1.02)
-        letter(panel, index, series.name)
     axes[0].set_ylabel(f"F1 of a line, tolerance {comparison.tolerance}")
     return figure
 

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator
 
-from kernbench.plotting.style import QUIET, RULE, Look, letter, panels, series_look, styled
+from kernbench.plotting.style import QUIET, RULE, Look, panels, series_look, styled
 from kernbench.report.figures.layout import (
     Colour,
     axis_label,
@@ -81,9 +80,9 @@ def tolerance_figure(comparison: Comparison) -> Figure:
     """
     shown = [series for series in comparison.series if series.scored]
     looks = value_looks(comparison)
-    figure, axes = panel_grid(len(shown), height=2.4)
+    figure, axes = panel_grid([series.name for series in shown], height=2.4)
     published = False
-    for index, (panel, series) in enumerate(zip(axes, shown, strict=True)):
+    for panel, series in zip(axes, shown, strict=True):
         tolerances = series.scored[0].tolerances
         for point in series.scored:
             means = [point.mean_f1(t) for t in tolerances]
@@ -97,7 +96,6 @@ def tolerance_figure(comparison: Comparison) -> Figure:
         panel.set_ylim(0, 1)
         panel.set_xlabel("tolerance [samples]")
         _micrometres(panel)
-        letter(panel, index, series.name)
     axes[0].set_ylabel("mean F1")
     handles = value_keys(comparison.axis, looks, 3)
     handles += [Line2D([], [], color=RULE, linestyle=dash, label=name) for dash, name in FLOORS]
@@ -180,8 +178,7 @@ def _shifted(place: float, places: Sequence[float], shift: float) -> float:
 def _axis(panel: Axes, comparison: Comparison, places: Mapping[object, float]) -> None:
     if is_wide(list(places.values())):
         panel.set_xscale("log")
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.minorticks_off()
     if len(places) <= MOST_TICKS:
         panel.set_xticks(list(places.values()), [str(value) for value in places])
     panel.set_xlabel(axis_label(comparison.axis))

@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import TEST, Point, tolerance_place
+from kernbench.report.numbers.points import TEST, Floats, Point, tolerance_place
 from kernbench.store.reading.records import Curves
 from kernbench.ulm.scoring.curves import average_precision, break_even, precision_recall
 from kernbench.ulm.scoring.scores import ZERO_SCORE
-
-Floats = NDArray[np.float64]
 
 # Those of the published curves (Blanken et al. 2022, Fig. 7a).
 CURVE_TOLERANCES = range(6)

@@ -4,15 +4,12 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import TEST, Point, line_f1
+from kernbench.report.numbers.points import TEST, Floats, Point, line_f1
 from kernbench.store.reading.records import LineInfo, Run
-from kernbench.study.reference import LINE_AXES, MEAN
+from kernbench.study.reference import LINE_AXES, MEAN, STATISTICS
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
-
-Floats = NDArray[np.float64]
 
 # Blanken et al. (2022), Fig. 8 is drawn for these; the headline tolerance of a study joins them.
 LINE_TOLERANCES = (0, 4, 9)
@@ -65,9 +62,8 @@ def line_statistics(comparison: Comparison) -> Iterator[tuple[Point, int, dict[s
         Point, tolerance [samples] and statistic -> mean over seeds, in the order of `Reference.statistic`; NaN where it
         cannot be computed.
     """
-    names = (*OF_LINES, *(f"spearman_{axis}" for axis in LINE_AXES))
     for point, t in itertools.product(comparison.best, line_tolerances(comparison)):
-        yield point, t, {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in names}
+        yield point, t, {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in STATISTICS}
 
 
 def line_tolerances(comparison: Comparison) -> list[int]:

@@ -18,10 +18,7 @@ Floats = NDArray[np.float64]
 
 Value = float | int | str
 
-TEST = "test"
-
-VALIDATION = "validation"
-
+TEST, VALIDATION = "test", "validation"  # splits
 SEED = "seed"
 
 PLATEAU = "plateau"

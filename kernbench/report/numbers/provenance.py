@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kernbench.errors import counted
 from kernbench.store.reading.records import Run
 
 # What changes numbers or says that something else was computed, in the words of the warning.
@@ -43,9 +44,10 @@ class Provenance:
         if not self.cells:
             return "No cell stored its environment."
         places = "one environment" if len(self.cells) == 1 else f"{len(self.cells)} environments, which share"
-        made = "; ".join(f"{family}: {_counted(each, len(each) > 1)}" for family, each in sorted(self.plugins.items()))
+        made = "; ".join(f"{family}: {_listed(each, len(each) > 1)}" for family, each in sorted(self.plugins.items()))
         more = f" {self.unknown} more stored no environment." if self.unknown else ""
-        return f"{_cells(sum(self.cells))} ran in {places}: {', '.join(self._shared())}. Plugins: {made}.{more}"
+        ran = counted(sum(self.cells), "cell")
+        return f"{ran} ran in {places}: {', '.join(self._shared())}. Plugins: {made}.{more}"
 
     @property
     def warnings(self) -> list[str]:
@@ -56,14 +58,14 @@ class Provenance:
                 met: Counter[str] = Counter()
                 for value, cells in zip(values, self.cells, strict=True):
                     met["none" if value == NONE else value] += cells
-                found.append(f"{GRAVE[name]}: {_counted(met)}")
+                found.append(f"{GRAVE[name]}: {_listed(met)}")
         return found + self.mixed_plugins
 
     @property
     def mixed_plugins(self) -> list[str]:
         """Families that several versions of a plugin have made."""
         several = {family: made for family, made in sorted(self.plugins.items()) if len(made) > 1}
-        return [f"versions of the plugin of {family}: {_counted(made)}" for family, made in several.items()]
+        return [f"versions of the plugin of {family}: {_listed(made)}" for family, made in several.items()]
 
     def _shared(self) -> list[str]:
         shared = {name: value for name, value in self.environments[0].items() if name not in self.differing}
@@ -122,9 +124,5 @@ def _entries(run: Run) -> dict[str, str]:
     return entries | ({"packages.kernbench": run.kernbench_version} if run.kernbench_version else {})
 
 
-def _cells(count: int) -> str:
-    return f"{count} cell{'' if count == 1 else 's'}"
-
-
-def _counted(met: Mapping[str, int], counted: bool = True) -> str:
-    return ", ".join(f"{value} ({_cells(cells)})" if counted else value for value, cells in met.items())
+def _listed(met: Mapping[str, int], with_cells: bool = True) -> str:
+    return ", ".join(f"{value} ({counted(cells, 'cell')})" if with_cells else value for value, cells in met.items())

@@ -2,18 +2,14 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import TEST, line_f1, values_text
+from kernbench.report.numbers.points import TEST, Floats, line_f1, values_text
 from kernbench.report.numbers.searches import Search, setting_text, validation_f1, varying
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.statistics.means import Interval, mean_interval
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.tuning import DRAW
 
-Floats = NDArray[np.float64]
 TextRow = dict[str, str]
 
 

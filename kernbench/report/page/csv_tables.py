@@ -9,19 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import point_scores, with_curves
 from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
-from kernbench.report.numbers.points import TEST, Point, Value, line_f1
+from kernbench.report.numbers.points import TEST, Floats, Point, Value, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
 from kernbench.statistics.means import Interval
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo, Run
-from kernbench.study.columns import CSV
+from kernbench.study.columns import CSV, Fact
 from kernbench.study.task import columns_shown, task
 from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
@@ -29,7 +28,6 @@ from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tole
 Cell = str | int | float | None
 CsvRow = dict[str, Cell]
 CsvTable = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
-Floats = NDArray[np.float64]
 
 
 def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -44,7 +42,7 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     """
     tables: dict[str, CsvTable] = {
         "summary": _table(comparisons, _summary),
-        "cells": _table(comparisons, _cells),
+        "cells": _table(comparisons, _cells, named=False),
         "lines": _line_table(comparisons),
         "tolerances": _table(comparisons, _tolerances),
         "curves": _table(comparisons, _curves),
@@ -63,13 +61,13 @@ def _environments(comparison: Comparison) -> Iterator[CsvRow]:
     """Each environment that cells ran in, with the number of its cells."""
     found = provenance(comparison.runs)
     for entries, cells in zip(found.environments, found.cells, strict=True):
-        yield {"comparison": comparison.base, "cells": cells, **entries}
+        yield {"cells": cells, **entries}
 
 
 def _published(comparison: Comparison) -> Iterator[CsvRow]:
     """Each published number that the study carries, with what was measured."""
     for row in beside(comparison):
-        yield {"comparison": comparison.base, **asdict(row), "difference": row.difference}
+        yield {**asdict(row), "difference": row.difference}
 
 
 def _searches(comparison: Comparison) -> Iterator[CsvRow]:
@@ -77,7 +75,6 @@ def _searches(comparison: Comparison) -> Iterator[CsvRow]:
     for search in comparison.searches:
         chosen, default = search.chosen, search.default
         yield {
-            "comparison": comparison.base,
             "family": search.family,
             "point": _pairs(search.point),
             "draws": len(search.draws),
@@ -104,7 +101,6 @@ def _draws(comparison: Comparison) -> Iterator[CsvRow]:
     for search in comparison.searches:
         for run, number, best in zip(search.draws, *search.best_so_far(), strict=True):
             yield {
-                "comparison": comparison.base,
                 **_fields(run, "study", "cell", "family"),
                 "point": _pairs(search.point),
                 "draw": int(number),
@@ -122,7 +118,6 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
     for point in comparison.points:
         interval, (comb, random) = point.interval, point.floors()
         yield {
-            "comparison": comparison.base,
             "family": point.runs[0].family,
             "parameters": _pairs(point.params),
             comparison.axis: point.x,
@@ -139,7 +134,7 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
             "floor_comb": comb,
             "floor_random": random,
             "threshold": point.mean("threshold"),
-            **{column.csv_name: point.value(column.name) for column in columns_shown(CSV)},
+            **{column.csv or column.name: point.value(column.name) for column in columns_shown(CSV)},
             "seconds": point.mean("seconds"),
         }
 
@@ -176,29 +171,27 @@ def _line_table(comparisons: Sequence[Comparison]) -> CsvTable:
     if not points:
         return [], []
     known = any(run.lines is not None for point in points for run in point.scored)
-    return ["study", "cell", "line", "f1", *(fact.name for fact in task().line_facts if known)], _line_cells(
-        points, known
-    )
+    facts = task().line_facts if known else []
+    return ["study", "cell", "line", "f1", *(fact.name for fact in facts)], _line_cells(points, facts)
 
 
-def _line_cells(points: Iterable[Point], known: bool) -> Iterator[tuple[Cell, ...]]:
-    blank = itertools.repeat("")
-    facts: dict[int, list[Iterable[Cell]]] = {id(None): [blank for _ in task().line_facts] if known else []}
+def _line_cells(points: Iterable[Point], facts: Sequence[Fact]) -> Iterator[tuple[Cell, ...]]:
+    known: dict[int, list[Iterable[Cell]]] = {}
     for point in points:
         for run, f1 in zip(point.scored, point.f1(), strict=True):
-            if id(run.lines) not in facts:  # one record for all cells of a study
-                facts[id(run.lines)] = _known_of_lines(run.lines)
+            if id(run.lines) not in known:  # one record for all cells of a study
+                known[id(run.lines)] = [_known(run.lines, fact) for fact in facts]
             head = itertools.repeat(_text(run.study)), itertools.repeat(_text(run.cell))
-            yield from zip(*head, itertools.count(), _numbers(f1), *facts[id(run.lines)], strict=False)
+            yield from zip(*head, itertools.count(), _numbers(f1), *known[id(run.lines)], strict=False)
 
 
-def _known_of_lines(lines: LineInfo | None) -> list[Iterable[Cell]]:
-    assert lines is not None
+def _known(lines: LineInfo | None, fact: Fact) -> Iterable[Cell]:
+    """A fact of each line; empty cells where nothing is known."""
+    if lines is None:
+        return itertools.repeat("")
+    values = lines.facts[fact.name]
     # broken numbers are made texts once, not in every cell
-    return [
-        lines.facts[fact.name].tolist() if fact.whole else [str(value) for value in _numbers(lines.facts[fact.name])]
-        for fact in task().line_facts
-    ]
+    return values.tolist() if fact.whole else [str(value) for value in _numbers(values)]
 
 
 def _numbers(values: Floats) -> list[Cell]:
@@ -212,7 +205,6 @@ def _tolerances(comparison: Comparison) -> Iterator[CsvRow]:
         for t in point.tolerances:
             mean, (comb, random) = point.mean_f1(t), point.floors(t)
             yield {
-                "comparison": comparison.base,
                 "point": point.name,
                 "tolerance_samples": t,
                 "tolerance_ns": float(tolerance_ns(t)),
@@ -230,20 +222,20 @@ def _curves(comparison: Comparison) -> Iterator[CsvRow]:
     for point in with_curves(comparison.scored):
         for t in point.tolerances:
             scores = {name: float(values[t]) for name, values in point_scores(point).items()}
-            yield {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, **scores}
+            yield {"point": point.name, "tolerance_samples": t, **scores}
 
 
 def _line_statistics(comparison: Comparison) -> Iterator[CsvRow]:
     """The best point of each series at each tolerance: how F1 is spread over lines, and rank correlations."""
     for point, t, values in line_statistics(comparison):
-        yield {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, **values}
+        yield {"point": point.name, "tolerance_samples": t, **values}
 
 
 def _bins(comparison: Comparison) -> Iterator[CsvRow]:
     """The best point of each series, tolerance and bin of bubble number or pressure."""
     for point, t, axis in itertools.product(comparison.best, line_tolerances(comparison), EDGES):
         bins = point_bins(point, axis, t)
-        head: CsvRow = {"comparison": comparison.base, "point": point.name, "tolerance_samples": t, "axis": axis}
+        head: CsvRow = {"point": point.name, "tolerance_samples": t, "axis": axis}
         columns = (bins.edges, bins.edges[1:], bins.number, bins.mean) if bins else ()
         for values in zip(*(each.tolist() for each in columns), strict=False):
             yield head | dict(zip(("low", "high", "lines", "f1_mean"), values, strict=True))
@@ -253,7 +245,6 @@ def _differences(comparison: Comparison) -> Iterator[CsvRow]:
     """Each paired difference to the reference family at the same axis value."""
     for each in comparison.differences:
         yield {
-            "comparison": comparison.base,
             comparison.axis: each.first.x,
             "first": each.first.name,
             "second": each.second.name,
@@ -270,9 +261,11 @@ def _differences(comparison: Comparison) -> Iterator[CsvRow]:
         }
 
 
-def _table(comparisons: Iterable[Comparison], make: Callable[[Comparison], Iterable[CsvRow]]) -> CsvTable:
-    """Rows as columns and cells; a column that a row lacks is empty there."""
-    rows = list(itertools.chain.from_iterable(map(make, comparisons)))
+def _table(
+    comparisons: Iterable[Comparison], make: Callable[[Comparison], Iterable[CsvRow]], *, named: bool = True
+) -> CsvTable:
+    """Rows as columns and cells, `named` by their comparison; a column that a row lacks is empty there."""
+    rows = [{"comparison": each.base, **row} if named else row for each in comparisons for row in make(each)]
     shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes
     columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
     text = functools.cache(_text)  # the same names again and again

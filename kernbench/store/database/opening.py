@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from kernbench.errors import KernbenchError, StorageError, StorageLostError
 from kernbench.store.database import outage
-from kernbench.store.database.outage import Outages, is_outage, reason_of
+from kernbench.store.database.outage import Outages, reason_of
 from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, sqlite_path
@@ -24,7 +24,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 LOCK_TIMEOUT_S = 60
 HEARTBEAT_S = 60
-SCHEMA_TRIES = 10  # tables being made by others at once: each try gets further
+SCHEMA_TRIES = 10  # several processes make the tables concurrently: each try gets further
 # a host that vanishes sends nothing, not even a refusal; seconds, but for the last
 SERVER_PATIENCE = {
     "connect_timeout": 10,
@@ -34,45 +34,20 @@ SERVER_PATIENCE = {
     "tcp_user_timeout": 60_000,
 }
 GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
-_NETWORK_FILE_SYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "lustre",
-    "beegfs",
-    "gpfs",
-    "ceph",
-    "9p",
-    "fuse.sshfs",
-}
-
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "lustre", "beegfs", "gpfs", "ceph", "9p", "fuse.sshfs"}
+_IN_UTC = "SET TIME ZONE 'UTC'"  # heartbeats carry no zone
 
 Made = TypeVar("Made")
 
 
-def prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
-    """Settings of each new SQLite connection."""
-    dbapi.isolation_level = None  # sqlite3 must not open transactions itself
-    dbapi.execute("PRAGMA journal_mode=WAL")
+def _begin_connections(engine: Engine, *statements: str) -> None:
+    """Execute statements first on every new connection."""
 
-
-def prepare_postgres(dbapi: Any, _record: object) -> None:  # psycopg is optional
-    """Settings of each new PostgreSQL connection."""
-    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
-    dbapi.commit()
-
-
-def forbid_writing_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
-    """Make a new SQLite connection one for reading."""
-    dbapi.execute("PRAGMA query_only=ON")
-
-
-def forbid_writing_postgres(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
-    """Make a new PostgreSQL connection one for reading."""
-    dbapi.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-    dbapi.execute("SET TIME ZONE 'UTC'")  # heartbeats carry no zone
-    dbapi.commit()
+    @event.listens_for(engine, "connect")
+    def begin(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
+        for statement in statements:
+            dbapi.execute(statement)
+        dbapi.commit()
 
 
 def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) -> SteadyStorage:
@@ -90,7 +65,7 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     check_place(url)
     path = sqlite_path(url)
     options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
-    outages = Outages(shown_url(url), seconds=0)  # who cannot begin is told at once
+    outages = Outages(shown_url(url), seconds=0)  # a run that cannot begin fails immediately
     try:
         storage = making_tables(
             lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
@@ -99,8 +74,10 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
             schema_version(storage.engine)  # refuses one that is not known
         finally:
             storage.engine.dispose()  # drop connections opened before the listeners
-        event.listen(storage.engine, "connect", prepare_sqlite if path else prepare_postgres)
+        _begin_connections(storage.engine, "PRAGMA journal_mode=WAL" if path else _IN_UTC)
         if path:
+            # sqlite3 must not open transactions itself
+            event.listen(storage.engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
             # SQLite ignores FOR UPDATE: without this two workers claim the same cell
             event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
@@ -110,17 +87,17 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
 
 
 def _connect_args(url: str) -> dict[str, Any]:
-    """What the driver is told beside the URL, which comes first."""
+    """Options of the driver; those in the URL take precedence."""
     if sqlite_path(url):
         return {"timeout": LOCK_TIMEOUT_S}
     return {name: value for name, value in SERVER_PATIENCE.items() if name not in make_url(url).query}
 
 
 def making_tables(make: Callable[[], Made]) -> Made:
-    """What `make` returns, tried again while other processes make the same tables at this moment.
+    """What `make` returns, tried again while other processes make the same tables.
 
     Raises:
-        SQLAlchemyError: another error, or no end after `SCHEMA_TRIES`.
+        SQLAlchemyError: another error, or still this one after `SCHEMA_TRIES`.
     """
     for _ in range(SCHEMA_TRIES - 1):
         try:
@@ -132,11 +109,11 @@ def making_tables(make: Callable[[], Made]) -> Made:
 
 
 def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | None:
-    """A storage for reading only: no write lock, no table made, blocks nobody.
+    """A storage for reading only: takes no write lock, makes no table, blocks no writer.
 
     Args:
         url: from `resolve_url`.
-        outages: of a process that works on the database, too; by default nobody waits for it.
+        outages: of a process that works on the database, too; by default no call waits for it.
 
     Returns:
         The storage, or None when the database exists but holds no Optuna tables.
@@ -150,15 +127,15 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
         raise StorageError(
             f"storage {shown_url(url)}: no database there yet; `kernbench run` makes one, or give --storage"
         )
-    # no pool: whoever reads has nothing to close
+    # without a pool a reader has nothing to close
     options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
     try:
-        ready = _is_ready(create_engine(url, **options))
-        if not ready:
+        if not _is_ready(create_engine(url, **options)):
             return None
         known = outages or Outages(shown_url(url), seconds=0)
         storage = SteadyStorage(url, known, options, skip_table_creation=True)
-        event.listen(storage.engine, "connect", forbid_writing_sqlite if path else forbid_writing_postgres)
+        read_only = "PRAGMA query_only=ON" if path else "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+        _begin_connections(storage.engine, read_only, *(() if path else (_IN_UTC,)))
         schema_version(storage.engine)  # refuses one that is not known
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
         raise _cannot_open(url, error) from error
@@ -166,7 +143,7 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
 
 
 def _is_ready(engine: Engine) -> bool:
-    """Whether Optuna has made its tables to the end; its constructor would write into half-made ones."""
+    """Whether Optuna has finished making its tables; its constructor would write into half-made ones."""
     with engine.connect() as connection:
         if not {"studies", "version_info", "alembic_version"} <= set(inspect(connection).get_table_names()):
             return False
@@ -181,26 +158,21 @@ def check_place(url: str) -> None:
         StorageError: folder missing, not writable or on a network file system; or the file is no SQLite database.
     """
     path = sqlite_path(url)
-    if path is not None:
-        _check_sqlite(path, url)
-
-
-def _check_sqlite(path: Path, url: str) -> None:
-    folder = path.absolute().parent
+    if path is None:
+        return
+    cannot, folder = f"storage {shown_url(url)} cannot be opened", path.absolute().parent
     if not folder.is_dir():
-        raise StorageError(f"storage {shown_url(url)} cannot be opened: folder {folder} does not exist")
+        raise StorageError(f"{cannot}: folder {folder} does not exist")
     target = path if path.exists() else folder
     if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
-        raise StorageError(
-            f"storage {shown_url(url)} cannot be opened: {target} is not writable; give another --storage"
-        )
+        raise StorageError(f"{cannot}: {target} is not writable; give another --storage")
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StorageError(
             f"storage {shown_url(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
         )
     if path.is_dir() or (path.exists() and not _is_sqlite(path)):
-        raise StorageError(f"storage {shown_url(url)} cannot be opened: {path} is not a SQLite database")
+        raise StorageError(f"{cannot}: {path} is not a SQLite database")
 
 
 @contextmanager
@@ -215,27 +187,21 @@ def outage_explained(url: str) -> Iterator[None]:
     except KernbenchError:
         raise
     except Exception as error:
-        cause = _outage(error)
+        # Optuna's own error path may end in an UnboundLocalError, raised while the cause was handled
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, optuna.exceptions.StorageInternalError | SQLAlchemyError):
+            cause = cause.__cause__ or cause.__context__
         if cause is None:
             raise
-        said = reason_of(cause) if is_outage(cause) else str(cause.__cause__ or cause).strip()
-        reason = next(iter(said.splitlines()), type(cause).__name__)
         raise StorageLostError(
-            f"storage {shown_url(url)} became unavailable: {reason}; what is finished is stored, "
+            f"storage {shown_url(url)} became unavailable: {reason_of(cause)}; what is finished is stored, "
             "the same command goes on from there"
         ) from error
 
 
-def _outage(error: BaseException | None) -> BaseException | None:
-    # Optuna's own error path may end in an UnboundLocalError; the cause stands further up
-    while error is not None and not isinstance(error, optuna.exceptions.StorageInternalError | SQLAlchemyError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
 def _is_sqlite(path: Path) -> bool:
     # Asked of SQLite, never read as a file: closing any descriptor of it drops all POSIX locks of this process on it,
-    # SQLite's among them; the next process then takes itself for the only one and removes the log that ours writes to.
+    # SQLite's among them; the next process would then assume that it is alone and remove the log that ours writes to.
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             connection.execute("PRAGMA schema_version").fetchone()
@@ -245,7 +211,7 @@ def _is_sqlite(path: Path) -> bool:
 
 
 def _file_system(folder: Path) -> str | None:
-    """Type of the file system that holds the folder, where the system tells (Linux)."""
+    """Type of the file system that holds the folder; None where it is not known (no Linux)."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return None
@@ -259,8 +225,7 @@ def _cannot_open(url: str, error: BaseException) -> StorageError:
         return StorageError(
             f"storage {shown_url(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
         )
-    cause = error.__cause__ or error
-    reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    reason = reason_of(error)
     # SQLite keeps a log beside the file, for reading, too
     advice = "; its folder must be writable, or copy the file elsewhere" if "unable to open" in reason else ""
     return StorageError(f"storage {shown_url(url)} cannot be opened: {reason}{advice}")

@@ -25,19 +25,18 @@ P = ParamSpec("P")
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether a call failed for the database and not for what was asked: no server there, or a lock held too long."""
+    """Whether a call failed because the database did not answer: no server, or a lock held too long."""
     cause = _cause(error)
     if not isinstance(cause, DBAPIError):
         return False
-    if isinstance(cause.orig, sqlite3.Error):  # a full disk or a lost folder is no matter of waiting
+    if isinstance(cause.orig, sqlite3.Error):  # a full disk or a lost folder does not pass by waiting
         return "locked" in str(cause.orig)
     return isinstance(cause, OperationalError) or cause.connection_invalidated
 
 
 def reason_of(error: BaseException) -> str:
     """First line of what the database's driver said."""
-    cause = _cause(error) or error
-    said = cause.orig if isinstance(cause, DBAPIError) and cause.orig is not None else cause
+    said = getattr(_cause(error), "orig", None) or error.__cause__ or error
     return next(iter(str(said).strip().splitlines()), type(said).__name__)
 
 
@@ -51,12 +50,12 @@ def _cause(error: BaseException | None) -> BaseException | None:
 
 
 class Outages:
-    """What one process knows of its database being away.
+    """What one process knows of the outages of its database.
 
     Attributes:
         name: of the database, as it is shown.
         seconds: that one call waits; 0 never waits.
-        say: who is told, one line when the database goes and one when it is back.
+        say: called with one line when an outage begins and with one when it ends.
         leaving: whether the process is to leave, and waits for little more.
         ended: `time.monotonic()` at the end of the last outage, None without one.
     """
@@ -71,15 +70,15 @@ class Outages:
         self._away_since: float | None = None
         self._leaving_since: float | None = None
         self._lost: BaseException | None = None
-        self._waiting, self._stopped_at, self._stood = 0, 0.0, 0.0  # threads that wait, and what the clock lacks
+        self._waiting, self._stopped_at, self._stopped_s = 0, 0.0, 0.0  # waiting threads; since when; seconds left out
 
     def clock(self) -> float:
-        """Seconds, as of `time.monotonic()`, but for those spent waiting: an outage is no cell's time."""
+        """Seconds of `time.monotonic()` without those spent waiting: an outage does not count as time of a cell."""
         with self._lock:
-            return (self._stopped_at if self._waiting else time.monotonic()) - self._stood
+            return (self._stopped_at if self._waiting else time.monotonic()) - self._stopped_s
 
     def outlast(self, call: Callable[[], Done]) -> Done:
-        """What `call` returns, called again while the database is unavailable; its repetition must be harmless.
+        """What `call` returns, called again while the database is unavailable; repeating it must be harmless.
 
         Raises:
             StorageInternalError: it is unavailable for too long; from then on every call raises this immediately.
@@ -107,7 +106,7 @@ class Outages:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _pause(self, seconds: float, started: float) -> bool:
-        """Wait a little; false once it has been too long."""
+        """Wait for so many seconds; false when the wait has lasted too long in all."""
         again = time.monotonic() + seconds
         while (now := time.monotonic()) < again:
             if self._leaving_since is None and self.leaving():
@@ -130,7 +129,7 @@ class Outages:
             with self._lock:
                 self._waiting -= 1
                 if not self._waiting:
-                    self._stood += time.monotonic() - self._stopped_at
+                    self._stopped_s += time.monotonic() - self._stopped_at
 
     def does_not_answer(self, error: BaseException) -> None:
         """Note the beginning of an outage, and say it."""
@@ -152,9 +151,9 @@ class Outages:
 
 
 def outlasting(function: Callable[Concatenate[Engine, P], Done]) -> Callable[Concatenate[Engine, P], Done]:
-    """A function of an engine, whose repetition is harmless, called again while the database is unavailable.
+    """A function of an engine that is repeated while the database is unavailable, which must be harmless.
 
-    How long, stands in the engine's execution option "outages"; without one an outage is raised at once.
+    How long, the engine's execution option "outages" says; without it an outage is raised immediately.
     """
 
     @functools.wraps(function)

@@ -25,7 +25,7 @@ class SteadyStorage(optuna.storages.RDBStorage):
     """RDBStorage whose heartbeat starts with the claim, and which waits for a database that is unavailable for a while.
 
     Attributes:
-        outages: what is known of such times; shared with the result tables of the same engine.
+        outages: what is known of outages; shared with the result tables of the same engine.
     """
 
     def __init__(self, url: str, outages: Outages, engine_kwargs: Mapping[str, Any], **options: Any) -> None:
@@ -33,8 +33,13 @@ class SteadyStorage(optuna.storages.RDBStorage):
         self._ahead, self._jumped = _clock_ahead(), float("-inf")
         super().__init__(url, {**engine_kwargs, "execution_options": {"outages": outages}}, **options)
 
+    def close(self) -> None:
+        """Close the connections to the database; the next call opens new ones."""
+        self.remove_session()
+        self.engine.dispose()
+
     def record_heartbeat(self, trial_id: int) -> None:
-        """Write a heartbeat; a storage error is told, and the next beat tries again."""
+        """Write a heartbeat; a storage error is logged, and the next beat tries again."""
         try:
             super().record_heartbeat(trial_id)
         except optuna.exceptions.StorageInternalError as error:
@@ -46,7 +51,7 @@ class SteadyStorage(optuna.storages.RDBStorage):
             self.outages.answers()
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
-        """Change a trial's state; a claim is followed by its first heartbeat at once."""
+        """Change a trial's state; a claim is followed by its first heartbeat immediately."""
         calls = 0
 
         def change() -> bool:
@@ -70,15 +75,15 @@ class SteadyStorage(optuna.storages.RDBStorage):
         return trial.state == state and (values is None or trial.values == list(values))
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """Trials whose worker went silent; none where no worker could have been heard."""
+        """Trials whose worker went silent; none while no heartbeat could be stored."""
         if self.just_back():
             return []
         return self.outages.outlast(lambda: super(SteadyStorage, self)._get_stale_trial_ids(study_id))
 
     def just_back(self) -> bool:
-        """Whether the database was away a moment ago, so that silence says nothing of a worker.
+        """Whether the database was unavailable a moment ago, so that silence says nothing about a worker.
 
-        A clock that was set forward, or a machine that has slept, makes every heartbeat look old, too.
+        A clock that was set forward, or a machine that has slept, makes every heartbeat seem old, too.
         """
         settled_s = SETTLING_BEATS * (self.heartbeat_interval or 0)
         before, self._ahead = self._ahead, _clock_ahead()
@@ -92,7 +97,7 @@ class SteadyStorage(optuna.storages.RDBStorage):
 
 
 def _clock_ahead() -> float:
-    """What the clock says beyond the seconds that have passed; sleep of the machine counts for the clock only."""
+    """Wall clock minus monotonic clock [s]; it jumps where the clock is set or the machine has slept."""
     return time.time() - time.monotonic()
 
 
@@ -109,14 +114,9 @@ def _waits(name: str) -> Callable[..., Any]:
 
 # All may be repeated: they read, or write the same again. A trial that is queued twice is pruned at its claim,
 # a claim whose answer was lost is found by its missing heartbeat.
-for _name in (
-    *("create_new_study", "set_study_user_attr", "set_study_system_attr", "get_all_studies", "get_best_trial"),
-    *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions", "get_study_user_attrs"),
-    *("get_study_system_attrs", "create_new_trial", "_create_new_trial", "set_trial_param", "_set_trial_param"),
-    *("get_trial_id_from_study_id_trial_number", "set_trial_intermediate_value", "set_trial_user_attr"),
-    *("set_trial_system_attr", "get_trial", "get_all_trials", "_get_trials", "_get_best_trial_id", "get_trial_param"),
-    *("get_trial_user_attrs", "get_trial_system_attrs"),
-):
+_PUBLIC = {name for name in vars(optuna.storages.BaseStorage) if not name.startswith("_")}
+_OTHERS = {"set_trial_state_values", "delete_study", "remove_session", "check_trial_is_updatable"}
+for _name in _PUBLIC - _OTHERS | {"_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id"}:
     setattr(SteadyStorage, _name, _waits(_name))
 
 

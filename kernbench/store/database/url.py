@@ -1,4 +1,4 @@
-"""Storage URLs: how they are found, shown without a password, and which folders lie beside the database."""
+"""Storage URLs: how they are found, shown without a password, and which folders are beside the database."""
 
 import os
 import re

@@ -1,11 +1,11 @@
-"""Files beside the database: which artifact an entry names, and which of them are plain files of ours."""
+"""Files beside the database: which artifact an entry names, and whether it is a plain file."""
 
 import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,21 @@ PREFIX = "artifacts:"  # of the system attributes in which Optuna keeps the entr
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An artifact as the database names it.
+def entries(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Artifact entries among the system attributes of a trial or study: name of the file -> what it was called.
 
-    Attributes:
-        id: name of its file.
-        filename: what the file was called.
+    What is no entry of kernbench is left out.
     """
-
-    id: str
-    filename: str
-
-
-def entries(attributes: Mapping[str, Any]) -> list[Entry]:
-    """Artifact entries among the system attributes of a trial or study; what is no entry of ours is left out."""
-    found = []
+    found = {}
     for key, value in attributes.items():
-        if key.startswith(PREFIX) and isinstance(value, str):
-            entry = _entry(key.removeprefix(PREFIX), value)
-            found += [] if entry is None else [entry]
+        name = key.removeprefix(PREFIX)
+        if not key.startswith(PREFIX) or not isinstance(value, str) or not _ID.fullmatch(name):
+            continue  # a name with a path in it would lead out of the folder
+        with suppress(ValueError):
+            content = json.loads(value)
+            if isinstance(content, dict) and content.get("artifact_id") == name:
+                found[name] = str(content.get("filename", ""))
     return found
-
-
-def _entry(key: str, value: str) -> Entry | None:
-    try:
-        content = json.loads(value)
-    except ValueError:
-        return None
-    if not isinstance(content, dict) or content.get("artifact_id") != key or not _ID.fullmatch(key):
-        return None  # a name with a path in it would lead out of the folder
-    return Entry(key, str(content.get("filename", "")))
 
 
 def is_plain(path: Path) -> bool:
@@ -55,7 +39,7 @@ def is_plain(path: Path) -> bool:
 
 
 def listed(folder: Path) -> Iterable[os.DirEntry[str]]:
-    """What lies directly in a folder, by name; nothing where there is no folder."""
+    """Entries of a folder, sorted by name; none where there is no folder."""
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda each: each.name)

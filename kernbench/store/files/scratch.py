@@ -6,7 +6,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from kernbench.store.tables.cell_states import process_start
+from kernbench.store.tables.cell_states import process_is_gone, process_start
 
 PREFIX = "scratch."  # of the names: scratch.HOST.PID.START.RANDOM
 
@@ -26,10 +26,6 @@ def remove_abandoned(checkpoints: Path) -> None:
 
 
 def is_abandoned(name: str) -> bool:
-    """Whether the process that the name of a scratch folder tells is gone; one of another host cannot be told."""
+    """Whether the process that the name of a scratch folder holds has ended; false for one of another host."""
     host, pid, start, _ = [*name.removeprefix(PREFIX).rsplit(".", 3), "", "", ""][:4]
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    now = process_start(int(pid))
-    # a process number that was given out again belongs to somebody else
-    return now is None or bool(now and start not in ("0", now))
+    return process_is_gone(host, pid, None if start == "0" else start)

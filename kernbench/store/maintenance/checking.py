@@ -1,4 +1,4 @@
-"""Whether a database and its files are whole: what is missing, left over, damaged or foreign; changes nothing."""
+"""Whether a database and its files are intact: what is missing, left over, damaged or foreign; changes nothing."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import Engine, Select, func, or_, select, union
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -68,10 +68,8 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
             raise
         except StorageError as error:
             return Checked(0, 0, 0, (f"{error}; restore a copy, or save what `sqlite3 {path} .recover` still reads",))
-    if reader is None:
-        return Checked(0, 0, 0, ())
-    problems = _integrity(reader.engine)
-    if problems:
+    problems = [] if reader is None else _integrity(reader.engine)
+    if reader is None or problems:
         return Checked(0, 0, 0, tuple(problems))
     schema = schema_version(reader.engine)
     studies = stored_studies(url, names)
@@ -92,7 +90,7 @@ def check_storage(url: str, names: Sequence[str] = ()) -> Checked:
         try:
             with Session(reader.engine) as session:
                 problems += _of_no_study(session, reader)
-            problems += files.left_over(reader)
+            problems += files.left_over()
         except (ValueError, SQLAlchemyError) as error:
             said = first_line(getattr(error, "orig", None) or error)
             problems.append(f"files that nothing names were not looked for: a record cannot be read ({said}); {RERUN}")
@@ -108,7 +106,7 @@ def _of_study(session: Session, study: optuna.Study, files: Files) -> Iterator[s
 
 
 def _count(cells: str | None) -> int:
-    """Cells that a study asks for; 0 where that cannot be read, which is told elsewhere."""
+    """Cells that a study asks for; 0 where that cannot be read, which `_of_attributes` reports."""
     try:
         return len(json.loads(cells or "[]"))
     except (ValueError, TypeError):
@@ -130,7 +128,7 @@ def _of_attributes(known: Mapping[str, Any]) -> Iterator[str]:
         if name in known and not isinstance(read[name], kind):
             yield f"its {name} are of another type; {RERUN}"
     if not known.get("definition"):
-        yield f"it has no definition, so nobody knows what its cells mean; {RERUN}"
+        yield f"it has no definition, so the meaning of its cells is unknown; {RERUN}"
     elif isinstance(read.get("definition"), dict) and json_digest(read["definition"]) != known.get("digest"):
         yield f"its definition is not the one that its digest {one_line(known.get('digest'))} names; {RERUN}"
 
@@ -169,8 +167,8 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
     rows = {row.cell: row for row in runs_of(session, study.study_name)}
     known_digest = one_line(study.user_attrs.get("digest"))
     machines = set(session.scalars(select(EnvironmentRow.digest)))
-    lines = {tuple(key): count for *key, count in session.execute(_lines())}
-    scores = {tuple(key): count for *key, count in session.execute(_scores(study.study_name))}
+    lines = _rows_of(session, LineRow.data_digest, LineRow.split)
+    scores = _rows_of(session, ScoreRow.cell, ScoreRow.split, ScoreRow.study == study.study_name)
     # read after the rows, as `trials` was before them: a worker may have stored something since
     numbers = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     for trial in trials:
@@ -208,15 +206,10 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
             yield f"cell {one_line(cell)}: {where} belong to no run; they are not read, nothing needs to be done"
 
 
-def _lines() -> Select[str, str, int]:
-    """Lines of each evaluated split: data digest, split, number."""
-    return select(LineRow.data_digest, LineRow.split, func.count()).group_by(LineRow.data_digest, LineRow.split)
-
-
-def _scores(study: str) -> Select[str, str, int]:
-    """Stored scores: cell, split, number."""
-    query = select(ScoreRow.cell, ScoreRow.split, func.count()).where(ScoreRow.study == study)
-    return query.group_by(ScoreRow.cell, ScoreRow.split)
+def _rows_of(session: Session, key: Any, split: Any, *where: Any) -> dict[tuple[str, str], int]:  # Any: columns
+    """How many rows each pair of key and split has."""
+    query = select(key, split, func.count()).where(*where).group_by(key, split)
+    return {(str(first), str(second)): count for first, second, count in session.execute(query)}
 
 
 def _no_counts(study: str) -> Select[str, int]:
@@ -229,9 +222,7 @@ def _no_counts(study: str) -> Select[str, int]:
 
 def _of_no_study(session: Session, reader: optuna.storages.RDBStorage) -> list[str]:
     known = {frozen.study_name for frozen in reader.get_all_studies()}
-    stored = set(session.scalars(select(RunRow.study).distinct())) | set(
-        session.scalars(select(ScoreRow.study).distinct())
-    )
+    stored = set(session.scalars(union(select(RunRow.study).distinct(), select(ScoreRow.study).distinct())))
     return [
         f"{one_line(name)}: rows of a study that is not there any more; they are not read, nothing needs to be done"
         for name in sorted(stored - known)

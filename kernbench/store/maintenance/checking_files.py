@@ -54,24 +54,21 @@ class Files:
         named = entries(attributes)
         if odd := sum(key.startswith(PREFIX) for key in attributes) - len(named):
             yield f"{owner}: {odd} artifact entries that are none of kernbench; they are not read"
-        for entry in named:
-            path = self._artifacts / entry.id
+        for file, filename in named.items():
+            path = self._artifacts / file
             self.count += 1
-            name = f"{owner}: artifact {one_line(entry.filename)}"
+            name = f"{owner}: artifact {one_line(filename)}"
             if not os.path.lexists(path):
                 if lasting:
                     yield f"{name} has no file {path}; the report goes without it, bring it back if you can"
-            elif problem := _kind(path) or _content(path, entry.filename):
+            elif problem := _kind(path) or _content(path, filename):
                 yield f"{name}, {path}, {problem}; it is not used, bring the file back if you can"
 
     def _of_checkpoints(self, study: str, trials: Sequence[FrozenTrial]) -> Iterator[str]:
-        cells = {
-            file_key(study, str(t.user_attrs["cell"])): str(t.user_attrs["cell"])
-            for t in trials
-            if "cell" in t.user_attrs
-        }
-        done = {str(t.user_attrs.get("cell")) for t in trials if is_done(t)}
-        running = {str(t.user_attrs.get("cell")) for t in trials if _at_work(t)}
+        attempts = [(str(trial.user_attrs["cell"]), trial) for trial in trials if "cell" in trial.user_attrs]
+        cells = {file_key(study, cell): cell for cell, _ in attempts}
+        done = {cell for cell, trial in attempts if is_done(trial)}
+        running = {cell for cell, t in attempts if t.state == TrialState.RUNNING and not worker_is_gone(t)}
         for file in self._states:
             cell = cells.get(file.name.partition(".")[0])
             if cell is None or not os.path.lexists(file.path):  # a worker may have removed it since it was listed
@@ -86,18 +83,20 @@ class Files:
             elif problem := _kind(path) or _tensors(path):
                 yield f"{name} {problem}; it is skipped and the cell starts again, remove it"
 
-    def left_over(self, reader: optuna.storages.RDBStorage) -> list[str]:
-        """Files and folders that nothing in the whole database names."""
-        known = self._named()
+    def left_over(self) -> list[str]:
+        """Files and folders that nothing in the database names."""
+        with self._engine.connect() as connection:
+            # of all entries, also those of studies that are not ours
+            named = {key.removeprefix(PREFIX) for key in system_keys(connection, PREFIX)}
+            keys = {file_key(study, cell) for study, cell in cells_of_trials(connection)}
         problems = [
             f"{one_line(file.path, 400)}: {_kind(Path(file.path)) or 'no artifact entry names it'}; remove it, unless "
             "another database keeps its artifacts here"
             for file in self._files
-            if file.name not in known
+            if file.name not in named
             and os.path.lexists(file.path)
             and not (file.name == RESULTS and file.is_dir(follow_symlinks=False))
         ]
-        keys = self._keys()
         for file in self._states:
             if file.name.startswith(scratch.PREFIX) and file.is_dir(follow_symlinks=False):
                 if scratch.is_abandoned(file.name):
@@ -108,20 +107,6 @@ class Files:
                     "database keeps its checkpoints here"
                 )
         return problems
-
-    def _named(self) -> set[str]:
-        """File names of all entries, those of studies that are not ours, too."""
-        with self._engine.connect() as connection:
-            return {key.removeprefix(PREFIX) for key in system_keys(connection, PREFIX)}
-
-    def _keys(self) -> set[str]:
-        """First part of the checkpoint names of every cell."""
-        with self._engine.connect() as connection:
-            return {file_key(study, cell) for study, cell in cells_of_trials(connection)}
-
-
-def _at_work(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.RUNNING and not worker_is_gone(trial)
 
 
 def _kind(path: Path) -> str:

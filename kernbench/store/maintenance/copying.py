@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,26 +11,19 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, Select, Table, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from kernbench.errors import KernbenchError, StorageError
+from kernbench.errors import KernbenchError, StorageError, counted
 from kernbench.store.database.opening import GRACE_S, check_place, open_storage, read_storage
-from kernbench.store.database.schema import SCHEMA_VERSION, version_in
+from kernbench.store.database.outage import reason_of
+from kernbench.store.database.schema import SCHEMA_VERSION, schema_version, version_in
 from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.maintenance.copying_files import FileCopies
 from kernbench.store.maintenance.upgrade import fill_in, ready_tables
 from kernbench.store.reading.runs import stored_studies
-from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row
-from kernbench.store.tables.liveness import is_live, running_trials, utc_now
+from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row, worker_is_gone
+from kernbench.store.tables.liveness import running_trials, utc_now
 from kernbench.store.tables.optuna_rows import add_waiting
 from kernbench.store.tables.optuna_tables import OF_STUDIES, OF_TRIALS, STUDIES, TRIALS, table_of
-from kernbench.store.tables.result_tables import (
-    EnvironmentRow,
-    FloorRow,
-    LineRow,
-    RunRow,
-    ScoreRow,
-    columns_there,
-    has_tables,
-)
+from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, ScoreRow, columns_there
 
 CHUNK = 5000
 NOTE_OF_TRIAL = re.compile(r"(dashboard:)(\d+)(:note_.*)")  # key of a study's attribute, by the id of the trial
@@ -58,13 +51,13 @@ class Copied:
 def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> Copied:
     """Copy studies of kernbench with all their records and files.
 
-    Cells in the hands of a worker that has vanished are copied as killed, and queued again.
+    Cells whose worker has vanished are copied as killed, and queued again.
 
     Args:
         source: storage URL to read.
         target: storage URL to write; a SQLite file is made.
         names: as for `stored_studies`; all without any.
-        note: told what goes on, one line each.
+        note: called with each line that says what was done.
 
     Raises:
         StudyError: a name that is not stored.
@@ -75,7 +68,7 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
         raise StorageError(f"storage {shown_url(source)} cannot be copied to itself; give another database")
     studies = stored_studies(source, names)
     reader = read_storage(source)
-    if reader is None or not studies or not has_tables(reader.engine):
+    if reader is None or not studies or schema_version(reader.engine) is None:
         raise StorageError(f"storage {shown_url(source)} has no studies to copy")
     chosen = [study.study_name for study in studies]
     _check_target(target, chosen)
@@ -86,17 +79,14 @@ def copy_studies(source: str, target: str, names: Sequence[str], note: Note) -> 
     except KernbenchError:
         raise
     except (SQLAlchemyError, optuna.exceptions.OptunaError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise StorageError(
-            f"nothing was copied to {shown_url(target)}: {reason}; it has none of the studies, "
+            f"nothing was copied to {shown_url(target)}: {reason_of(error)}; it has none of the studies, "
             "the same command tries again"
         ) from error
 
 
 def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna.Study], note: Note) -> Copied:
-    storage = open_storage(target)
-    try:
+    with closing(open_storage(target)) as storage:
         ready_tables(storage.engine, target, note)
         with FileCopies(source, target) as files:
             for study in studies:
@@ -107,20 +97,15 @@ def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna
                 transaction = to.begin()
                 copied = [_copy_study(origin, to, study, note) for study in studies]
                 fill_in(to, version_in(origin) or SCHEMA_VERSION)
-                files.keep()  # should the commit fail, nobody knows whether it has arrived
+                files.keep()  # a commit that fails may have arrived all the same
                 transaction.commit()
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
     trials, queued = map(sum, zip(*copied, strict=True))
     return Copied(tuple(study.study_name for study in studies), trials, queued, files.count)
 
 
 def _same(source: str, target: str) -> bool:
-    one, other = sqlite_path(source), sqlite_path(target)
-    if one is None or other is None:
-        return source == target
-    return one.resolve() == other.resolve()
+    one, other = (path.resolve() if (path := sqlite_path(url)) else url for url in (source, target))
+    return one == other
 
 
 def _check_target(target: str, names: Sequence[str]) -> None:
@@ -150,29 +135,29 @@ def _snapshot(engine: Engine) -> Iterator[Connection]:
 
 def _refuse_live(origin: Connection, studies: Sequence[optuna.Study], source: str) -> None:
     for study in studies:
-        live = [each for each in running_trials(origin, study) if is_live(each, GRACE_S)]
+        running = [trial for trial, silent_s in running_trials(origin, study) if silent_s <= GRACE_S]
+        live = [trial for trial in running if not worker_is_gone(trial)]
         if live:
-            worker = live[0].trial.user_attrs.get("worker", "unknown")
+            worker, are = live[0].user_attrs.get("worker", "unknown"), "is" if len(live) == 1 else "are"
             raise StorageError(
-                f"{len(live)} cells of {study.study_name} in {shown_url(source)} are running (worker {worker}); "
-                "stop the workers, or wait for them, and copy then"
+                f"{counted(len(live), 'cell')} of {study.study_name} in {shown_url(source)} {are} running "
+                f"(worker {worker}); stop the workers, or wait for them, and copy then"
             )
 
 
 def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: Note) -> tuple[int, int]:
     name = study.study_name
-    old = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
-    old_id = origin.execute(old).scalar_one()
-    new_id = _insert_one(to, STUDIES, {"study_name": name})
+    old_id = origin.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)).scalar_one()
+    new_id = to.execute(insert(STUDIES).values(study_name=name).returning(STUDIES.c.study_id)).scalar_one()
     ids = _copy_trials(origin, to, old_id, new_id)
     for table in OF_STUDIES:
-        rows = origin.execute(select(table).where(table.c.study_id == old_id))
-        kept = [_without_key(table, dict(row._mapping)) | {"study_id": new_id} for row in rows]
-        _insert(to, table, [_of_same_trial(row, ids) for row in kept])
+        for rows in _streamed(origin, select(table).where(table.c.study_id == old_id)):
+            kept = [_without_key(table, row) | {"study_id": new_id} for row in rows]
+            to.execute(insert(table), [_of_same_trial(row, ids) for row in kept])
     for table in OF_TRIALS:  # a copied trial is not running, so heartbeats stay behind
         _copy_of_trials(origin, to, table, old_id, ids)
     _copy_results(origin, to, name)
-    dead = {each.trial.number for each in running_trials(origin, study)}
+    dead = {trial.number for trial, _ in running_trials(origin, study)}
     queued = _queue_again(to, new_id, study.get_trials(deepcopy=False), dead, len(ids))
     note(f"{name}: {len(ids)} trials" + (f", {queued} cells of vanished workers queued again" if queued else ""))
     return len(ids), queued
@@ -188,54 +173,48 @@ def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -
     """Insert the trials in their order; old id -> new id."""
     query = select(TRIALS).where(TRIALS.c.study_id == old_id).order_by(TRIALS.c.number)
     ids: dict[int, int] = {}
-    # whoever ran it is gone, as `run` would find
-    now = utc_now(origin)  # in whole seconds on SQLite
-    for rows in origin.execute(query).partitions(CHUNK):
-        found = [dict(row._mapping) for row in rows]
+    now = utc_now(origin)  # seconds without a fraction on SQLite
+    for found in _streamed(origin, query):
         new = [_without_key(TRIALS, row) | {"study_id": new_id} for row in found]
-        new = [
-            row | {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
-            if row["state"] == TrialState.RUNNING
-            else row
-            for row in new
-        ]
+        for row in new:
+            if row["state"] == TrialState.RUNNING:  # its worker is gone, as `run` would find
+                row |= {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
         added = to.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), new)
         ids |= dict(zip((row["trial_id"] for row in found), added.scalars(), strict=True))
     return ids
 
 
 def _copy_of_trials(origin: Connection, to: Connection, table: Table, old_id: int, ids: Mapping[int, int]) -> None:
-    query = select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == old_id)
+    query = select(table).join(TRIALS).where(TRIALS.c.study_id == old_id)
     for rows in _streamed(origin, query.order_by(table.primary_key.columns[0])):
-        _insert(to, table, [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
+        to.execute(insert(table), [_without_key(table, row) | {"trial_id": ids[row["trial_id"]]} for row in rows])
 
 
 def _copy_results(origin: Connection, to: Connection, name: str) -> None:
     """Our tables: rows of the study, and the environments and lines that they name."""
     runs = table_of(RunRow)
-    used = select(runs.c.environment, runs.c.data_digest).where(runs.c.study == name).distinct()
-    named = [tuple(row) for row in origin.execute(used)]
-    shared = (
-        (table_of(EnvironmentRow), "digest", {environment for environment, _ in named}),
-        (table_of(LineRow), "data_digest", {data for _, data in named}),
-        (table_of(FloorRow), "data_digest", {data for _, data in named}),
-    )
-    for table, column, keys in shared:
-        for key in sorted(keys):
-            _copy_shared(origin, to, table, column, key)
+    for shared, column, named in (
+        (EnvironmentRow, "digest", runs.c.environment),
+        (LineRow, "data_digest", runs.c.data_digest),
+        (FloorRow, "data_digest", runs.c.data_digest),
+    ):
+        for key in origin.execute(select(named).where(runs.c.study == name).distinct().order_by(named)).scalars().all():
+            _copy_shared(origin, to, table_of(shared), column, key)
     for table in (runs, table_of(ScoreRow)):
         to.execute(delete(table).where(table.c.study == name))  # left by a study that was deleted with Optuna
         columns = columns_there(origin, table)
         for rows in _streamed(origin, select(*columns).where(table.c.study == name)):
-            _insert(to, table, rows)
+            to.execute(insert(table), rows)
 
 
 def _copy_shared(origin: Connection, to: Connection, table: Table, column: str, key: str) -> None:
     """Rows that several studies share; their content is a function of their primary key."""
     keys = list(table.primary_key.columns)
     there = {tuple(row) for row in to.execute(select(*keys).where(table.c[column] == key))}
-    found = (dict(row._mapping) for row in origin.execute(select(table).where(table.c[column] == key)))
-    _insert(to, table, [row for row in found if tuple(row[each.name] for each in keys) not in there])
+    for rows in _streamed(origin, select(table).where(table.c[column] == key)):
+        new = [row for row in rows if tuple(row[each.name] for each in keys) not in there]
+        if new:
+            to.execute(insert(table), new)
 
 
 def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead: set[int], number: int) -> int:
@@ -250,28 +229,17 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
             continue
         queued[cell] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # a draw keeps what it has drawn
     if queued:
-        add_waiting(to, study, number, list(queued), list(queued.values()))
+        add_waiting(to, study, number, queued)
     return len(queued)
 
 
 def _without_key(table: Table, row: Mapping[str, Any]) -> ColumnValues:
-    """A row without its number, which the other database gives anew."""
+    """A row without its number; the other database gives it another one."""
     keys = {column.name for column in table.primary_key.columns}
     return {name: value for name, value in row.items() if name not in keys}
 
 
 def _streamed(origin: Connection, query: Select[Any]) -> Iterator[list[ColumnValues]]:
+    """Rows in parts, none of them empty."""
     for rows in origin.execute(query.execution_options(yield_per=CHUNK)).partitions(CHUNK):
         yield [dict(row._mapping) for row in rows]
-
-
-def _insert(to: Connection, table: Table, rows: Sequence[ColumnValues]) -> None:
-    if rows:
-        to.execute(insert(table), rows)
-
-
-def _insert_one(to: Connection, table: Table, row: ColumnValues) -> int:
-    """Insert a row; its number."""
-    key = to.execute(insert(table).values(row)).inserted_primary_key
-    assert key is not None  # both databases tell it
-    return int(key[0])

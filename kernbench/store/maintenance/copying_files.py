@@ -1,4 +1,4 @@
-"""The files of copied studies: artifacts, checkpoints, results of classical detectors; taken back if it fails."""
+"""The files of copied studies: artifacts, checkpoints, results of classical detectors; removed again if it fails."""
 
 import logging
 import os
@@ -25,11 +25,10 @@ class FileCopies:
 
     Attributes:
         count: files that have been copied.
-        missing: entries whose file is not there, or no plain file.
     """
 
     def __init__(self, source: str, target: str) -> None:
-        self.count = self.missing = 0
+        self.count = 0
         self._source, self._target = source, target
         self._made: list[Path] = []
         self._parts: dict[Path, list[Path]] = {}  # temporary files that were in a folder before
@@ -66,21 +65,22 @@ class FileCopies:
             )
         if old.resolve() == new.resolve():
             return
-        for entry in found:
-            self._copy(old / entry.id, new / entry.id)
-        for digest in _data_digests(origin, name):  # results of classical detectors on the same lines
+        for file in found:
+            self._copy(old / file, new / file)
+        runs = table_of(RunRow)
+        data = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
+        for digest in sorted(filter(str.isalnum, data)):  # results of classical detectors on the same lines
             for path in sorted(old.glob(f"*/{digest}-*.csv")):
                 if not (new / path.relative_to(old)).exists():
                     self._copy(path, new / path.relative_to(old))
         old, new = (side_folder(url, "checkpoints") for url in (self._source, self._target))
         keys = {file_key(study, cell) for study, cell in cells_of_trials(origin) if study == name}
-        for file in listed(old):
-            if file.name.endswith(".pt") and file.name.partition(".")[0] in keys:
-                self._copy(old / file.name, new / file.name)
+        for file in [each.name for each in listed(old)]:
+            if file.endswith(".pt") and file.partition(".")[0] in keys:
+                self._copy(old / file, new / file)
 
     def _copy(self, old: Path, new: Path) -> None:
         if not is_plain(old):  # a link could lead anywhere
-            self.missing += 1
             log.warning("%s is not there, or no plain file: left out; see kernbench storage check", old)
             return
         if os.path.lexists(new) and not is_plain(new):
@@ -101,9 +101,3 @@ class FileCopies:
             writer = writer_of(part.name)
             if writer is not None and writer[0] == new.name and process_start(writer[1]) is None:
                 part.unlink(missing_ok=True)
-
-
-def _data_digests(origin: Connection, name: str) -> list[str]:
-    runs = table_of(RunRow)
-    found = origin.execute(select(runs.c.data_digest).where(runs.c.study == name).distinct()).scalars()
-    return sorted(digest for digest in found if digest.isalnum())  # a part of a file name

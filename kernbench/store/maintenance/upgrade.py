@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,34 +24,21 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "kernbench_alembic"  # Optuna has its own, alembic_version, in the same database
 
 
-@dataclass(frozen=True)
-class Upgraded:
-    """What was done.
-
-    Attributes:
-        before: version of the tables until now.
-        kept: copy of the file as it was; None on a server.
-    """
-
-    before: int
-    kept: Path | None
-
-
 def ready_tables(engine: Engine, url: str, say: Callable[[str], None]) -> None:
     """Make the result tables, or upgrade those of an older version.
 
     Args:
         engine: of a storage that was opened for work.
         url: its URL.
-        say: called with one line where there was something to upgrade.
+        say: called with one line if there was something to upgrade.
 
     Raises:
         StorageError: they cannot be upgraded, and are as they were; or are of a version that is not known.
     """
     create_tables(engine)
     try:
-        done = _upgrade(engine, url)
-        if done is None:
+        said = _upgrade(engine, url)
+        if said is None:
             add_declared(engine)
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         if is_outage(error):
@@ -61,12 +47,12 @@ def ready_tables(engine: Engine, url: str, say: Callable[[str], None]) -> None:
         raise StorageError(
             f"storage {shown_url(url)} was not upgraded: {reason}; it is as it was, and the same command tries again"
         ) from error
-    if done is not None:
-        say(_in_words(url, done.before, "were upgraded", done.kept))
+    if said is not None:
+        say(said)
 
 
 def upgrade_storage(url: str, *, dry_run: bool = False) -> str:
-    """Upgrade the result tables of a database; in one line what was, or would be done.
+    """Upgrade the result tables of a database; returns one line that says what was, or would be, done.
 
     Args:
         url: storage URL.
@@ -86,16 +72,10 @@ def upgrade_storage(url: str, *, dry_run: bool = False) -> str:
     said: list[str] = []
     if before < SCHEMA_VERSION:
         check_place(url)
-        storage = open_storage(url)
-        try:
-            with outage_explained(url):
-                ready_tables(storage.engine, url, said.append)
-        finally:
-            storage.remove_session()
-            storage.engine.dispose()
-    return next(
-        iter(said), f"storage {shown_url(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade"
-    )
+        with closing(open_storage(url)) as storage, outage_explained(url):
+            ready_tables(storage.engine, url, said.append)
+    nothing = f"storage {shown_url(url)} has result tables of version {SCHEMA_VERSION}: nothing to upgrade"
+    return said[0] if said else nothing
 
 
 def _in_words(url: str, before: int, what: str, kept: Path | None) -> str:
@@ -104,8 +84,8 @@ def _in_words(url: str, before: int, what: str, kept: Path | None) -> str:
 
 
 @outlasting
-def _upgrade(engine: Engine, url: str) -> Upgraded | None:
-    """None where there is nothing to do, or another process has done it while this one waited."""
+def _upgrade(engine: Engine, url: str) -> str | None:
+    """What was done; None where there is nothing to do, or another process has done it while this one waited."""
     if schema_version(engine) == SCHEMA_VERSION:
         return None
     kept: Path | None = None
@@ -122,7 +102,7 @@ def _upgrade(engine: Engine, url: str) -> Upgraded | None:
         if kept is not None:
             kept.unlink(missing_ok=True)  # nothing was changed
         raise
-    return Upgraded(before, kept)
+    return _in_words(url, before, "were upgraded", kept)
 
 
 def _migrate(connection: Connection, before: int) -> None:
@@ -165,7 +145,7 @@ def fill_in(connection: Connection, version: int) -> None:
 
 
 def _keep_copy(path: Path) -> Path:
-    """Copy a SQLite file, whole and under its name or not at all; the caller keeps others from writing."""
+    """Copy a SQLite file, completely or not at all; the caller keeps others from writing."""
     kept = _free_name(path)
     part = kept.with_name(f"{kept.name}.{os.getpid()}{PART}")
     try:

@@ -3,9 +3,10 @@
 import json
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.outage import is_outage
+from kernbench.store.database.schema import schema_version
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
 from kernbench.store.reading.records import Curves, LineInfo, Run
@@ -29,11 +31,14 @@ from kernbench.store.reading.scores import Wanted, headline_tolerances, read_sco
 from kernbench.store.tables.cell_states import cell_states, failure_class, is_done
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_rows import studies_with
-from kernbench.store.tables.optuna_tables import close, engine_of, read_trials
-from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, has_tables, runs_of
+from kernbench.store.tables.optuna_tables import close, engine_of, read_trials, table_of
+from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, runs_of
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
 from kernbench.study.task import task
+
+# fields of a record that are columns of its row
+OF_ROW = {field.name for field in fields(Run)} & set(table_of(RunRow).columns.keys()) - {"study", "environment"}
 
 
 def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
@@ -48,21 +53,17 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
         StudyError: a name that is not stored, with a close match.
     """
     storage = read_storage(url)
-    ours = set() if storage is None else _ours(storage.engine)
+    # others may have studies of their own in the same database
+    ours = set() if storage is None else {name for name in studies_with(storage.engine, "digest") if "/" in name}
     for name in names:
-        if not any(_matches(each, name) for each in ours):
+        if not any(matches(each, name) for each in ours):
             bases = {each.partition(".")[0] for each in ours}
             hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
             raise StudyError(f"no study {name!r} in {shown_url(url)}{hint}")
-    chosen = [name for name in sorted(ours) if not names or any(_matches(name, each) for each in names)]
+    chosen = [name for name in sorted(ours) if not names or any(matches(name, each) for each in names)]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
-
-
-def _ours(engine: Engine) -> set[str]:
-    """Names of the studies that kernbench made; others may have studies of their own in the same database."""
-    return {name for name in studies_with(engine, "digest") if "/" in name}
 
 
 @contextmanager
@@ -79,12 +80,12 @@ def damage_explained(study: str) -> Iterator[None]:
             raise
         raise StorageError(
             f"{one_line(study)}: a record in the database is damaged ({first_line(error)}); `kernbench storage check` "
-            "looks at all of them; restore a copy, or name other studies with --study"
+            "checks all of them; restore a copy, or name other studies with --study"
         ) from error
 
 
 def stored_states(study: optuna.Study) -> list[CellState]:
-    """State of every cell ever asked for; of running ones, how long ago their worker was heard of.
+    """State of every cell ever asked for; of running ones, too, how long ago the last heartbeat was.
 
     Raises:
         StorageError: a record is damaged.
@@ -106,7 +107,7 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
         names: as for `stored_studies`.
         whole: splits whose scores are read at every tolerance; those that a published number of these studies is about
             are among them. Of the others only the headline tolerances of these studies are read, from the lowest to
-            the highest, which takes less time. All splits are read whole unless told.
+            the highest, which takes less time. All splits by default.
 
     Raises:
         StorageError: there is no such database, or a record of it is damaged.
@@ -124,7 +125,7 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
 
 
 def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
-    if not studies or not has_tables(engine_of(studies[0])):
+    if not studies or schema_version(engine_of(studies[0])) is None:
         return Wanted()
     published = {row.split for study in studies for row in _references(study.user_attrs)}
     with Session(engine_of(studies[0])) as session:
@@ -132,115 +133,106 @@ def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
         return Wanted(published.union(whole), headline_tolerances(session, names))
 
 
-def _matches(stored: str, wanted: str) -> bool:
+def matches(stored: str, wanted: str) -> bool:
+    """Whether a name means a stored study: its key, or the part before the family or before the version."""
     return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
 
 
 def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wanted) -> list[Run]:
-    if not has_tables(engine):
+    if schema_version(engine) is None:
         return []
     trials = read_trials(study)
     with Session(engine) as session:
         rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
-        shared = _shared(session, study, rows.values(), artifacts, wanted)
+        cells = _Cells(session, study, artifacts, wanted)
         runs = []
         for state in _states(study, trials):
             trial, row = complete.get(state.cell), rows.get(state.cell)
             if trial is not None and row is not None and row.trial == trial.number:
-                runs.append(_finished(session, shared, trial, row))
+                runs.append(cells.finished(trial, row))
             elif state.state in ("failed", "lost"):
-                runs.append(_failed(session, study, state, trials))
+                runs.append(cells.failed(state, trials))
     return runs
 
 
-@dataclass(frozen=True, eq=False)
-class _Shared:
-    """What all cells of a study share, read once.
+class _Cells:
+    """Makes the records of the cells of a study; what they share is read once."""
 
-    Attributes:
-        facts: fields of `Run`.
-        machines: digest -> environment.
-        lines: data digest -> its test lines.
-        artifacts: folder of the artifacts.
-        wanted: scores to read.
-    """
+    def __init__(self, session: Session, study: optuna.Study, artifacts: Path, wanted: Wanted) -> None:
+        self._session, self._artifacts, self._wanted = session, artifacts, wanted
+        self._known = known = study.user_attrs  # a query each time
+        definition = json.loads(known.get("definition", "{}"))
+        self._facts: dict[str, Any] = {  # fields of a record
+            "study": study.study_name,
+            "base": str(known.get("base", study.study_name.partition("/")[0])),
+            "definition": definition,
+            "asked": len(json.loads(known.get("cells", "[]"))),
+        }
+        self._facts_of_finished = {
+            # of what all families of a comparison share: the definition without the kernel
+            "settings_digest": json_digest({key: value for key, value in definition.items() if key != "kernel"}),
+            "note": str(known.get("note", "")),
+            "references": _references(known),
+        }
+        self._machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
+        self._lines = cache(lambda data_digest: _lines(session, data_digest))
 
-    facts: dict[str, Any]  # values of several types
-    machines: dict[str, dict[str, Any]]
-    lines: dict[str, LineInfo | None]
-    artifacts: Path
-    wanted: Wanted
+    def finished(self, trial: FrozenTrial, row: RunRow) -> Run:
+        """The record of a cell with a result."""
+        scores = read_scores(self._session, row, self._wanted)
+        artifacts = _artifacts(trial, self._artifacts)
+        return _run(
+            row,
+            **self._facts,
+            **self._facts_of_finished,
+            environment=self._machines.get(row.environment, {}),
+            threshold=float(row.thresholds["test"][row.tolerance]) if "test" in scores else None,
+            scores=scores,
+            lines=self._lines(row.data_digest) if scores else None,
+            artifacts=artifacts,
+            lacking=len(entries(trial.system_attrs)) - len(artifacts),
+            matched=row.details.get("matched", {}),
+            curve=_curve(row.details.get("curve")),
+        )
 
-
-def _shared(session: Session, study: optuna.Study, rows: Iterable[RunRow], artifacts: Path, wanted: Wanted) -> _Shared:
-    known = study.user_attrs  # a query each time
-    definition = json.loads(known.get("definition", "{}"))
-    facts = {
-        "study": study.study_name,
-        "base": _base(study.study_name, known),
-        # of what all families of a comparison share: the definition without the kernel
-        "settings_digest": json_digest({key: value for key, value in definition.items() if key != "kernel"}),
-        "definition": definition,
-        "note": str(known.get("note", "")),
-        "references": _references(known),
-        "asked": len(json.loads(known.get("cells", "[]"))),
-    }
-    machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
-    lines = {data: _lines(session, data) for data in {row.data_digest for row in rows}}
-    return _Shared(facts, machines, lines, artifacts, wanted)
+    def failed(self, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
+        """The record of a cell without a row: one is made, and not stored, of what its last attempt has left."""
+        ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
+        last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
+        environment = self._machines.get(str(last.user_attrs.get("environment", "")), {})
+        row = RunRow(
+            family=str(self._known.get("family", self._facts["study"].rpartition("/")[2])),
+            cell=state.cell,
+            params={**last.system_attrs.get("fixed_params", {}), **last.params},
+            status=failure_class(last),
+            digest=str(self._known.get("digest", "")),
+            data_digest="",
+            message=state.detail,
+            tolerance=int(self._known.get("tolerance", 4)),
+            epochs=1 + last.last_step if last.last_step is not None else None,
+            plugin=str(last.user_attrs.get("plugin", "")),
+            details={"plugin_source": last.user_attrs.get("plugin_source", "")},
+            kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
+            device=str(environment.get("device", "")),
+            started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
+        )
+        return _run(row, **self._facts, environment=environment, threshold=None)
 
 
 def _references(known: Mapping[str, Any]) -> tuple[Reference, ...]:
     return tuple(from_json(row) for row in json.loads(known.get("references", "[]")))
 
 
-def _finished(session: Session, shared: _Shared, trial: FrozenTrial, row: RunRow) -> Run:
-    scores = read_scores(session, row, shared.wanted)
-    artifacts = _artifacts(trial, shared.artifacts)
-    headline = row.thresholds["test"][row.tolerance] if "test" in scores else None
-    return _run(
-        shared.facts,
-        row,
-        shared.machines.get(row.environment, {}),
-        threshold=None if headline is None else float(headline),
-        scores=scores,
-        lines=shared.lines[row.data_digest] if scores else None,
-        artifacts=artifacts,
-        lacking=len(entries(trial.system_attrs)) - len(artifacts),
-        matched=row.details.get("matched", {}),
-        curve=_curve(row.details.get("curve")),
-    )
+def _run(row: RunRow, **found: Any) -> Run:
+    """The record of a cell: columns of its row, which a failed cell has only here, and what was found elsewhere.
 
-
-def _run(facts: Mapping[str, Any], row: RunRow, environment: dict[str, Any], **found: Any) -> Run:
-    """The record of a cell; Any: fields of `Run` of several types.
-
-    Args:
-        facts: what it shares with other cells of its study.
-        row: its own; of a failed cell one that was never stored.
-        environment: what ran where, JSON.
-        found: what lies in other tables and files.
+    Any: fields of `Run` of several types.
     """
     return Run(
-        **facts,
-        family=row.family,
-        cell=row.cell,
-        params=row.params,
-        status=row.status,
-        digest=row.digest,
-        data_digest=row.data_digest,
-        message=row.message,
-        tolerance=row.tolerance,
+        **{name: getattr(row, name) for name in OF_ROW},
         values={column.name: getattr(row, column.name) for column in task().columns},
-        seconds=row.seconds,
-        epochs=row.epochs,
-        plugin=row.plugin,
         plugin_source=str(row.details.get("plugin_source", "")),
-        kernbench_version=row.kernbench_version,
-        device=row.device,
-        environment=environment,
-        started=row.started,
         **found,
     )
 
@@ -270,47 +262,10 @@ def _declared(
 
 
 def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
-    paths = {entry.filename: folder / entry.id for entry in entries(trial.system_attrs)}
+    paths = {filename: folder / file for file, filename in entries(trial.system_attrs).items()}
     # The entry precedes the file: a kill may leave an entry without one.
     for name, path in paths.items():
         if os.path.lexists(path) and not is_plain(path):
             text = f"artifact {one_line(name)}, {path}, is no plain file and left out; see kernbench storage check"
             warnings.warn(text, KernbenchWarning, stacklevel=2)
     return {name: path for name, path in paths.items() if is_plain(path)}
-
-
-def _failed(session: Session, study: optuna.Study, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
-    """A failed cell has no row: one like it is made, and not stored, of what its last attempt has left."""
-    ended = (TrialState.FAIL, TrialState.RUNNING)  # a duplicate that was dropped says nothing
-    last = [t for t in trials if t.user_attrs.get("cell") == state.cell and t.state in ended][-1]
-    machine = session.get(EnvironmentRow, str(last.user_attrs.get("environment", "")))
-    environment = {} if machine is None else machine.content
-    known = study.user_attrs  # a query each time
-    facts = {
-        "study": study.study_name,
-        "base": _base(study.study_name, known),
-        "definition": json.loads(known.get("definition", "{}")),
-        "asked": len(json.loads(known.get("cells", "[]"))),
-    }
-    row = RunRow(
-        family=str(known.get("family", study.study_name.rpartition("/")[2])),
-        cell=state.cell,
-        params={**last.system_attrs.get("fixed_params", {}), **last.params},
-        status=failure_class(last),
-        digest=str(known.get("digest", "")),
-        data_digest="",
-        message=state.detail,
-        tolerance=int(known.get("tolerance", 4)),
-        epochs=1 + last.last_step if last.last_step is not None else None,
-        plugin=str(last.user_attrs.get("plugin", "")),
-        details={"plugin_source": last.user_attrs.get("plugin_source", "")},
-        kernbench_version=str(environment.get("packages", {}).get("kernbench") or ""),
-        device=str(environment.get("device", "")),
-        started="" if last.datetime_start is None else last.datetime_start.isoformat(timespec="seconds"),
-    )
-    return _run(facts, row, environment, threshold=None)
-
-
-def _base(name: str, known: Mapping[str, Any]) -> str:
-    """Study file, version and profile, which runs of one comparison share."""
-    return str(known.get("base", name.partition("/")[0]))

@@ -60,7 +60,7 @@ _ORDERED = (
 )
 # Each column of a cell as one text, "3,0,7": a tuple for each row takes twice as long. Both databases hand the rows of
 # an ordered subquery to an aggregate in their order.
-_COMMA: Any = literal_column("','")  # Any: a text is expected, which would be written into the query anew each time
+_COMMA: Any = literal_column("','")  # Any: a text is expected, which would be written into the query each time
 _COUNTS = select(*(func.aggregate_strings(cast(column, String), _COMMA) for column in _ORDERED.c))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
 from kernbench.store.database.url import shown_url
-from kernbench.store.reading.runs import stored_studies
+from kernbench.store.reading.runs import matches, stored_studies
 from kernbench.store.tables.optuna_rows import change_study
 from kernbench.store.tables.optuna_tables import close
 from kernbench.study.settings import SETTINGS
@@ -92,11 +92,8 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
     """
     studies = stored_studies(url)
     try:
-        found = [
-            _stored(study.study_name, study.user_attrs, url)
-            for study in studies
-            if name in (study.study_name, study.study_name.partition("/")[0], study.study_name.partition(".")[0])
-        ]
+        chosen = [study for study in studies if matches(study.study_name, name)]
+        found = [_stored(study.study_name, study.user_attrs, url) for study in chosen]
     finally:
         for study in studies[:1]:  # all are of one storage
             close(study)

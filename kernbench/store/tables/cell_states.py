@@ -1,4 +1,4 @@
-"""The state of every cell, told from Optuna's trials: what is done, running, waiting, failed, and why."""
+"""The state of every cell, derived from Optuna's trials: what is done, running, waiting, failed, and why."""
 
 import os
 import socket
@@ -8,20 +8,20 @@ from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
+from kernbench.errors import counted
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import DONE, ENDED, CellState
 
-RETRIED = ("interrupted", "killed")
 KILLED_LIMIT = 5
 
 
 def this_worker() -> str:
-    """Name of this process as it stands in a trial: host:pid."""
+    """Name of this process, as trials store it: host:pid."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def process_start(pid: int) -> str | None:
-    """When a local process started, as the system counts it; None without such a process, "" if it cannot be told."""
+    """When a local process started, as the system counts it; None without such a process, "" if it is not known."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -35,13 +35,24 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-def worker_is_gone(trial: FrozenTrial) -> bool:
-    """Whether the trial's worker ran on this host and is no longer there (a number used again does not fool it)."""
-    host, _, pid = str(trial.user_attrs.get("worker", "")).rpartition(":")
+def process_is_gone(host: str, pid: str, start: str | None) -> bool:
+    """Whether a process of this host has ended, also where another one has its number; false where it is not known.
+
+    Args:
+        host: its host.
+        pid: its number.
+        start: what `process_start` gave for it; empty or None where that was not known.
+    """
     if host != socket.gethostname() or not pid.isdigit():
         return False
-    started, noted = process_start(int(pid)), trial.user_attrs.get("worker_start")
-    return started is None or bool(started and noted and started != noted)
+    now = process_start(int(pid))
+    return now is None or bool(now and start and now != start)
+
+
+def worker_is_gone(trial: FrozenTrial) -> bool:
+    """Whether the trial's worker ran on this host and has ended."""
+    host, _, pid = str(trial.user_attrs.get("worker", "")).rpartition(":")
+    return process_is_gone(host, pid, trial.user_attrs.get("worker_start"))
 
 
 def cell_states(
@@ -52,7 +63,7 @@ def cell_states(
     Args:
         cells: cell ids, in the order wanted.
         trials: all trials of the Optuna study.
-        silent: trial id -> seconds since its last heartbeat, to tell of workers on other hosts.
+        silent: trial id -> seconds since its last heartbeat, for what is said of running cells.
     """
     of_cell: dict[str, list[FrozenTrial]] = {cell: [] for cell in cells}
     for trial in trials:
@@ -68,7 +79,7 @@ def is_done(trial: FrozenTrial) -> bool:
 
 
 def is_stray(trial: FrozenTrial) -> bool:
-    """Whether a trial is nobody's attempt: a duplicate, or one that was put back into the queue."""
+    """Whether a trial is no attempt at its cell: a duplicate, or one that was put back into the queue."""
     return trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
 
 
@@ -81,8 +92,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         name = status if status in ENDED else "done"
         return CellState(cell, name, str(done[0].user_attrs.get("message", "")), score=score)
     running = by_state[TrialState.RUNNING]
-    if any(not worker_is_gone(trial) for trial in running):
-        live = next(trial for trial in running if not worker_is_gone(trial))
+    if live := next((trial for trial in running if not worker_is_gone(trial)), None):
         beat = f", last heartbeat {silent[trial_id(live)]:.0f} s ago" if trial_id(live) in silent else ""
         return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}{beat}")
     if by_state[TrialState.WAITING]:
@@ -97,27 +107,27 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
 
 
 def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:
-    last = failures[-1]
-    status = failure_class(last)
-    detail = ": ".join(filter(None, [status, str(last.user_attrs.get("error", ""))]))
+    status = failure_class(failures[-1])
+    said, retry = status, status == "interrupted"
     if status == "killed":
         in_a_row = killed_in_a_row(failures)
-        detail = ": ".join([f"killed {in_a_row} times in a row", *filter(None, [last.user_attrs.get("error")])])
-        return CellState(cell, "failed", detail, retry=in_a_row < KILLED_LIMIT)
-    return CellState(cell, "failed", detail, retry=status in RETRIED)
+        said, retry = f"killed {counted(in_a_row, 'time')} in a row", in_a_row < KILLED_LIMIT
+    detail = ": ".join(filter(None, [said, str(failures[-1].user_attrs.get("error", ""))]))
+    return CellState(cell, "failed", detail, retry=retry)
 
 
 def failure_class(trial: FrozenTrial) -> str:
     """Class of a failed attempt: what it wrote of itself, or killed.
 
-    Who was killed between its result and the end of its trial has written a result's status; nothing of it is read.
+    A worker that was killed between its result and the end of its trial has written the status of a result, which is
+    not read.
     """
     status = str(trial.user_attrs.get("status", "killed"))
     return "killed" if status in DONE else status
 
 
 def killed_in_a_row(failures: Sequence[FrozenTrial]) -> int:
-    """Attempts at the end that vanished without a word and without getting further than those before."""
+    """How many attempts at the end were killed without getting further than those before."""
     count = 0
     for index in reversed(range(len(failures))):
         if failure_class(failures[index]) != "killed":

@@ -1,6 +1,5 @@
-"""RUNNING trials of a study, and whether a worker still stands behind each."""
+"""RUNNING trials of a study, and how long ago the worker of each was heard of."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import optuna
@@ -8,41 +7,30 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, select
 
 from kernbench.store.database.outage import outlasting
-from kernbench.store.tables.cell_states import worker_is_gone
 from kernbench.store.tables.optuna_tables import HEARTBEATS, STUDIES, TRIALS
 
 
-@dataclass(frozen=True)
-class Running:
-    """A RUNNING trial.
-
-    Attributes:
-        trial: as Optuna gives it.
-        silent_s: seconds since its last heartbeat, or since its start without one, by the database's clock.
-    """
-
-    trial: FrozenTrial
-    silent_s: float
-
-
-def running_trials(connection: Connection, study: optuna.Study) -> list[Running]:
+def running_trials(connection: Connection, study: optuna.Study) -> list[tuple[FrozenTrial, float]]:
     """RUNNING trials of a study, as the connection sees them.
 
     Args:
         connection: to its database, in UTC.
         study: opened for reading.
+
+    Returns:
+        Each trial as Optuna gives it, and the seconds since its last heartbeat, or since its start without one, by the
+        database's clock.
     """
     query = (
         select(TRIALS.c.number, func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start))
-        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
-        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .select_from(STUDIES.join(TRIALS).outerjoin(HEARTBEATS))
         .where(STUDIES.c.study_name == study.study_name, TRIALS.c.state == TrialState.RUNNING)
     )
     now = utc_now(connection)
     found = connection.execute(query).all()
     # read after them: one that was made meanwhile must not be missing here
     by_number = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-    return [Running(by_number[number], (now - last).total_seconds()) for number, last in found]
+    return [(by_number[number], (now - last).total_seconds()) for number, last in found]
 
 
 def utc_now(connection: Connection) -> datetime:
@@ -51,27 +39,14 @@ def utc_now(connection: Connection) -> datetime:
     return now.replace(tzinfo=None)
 
 
-def is_live(running: Running, grace_s: float) -> bool:
-    """Whether a worker may still be at it: not known to be gone, and heard of within the grace period."""
-    return not worker_is_gone(running.trial) and running.silent_s <= grace_s
-
-
 @outlasting
 def silent_seconds(engine: Engine) -> dict[int, float]:
     """Seconds since the last heartbeat of every RUNNING trial that had one, by trial id and the database's clock."""
-    query = (
-        select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat, func.now())
-        .join(TRIALS, TRIALS.c.trial_id == HEARTBEATS.c.trial_id)
-        .where(TRIALS.c.state == TrialState.RUNNING)
-    )
+    query = select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat).join(TRIALS)
     with engine.connect() as connection:
-        found = connection.execute(query).all()
-    return {trial: (_naive(now) - _naive(beat)).total_seconds() for trial, beat, now in found}
-
-
-def _naive(moment: datetime) -> datetime:
-    """UTC without a zone, as heartbeats are; PostgreSQL gives its own time with one."""
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+        beats = connection.execute(query.where(TRIALS.c.state == TrialState.RUNNING)).all()
+        now = utc_now(connection)
+    return {trial: (now - beat).total_seconds() for trial, beat in beats}
 
 
 @outlasting
@@ -79,7 +54,7 @@ def never_heard(engine: Engine, grace_s: float) -> set[int]:
     """Ids of RUNNING trials that began longer ago and never had a heartbeat: killed between claim and first beat."""
     query = (
         select(TRIALS.c.trial_id)
-        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(HEARTBEATS)
         .where(TRIALS.c.state == TrialState.RUNNING, HEARTBEATS.c.trial_id.is_(None))
     )
     # Optuna writes UTC without a zone

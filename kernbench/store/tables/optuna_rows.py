@@ -21,18 +21,16 @@ from kernbench.store.tables.optuna_tables import (
 @outlasting
 def studies_with(engine: Engine, key: str) -> list[str]:
     """Names of the studies that have a user attribute."""
-    query = select(STUDIES.c.study_name).join(
-        STUDY_USER_ATTRIBUTES, STUDY_USER_ATTRIBUTES.c.study_id == STUDIES.c.study_id
-    )
+    query = select(STUDIES.c.study_name).join(STUDY_USER_ATTRIBUTES).where(STUDY_USER_ATTRIBUTES.c.key == key)
     with engine.connect() as connection:
-        return list(connection.execute(query.where(STUDY_USER_ATTRIBUTES.c.key == key)).scalars())
+        return list(connection.execute(query).scalars())
 
 
 @outlasting
 def change_study(
     engine: Engine, study_id: int, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> None:  # Any: JSON
-    """Set user attributes of a study in one step, so that two that do it at the same moment follow each other.
+    """Set user attributes of a study in one step: of two concurrent changes, one follows the other.
 
     Args:
         engine: of the storage.
@@ -69,15 +67,15 @@ def _waiting(connection: Connection, study_id: int) -> set[str]:
     tags = TRIAL_USER_ATTRIBUTES
     query = (
         select(tags.c.value_json)
-        .join(TRIALS, TRIALS.c.trial_id == tags.c.trial_id)
+        .join(TRIALS)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING, tags.c.key == "cell")
     )
     return {json.loads(value) for value in connection.execute(query).scalars()}
 
 
-@outlasting  # what was queued, and only the answer was lost, waits already
+@outlasting  # cells that were queued, and only the answer was lost, wait already
 def queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[Mapping[str, Any]]) -> None:
-    """Queue cells in their order, all or none, but for those that wait already.
+    """Queue cells in their order, all or none, without those that wait already.
 
     The trials are as `enqueue_trial` makes them, which takes three statements and a commit for each.
 
@@ -90,24 +88,20 @@ def queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[
     with engine.begin() as connection:
         _lock(connection, study_id)
         waiting = _waiting(connection, study_id)
-        new = [(cell, value) for cell, value in zip(cells, values, strict=True) if cell not in waiting]
-        if not new:
-            return
-        count = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
-        first = connection.execute(count).scalar_one()
-        add_waiting(connection, study_id, first, [cell for cell, _ in new], [value for _, value in new])
+        new = {cell: value for cell, value in zip(cells, values, strict=True) if cell not in waiting}
+        if new:
+            count = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+            add_waiting(connection, study_id, connection.execute(count).scalar_one(), new)
 
 
-def add_waiting(
-    connection: Connection, study_id: int, first: int, cells: Sequence[str], values: Sequence[Mapping[str, Any]]
-) -> None:
-    """Insert waiting trials, numbered from `first`; see `queue`."""
+def add_waiting(connection: Connection, study_id: int, first: int, cells: Mapping[str, Mapping[str, Any]]) -> None:
+    """Insert waiting trials, numbered from `first`: cell -> parameters; see `queue`."""
     rows = [{"number": first + k, "study_id": study_id, "state": TrialState.WAITING} for k in range(len(cells))]
     made = connection.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), rows)
     ids = list(made.scalars())
     for table, key, contents in (
         (TRIAL_USER_ATTRIBUTES, "cell", cells),
-        (TRIAL_SYSTEM_ATTRIBUTES, "fixed_params", values),
+        (TRIAL_SYSTEM_ATTRIBUTES, "fixed_params", cells.values()),
     ):
         pairs = zip(ids, contents, strict=True)
         texts = [{"trial_id": trial, "key": key, "value_json": json.dumps(content)} for trial, content in pairs]
@@ -123,16 +117,12 @@ def system_attributes(connection: Connection, study: str, prefix: str) -> list[t
         prefix: of the key.
     """
     of_study, of_trial = STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES
-    queries = (
-        select(of_study.c.key, of_study.c.value_json)
-        .join(STUDIES, STUDIES.c.study_id == of_study.c.study_id)
-        .where(STUDIES.c.study_name == study, of_study.c.key.startswith(prefix)),
-        select(of_trial.c.key, of_trial.c.value_json)
-        .join(TRIALS, TRIALS.c.trial_id == of_trial.c.trial_id)
-        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
-        .where(STUDIES.c.study_name == study, of_trial.c.key.startswith(prefix)),
-    )
-    return [(key, json.loads(value)) for query in queries for key, value in connection.execute(query)]
+    found: list[tuple[str, Any]] = []
+    for table, joined in ((of_study, STUDIES.join(of_study)), (of_trial, STUDIES.join(TRIALS).join(of_trial))):
+        query = select(table.c.key, table.c.value_json).select_from(joined)
+        rows = connection.execute(query.where(STUDIES.c.study_name == study, table.c.key.startswith(prefix)))
+        found += [(key, json.loads(value)) for key, value in rows]
+    return found
 
 
 def system_keys(connection: Connection, prefix: str) -> set[str]:
@@ -147,8 +137,7 @@ def cells_of_trials(connection: Connection) -> set[tuple[str, str]]:
     tags = TRIAL_USER_ATTRIBUTES
     query = (
         select(STUDIES.c.study_name, tags.c.value_json)
-        .join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(tags, tags.c.trial_id == TRIALS.c.trial_id)
+        .select_from(STUDIES.join(TRIALS).join(tags))
         .where(tags.c.key == "cell")
         .distinct()
     )

@@ -1,7 +1,7 @@
 """Optuna's tables and what its objects hide: the only file that imports its private models or touches private names.
 
-Optuna offers no public way to its tables, ids or engine. A release that moves them is met here; a test sees to it that
-no other file of the package knows them.
+Optuna offers no public way to its tables, ids or engine. A release that moves them changes this file alone; a test
+checks that no other file of the package knows them.
 """
 
 import functools
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models  # Optuna's tables, of the version that this Optuna works with
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -34,10 +34,9 @@ TRIAL_SYSTEM_ATTRIBUTES = table_of(models.TrialSystemAttributeModel)
 HEARTBEATS = table_of(models.TrialHeartbeatModel)
 _PARAMS, _VALUES = table_of(models.TrialParamModel), table_of(models.TrialValueModel)
 _CURVES = table_of(models.TrialIntermediateValueModel)
-# What hangs on a study and on a trial, but for heartbeats: only running trials have one.
+# Tables whose rows belong to a study and to a trial, without heartbeats: only running trials have one.
 OF_STUDIES = (table_of(models.StudyDirectionModel), STUDY_USER_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES)
 OF_TRIALS = (TRIAL_USER_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, _PARAMS, _VALUES, _CURVES)
-SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def read_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -49,12 +48,6 @@ def read_trials(study: optuna.Study) -> list[FrozenTrial]:
         study: in a database.
     """
     return _read(engine_of(study), study_id(study))
-
-
-@outlasting
-def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
-    with engine.connect() as connection:
-        return _trials(connection, study_id)
 
 
 def study_id(study: optuna.Study) -> int:
@@ -79,15 +72,16 @@ def engine_of(study: optuna.Study) -> Engine:
 
 
 def close(study: optuna.Study) -> None:
-    """Let go of the database that a study was opened in; it is opened again when it is asked."""
+    """Close the connections to the database that a study was opened in; the next call opens new ones."""
     storage_of(study).remove_session()
     engine_of(study).dispose()
 
 
-def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
+def _without_attributes(connection: Connection, study_id: int) -> dict[int, FrozenTrial]:
+    """Trial id -> trial, by number."""
     shown = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
     query = select(*shown).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
-    found = {
+    return {
         number: FrozenTrial(
             number=place,
             state=state,
@@ -104,31 +98,32 @@ def _trials(connection: Connection, study_id: int) -> list[FrozenTrial]:
         for number, place, state, start, complete in connection.execute(query)
     }
 
-    def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
-        query = select(table.c.trial_id, *(table.c[name] for name in columns))
-        query = query.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == study_id)
-        if but:
-            query = query.where(TRIALS.c.state.not_in(but))
-        found_rows = connection.execute(query.order_by(table.primary_key.columns[0]))
-        return (row for row in found_rows if row[0] in found)  # not of a trial that was made meanwhile
 
-    for trial, key, value in rows(TRIAL_USER_ATTRIBUTES, "key", "value_json"):
-        found[trial].user_attrs[key] = json.loads(value)
-    for trial, key, value in rows(TRIAL_SYSTEM_ATTRIBUTES, "key", "value_json"):
-        found[trial].system_attrs[key] = json.loads(value)
-    distribution = functools.cache(json_to_distribution)  # the same few for all trials
-    for trial, name, value, text in rows(_PARAMS, "param_name", "param_value", "distribution_json"):
-        _add_param(found[trial], name, value, distribution(text))
-    read_value: Callable[..., float] = models.TrialValueModel.stored_repr_to_value
-    for trial, value, kind in rows(_VALUES, "value", "value_type"):  # kernbench's studies have one
-        found[trial].value = read_value(value, kind)
-    read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
-    columns = ("step", "intermediate_value", "intermediate_value_type")
-    for trial, step, value, kind in rows(_CURVES, *columns, but=SCORED):
-        found[trial].intermediate_values[step] = read_step(value, kind)
+@outlasting
+def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
+    with engine.connect() as connection:
+        found = _without_attributes(connection, study_id)
+
+        def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
+            query = select(table.c.trial_id, *(table.c[name] for name in columns))
+            query = query.join(TRIALS).where(TRIALS.c.study_id == study_id)
+            ordered = query.where(TRIALS.c.state.not_in(but)).order_by(table.primary_key.columns[0])
+            return (row for row in connection.execute(ordered) if row[0] in found)  # not of a trial made meanwhile
+
+        for trial, key, value in rows(TRIAL_USER_ATTRIBUTES, "key", "value_json"):
+            found[trial].user_attrs[key] = json.loads(value)
+        for trial, key, value in rows(TRIAL_SYSTEM_ATTRIBUTES, "key", "value_json"):
+            found[trial].system_attrs[key] = json.loads(value)
+        distribution = functools.cache(json_to_distribution)  # the same few for all trials
+        for trial, name, value, text in rows(_PARAMS, "param_name", "param_value", "distribution_json"):
+            found[trial].distributions[name] = distribution(text)
+            found[trial].params[name] = distribution(text).to_external_repr(value)
+        read_value: Callable[..., float] = models.TrialValueModel.stored_repr_to_value
+        for trial, value, kind in rows(_VALUES, "value", "value_type"):  # kernbench's studies have one
+            found[trial].value = read_value(value, kind)
+        read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+        columns = ("step", "intermediate_value", "intermediate_value_type")
+        scored = (TrialState.COMPLETE, TrialState.PRUNED)
+        for trial, step, value, kind in rows(_CURVES, *columns, but=scored):
+            found[trial].intermediate_values[step] = read_step(value, kind)
     return list(found.values())
-
-
-def _add_param(trial: FrozenTrial, name: str, value: float, distribution: BaseDistribution) -> None:
-    trial.params[name] = distribution.to_external_repr(value)
-    trial.distributions[name] = distribution

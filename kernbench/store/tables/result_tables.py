@@ -1,7 +1,7 @@
 """SQLAlchemy tables beside Optuna's: runs, per-line scores, environments, test lines and floors."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -45,7 +45,7 @@ class Meta(Base):
 
 
 class RunRow(Base):
-    """One cell, as its last attempt left it; `trial` is the fence against a late zombie."""
+    """One cell, as its last attempt left it; `trial` keeps late attempts from writing over it."""
 
     __tablename__ = "kernbench_run"
     study: Mapped[str] = mapped_column(String(512), primary_key=True)
@@ -133,7 +133,7 @@ def create_tables(engine: Engine) -> None:
     Raises:
         SchemaError: they are of a version that this kernbench does not know.
     """
-    if not has_tables(engine):
+    if schema_version(engine) is None:
         making_tables(lambda: _create_tables(engine))
 
 
@@ -143,22 +143,9 @@ def _create_tables(engine: Engine) -> None:
         session.merge(Meta(key=KEY, value=str(SCHEMA_VERSION)))
 
 
-def has_tables(engine: Engine) -> bool:
-    """Whether the result tables are there; touches nothing.
-
-    Raises:
-        SchemaError: see `create_tables`.
-    """
-    return schema_version(engine) is not None
-
-
 @outlasting
 def add_declared(engine: Engine) -> None:
     """Add the columns that the task declares and a table made without them lacks; cells stored before have no value."""
-    table = table_of(RunRow)
-    with engine.connect() as connection:
-        if len(columns_there(connection, table)) == len(table.columns):
-            return
     with engine.begin() as connection:
         version_in(connection, hold=True)  # another process may be about to add them
         add_lacking(connection)
@@ -167,8 +154,8 @@ def add_declared(engine: Engine) -> None:
 def add_lacking(connection: Connection) -> None:
     """The same in the transaction of a connection that holds the version."""
     table = table_of(RunRow)
-    there = {column.name for column in columns_there(connection, table)}
-    for column in [column for column in table.columns if column.name not in there]:
+    there = set(columns_there(connection, table))
+    for column in [column for column in table.columns if column not in there]:
         name = connection.dialect.identifier_preparer.format_column(column)
         kind = column.type.compile(connection.dialect)
         connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
@@ -195,30 +182,25 @@ def plugins_of(engine: Engine, study: str) -> dict[str, int]:
         return {str(plugin): int(count) for plugin, count in session.execute(query)}
 
 
-def write_run(engine: Engine, run: RunRow, scores: Iterable[ScoreRow]) -> bool:
+@outlasting
+def write_run(engine: Engine, run: RunRow, scores: Sequence[ScoreRow]) -> bool:
     """Write a cell's run and scores in one transaction, in place of those of an earlier attempt.
 
     Args:
         engine: of the storage.
-        run: the run; its trial number is the fence.
+        run: the run; nothing is written over one of a later trial.
         scores: its per-line counts, empty for a diverged cell.
 
     Returns:
         False when a newer attempt has written already, so this one is late and nothing was changed.
     """
-    return _write_run(engine, run, [_columns(score) for score in scores])
-
-
-@outlasting
-def _write_run(engine: Engine, run: RunRow, rows: Sequence[Mapping[str, Any]]) -> bool:
+    rows = [{column.name: getattr(score, column.name) for column in score.__table__.columns} for score in scores]
     with Session(engine) as session, session.begin():
-        query = select(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell).with_for_update()
-        old = session.scalar(query)
+        old = session.get(RunRow, (run.study, run.cell), with_for_update=True)
         if old is not None and old.trial > run.trial:
             return False
-        of_cell = (ScoreRow.study == run.study, ScoreRow.cell == run.cell)
-        session.execute(delete(ScoreRow).where(*of_cell))
-        session.execute(delete(RunRow).where(RunRow.study == run.study, RunRow.cell == run.cell))
+        for table in (ScoreRow, RunRow):
+            session.execute(delete(table).where(table.study == run.study, table.cell == run.cell))
         session.add(run)
         session.flush()
         if rows:
@@ -252,12 +234,7 @@ def _records(columns: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
 def _add_once(engine: Engine, rows: Sequence[Base]) -> None:
     try:
         with Session(engine) as session, session.begin():
-            for row in rows:
-                session.add(row)
+            session.add_all(rows)
     except IntegrityError:
         # Another worker wrote the same rows first: their content is a function of their key.
         return
-
-
-def _columns(row: Base) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in row.__table__.columns}

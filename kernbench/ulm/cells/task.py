@@ -97,7 +97,7 @@ class UlmTask:
     def bytes_needed(self, study: Study) -> Bytes:
         """Lines that are not in the cache, pictures, and rows of the scores of validation and test lines."""
         from kernbench.ulm.cells.definition import missing_samples
-        from kernbench.ulm.scoring.protocol import TOLERANCES
+        from kernbench.ulm.scoring.scores import TOLERANCES
 
         data = study.definition["data"]
         rows = (data["validation"] + data["test"]) * len(TOLERANCES)

@@ -29,14 +29,8 @@ from kernbench.ulm.pairing.protocol import (
     choose_matched,
     evaluate_matched,
 )
-from kernbench.ulm.scoring.protocol import (
-    HEADLINE_TOLERANCE,
-    TOLERANCES,
-    Choice,
-    choose_thresholds,
-    freeze,
-    score,
-)
+from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, Choice, choose_thresholds, freeze, score
+from kernbench.ulm.scoring.scores import TOLERANCES
 
 Progress = Callable[[int, int], None]
 
@@ -141,7 +135,7 @@ def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance:
     pair_spacing, _ = best_comb(known.shape, tolerance, lambda teeth: matched_comb_f1(truths, teeth, tolerance))
     seconds = time.monotonic() - started
     tolerances, half = np.array([tolerance], np.int64), np.array([0.5])
-    choice = MatchedChoice(split, EVERY_SAMPLE, tolerances, half, np.array([math.nan]))
+    choice = MatchedChoice(split, tolerances, half, np.array([math.nan]), EVERY_SAMPLE)
     matched = evaluate_matched(comb(counts.shape, pair_spacing), label_points(counts), choice)
     return DetectorRow(
         method="comb",

@@ -91,7 +91,7 @@ def choose_pairs(output: Output, split: Split, width: int | None) -> MatchedChoi
 def stored_pairs(choice: Choice, width: int | None) -> MatchedChoice:
     """Stored thresholds with `peak-nms` of a width, 0 if none is given: they were chosen for the dilation metric."""
     unknown = np.full(len(choice.thresholds), math.nan)
-    return MatchedChoice(choice.split, Decoder(width=width or 0), choice.tolerances, choice.thresholds, unknown)
+    return MatchedChoice(choice.split, choice.tolerances, choice.thresholds, unknown, Decoder(width=width or 0))
 
 
 def content_arrivals(content: Content, split: Split) -> Points | None:

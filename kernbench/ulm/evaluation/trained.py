@@ -135,7 +135,7 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
         decoder = Decoder(facts.get("one_to_one.decoder", str), facts.natural("one_to_one.width"))
     except DataError as error:
         raise DataError(f"{path}: one_to_one: {error}") from error
-    matched = MatchedChoice(pairs.split, decoder, pairs.tolerances, pairs.thresholds, pairs.mean_f1)
+    matched = MatchedChoice(pairs.split, pairs.tolerances, pairs.thresholds, pairs.mean_f1, decoder)
     return Trained(path, built.eval(), facts.content, choice, matched, noise, facts.natural("evaluation.batch", 1))
 
 

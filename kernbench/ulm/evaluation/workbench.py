@@ -16,17 +16,8 @@ from kernbench.ulm.evaluation.noise import Noise, noise_seed
 from kernbench.ulm.evaluation.pair_card import choose_pairs, matched_card
 from kernbench.ulm.evaluation.predict import Output, Progress, predict, predictions
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
-from kernbench.ulm.scoring.protocol import (
-    THRESHOLDS,
-    TOLERANCES,
-    Choice,
-    Evaluation,
-    choose_thresholds,
-    evaluate,
-    join,
-    score,
-    tolerance_index,
-)
+from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, evaluate, join, score, tolerance_index
+from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 from kernbench.ulm.simulator.noise import add_noise
 
 # column that a cell stores -> field of a row of the one-to-one table

@@ -14,7 +14,8 @@ from kernbench.ulm.pairing.decoders import Decoder, decode, decode_each
 from kernbench.ulm.pairing.matching import Pairs, closest_pairs, kept_before, reach, sweep
 from kernbench.ulm.pairing.points import Floats, Ints, Points
 from kernbench.ulm.scoring.exact import Summary, exact_scores, summarize
-from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, THRESHOLDS, TOLERANCES
+from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE, Choice
+from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 
 WIDTHS = tuple(range(10))
 ELEMENTS = 1 << 20  # windows of truths that one sweep looks at, a few numbers each
@@ -67,22 +68,14 @@ class PairTable(Paired):
 
 
 @dataclass(frozen=True, eq=False)
-class MatchedChoice:
-    """One decoder, one threshold per tolerance, and where they were chosen.
+class MatchedChoice(Choice):
+    """One threshold per tolerance with its decoder; `mean_f1` is one-to-one.
 
     Attributes:
-        split: name of the split that they were chosen on.
         decoder: with its width.
-        tolerances: samples, (n_tol,).
-        thresholds: (n_tol,).
-        mean_f1: that they reach on that split, (n_tol,).
     """
 
-    split: str
     decoder: Decoder
-    tolerances: Ints
-    thresholds: Floats
-    mean_f1: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +161,7 @@ def choose_matched(
     table = pair_table(prediction, truths, decoder, tolerances, thresholds)
     best = np.nan_to_num(table.mean_f1).argmax(axis=1)
     reached = table.mean_f1[np.arange(len(best)), best]
-    return MatchedChoice(split, decoder, table.tolerances, table.thresholds[best], reached)
+    return MatchedChoice(split, table.tolerances, table.thresholds[best], reached, decoder)
 
 
 def evaluate_matched(prediction: Lines, truths: Points, choice: MatchedChoice) -> MatchedEvaluation:

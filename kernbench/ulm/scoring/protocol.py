@@ -13,22 +13,6 @@ from kernbench.errors import DataError
 from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES, f1_scores
 from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
-__all__ = [
-    "HEADLINE_TOLERANCE",
-    "PROTOCOL_VERSION",
-    "THRESHOLDS",
-    "TOLERANCES",
-    "Choice",
-    "Evaluation",
-    "ScoreTable",
-    "choose_thresholds",
-    "evaluate",
-    "freeze",
-    "join",
-    "score",
-    "tolerance_index",
-]
-
 # Raised when a cell of the same settings gets other scores; `docs/protocol.md` lists the versions.
 PROTOCOL_VERSION = 2
 HEADLINE_TOLERANCE = 4

@@ -1,34 +1,25 @@
-"""What only a server can do: refuse to write, restart, stay away, live in another time zone, start empty."""
+"""What only a server can do: restart, stay unavailable, have another time zone."""
 
 import fakes
 import optuna
 import pytest
+from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import text
 
 from kernbench.errors import StorageLostError
 from kernbench.store.database import outage, storage
-from kernbench.store.database.opening import read_storage
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # connections of a dead server
 ]
 
-NINE, THIRTY_THREE = "kernel_size=9,seed=0", "kernel_size=33,seed=0"
-
 
 @pytest.fixture
 def world(postgres_world):
     """A database on the server."""
     return postgres_world
-
-
-def test_reading_cannot_write(world):
-    world.run()
-    reader = read_storage(world.url)
-    with pytest.raises(optuna.exceptions.StorageInternalError):
-        world.optuna_study(storage=reader).set_user_attr("mine", 1)
 
 
 def test_a_trial_is_not_lost_though_the_server_was_restarted_and_the_zone_differs(world, server, monkeypatch):
@@ -47,7 +38,7 @@ def test_a_trial_is_not_lost_though_the_server_was_restarted_and_the_zone_differ
     assert world.executed == [NINE, THIRTY_THREE]
 
 
-def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, server, monkeypatch):
+def test_a_server_that_stays_unavailable_is_one_line_and_the_next_run_goes_on(world, server, monkeypatch):
     monkeypatch.setattr(outage, "OUTAGE_S", 1.0)
     monkeypatch.setattr(storage, "SETTLING_BEATS", 0)
 
@@ -67,9 +58,3 @@ def test_a_server_that_stays_away_is_one_line_and_the_next_run_goes_on(world, se
         connection.execute(text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
     assert set(world.states(world.run()).values()) == {"done"}
     assert left.user_attrs["cell"] == NINE
-
-
-def test_coordinators_that_start_at_once_make_the_tables_and_share_the_cells(world, new_database):
-    world.url = new_database(tables=False)
-    cells = world.study([3, 5, 7, 9, 11, 13]).cells()
-    assert fakes.run_at_once(world, 4) == dict.fromkeys(cells, 1)

@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 from fakes import NINE, outcome
@@ -20,31 +18,27 @@ def test_a_folder_of_this_process_is_left_alone_and_ends_with_its_context(tmp_pa
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-def test_folders_of_processes_that_are_gone_are_removed_and_nothing_else(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
+def test_folders_of_processes_that_are_gone_are_removed_and_nothing_else(tmp_path, dead):
     host, mine = socket.gethostname(), process_start(os.getpid())
-    gone = [f"scratch.{host}.{process.pid}.123.abc", f"scratch.{host}.{os.getpid()}.1.reused"]
+    gone = [f"scratch.{host}.{dead}.123.abc", f"scratch.{host}.{os.getpid()}.1.reused"]
     kept = [
         f"scratch.{host}.{os.getpid()}.{mine}.abc",
-        f"scratch.elsewhere.{process.pid}.123.abc",
+        f"scratch.elsewhere.{dead}.123.abc",
         "scratch.nonsense",
         "scratch..",
     ]
     for name in [*gone, *kept]:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
-    (tmp_path / f"scratch.{host}.{process.pid}.9.file").write_text("a file, not a folder")
-    (tmp_path / "0123456789abcdef.7.pt").write_text("a checkpoint")
+    files = [f"scratch.{host}.{dead}.9.file", "0123456789abcdef.7.pt"]
+    for name in files:
+        (tmp_path / name).touch()
     remove_abandoned(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*kept, f"scratch.{host}.{process.pid}.9.file", "0123456789abcdef.7.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, *files}
 
 
-def test_a_run_removes_what_a_killed_one_left_and_leaves_nothing_in_the_temporary_folder(world, monkeypatch, tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    folder = world.folder / "kernbench.checkpoints" / f"scratch.{socket.gethostname()}.{process.pid}.1.abc"
+def test_a_run_removes_what_a_killed_one_left_and_leaves_nothing_in_the_temporary_folder(world, dead):
+    folder = world.folder / "kernbench.checkpoints" / f"scratch.{socket.gethostname()}.{dead}.1.abc"
     folder.mkdir(parents=True)
     seen = []
 

@@ -1,4 +1,4 @@
-"""Reading: what comes out equals what was stored, failures are listed with their reason, zombies are not seen."""
+"""Reading: what comes out equals what was stored, failures have their reason, rows of late attempts are ignored."""
 
 import dataclasses
 import json
@@ -7,16 +7,16 @@ import fakes
 import numpy as np
 import optuna
 import pytest
+from fakes import NINE, THIRTY_THREE
 from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from kernbench.engine.queue.queueing import enqueue_all
 from kernbench.errors import StorageError, StudyError
+from kernbench.store.maintenance.checking import check_storage
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
-
-NINE = "kernel_size=9,seed=0"
 
 
 def test_what_is_read_equals_what_was_stored(world):
@@ -51,14 +51,15 @@ def test_curves_are_read_where_they_were_stored(world):
     assert old.scores
 
 
-def test_references_of_an_older_database_are_read(world):
+def test_references_of_an_older_database_are_read_and_their_splits_whole(world):
     world.run(world.study([9]))
-    row = {"source": "A", "family": "discrete", "split": "test", "statistic": "mean", "axis": "tolerance"}
+    row = {"source": "A", "family": "discrete", "split": "validation", "statistic": "mean", "axis": "tolerance"}
     row |= {"at": [0], "values": [0.5], "tolerance": 4, "where": {}}
     world.optuna_study(world.study([9])).set_user_attr("references", json.dumps([row]))
-    (run,) = load_runs(world.url)
+    (run,) = load_runs(world.url, whole=["test"])
     assert run.references[0].quantity == "f1"
     assert run.note == ""
+    assert run.scores["validation"].tolerances.tolist() == list(range(10))
 
 
 def test_a_note_is_stored_and_may_be_corrected_without_a_new_version(world):
@@ -87,13 +88,15 @@ def test_artifacts_come_back_by_name_and_a_lost_file_is_left_out(world):
     assert run.lacking == 1
 
 
-def test_runs_know_how_many_cells_were_asked_for(world):
-    world.run(world.study([9]), lambda _context: fakes.outcome())
+def test_a_cell_that_never_ended_is_no_run_but_was_asked_for(world):
+    world.run(world.study([9]))
     world.run(world.study([9, 33]), extend=True, queue_only=True)
     assert [(run.cell, run.asked) for run in load_runs(world.url)] == [(NINE, 2)]
+    opened = world.optuna_study(world.study([9]))  # a run that asks for less
+    assert [(state.cell, state.state) for state in stored_states(opened)] == [(NINE, "done"), (THIRTY_THREE, "waiting")]
 
 
-def test_a_cell_that_was_trained_with_other_seeds_at_once_is_read_as_any_other(world):
+def test_a_cell_that_was_trained_together_with_other_seeds_is_read_as_any_other(world):
     """Earlier versions did that, and kept the seconds of a cell that could not be trained so."""
     study = world.study([9])
     world.run(study, lambda _context: dataclasses.replace(fakes.outcome(), details={"own_seconds": 100.0}))
@@ -133,40 +136,34 @@ def test_a_failed_cell_is_listed_with_its_parameters_and_reason(world):
     assert run.scores == {}
 
 
-def test_a_cell_that_never_ended_is_no_run(world):
-    world.run(queue_only=True)
-    assert load_runs(world.url) == []
-
-
-def test_rows_of_an_attempt_that_was_never_told_are_not_seen(world):
+def test_rows_of_an_attempt_that_did_not_end_are_not_read(world):
     world.run(world.study([9]))
     with Session(world.storage().engine) as session, session.begin():
-        session.get(RunRow, ("mine.v1.quick/discrete", NINE)).trial = 5  # a zombie's
+        session.get(RunRow, ("mine.v1.quick/discrete", NINE)).trial = 5  # of a late attempt
     assert load_runs(world.url) == []
 
 
-def test_studies_are_chosen_by_name_base_or_key(world):
+def test_studies_are_chosen_by_name_base_or_key_and_reading_changes_nothing(world):
     world.run()
     world.found = fakes.find("siren")
     world.run()
     keys = ["mine.v1.quick/discrete", "mine.v1.quick/siren"]
+    content = world.content()
     for name in ("mine", "mine.v1.quick"):
         assert [study.study_name for study in stored_studies(world.url, [name])] == keys
     assert [study.study_name for study in stored_studies(world.url, [keys[1]])] == keys[1:]
     with pytest.raises(StudyError, match="'mine'"):
         stored_studies(world.url, ["mien"])
+    load_runs(world.url)
+    stored_states(stored_studies(world.url)[0])
+    assert world.content() == content
 
 
-def test_a_database_that_is_not_there_is_refused_and_not_made(sqlite_world):
+@pytest.mark.parametrize("read", [load_runs, check_storage])
+def test_a_database_that_is_not_there_is_refused_and_not_made(sqlite_world, read):
     with pytest.raises(StorageError, match="no database there yet"):
-        load_runs(sqlite_world.url)
+        read(sqlite_world.url)
     assert not sqlite_world.database.exists()
-
-
-def test_stored_states_show_every_cell_ever_asked_for(world):
-    world.run()
-    world.run(world.study([9]))
-    assert [state.state for state in stored_states(world.optuna_study())] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -200,14 +197,6 @@ def test_studies_of_others_are_left_alone(world):
         stored_studies(world.url, ["team/alpha"])
 
 
-def test_reading_changes_nothing(world):
-    world.run()
-    content = world.content()
-    load_runs(world.url)
-    stored_states(stored_studies(world.url)[0])
-    assert world.content() == content
-
-
 def test_splits_not_read_whole_have_the_headline_tolerances_of_all_studies_read(world):
     world.run()
     world.found = fakes.find("siren")
@@ -223,15 +212,6 @@ def test_splits_not_read_whole_have_the_headline_tolerances_of_all_studies_read(
             "test": [6],
             "validation": [6],
         }
-
-
-def test_splits_with_published_numbers_are_read_whole(world):
-    world.run(world.study([9]))
-    row = {"source": "A", "family": "discrete", "split": "validation", "statistic": "mean", "axis": "tolerance"}
-    row |= {"at": [0], "values": [0.5], "tolerance": 4, "where": {}}
-    world.optuna_study(world.study([9])).set_user_attr("references", json.dumps([row]))
-    (run,) = load_runs(world.url, whole=["test"])
-    assert run.scores["validation"].tolerances.tolist() == list(range(10))
 
 
 def assert_same_scores(part, whole, tolerances=slice(None)):

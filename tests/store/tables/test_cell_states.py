@@ -1,4 +1,4 @@
-"""The state of a cell, told from its trials: what counts, what does not, and what is tried again."""
+"""The state of a cell, derived from its trials: what counts, what does not, and what is tried again."""
 
 import os
 import socket
@@ -36,18 +36,6 @@ def state(*trials: FrozenTrial):
     return cell_states([CELL], trials)[0]
 
 
-@pytest.fixture(scope="module")
-def dead():
-    """Process id of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_a_cell_without_trials_is_missing_and_will_run():
-    assert (state().state, state().retry) == ("missing", True)
-
-
 def test_a_complete_trial_wins_over_everything_else():
     others = [trial(each) for each in TrialState if each != TrialState.PRUNED]
     found = state(*others, trial(TrialState.COMPLETE, status="ok"))
@@ -59,16 +47,13 @@ def test_a_diverged_cell_is_done_has_no_score_and_never_runs_again():
     assert (found.state, found.score, found.retry, found.detail) == ("diverged", None, False, "loss became nan")
 
 
-def test_pruned_trials_without_a_status_are_ignored():
-    assert state(trial(TrialState.PRUNED)).state == "missing"
-    assert state(trial(TrialState.FAIL, status="error"), trial(TrialState.PRUNED)).detail == "error"
-    assert state(trial(TrialState.PRUNED, status="pruned")).state == "pruned"
-
-
-def test_trials_of_other_cells_and_trials_without_a_cell_are_ignored():
+def test_trials_of_other_cells_without_a_cell_and_pruned_without_a_status_are_ignored():
     stray = create_trial(state=TrialState.COMPLETE, value=1.0)
     other = create_trial(state=TrialState.COMPLETE, value=1.0, user_attrs={"cell": "another"})
-    assert state(stray, other).state == "missing"
+    found = state(stray, other, trial(TrialState.PRUNED))
+    assert (found.state, found.retry) == ("missing", True)
+    assert state(trial(TrialState.FAIL, status="error"), trial(TrialState.PRUNED)).detail == "error"
+    assert state(trial(TrialState.PRUNED, status="pruned")).state == "pruned"
 
 
 def test_a_running_trial_of_a_live_worker_is_left_alone():
@@ -91,14 +76,14 @@ def test_a_worker_on_another_host_or_unknown_is_not_declared_gone(dead):
 def test_a_process_number_used_again_does_not_pass_for_the_worker():
     mine = trial(TrialState.RUNNING, worker=this_worker(), worker_start="1")
     assert worker_is_gone(mine)
-    # where the system does not tell when a process started, nothing is concluded
+    # where the start of a process is not known, nothing is concluded
     assert not worker_is_gone(trial(TrialState.RUNNING, worker=this_worker()))
     assert not worker_is_gone(trial(TrialState.RUNNING, worker=this_worker(), worker_start=""))
 
 
 def test_a_zombie_process_counts_as_gone():
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
-    process.stdout.read()  # its end closes the pipe; nobody has waited for it yet
+    process.stdout.read()  # its end closes the pipe; it has not been waited for yet
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert process_start(process.pid) is None
     process.wait()
@@ -123,10 +108,10 @@ def test_the_last_failure_decides():
 
 
 @pytest.mark.parametrize("status", ["ok", "diverged", "pruned"])
-def test_who_is_killed_between_its_result_and_the_end_of_its_trial_is_killed(status):
+def test_a_worker_killed_between_its_result_and_the_end_of_its_trial_was_killed(status):
     found = state(trial(TrialState.FAIL, status=status))
     assert (found.state, found.retry) == ("failed", True)
-    assert found.detail.startswith("killed 1 times in a row")
+    assert found.detail.startswith("killed 1 time in a row")
     assert killed_in_a_row([trial(TrialState.FAIL, status=status)] * 3) == 3
 
 
@@ -138,7 +123,7 @@ def test_a_cell_killed_too_often_is_held():
     assert f"killed {KILLED_LIMIT} times in a row" in held.detail
 
 
-def test_a_later_checkpoint_or_a_word_from_the_worker_starts_the_count_again():
+def test_a_later_checkpoint_or_another_failure_starts_the_count_again():
     killed = [trial(TrialState.FAIL) for _ in range(KILLED_LIMIT)]
     further = trial(TrialState.FAIL, checkpoint_epoch=7)
     assert state(*killed, further).retry
@@ -149,7 +134,7 @@ def test_a_later_checkpoint_or_a_word_from_the_worker_starts_the_count_again():
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(TrialState)), st.sampled_from(["ok", "error", "interrupted", None]))))
-def test_a_state_is_always_told_and_a_done_cell_is_never_queued(history):
+def test_there_is_always_a_state_and_a_done_cell_is_never_queued(history):
     trials = [
         trial(each, number, **({} if status is None else {"status": status}))
         for number, (each, status) in enumerate(history)

@@ -16,33 +16,25 @@ def rows(world, table):
         return session.scalar(select(func.count()).select_from(table))
 
 
-def test_a_finished_cell_leaves_its_run_scores_lines_floors_and_environment(world):
-    world.run(world.study([9]))
-    assert rows(world, RunRow) == 1
-    assert rows(world, ScoreRow) == 2 * fakes.TOLERANCES * fakes.LINES
+def test_finished_cells_leave_a_run_and_scores_each_and_share_lines_floors_and_environment(world):
+    world.run()
+    engine = world.storage().engine
+    result_tables.create_tables(engine)  # once more, which changes nothing
+    line = {"data_digest": fakes.DATA, "split": "test", "signal": 0}
+    result_tables._add_once(engine, [LineRow(**line, bubbles=1, pressure_pa=1.0)])  # as a worker beside this one does
+    assert rows(world, ScoreRow) == 2 * 2 * fakes.TOLERANCES * fakes.LINES
     assert rows(world, LineRow) == 2 * fakes.LINES
     assert rows(world, FloorRow) == 2 * fakes.TOLERANCES
     assert rows(world, EnvironmentRow) == 1
+    with Session(engine) as session:
+        stored = {row.cell: row.trial for row in session.scalars(select(RunRow))}
+    assert stored == {trial.user_attrs["cell"]: trial.number for trial in world.trials(TrialState.COMPLETE)}
 
 
-def test_a_second_cell_adds_no_second_copy_of_lines_and_environment(world):
-    world.run()
-    assert rows(world, RunRow) == 2
-    assert rows(world, LineRow) == 2 * fakes.LINES
-    assert rows(world, EnvironmentRow) == 1
-
-
-def test_a_diverged_cell_leaves_a_run_without_scores(world):
-    world.run(compute=lambda _context: fakes.diverged())
-    assert (rows(world, RunRow), rows(world, ScoreRow)) == (2, 0)
-
-
-def test_a_failed_cell_leaves_no_rows(world):
-    def fail(_context):
-        raise ValueError("x")
-
-    world.run(compute=fail)
-    assert (rows(world, RunRow), rows(world, ScoreRow)) == (0, 0)
+def test_a_diverged_cell_leaves_a_run_without_scores_and_a_failed_one_nothing(world):
+    world.run(world.study([9]), compute=lambda _context: fakes.diverged())
+    world.run(world.study([9, 33]), compute=lambda _context: 1 / 0, extend=True)
+    assert (rows(world, RunRow), rows(world, ScoreRow)) == (1, 0)
 
 
 def test_run_and_scores_are_written_together_or_not_at_all(world):
@@ -63,26 +55,3 @@ def test_run_and_scores_are_written_together_or_not_at_all(world):
     assert rows(world, ScoreRow) == before
     with Session(engine) as session:
         assert session.scalars(select(RunRow)).one().trial == old.trial
-
-
-def test_every_row_names_the_complete_trial_that_wrote_it(world):
-    world.run()
-    with Session(world.storage().engine) as session:
-        stored = {row.cell: row.trial for row in session.scalars(select(RunRow))}
-    complete = world.trials(TrialState.COMPLETE)
-    assert stored == {trial.user_attrs["cell"]: trial.number for trial in complete}
-
-
-def test_making_the_tables_twice_changes_nothing(world):
-    world.run()
-    result_tables.create_tables(world.storage().engine)
-    assert rows(world, RunRow) == 2
-
-
-def test_lines_written_twice_at_once_are_no_error(world):
-    world.run()
-    result_tables._add_once(
-        world.storage().engine,
-        [LineRow(data_digest=fakes.DATA, split="test", signal=0, bubbles=1, pressure_pa=1.0)],
-    )
-    assert rows(world, LineRow) == 2 * fakes.LINES

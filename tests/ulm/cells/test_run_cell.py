@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 
+import fakes
 import numpy as np
 import pytest
 import torch
@@ -15,9 +16,8 @@ from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find, find_family
-from kernbench.store.files import checkpoints
 from kernbench.store.files.checkpoints import CellCheckpoints
-from kernbench.study.cell import CellContext, Silent, derived_seed, file_key
+from kernbench.study.cell import CellContext, derived_seed, file_key
 from kernbench.study.task import load as load_task_study
 from kernbench.study.task import task
 from kernbench.training.settings import Interrupted
@@ -63,7 +63,7 @@ def context(folder, study, cell, params, attempt=0, **given):
     scratch = folder / f"scratch{attempt}"
     scratch.mkdir(parents=True)
     kept = CellCheckpoints(folder / "checkpoints", file_key(study.key, cell), attempt)
-    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": Silent(), "saved": lambda _epoch: None}
+    usual = {"report": lambda *_: None, "stop": lambda: False, "observer": fakes.Silent(), "saved": lambda _epoch: None}
     return CellContext(study, cell, params, "cpu", attempt, kept, scratch, **usual | given)
 
 
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(ce
         cell(stop=StopAt(4))
     (path,) = (tmp_path / "one" / "checkpoints").iterdir()
     state = torch.load(path, weights_only=True)
-    checkpoints.save(path, {"digest": state["digest"], "epoch": 2})
+    torch.save({"digest": state["digest"], "epoch": 2}, path)
     with pytest.warns(KernbenchWarning, match="does not fit"):
         assert cell(attempt=1)[0].resumed_from is None
 
