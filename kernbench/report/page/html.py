@@ -13,10 +13,12 @@ from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import note_of, published_texts, tables
 from kernbench.report.numbers.sentences import cautions, headline
+from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.pictures import FIGURES, Folder, cell_details, study_pictures
@@ -106,6 +108,9 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
     return {
         "comparison": comparison,
         "anchor": f"comparison-{index + 1}",  # name within the page
+        "question": next((run.question for run in comparison.runs if run.question), ""),
+        "setup": setup_rows(comparison),
+        "matrix": matrix(comparison),
         "headline": headline(comparison),
         "cautions": cautions(comparison),
         "rows": summary_rows(comparison),

@@ -31,8 +31,8 @@ MOST_CURVES = 200  # learning curves in one figure
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
 _CAPTIONS = {
-    "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % bootstrap intervals over lines (and
-        seeds). Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.
+    "sweep": """Mean F1 on the test lines at the headline tolerance. Bars: 95 % intervals over seeds and lines.
+        Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.
         Thin lines, if any: classical detectors on the same lines, see the table.
         Crosses at the bottom: cells that diverged or failed.""",
     "tolerance": """Mean F1 against tolerance, each with the threshold chosen for that tolerance. The thin vertical

@@ -94,6 +94,7 @@ class Run:
         references: published numbers that the study carries.
         matched: one-to-one scores of the test lines, column -> value at each tolerance; empty where not stored.
         curve: precision and recall of the test lines at all thresholds; None where not stored.
+        question: what the study asks; empty where it was not stored.
         note: what the study says about published results that have no number; empty if nothing.
         settings_digest: of the definition without its kernel family, so that it is equal for all families of one
             comparison; empty where unknown.
@@ -128,6 +129,7 @@ class Run:
     references: tuple[Reference, ...] = ()
     matched: dict[str, list[float | None]] = field(default_factory=dict)
     curve: Curves | None = None
+    question: str = ""
     note: str = ""
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON

@@ -167,6 +167,7 @@ class _Cells:
             "study": study.study_name,
             "base": str(known.get("base", study.study_name.partition("/")[0])),
             "definition": definition,
+            "question": str(known.get("question", "")),
             "asked": len(json.loads(known.get("cells", "[]"))),
         }
         self._facts_of_finished = {

@@ -1,0 +1,83 @@
+"""What was trained: network, lines, training and hyper-parameters of a comparison, as the studies stored them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kernbench.errors import counted
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import SEED, values_text
+from kernbench.store.reading.records import OK, Run
+from kernbench.study.tuning import DRAW
+from kernbench.ulm.scoring.scores import tolerance_ns
+
+Table = Mapping[str, Any]  # TOML
+
+
+def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    """What a reader needs to know before the scores, name and text; only what the database knows.
+
+    Settings are those of docs/studies.md, under their names there.
+    """
+    runs = [run for run in comparison.runs if run.definition]
+    rows = [("families", ", ".join(comparison.families)), *_axes(comparison)]
+    if runs:
+        definition = runs[0].definition
+        rows += _network(definition.get("network", {}))
+        rows += _lines(definition.get("data", {}))
+        rows += [(name, _settings(definition.get(name, {}))) for name in ("training", "evaluation")]
+        rows += _families(runs)
+        protocol = definition.get("protocol", "")
+        rows.append(("protocol", f"{definition.get('task', '')}, version {protocol} of the scores"))
+    digests = {f"{run.family} {run.digest}": None for run in comparison.runs if run.digest}
+    data = sorted({run.data_digest for run in comparison.runs if run.status == OK})
+    rows.append(("digests", f"definitions: {', '.join(digests)}; lines: {', '.join(data) or 'none'}"))
+    rows.append(("made with", ", ".join(sorted({f"kernbench {run.kernbench_version}" for run in comparison.runs}))))
+    return [(name, text) for name, text in rows if text]
+
+
+def _axes(comparison: Comparison) -> list[tuple[str, str]]:
+    values: dict[str, set[Any]] = {}
+    for run in comparison.runs:
+        for name, value in run.params.items():
+            if name != DRAW:
+                values.setdefault(name, set()).add(value)
+    seeds = values.pop(SEED, set())
+    rows = [(name, ", ".join(map(str, sorted(found, key=_place)))) for name, found in sorted(values.items())]
+    return [*rows, ("seeds", str(len(seeds)))]
+
+
+def _place(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, str), value
+
+
+def _network(table: Table) -> list[tuple[str, str]]:
+    if not {"name", "depth", "channels"} <= table.keys():
+        return [("network", _settings(table))]
+    rest = {name: value for name, value in table.items() if name not in ("name", "depth", "channels")}
+    lead = f"{table['name']}, {counted(table['depth'], 'layer')}, {counted(table['channels'], 'channel')}"
+    return [("network", ", ".join(filter(None, [lead, _settings(rest)])))]
+
+
+def _lines(table: Table) -> list[tuple[str, str]]:
+    splits = [f"{table[name]} {name}" for name in ("train", "validation", "test") if name in table]
+    if not splits:
+        return [("lines", _settings(table))]
+    window = table.get("window", 0)
+    length = f"windows of {window} samples ({float(tolerance_ns(window)) / 1e3:.1f} µs)" if window else "complete lines"
+    rest = {name: value for name, value in table.items() if name not in ("train", "validation", "test", "window")}
+    return [("lines", f"{', '.join(splits)}; {length}; {_settings(rest)}")]
+
+
+def _families(runs: list[Run]) -> list[tuple[str, str]]:
+    rows: dict[str, str] = {}
+    for run in runs:
+        kernel = run.definition.get("kernel", {})
+        tuned = ", ".join(kernel.get("tuned", {}))
+        parts = [_settings(kernel.get("hyper", {})), f"tuned: {tuned}" if tuned else ""]
+        rows.setdefault(run.family, "; ".join(filter(None, parts)) or "no hyper-parameters")
+    return [(f"hyper-parameters of {family}", text) for family, text in sorted(rows.items())]
+
+
+def _settings(table: Table) -> str:
+    """Settings that are set: an empty text or -1 says that another setting holds."""
+    return values_text({name: value for name, value in table.items() if value not in ("", -1)})
