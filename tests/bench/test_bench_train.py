@@ -47,5 +47,5 @@ def test_every_table_names_its_ways(monkeypatch):
 
 @pytest.mark.slow
 def test_peak_memory_of_a_step_with_and_without_recomputing():
-    plain, again = training.update_memory("shallow", "siren", 33, 16, 2)
+    plain, again = training.update_memory("shallow", "siren", 33, 16, 8)
     assert again < plain
