@@ -132,7 +132,7 @@ def test_the_main_job_runs_once_and_the_same_command_again_changes_nothing(smoke
     first = bench.ended(bench.spawn(*SMOKE, "--plugin", "siren"))
     assert first.code == 0, first
     assert first.err == "", first
-    for said in ("[1/2]", "[2/2]", "all complete (2 done)", "F1", "95 % interval", "comb floor", "report: "):
+    for said in ("[1/2]", "[2/2]", "all complete (2 done)", "F1", "95 % interval", "blind floor", "report: "):
         assert said in first.out, first
     page = bench.folder / "kernbench-report" / "report.html"
     assert "siren" in page.read_text()

@@ -77,7 +77,7 @@ def test_smallest_detectable_difference_is_that_of_a_t_test(df):
 @pytest.mark.parametrize(("family", "seeds"), list(itertools.product(("discrete", "siren"), (2, 3, 4))))
 def test_identical_trainings_are_called_different_in_at_most_seven_percent(same_training, family, seeds):
     scores, rng = same_training[family], np.random.default_rng(0)
-    orders = [rng.permutation(8) for _ in range(400)]
+    orders = [rng.permutation(8) for _ in range(200)]
     verdicts = [compare(scores[order[:seeds]], scores[order[seeds : 2 * seeds]]).verdict for order in orders]
     assert sum(verdict in {"better", "worse"} for verdict in verdicts) <= 0.07 * len(verdicts)
 

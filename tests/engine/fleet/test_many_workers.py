@@ -39,7 +39,14 @@ def test_the_main_job_with_two_workers_makes_data_once_and_gives_what_one_gives(
     ended = bench.ended(bench.spawn(*words))
     assert ended.code == 0, ended
     assert ended.err == "", ended
-    for said in ("[1/2] ", "[2/2] ", "on validation lines  worker ", "all complete (2 done)", "comb floor", "report: "):
+    for said in (
+        "[1/2] ",
+        "[2/2] ",
+        "on validation lines  worker ",
+        "all complete (2 done)",
+        "blind floor",
+        "report: ",
+    ):
         assert said in ended.out, ended
     assert list((bench.folder / "kernbench.checkpoints").iterdir()) == []
     assert "simulating train lines" in ended.out, ended  # before the workers start
