@@ -28,7 +28,7 @@ class Calibration:
 
 
 def calibrate(
-    scores: ArrayLike, *, level: float = 0.95, prior: Prior | None = None, seed: int = SEED
+    scores: ArrayLike, *, level: float = 0.95, prior: Prior | None = None, splits: int = SPLITS, seed: int = SEED
 ) -> Calibration | None:
     """Rate of false positives of `contrast` when seeds of one cell are split at random into two halves.
 
@@ -36,6 +36,7 @@ def calibrate(
         scores: of one cell (S, L).
         level: of the interval.
         prior: as for `contrast`.
+        splits: how many random splits.
         seed: of the splits.
 
     Returns:
@@ -50,7 +51,7 @@ def calibrate(
         return None
     rng = np.random.default_rng(seed)
     called = 0
-    for _ in range(SPLITS):
+    for _ in range(splits):
         order = rng.permutation(len(table))
         called += contrast([table[order[:half]], table[order[half : 2 * half]]], (1, -1), prior).p_value() < 1 - level
-    return Calibration(called / SPLITS, SPLITS, len(table))
+    return Calibration(called / splits, splits, len(table))

@@ -1,4 +1,4 @@
-"""Several comparisons at once: p-values by Holm."""
+"""Several comparisons judged together: p-values by Holm."""
 
 from collections.abc import Sequence
 

@@ -8,6 +8,9 @@ from kernbench.errors import counted
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.statistics.calibration import calibrate
 
+SPLITS = 2000  # of all points together: half a second
+FEWEST_SPLITS = 5
+
 
 def calibration_text(comparison: Comparison) -> list[str]:
     """Standard deviations of seeds and lines, and how often seeds of one point are called different from each other.
@@ -29,7 +32,8 @@ def calibration_text(comparison: Comparison) -> list[str]:
         f"Standard deviation of mean F1 between seeds: {math.sqrt(spread.prior.variance):.4f}, worth "
         f"{spread.prior.df:.0f} degrees of freedom, from {spread.source}."
     )
-    found = [calibrate(point.f1(), prior=spread.prior) for point in points]
+    splits = max(FEWEST_SPLITS, SPLITS // len(points))
+    found = [calibrate(point.f1(), prior=spread.prior, splits=splits) for point in points]
     rates = [each.rate for each in found if each is not None]
     if not rates:
         return [*sentences, "No point has the four seeds that a test of a family against itself needs."]
