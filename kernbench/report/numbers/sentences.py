@@ -55,7 +55,7 @@ def cautions(comparison: Comparison) -> list[str]:
     scored = comparison.scored
     found += _on_plateau(scored)
     if scored and min(len(point.scored) for point in scored) == 1:
-        found.append(_one_seed(comparison.spread))
+        found.append(_one_seed(comparison))
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: the best points were chosen on the test lines themselves.")
     return found
@@ -73,24 +73,25 @@ def _on_plateau(points: Sequence[Point]) -> list[str]:
 def spread_text(comparison: Comparison) -> str:
     """What the intervals of a comparison cover, for below a table."""
     if min(len(point.scored) for point in comparison.scored) == 1:
-        return _one_seed(comparison.spread)
+        return _one_seed(comparison)
     prior = comparison.spread.prior
-    deviation = f"; standard deviation between seeds {math.sqrt(prior.variance):.3f}" if prior else ""
+    source = f"{math.sqrt(prior.variance):.3f} ({comparison.spread.source})" if prior else ""
+    deviation = f"; standard deviation between seeds {source}" if prior else ""
     return f"Intervals cover the choice of seeds and of test lines{deviation}."
 
 
-def _one_seed(spread: SeedSpread) -> str:
-    if spread.prior is None:
-        return (
-            "One seed per cell: the intervals cover the choice of test lines alone, and nothing is known about how far "
-            "two trainings of one cell lie apart. No family can be called better or worse."
-        )
-    error = math.sqrt(2 * spread.prior.variance)
-    least = smallest_detectable(error, spread.prior.df)
+def _one_seed(comparison: Comparison) -> str:
+    prior, several = comparison.spread.prior, max(len(point.scored) for point in comparison.scored) > 1
+    lead = "Some cells have one seed: these" if several else "One seed per cell: no family"
+    lead += " cannot be called better or worse." if several else " can be called better or worse."
+    if prior is None:
+        known = "the intervals cover the choice of test lines alone, and nothing is known about how far"
+        return f"{lead} As yet {known} two trainings of one cell lie apart."
+    least = smallest_detectable(math.sqrt(2 * prior.variance), prior.df)
     return (
-        "One seed per cell: no family can be called better or worse. Mean F1 of trainings that differ in nothing but "
-        f"the seed has a standard deviation of {math.sqrt(spread.prior.variance):.3f} ({spread.source}); the intervals "
-        f"include it, and differences below {least:.2f} say nothing."
+        f"{lead} Mean F1 of trainings that differ in nothing but the seed has a standard deviation of "
+        f"{math.sqrt(prior.variance):.3f} ({comparison.spread.source}); the intervals include it, and between single "
+        f"trainings differences below {least:.2f} say nothing."
     )
 
 

@@ -169,3 +169,9 @@ def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_n
     assert difference.found.seeds == (1, 4)
     assert difference.verdict == "undecided"
     assert "is worse" not in said(found)
+    assert "Some cells have one seed: these cannot be called better or worse." in said(found)
+
+
+def test_text_below_a_table_names_a_borrowed_spread(cells):
+    (found,) = comparisons(cells("siren", np.random.default_rng(1).uniform(0.2, 0.4, (2, 32))))  # below the floor
+    assert "between seeds 0.013 (8 trainings each of discrete and siren" in spread_text(found)
