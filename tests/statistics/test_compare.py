@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy
+from crossed import crossed
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.formula.api import mixedlm
@@ -17,7 +18,6 @@ from kernbench.statistics import adjusted, compare
 from kernbench.statistics.contrast import contrast
 from kernbench.statistics.moderation import seed_prior
 from kernbench.statistics.power import smallest_detectable
-from tests.statistics.crossed import crossed
 
 
 @pytest.fixture(scope="module")

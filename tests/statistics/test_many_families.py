@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scikit_posthocs
 import scipy
+from crossed import crossed
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
@@ -15,7 +16,6 @@ from kernbench.statistics.moderation import fit_prior, seed_prior
 from kernbench.statistics.multiplicity import holm
 from kernbench.statistics.profiles import largest_against_others, profile, slope
 from kernbench.statistics.ranks import ranks
-from tests.statistics.crossed import crossed
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))

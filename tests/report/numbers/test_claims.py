@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from crossed import crossed
 
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.sentences import cautions, headline, spread_text
 from kernbench.ulm.scoring.seed_spread import measured_spread
-from tests.statistics.crossed import crossed
 
 WORDS = "better best worst more less highest lowest beats wins ahead rises falls"
 RANKING = re.compile(rf"\b({WORDS.replace(' ', '|')})\b")
