@@ -1,4 +1,7 @@
-"""Training: one step is what Adam on the summed loss gives; a resumed run equals an uninterrupted one, bit for bit."""
+"""Training: one step is what Adam on the summed loss gives; a resumed run equals an uninterrupted one, bit for bit.
+
+Long because nearly every test trains the same small network on the same lines, by the functions at the top.
+"""
 
 import copy
 import itertools

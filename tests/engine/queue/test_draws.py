@@ -1,4 +1,7 @@
-"""Draws of a tuned study: cells like any other, learning within their own search, the same again from the same seed."""
+"""Draws of a tuned study: cells like any other, learning within their own search, the same again from the same seed.
+
+Long because every test looks at one search from another side, in the worlds of the fixtures at the top.
+"""
 
 import contextlib
 import dataclasses

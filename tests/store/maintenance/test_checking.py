@@ -1,4 +1,7 @@
-"""`storage check`: a sound database has no problem, and each kind of damage is one line; nothing is changed."""
+"""`storage check`: a sound database has no problem, and each kind of damage is one line; nothing is changed.
+
+Long because every kind of damage is done to the same sound database.
+"""
 
 import io
 import json
