@@ -24,7 +24,7 @@ class CellState:
 
     Attributes:
         cell: cell id.
-        state: "done", "diverged", "pruned" (a draw that was ended early), "running", "lost" (its worker is gone),
+        state: "done", "diverged", "pruned" (a draw that was ended early), "running", "lost" (its worker has ended),
             "waiting", "failed" or "missing".
         detail: failure class and first line of the error, or the worker.
         retry: whether the next `run` takes it up by itself.

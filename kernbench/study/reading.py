@@ -233,5 +233,5 @@ def _warn_misspelt(tables: Iterable[str], family: KernelFamily, where: str) -> N
     # [hyper.siern] may also belong to a family in somebody's file, so it is no error
     for name in tables:
         if name not in installed().found and (hint := close_match(name, {family.name} - {name})):
-            text = f"{where}.{name} belongs to no installed family and is left aside{hint}"
+            text = f"{where}.{name} belongs to no installed family and is ignored{hint}"
             warnings.warn(text, KernbenchWarning, stacklevel=2)

@@ -66,7 +66,7 @@ def time_limit(
     if limit is None:
         yield lambda: False
         return
-    clock = storage.outages.clock  # waiting for the database is no time of the cell
+    clock = storage.outages.clock  # waiting for the database does not count
     deadline = clock() + limit.seconds
     over, ended = threading.Lock(), threading.Event()
 

@@ -177,7 +177,7 @@ def _copy_trials(origin: Connection, to: Connection, old_id: int, new_id: int) -
     for found in _streamed(origin, query):
         new = [_without_key(TRIALS, row) | {"study_id": new_id} for row in found]
         for row in new:
-            if row["state"] == TrialState.RUNNING:  # its worker is gone, as `run` would find
+            if row["state"] == TrialState.RUNNING:  # its worker has ended, as `run` would find
                 row |= {"state": TrialState.FAIL, "datetime_complete": max(now, row["datetime_start"] or now)}
         added = to.execute(insert(TRIALS).returning(TRIALS.c.trial_id, sort_by_parameter_order=True), new)
         ids |= dict(zip((row["trial_id"] for row in found), added.scalars(), strict=True))
