@@ -75,8 +75,9 @@ class Notes(Silent):
 # What draws for cells and reports, and what it gives where there is nothing to draw.
 DRAWING = {
     "kernbench.ulm.cells.artifacts._pictures": [],
-    "kernbench.report.page.html.study_pictures": [],
-    "kernbench.report.page.html.cell_details": {},
+    "kernbench.report.page.html.study_pictures": {},
+    "kernbench.report.page.html.kernel_pictures": [],
+    "kernbench.report.page.html.example_picture": None,
 }
 
 

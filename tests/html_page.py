@@ -15,16 +15,19 @@ def f1_of(run, tolerance=4, split="test"):
 class Page(HTMLParser):
     """Tags, attributes and visible text of a page, and the folder that it is in."""
 
+    QUIET = ("script", "style")
+
     def __init__(self, html, folder=None):
         super().__init__()
         self.html, self.folder = html, folder
         self.tags, self.links, self.sources, self.texts, self.rows = [], [], [], [], []
-        self.in_cell = False
+        self.in_cell, self.quiet = False, False
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.tags.append(tag)
+        self.quiet = tag in self.QUIET
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -36,13 +39,20 @@ class Page(HTMLParser):
             self.sources.append(attributes["src"])
 
     def handle_endtag(self, tag):
+        self.quiet = False
         if tag in ("td", "th"):
             self.in_cell = False
 
     def handle_data(self, data):
-        self.texts.append(data)
+        if not self.quiet:
+            self.texts.append(data)
         if self.in_cell:
             self.rows[-1][-1] += data.strip()
+
+    @property
+    def figures(self):
+        """How many there are."""
+        return self.tags.count("figure")
 
     @property
     def text(self):

@@ -1,8 +1,8 @@
-"""How all figures look: one style for screen and print, colours that survive colour blindness and grey printing."""
+"""How all figures look: one style for screen and print."""
 
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -15,12 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 Arguments = ParamSpec("Arguments")
-Look = tuple[str, str, Any]  # colour, marker, dash; Any: matplotlib spells out its dashes
 
-# Okabe and Ito (2008), yellow left out: it vanishes on white paper.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":")
 LABEL_COLOUR = "#D55E00"
 OUTPUT_COLOUR = "#0072B2"
 QUIET = "#8c8c8c"
@@ -52,6 +47,7 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "lines.linewidth": 1.3,
     "figure.dpi": 200,
     "svg.hashsalt": "kernbench",  # the same data give the same file
+    "svg.fonttype": "none",  # text stays text: half the size, and it can be searched and edited
     "text.parse_math": False,  # names come from users: a dollar sign is a dollar sign
 }
 
@@ -82,16 +78,6 @@ def panels(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **grid)  # type: ignore[call-overload]
     return figure, axes
-
-
-def series_look(names: Sequence[str]) -> dict[str, Look]:
-    """Colour, marker and dash of each series; the same names give the same looks in every figure."""
-    looks: dict[str, Look] = {}
-    for index, name in enumerate(names):
-        turn, place = divmod(index, len(COLOURS))
-        marker = MARKERS[(place + turn) % len(MARKERS)]
-        looks[name] = (COLOURS[place], marker, DASHES[turn % len(DASHES)])
-    return looks
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:

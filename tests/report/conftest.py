@@ -74,7 +74,7 @@ def page_of(tmp_path, monkeypatch):
     def make(runs, drawn=False):
         with monkeypatch.context() as patch:
             if not drawn:
-                patch.setattr(html, "study_pictures", lambda *_: [])
+                patch.setattr(html, "study_pictures", lambda *_: {})
             page = html.write_report(runs, tmp_path)
         return Page(page.read_text(encoding="utf-8"), tmp_path)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import FULL_WIDTH, MARKERS, Look, letter, panels, shades
+from kernbench.plotting.looks import MARKERS, Look
+from kernbench.plotting.style import FULL_WIDTH, letter, panels, shades
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.means import Interval
@@ -29,6 +31,16 @@ def axis_places(comparison: Comparison) -> dict[object, float]:
 def is_wide(places: Sequence[float]) -> bool:
     """Whether values span so much that they belong on a logarithmic axis."""
     return len(places) > 1 and min(places) > 0 and max(places) >= 8 * min(places)
+
+
+def series_id(name: str, number: int) -> str:
+    """Id of one of the things that are drawn of a series."""
+    return f"series={quote(name, safe='')}={number}"
+
+
+def point_id(name: str) -> str:
+    """Id of the mark of a point."""
+    return f"point={quote(name, safe='')}"
 
 
 def axis_label(axis: str) -> str:

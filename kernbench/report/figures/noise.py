@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import MARKERS, RULE, shades, styled
+from kernbench.plotting.looks import MARKERS
+from kernbench.plotting.style import RULE, shades, styled
 from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.noise import NOISE_AXES

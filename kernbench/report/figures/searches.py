@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kernbench.plotting.style import Look, series_look, styled
+from kernbench.plotting.looks import Look, series_look
+from kernbench.plotting.style import styled
 from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.figures.layout import setting_text as axis_text
 from kernbench.report.numbers.comparison import Comparison

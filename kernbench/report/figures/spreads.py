@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from kernbench.plotting.style import RULE, Look, letter, panels, series_look, styled
+from kernbench.plotting.looks import Look, series_look
+from kernbench.plotting.style import RULE, letter, panels, styled
 from kernbench.report.figures.layout import (
     COLUMNS,
     axis_label,
@@ -35,34 +36,48 @@ from kernbench.ulm.scoring.by_line import bin_numbers
 
 FEWEST_PER_BIN = 3
 MOST_CLOUDS = 3
+FEWEST_FOR_VIOLIN = 30  # lines: a density of fewer would be a drawing of the kernel width
 LINE_LABELS = dict(zip(LINE_AXES, ("bubbles in the whole line", "drive pressure [kPa]"), strict=True))
 
 
 @styled
-def violin_figure(comparison: Comparison) -> Figure:
+def spread_figure(comparison: Comparison) -> Figure:
     """Spread of F1 over the test lines, one panel a family, one violin for each value of the axis.
 
-    Bars are medians, circles means; the dashed line is the blind comb.
+    With few lines dots stand instead of violins, one a line. Bars are medians, circles means; the dashed line is the
+    blind comb.
     """
     shown = [series for series in comparison.series if series.scored]
     looks = series_look([series.name for series in comparison.series])
     figure, axes = panel_grid([series.name for series in shown], height=2.3)
     for panel, series in zip(axes, shown, strict=True):
-        values = [point.f1().ravel() for point in series.scored]
-        places = np.arange(len(values))
-        parts = panel.violinplot(values, places, widths=0.85, showextrema=False, showmedians=True)
-        for body in cast("list[PolyCollection]", parts["bodies"]):
-            body.set(facecolor=looks[series.name][0], alpha=0.35, linewidth=0)
-        parts["cmedians"].set(color=looks[series.name][0], linewidth=1.4)
-        means = [each.mean() for each in values]
-        panel.plot(places, means, "o", color="white", markeredgecolor="black", markersize=3.5)
+        colour = looks[series.name][0]
+        for place, point in enumerate(series.scored):
+            _draw_lines(panel, place, point, colour)
+        means = [point.f1().mean() for point in series.scored]
+        places = np.arange(len(means))
+        panel.plot(places, means, "o", color="white", markeredgecolor="black", markersize=3.5, zorder=4)
         panel.axhline(series.scored[0].floors()[0], color=RULE, linestyle="--", linewidth=1)
         panel.set_xticks(places, [value_text(point) for point in series.scored])
-        panel.set_xlim(-0.6, max(len(values), 2) - 0.4)
+        panel.set_xlim(-0.6, max(len(means), 2) - 0.4)
         panel.set_xlabel(axis_label(comparison.axis))
         panel.set_ylim(0, 1.02)
     axes[0].set_ylabel(f"F1 of a line, tolerance {comparison.tolerance}")
     return figure
+
+
+def _draw_lines(panel: Axes, place: float, point: Point, colour: str) -> None:
+    values = point.f1()
+    if values.shape[1] < FEWEST_FOR_VIOLIN:
+        lines = values.mean(axis=0)
+        aside = np.linspace(-0.22, 0.22, len(lines)) if len(lines) > 1 else np.zeros(1)
+        panel.plot(place + aside, lines, ".", color=colour, markersize=3, alpha=0.6)
+        panel.hlines(np.median(values), place - 0.3, place + 0.3, colors=colour, linewidth=1.4)
+        return
+    parts = panel.violinplot([values.ravel()], [place], widths=0.85, points=50, showextrema=False, showmedians=True)
+    for body in cast("list[PolyCollection]", parts["bodies"]):
+        body.set(facecolor=colour, alpha=0.35, linewidth=0)
+    parts["cmedians"].set(color=colour, linewidth=1.4)
 
 
 @styled

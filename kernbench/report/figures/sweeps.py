@@ -1,15 +1,17 @@
 """Figures of mean F1: along the axis of a comparison and against the tolerance, with the blind floors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kernbench.plotting.style import QUIET, RULE, Look, panels, series_look, styled
+from kernbench.plotting.looks import Look, series_look
+from kernbench.plotting.style import QUIET, RULE, panels, styled
 from kernbench.report.figures.layout import (
     Colour,
     axis_label,
@@ -19,6 +21,8 @@ from kernbench.report.figures.layout import (
     legend_below,
     legend_columns,
     panel_grid,
+    point_id,
+    series_id,
     series_keys,
     value_keys,
     value_looks,
@@ -31,6 +35,8 @@ from kernbench.study.reference import F1
 from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12
+LABEL_GAP = 0.045  # between labels beside the axes, as a share of their height
+MOST_AT_EASE = 8  # series; each further one makes the figure a little higher
 FLOORS: tuple[tuple[Any, str], ...] = (  # Any: matplotlib spells out its dashes
     ("--", "blind comb"),
     (":", "random noise"),
@@ -48,22 +54,26 @@ PUBLISHED: dict[str, Any] = {  # Any: arguments of matplotlib
 def sweep_figure(comparison: Comparison, references: Mapping[str, float] = MappingProxyType({})) -> Figure:
     """Mean test F1 of every family along the axis, with 95 % intervals and the blind floors.
 
-    Points without a score are crosses at the bottom; small dots are single seeds.
+    Points without a score are crosses at the bottom; small dots are single seeds. Series and points have ids.
 
     Args:
         comparison: what to draw.
         references: F1 of further detectors on the same lines, by name; thin lines across.
     """
-    figure, axes = panels(1, 1, height=3.7, width=5.6)
+    crowd = max(0, len(comparison.series) - MOST_AT_EASE)
+    figure, axes = panels(1, 1, height=3.7 + 0.12 * crowd, width=5.6)
     panel: Axes = axes[0, 0]
+    panel.set_ylim(*_range(comparison, references))
     places = axis_places(comparison)
     looks = series_look([series.name for series in comparison.series])
     for index, series in enumerate(comparison.series):
         shift = index - (len(comparison.series) - 1) / 2
-        _draw_series(panel, series, places, shift, looks[series.name])
+        before = set(panel.get_children())
+        where = _draw_series(panel, series, places, shift, looks[series.name])
+        _name(panel, series, where, before)
     _draw_levels(panel, comparison.scored, references)
     _axis(panel, comparison, places)
-    panel.set_ylim(0, 1)
+    panel.set_ylim(*_range(comparison, references))
     panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
     handles = series_keys(looks.items(), 4.5)
     if any(point.failed for point in comparison.points):
@@ -117,7 +127,10 @@ def _draw_published(
     return any(row for _, row in rows)
 
 
-def _draw_series(panel: Axes, series: Series, places: Mapping[object, float], shift: float, look: Look) -> None:
+def _draw_series(
+    panel: Axes, series: Series, places: Mapping[object, float], shift: float, look: Look
+) -> dict[object, float]:
+    """Draw a series; where each value of the axis is, moved by its shift."""
     colour, _, dash = look
     on_axis = [point for point in series.scored if point.x is not None]
     where = {x: _shifted(place, list(places.values()), shift) for x, place in places.items()}
@@ -129,12 +142,39 @@ def _draw_series(panel: Axes, series: Series, places: Mapping[object, float], sh
         if len(seeds) > 1:
             panel.plot(np.full(len(seeds), place), seeds, ".", color=colour, markersize=2.5, alpha=0.6)
         if point.failed:
-            panel.plot(place, 0.03, "x", color=colour, markersize=6, markeredgewidth=1.6, clip_on=False)
+            panel.plot(place, _bottom(panel), "x", color=colour, markersize=6, markeredgewidth=1.6, clip_on=False)
     for point in series.points:
         if point.interval is None and point.x is not None:
-            panel.plot(where[point.x], 0.03, "x", color=colour, markersize=6, markeredgewidth=1.6)
+            panel.plot(where[point.x], _bottom(panel), "x", color=colour, markersize=6, markeredgewidth=1.6)
         elif point.interval is not None and point.x is None:
             panel.axhline(point.interval.mean, color=colour, linestyle=dash, linewidth=1)
+    return where
+
+
+def _range(comparison: Comparison, references: Mapping[str, float]) -> tuple[float, float]:
+    """F1 that is drawn: all intervals, levels and floors, on whole tenths."""
+    intervals = [point.interval for point in comparison.scored if point.interval is not None]
+    values = [value for each in intervals for value in (each.low, each.mean, each.high)]
+    values += [*references.values()]
+    values += [floor for point in comparison.scored[:1] for floor in point.floors()]
+    known = [value for value in values if np.isfinite(value)] or [0.0, 1.0]
+    return max(0.0, np.floor(10 * min(known) - 0.5) / 10), min(1.0, np.ceil(10 * max(known) + 0.2) / 10)
+
+
+def _bottom(panel: Axes) -> float:
+    """Where points without a score are."""
+    low, high = panel.get_ylim()
+    return float(low + 0.03 * (high - low))
+
+
+def _name(panel: Axes, series: Series, where: Mapping[object, float], before: Collection[Artist]) -> None:
+    """Name what was drawn of a series, and put a mark on each point that the page turns into a link."""
+    for number, artist in enumerate(each for each in panel.get_children() if each not in before):
+        artist.set_gid(series_id(series.name, number))
+    for point in series.points:
+        if point.x is not None:
+            place = point.interval.mean if point.interval else _bottom(panel)
+            panel.plot(where[point.x], place, "o", markersize=11, alpha=0, gid=point_id(point.name))
 
 
 def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, float]) -> None:
@@ -143,8 +183,10 @@ def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, 
     levels = [(value, name, dash, 1.0) for value, (dash, name) in zip(floors, FLOORS, strict=False)]
     levels += [(value, name, "-", 0.6) for name, value in references.items()]
     levels.sort()
+    low, high = panel.get_ylim()
+    gap = LABEL_GAP * (high - low)
     # Beside the axes, where no data can hide them.
-    for (value, name, dash, width), place in zip(levels, _apart([level[0] for level in levels]), strict=True):
+    for (value, name, dash, width), place in zip(levels, _apart([level[0] for level in levels], gap), strict=True):
         panel.axhline(value, color=RULE, linestyle=dash, linewidth=width, zorder=1.5)
         panel.text(
             1.01,
@@ -157,7 +199,7 @@ def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, 
         )
 
 
-def _apart(values: Sequence[float], gap: float = 0.045) -> list[float]:
+def _apart(values: Sequence[float], gap: float) -> list[float]:
     """Ascending places for labels, at least a gap apart: those that would touch spread around their common mean."""
     groups: list[list[float]] = []
     for value in values:

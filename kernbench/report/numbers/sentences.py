@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kernbench.errors import counted
-from kernbench.report.numbers.comparison import BASELINE, KERNEL_SIZE, Comparison, Difference, Series
+from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
+from kernbench.report.numbers.over_sizes import OverSizes, over_sizes
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.provenance import provenance
 from kernbench.statistics.means import Interval
 from kernbench.statistics.power import smallest_detectable
-from kernbench.statistics.profiles import slope
 from kernbench.store.reading.records import OK, Run
 from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
-from kernbench.ulm.scoring.seed_spread import SeedSpread
 
 # The page opens with sentences, not with a second table.
 MOST_NAMED = 3
@@ -34,10 +33,10 @@ def headline(comparison: Comparison) -> list[str]:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
     shown = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
     shown.sort(key=lambda series: (series.family != BASELINE, series.name))  # an order by score would claim a ranking
+    names = {series.name for series in shown}
     sentences = _decided(comparison)
     sentences += [_score(comparison, series.best) for series in shown if series.best is not None]
-    for series in shown:
-        sentences += _trend(series, comparison.axis, comparison.spread)
+    sentences += [_trend(row) for row in over_sizes(comparison) if row.decided and row.name in names]
     sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -148,9 +147,14 @@ def _difference_text(each: Difference) -> str:
     found = each.found
     means = f"{each.first.mean_f1(each.first.tolerance):.3f} against {each.second.mean_f1(each.second.tolerance):.3f}"
     return (
-        f"{each.first.name} is {each.verdict} than {each.second.runs[0].family}: {found.difference:+.3f} "
-        f"[{found.low:+.3f}, {found.high:+.3f}] in mean F1, {means}, {_seeds(found.seeds)}, p = {found.p_value:.2g}."
+        f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}] in mean F1: {each.first.name} is "
+        f"{each.verdict} than {each.second.runs[0].family}, {means}, {_seeds(found.seeds)}, {p_text(found.p_value)}."
     )
+
+
+def p_text(value: float) -> str:
+    """A p-value for reading, "p = 0.012"; its last digits mean nothing where it is tiny."""
+    return "p < 1e-6" if value < 1e-6 else f"p = {value:.2g}"
 
 
 def _undecided(open_: Sequence[Difference], total: int) -> str:
@@ -186,8 +190,8 @@ def _score(comparison: Comparison, point: Point) -> str:
     chosen = f", chosen on the {split} lines" if len(comparison.points) > len(comparison.series) else ""
     below = ", below the blind floor, worse than a blind guess" if point.skill < 0 else ""
     return (
-        f"{point.name}{chosen}: mean F1 {interval_text(point.interval)} on {point.interval.lines} test lines, "
-        f"{counted(point.interval.seeds, 'seed')}, at a tolerance of {t} samples "
+        f"{interval_text(point.interval)} is the mean F1 of {point.name}{chosen}, on "
+        f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of {t} samples "
         f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth){below}; "
         f"{_against_floor(point)}."
     )
@@ -202,20 +206,10 @@ def _against_floor(point: Point) -> str:
     return f"a skill of {point.skill:.2f}, where {scale}"
 
 
-def _trend(series: Series, axis: str, spread: SeedSpread) -> list[str]:
-    """How the score changes when a kernel size doubles, where the runs can show it."""
-    points = [point for point in series.scored if isinstance(point.x, int) and point.x > 0]
-    cells, sizes = [point.f1() for point in points], [int(point.x or 0) for point in points]
-    shapes = {cell.shape[1] for cell in cells}
-    if axis != KERNEL_SIZE or len(set(sizes)) < 2 or len(shapes) > 1 or min(map(len, cells)) < 2:
-        return []
-    change = slope(cells, sizes, spread.prior)
-    low, high = change.interval(0.95)
-    if low <= 0 <= high:
-        return []
-    verb = "rises" if change.value > 0 else "falls"
-    text = f"{series.name} {verb} by {abs(change.value):.3f} in F1 each time the kernel size doubles"
-    return [f"{text} [{low:+.3f}, {high:+.3f}], from {min(sizes)} to {max(sizes)}."]
+def _trend(row: OverSizes) -> str:
+    """How the score changes when a kernel size doubles."""
+    change = f"{row.change:+.3f} [{row.change_low:+.3f}, {row.change_high:+.3f}] in mean F1"
+    return f"{change} each time the kernel size doubles: {row.name} {row.trend} from {row.smallest} to {row.largest}."
 
 
 def _below_floor(comparison: Comparison) -> list[str]:

@@ -17,17 +17,29 @@ from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import note_of, published_texts, tables
-from kernbench.report.numbers.sentences import cautions, headline
+from kernbench.report.numbers.sentences import cautions, headline, p_text
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
+from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
 from kernbench.report.page.csv_tables import write_tables
-from kernbench.report.page.pictures import FIGURES, Folder, cell_details, study_pictures
-from kernbench.report.page.rows import curve_rows, line_rows, same_text, seeds_needed_text, summary_rows
+from kernbench.report.page.downloads import downloads, script_hash
+from kernbench.report.page.pictures import FIGURES, Folder, study_pictures
+from kernbench.report.page.places import marks_of, series_colours
+from kernbench.report.page.rows import (
+    cost_ranges,
+    curve_rows,
+    line_rows,
+    same_text,
+    seeds_needed_text,
+    summary_rows,
+    trend_rows,
+)
 from kernbench.store.reading.records import Run
 from kernbench.study import columns
 from kernbench.study.task import columns_shown
 
 PAGE = "report.html"
+MOST_ROWS = 40  # of a table that is open from the start
 Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
 
@@ -75,13 +87,13 @@ def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
             tables = write_tables(found, out_dir)
             sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
         page = out_dir / PAGE
-        write_whole(page, _render(sections, [table.name for table in tables], folder))
+        write_whole(page, _render(sections, tables, folder))
     except OSError as error:
         raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
     return page
 
 
-def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) -> str:
+def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder) -> str:
     environment = Environment(
         loader=PackageLoader("kernbench.report.page"),
         autoescape=True,
@@ -91,10 +103,16 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
     )
     environment.filters["shown"] = published_texts
     environment.filters["seeds_needed"] = seeds_needed_text
+    environment.filters["p_text"] = p_text
+    environment.globals["MOST_ROWS"] = MOST_ROWS
     runs = [run for section in sections for run in section["comparison"].runs]
+    script, style = (_asset(environment, name) for name in ("page.js", "page.css"))
     return environment.get_template("report.html.j2").render(
         sections=sections,
-        tables=tables,
+        downloads=downloads(tables),
+        script=script,
+        script_hash=script_hash(script),
+        style=style,
         columns=columns_shown(columns.PAGE),
         cells=len(runs),
         latest=max(run.started for run in runs),
@@ -103,20 +121,37 @@ def _render(sections: Sequence[Section], tables: Sequence[str], folder: Folder) 
     )
 
 
+def _asset(environment: Environment, name: str) -> str:
+    """A file of ours as it is."""
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
 def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
     baselines = _baselines(comparison, folder)
+    anchor = f"c{index + 1}"  # name within the page
+    marks = marks_of(comparison, anchor)
+    levels = baseline_levels(baselines, comparison.tolerance)
+    kernels = kernel_pictures(comparison, folder, anchor)
     return {
         "comparison": comparison,
-        "anchor": f"comparison-{index + 1}",  # name within the page
+        "anchor": anchor,
+        "marks": marks,
+        "colours": series_colours(comparison),
         "question": next((run.question for run in comparison.runs if run.question), ""),
         "setup": setup_rows(comparison),
         "matrix": matrix(comparison),
+        "cost_ranges": cost_ranges(comparison),
         "headline": headline(comparison),
         "cautions": cautions(comparison),
         "rows": summary_rows(comparison),
         "same": same_text(comparison),
-        "pictures": study_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
-        "details": cell_details(comparison, folder),
+        "trends": trend_rows(comparison),
+        "pictures": study_pictures(comparison, folder, levels, anchor, marks),
+        "kernels": kernels,
+        "kernel_ids": {each.point: each.id for each in kernels},
+        "left_out": [],
+        "example": example_picture(comparison, folder),
         "provenance": provenance(comparison.runs),
         "curves": curve_rows(comparison),
         "lines": line_rows(comparison),

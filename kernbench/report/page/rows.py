@@ -9,6 +9,7 @@ import numpy as np
 from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
 from kernbench.report.numbers.lines import line_statistics
+from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point, Value, values_text
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.study.columns import PAGE
@@ -40,6 +41,7 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
     rmse = point.matched("rmse_samples")
     costs = [(column, point.value(column.name)) for column in columns_shown(PAGE)]
     return {
+        "point": point.name,
         "family": point.runs[0].family,
         "x": "–" if point.x is None else str(point.x),
         "others": values_text({k: v for k, v in point.params.items() if k not in (point.axis, *same)}),
@@ -60,6 +62,47 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
         "costs": [number(value, column.digits) if column.digits else large(value) for column, value in costs],
         "seconds": number(point.mean("seconds"), 0),
     }
+
+
+def cost_ranges(comparison: Comparison) -> dict[str, list[str]]:
+    """Name of every series -> the lowest and highest of each cost over its points, in the order of the page."""
+    return {
+        series.name: [
+            _range([cost for point in series.points if isfinite(cost := point.value(column.name))], column.digits)
+            for column in columns_shown(PAGE)
+        ]
+        for series in comparison.series
+    }
+
+
+def _range(values: list[float], digits: int) -> str:
+    if not values:
+        return "–"
+    ends = dict.fromkeys(number(value, digits) if digits else large(value) for value in (min(values), max(values)))
+    return " to ".join(ends)
+
+
+def trend_rows(comparison: Comparison) -> list[PageRow]:
+    """Every series over its kernel sizes."""
+    return [
+        {
+            "name": row.name,
+            "sizes": f"{row.sizes} from {row.smallest} to {row.largest}",
+            "runs": str(row.runs),
+            "middle": _with_ends(row.middle, row.low, row.high, ""),
+            "change": _with_ends(row.change, row.change_low, row.change_high, "+"),
+            "p": f"{row.p_value:.2g}" if isfinite(row.p_value) else "–",
+            "trend": row.trend,
+        }
+        for row in over_sizes(comparison)
+    ]
+
+
+def _with_ends(value: float, low: float, high: float, sign: str) -> str:
+    if not isfinite(value):
+        return "–"
+    ends = f" [{low:{sign}.3f}, {high:{sign}.3f}]" if isfinite(low) else ""
+    return f"{value:{sign}.3f}{ends}"
 
 
 def curve_rows(comparison: Comparison) -> list[PageRow]:

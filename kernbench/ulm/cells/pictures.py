@@ -113,10 +113,10 @@ def example_figure(
     """
     signal, label, output = (np.asarray(each, float) for each in (voltage, counts, prediction))
     samples = start + np.arange(len(signal))
-    zoom = _busiest(label > 0.5)
+    zoom = busiest(label > 0.5)
     figure, axes = panels(2, 2, height=3.7, sharex="col", sharey="row", width_ratios=[1.25, 1])
     for column, part in enumerate((slice(None), zoom)):
-        _draw_voltage(axes[0, column], samples[part], signal[part], rate_hz)
+        draw_voltage(axes[0, column], samples[part], signal[part], rate_hz)
         _draw_output(axes[1, column], samples[part], label[part], output[part], threshold)
     # Outputs are unbounded, so the ticks of label and detections have a strip of their own below them.
     low, high = min(0.0, output.min()), max(threshold, output.max())
@@ -135,7 +135,7 @@ def example_figure(
     return figure
 
 
-def _busiest(truth: NDArray[np.bool_]) -> slice:
+def busiest(truth: NDArray[np.bool_]) -> slice:
     """Stretch of typical density to enlarge: the one whose number of truths is the median of all stretches."""
     length = min(ZOOM_SAMPLES, len(truth))
     inside = np.convolve(truth, np.ones(length), mode="valid")
@@ -143,7 +143,8 @@ def _busiest(truth: NDArray[np.bool_]) -> slice:
     return slice(first, first + length)
 
 
-def _draw_voltage(axes: Axes, samples: NDArray[np.int64], signal: Floats, rate_hz: float) -> None:
+def draw_voltage(axes: Axes, samples: NDArray[np.int64], signal: Floats, rate_hz: float) -> None:
+    """Draw a signal over its samples (n,), with the two-way depth above."""
     axes.plot(samples, signal, color="#333333", linewidth=0.7)
     axes.margins(x=0.005)
     to_depth = 1e3 * SPEED_OF_SOUND_M_PER_S / 2 / rate_hz

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
-from kernbench.plotting.style import STYLE, as_svg, save, series_look, shades
-from kernbench.report.figures.spreads import density_figure, violin_figure
+from kernbench.plotting.looks import FAMILIES, series_look
+from kernbench.plotting.style import STYLE, as_svg, save, shades
+from kernbench.report.figures.spreads import density_figure, spread_figure
 from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.ulm.cells.pictures import curve_figure, example_figure, kernel_figure
@@ -47,7 +48,7 @@ def test_text_axis_and_families_without_the_axis(make_run):
     (comparison,) = comparisons(runs)
     panel = sweep_figure(comparison).axes[0]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["narrow", "wide"]
-    for draw in (tolerance_figure, violin_figure, density_figure):
+    for draw in (tolerance_figure, spread_figure, density_figure):
         as_svg(draw(comparison))
 
 
@@ -124,5 +125,11 @@ def test_curve_figure_skips_epochs_without_validation():
 
 
 def test_looks_differ():
-    assert len(set(series_look([f"family {index}" for index in range(14)]).values())) == 14
+    # a name of any study has the look that it has alone
+    looks = series_look([*FAMILIES, "my_kernel"])
+    assert len(set(looks.values())) == len(FAMILIES) + 1
+    assert all(series_look([name])[name] == look for name, look in looks.items())
+    variants = series_look([f"siren, omega_0 = {value}" for value in range(8)])
+    assert len(set(variants.values())) == 8
+    assert {colour for colour, _, _ in variants.values()} == {looks["siren"][0]}
     assert len(set(shades(8))) == 8

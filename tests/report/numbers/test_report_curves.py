@@ -93,7 +93,7 @@ def test_page_and_table_hold_the_curves(page_of, make_run, curves):
     assert [float(row["average_precision"]) for row in rows] == pytest.approx(expected["average_precision"])
     assert "Precision-recall curves in numbers" in page.text
     assert f"<td>{expected['break_even'][5]:.3f}</td>" in page.html
-    assert len(page.sources) == 6
+    assert page.figures == 6
 
 
 def test_a_network_that_never_answers_is_drawn(page_of, make_run, curves):

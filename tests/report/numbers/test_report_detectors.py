@@ -183,7 +183,8 @@ def test_lines_and_labels_are_drawn_apart(runs):
     texts = [text for text in figure.axes[0].texts if any(name in text.get_text() for name in levels)]
     places = sorted(text.get_position()[1] for text in texts)
     assert len(places) == 3
-    assert min(b - a for a, b in pairwise(places)) > 0.04
+    low, high = figure.axes[0].get_ylim()
+    assert min(b - a for a, b in pairwise(places)) > 0.04 * (high - low)
     drawn = [line.get_ydata()[0] for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1]
     assert set(levels.values()) <= set(drawn)
 

@@ -67,8 +67,8 @@ def test_unknown_lines_leave_correlations_and_bins_out(page_of, make_run):
 
 def test_figure_draws_bins_lines_and_published_means(make_run):
     values = tuple(np.linspace(0.9, 0.8, 10))
-    row = Reference("A, Fig. 2", "siren", "test", "mean", "bubbles", BUBBLES, values, tolerance=4)
-    run = make_run(lines=200, references=(row,))
+    row = Reference("A, Fig. 2", "discrete", "test", "mean", "bubbles", BUBBLES, values, tolerance=4)
+    run = make_run("discrete", lines=200, references=(row,))
     figure = density_figure(comparisons([run])[0])
     upper, _, lower, _ = figure.axes
     squares = [line.get_xydata() for line in lower.lines if line.get_marker() == "s"]

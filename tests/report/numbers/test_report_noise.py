@@ -49,7 +49,7 @@ def test_noise_of_the_test_lines_alone_has_a_table(make_run, page_of):
     assert [float(each["9"]) for each in table] == pytest.approx([mean(run, 9) for run in runs], abs=5.1e-4)
     page = page_of(runs, drawn=True)
     assert "Noise level and tolerance" in page.text
-    assert len(page.sources) == 5
+    assert page.figures == 5
 
 
 def test_published_rows_are_drawn_in_the_colour_of_their_point(make_run):

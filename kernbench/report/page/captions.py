@@ -1,0 +1,144 @@
+"""Words under a figure, of what it draws and nothing else."""
+
+from collections.abc import Callable
+
+from kernbench.report.figures.spreads import FEWEST_FOR_VIOLIN, LINE_LABELS, MOST_CLOUDS
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.points import SEED
+from kernbench.report.numbers.published import published_along, published_bins
+from kernbench.study.reference import F1
+from kernbench.ulm.cells.artifact_reader import CURVE
+
+HEADINGS = {
+    "sweep": "Mean F1 against {axis}",
+    "costs": "Mean F1 against costs",
+    "tolerance": "Mean F1 against tolerance",
+    "lines": "Spread over the test lines",
+    "noise": "Mean F1 against noise level",
+    "curves": "Precision and recall",
+    "curve_tolerances": "Precision and recall at several tolerances",
+    "search": "Searches",
+    "density": "Bubbles and pressure",
+    "learning": "Learning curves",
+    "kernels": "Kernels",
+    "examples": "One test line, every family",
+}
+EXAMPLES = (
+    "The same test line for all, enlarged where its density is typical: voltage on top, then the output of each "
+    "network with its threshold (dashed); below it the bubbles of the label (orange) and the samples that count as "
+    "detections (black)."
+)
+
+
+def kernels_caption(*, before: bool) -> str:
+    """Words under the kernels of a point; whether those before training are drawn, too."""
+    grey = " (colours) and before (grey)" if before else ""
+    return (
+        f"Left: the four strongest kernels of each layer, after training{grey}; positive lags look ahead, where the "
+        "echo follows its label. Right: power of the kernels of the layer, each scaled to unit energy; the dashed line "
+        "is the pulse."
+    )
+
+
+def heading(name: str, comparison: Comparison) -> str:
+    """Heading of a figure."""
+    return HEADINGS[name].format(axis=comparison.axis.replace("_", " "))
+
+
+def caption(name: str, comparison: Comparison, *, references: bool = False, curves: int = 0) -> str:
+    """What a figure of a comparison shows and how to read it.
+
+    Args:
+        name: of the figure.
+        comparison: as drawn.
+        references: whether other detectors are drawn.
+        curves: number of learning curves that are drawn.
+    """
+    if name == "sweep":
+        return _sweep(comparison, references)
+    if name == "learning":
+        return f"Dual loss, and mean F1 on the validation lines, of {_share(curves, comparison)}."
+    words = OF_DRAWN.get(name)
+    return FIXED.get(name, "") + (words(comparison) if words else "")
+
+
+FIXED = {
+    "costs": "Mean F1 with 95 % intervals against each cost that differs, on logarithmic axes. Grey steps: the highest "
+    "mean among all points that cost no more; neighbours on it may differ by less than these runs can show. Times and "
+    "memory are those of the machine that ran the cells.",
+    "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
+    "tolerance. The blind floors (grey) rise with the tolerance, too.",
+    "noise": "Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are evenly "
+    "spaced, and 0 is clean and not filtered.",
+    "curves": "Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance. "
+    "Dots: the frozen thresholds. Lines on which nothing is detected count 0.001 for both, which bends the curves down "
+    "at high thresholds.",
+    "curve_tolerances": "The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022, "
+    "Fig. 7a).",
+    "search": "Highest mean F1 on the validation lines so far, by draw; dots are single draws, draw 0 is the family's "
+    "default setting. A family with nothing to tune is a line across.",
+}
+
+
+def _if(condition: bool, text: str) -> str:
+    return text if condition else ""
+
+
+def _sweep(comparison: Comparison, references: bool) -> str:
+    several = any(len(point.scored) > 1 for point in comparison.scored)
+    floors = any(point.lines is not None for point in comparison.scored)
+    lost = any(point.failed for point in comparison.points)
+    return (
+        "Mean F1 on the test lines at the headline tolerance. Bars: 95 % intervals over seeds and lines."
+        + _if(several, " Small dots: single seeds.")
+        + _if(floors, " Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.")
+        + _if(references, " Thin lines across: classical detectors on the same lines.")
+        + _if(lost, " Crosses at the bottom: cells that diverged or failed.")
+    )
+
+
+def _lines(comparison: Comparison) -> str:
+    few = min((point.f1().shape[1] for point in comparison.scored), default=0) < FEWEST_FOR_VIOLIN
+    drawn = "Each dot is the F1 of a line, its mean over seeds" if few else "F1 of the test lines, all seeds together"
+    return f"{drawn}. Bars: medians; circles: means; dashed: mean of the blind comb."
+
+
+def _density(comparison: Comparison) -> str:
+    dots = len(comparison.series) <= MOST_CLOUDS
+    return (
+        "F1 of the test lines against bubble number and drive pressure, for the best point of each family. "
+        + _if(dots, "Dots: lines. ")
+        + "Markers: means with 95 % intervals in the published bins (Blanken et al. 2022, Fig. 8), of three lines and "
+        + "more."
+        + _if(_binned(comparison), " Black squares: published means.")
+    )
+
+
+def _share(curves: int, comparison: Comparison) -> str:
+    known = sum(CURVE in run.artifacts for run in comparison.runs)
+    return "every cell" if curves == known else f"{curves} of {known} cells"
+
+
+def _published(text: str, quantity: str) -> Callable[[Comparison], str]:
+    """The text where such a number was published for a point."""
+    return lambda drawn: _if(any(published_along(drawn, point, quantity) for point in drawn.scored), text)
+
+
+def _binned(comparison: Comparison) -> bool:
+    return any(published_bins(comparison, axis, t) for axis in LINE_LABELS for t in (0, comparison.tolerance))
+
+
+def _searches(comparison: Comparison) -> str:
+    several = len({search.point.get(SEED) for search in comparison.searches}) > 1
+    return _if(several, " Thin lines: one a search; thick ones: their mean.")
+
+
+OF_DRAWN: dict[str, Callable[[Comparison], str]] = {
+    "tolerance": _published(" Dashed with open markers: published.", F1),
+    "noise": _published(" Dashed with open markers: published.", F1),
+    "curves": _published(" Stars: published points of the largest F1.", "max_f1_recall"),
+    "curve_tolerances": _published(" Stars: published points of the largest F1.", "max_f1_recall"),
+    "search": _searches,
+    "lines": _lines,
+    "density": _density,
+}
