@@ -14,7 +14,7 @@ _COMMANDS = {
     "worker": ("worker", "One more worker on a study, from any machine."),
     "slurm": ("slurm", "Write a Slurm array script whose tasks are workers of a study."),
     "status": ("status", "Cells done, running, waiting and failed, and why."),
-    "report": ("report", "One self-contained HTML page, with tables and figures."),
+    "report": ("report", "One self-contained HTML page, with tables and figures; or the table of a paper."),
     "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),
     "describe": ("describe", "Parameters, operations, receptive field and search space of a plugin."),
     "check": ("check", "Conformance of a plugin, installed or a local file."),

@@ -1,22 +1,60 @@
-"""`kernbench report`: the page, its tables and its figures."""
+"""`kernbench report`: the page with its tables and figures, or the table of a paper."""
 
 from pathlib import Path
 
 import click
 
-from kernbench.cli.options import storage_option
+from kernbench.cli.options import PATH
+
+FORMATS = ("html", "latex", "markdown", "csv")
 
 
 @click.command()
+@click.argument("studies", nargs=-1, metavar="[STUDY]...")
 @click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
-@storage_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [kernbench-report]")
-def report_command(names: tuple[str, ...], storage: str | None, out: Path | None) -> None:
-    """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts."""
+@click.option(
+    "--storage",
+    "storages",
+    multiple=True,
+    help="Database URL; may be given several times.  [KERNBENCH_STORAGE, else sqlite:///kernbench.db]",
+)
+@click.option(
+    "--out", type=PATH, help="Folder to write to.  [kernbench-report; a table of --format goes to standard output]"
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="html",
+    help="html: the page. The others: mean F1 by family and kernel size, for a paper.",
+    show_default=True,
+)
+@click.option("--open", "opened", is_flag=True, help="Show the page in the browser.")
+def report_command(
+    studies: tuple[str, ...],
+    names: tuple[str, ...],
+    storages: tuple[str, ...],
+    out: Path | None,
+    form: str,
+    opened: bool,
+) -> None:
+    """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts.
+
+    Only of these studies, if any is named: k_sweep, or k_sweep.v1.quick/siren.
+    """
+    if opened and form != "html":
+        raise click.UsageError("--open shows the page; leave out --format, or --open")
     from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench.cli.terminal import console
         from kernbench.store.database.url import resolve_url
 
-    console.write_report(resolve_url(storage), out, names)
+    urls = [resolve_url(storage) for storage in storages or (None,)]
+    chosen = list(dict.fromkeys((*studies, *names)))
+    if form != "html":
+        console.write_matrix(urls, out, chosen, form)
+        return
+    page = console.write_report(urls, out, chosen)
+    if opened:
+        console.open_page(page)

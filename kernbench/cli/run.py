@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
 @click.option("--cell-margin", hidden=True, help="Time beyond the limit until a process is ended.")
 @click.option("--heartbeat", type=(int, int), hidden=True, help="Seconds between heartbeats, and of grace.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [kernbench-report]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the report.  [kernbench-report; another one where that shows another database]",
+)
 @sigterm_is_no_error()
 def run_command(
     plugin: str,
@@ -72,6 +76,7 @@ def run_command(
     from kernbench.engine.fleet.disk import check_places, check_room, needs
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find
+    from kernbench.report.page.default_folder import default_folder
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
     from kernbench.store.database.url import resolve_url
     from kernbench.study.task import load, task
@@ -97,8 +102,9 @@ def run_command(
     if dry_run:
         console.print_plan(study, plan)
         return 0
-    check_places(options.url, out)
-    check_room(needs(study, options.url, out, cells=plan.to_run, parameters=parameters, workers=max(1, workers)))
+    folder = out or default_folder([options.url])[0]
+    check_places(options.url, folder)
+    check_room(needs(study, options.url, folder, cells=plan.to_run, parameters=parameters, workers=max(1, workers)))
     with console.observer(study) as observer:
         result = runner.run(
             study,
@@ -114,7 +120,7 @@ def run_command(
         console.print_results(study, options.url)
         if not no_baselines and any(state.state == "done" for state in result.states):
             _add_baselines(study, options)
-        console.write_report(options.url, out, always=False)
+        console.write_report([options.url], out, always=False)
     return result.exit_code
 
 

@@ -123,19 +123,71 @@ def print_results(study: "Study", url: str) -> None:
     print_chosen(every)
 
 
-def write_report(url: str, out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> None:
-    """Write the report and say where it is; not always: keep a page that was made from the very same cells."""
+def write_report(urls: Sequence[str], out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> Path:
+    """Write the report on these databases and say where it is.
+
+    Args:
+        urls: of databases; one that is named twice counts once.
+        out: folder; by default `kernbench-report`, unless that shows other databases.
+        names: studies; all by default.
+        always: also where the page there was made from the very same cells.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        KernbenchError: there are no cells, or one of the databases is not there; nothing was written.
+        StorageError: the folder cannot be written, or holds a file of the user that would be replaced.
+    """
     from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench.report.page import html
-        from kernbench.store.reading.runs import load_runs
+        from kernbench.report.page.default_folder import default_folder
+        from kernbench.report.page.manifest import PAGE, names_in
+        from kernbench.store.reading.several import distinct, load_several
 
-    runs, folder = load_runs(url, names, whole=["test"]), out or Path("kernbench-report")
-    if not always and html.is_current(runs, folder):
-        click.echo(f"report: {folder / html.PAGE} (up to date)")
+    urls = distinct(urls)
+    runs = load_several(urls, names, whole=["test"])
+    folder, why = (out, "") if out is not None else default_folder(urls)
+    current = not always and html.is_current(runs, folder)
+    if not current:
+        html.write_report(runs, folder, names_in(folder, urls))
+    click.echo(f"report: {folder / PAGE}{' (up to date)' if current else ''}{f'; {why}' if why else ''}")
+    return folder / PAGE
+
+
+def write_matrix(urls: Sequence[str], out: Path | None, names: Sequence[str], form: str) -> None:
+    """The table of a paper on these databases: on standard output, or in a file of the folder `out`.
+
+    Raises:
+        KernbenchError: as for `write_report`.
+    """
+    from kernbench.host.garbage import put_off
+
+    with put_off():
+        from kernbench.report.page import paper
+        from kernbench.report.page.manifest import names_in
+        from kernbench.store.reading.several import distinct, load_several
+
+    urls = distinct(urls)
+    runs = load_several(urls, names, whole=[])
+    if out is None:
+        click.echo(paper.matrix_text(runs, form), nl=False)
     else:
-        click.echo(f"report: {html.write_report(runs, folder)}")
+        click.echo(f"report: {paper.write_matrix(runs, form, out, names_in(out, urls))}")
+
+
+def open_page(page: Path) -> None:
+    """Show a page in the user's browser, or say that there is none."""
+    import webbrowser
+
+    try:
+        shown = webbrowser.open(page.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        shown = False
+    if not shown:
+        click.echo(f"no browser was found; open {page} in one", err=True)
 
 
 def print_cache() -> None:

@@ -61,8 +61,8 @@ class Difference:
 
     Attributes:
         first: point.
-        second: point of the reference family.
-        found: mean F1 of first minus second, with p-values corrected over all differences of the comparison.
+        second: the one that it is measured against, mostly a point of the reference family.
+        found: mean F1 of first minus second, with p-values corrected over all differences that are made together.
     """
 
     first: Point
@@ -77,10 +77,10 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All cells of one study file, version and profile.
+    """All cells of one study file, version and profile in one database.
 
     Attributes:
-        base: "k_sweep.v1.quick".
+        base: "k_sweep.v1.quick"; of several databases with the one that it is from, "other.db: k_sweep.v1.quick".
         axis: what varies, "kernel_size" unless something else varies more.
         tolerance: headline tolerance [samples].
         runs: all of them.
@@ -149,13 +149,13 @@ class Comparison:
             for series in self.series
             if series is not reference
             for point in series.scored
-            if point.x in there and self._comparable(point, there[point.x])
+            if point.x in there and self.comparable(point, there[point.x])
         ]
         found = adjusted([compare(one.f1(), other.f1(), prior=self.spread.prior) for one, other in pairs])
         return [Difference(*pair, verdict) for pair, verdict in zip(pairs, found, strict=True)]
 
-    def _comparable(self, one: Point, other: Point) -> bool:
-        """Same lines, at least two, and a spread between trainings to reckon with."""
+    def comparable(self, one: Point, other: Point) -> bool:
+        """Whether two points have the same lines, at least two, and a spread between trainings to reckon with."""
         data = [{run.data_digest for run in point.scored} for point in (one, other)]
         lines = one.f1().shape[1], other.f1().shape[1]
         known = self.spread.prior is not None or min(len(one.scored), len(other.scored)) > 1
@@ -163,7 +163,9 @@ class Comparison:
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:
-    """Sort runs into comparisons, one for each study file, version and profile.
+    """Sort runs into comparisons, one for each study file, version and profile, and for each database.
+
+    Cells of several databases are never mixed, nor averaged: nothing says that they were made alike.
 
     Raises:
         KernbenchError: there are no runs.
@@ -174,8 +176,15 @@ def comparisons(runs: Iterable[Run]) -> list[Comparison]:
             "there is nothing to report: no finished or failed cell. Run one first, "
             "`kernbench run --plugin siren --study k_sweep`, or name another --study or --storage"
         )
-    bases = sorted({run.base for run in runs})
-    return _with_spread([_comparison(base, [run for run in runs if run.base == base]) for base in bases])
+    keys: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        keys.setdefault((run.base, run.database), []).append(run)
+    return _with_spread([_comparison(_name(*key), members) for key, members in sorted(keys.items())])
+
+
+def _name(base: str, database: str) -> str:
+    """The base stays at the end, because the last part of a name is its profile."""
+    return f"{database}: {base}" if database else base
 
 
 def _with_spread(found: Sequence[Comparison]) -> list[Comparison]:

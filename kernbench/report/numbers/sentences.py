@@ -191,8 +191,8 @@ def _score(comparison: Comparison, point: Point) -> str:
     below = ", below the blind floor, worse than a blind guess" if point.skill < 0 else ""
     return (
         f"{interval_text(point.interval)} is the mean F1 of {point.name}{chosen}, on "
-        f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of {t} samples "
-        f"({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth){below}; "
+        f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of "
+        f"{t} samples ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth){below}; "
         f"{_against_floor(point)}."
     )
 

@@ -19,7 +19,7 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
     Settings are those of docs/studies.md, under their names there.
     """
     runs = [run for run in comparison.runs if run.definition]
-    rows = [("families", ", ".join(comparison.families)), *_axes(comparison)]
+    rows = [("database", comparison.runs[0].database), ("families", ", ".join(comparison.families)), *_axes(comparison)]
     if runs:
         definition = runs[0].definition
         rows += _network(definition.get("network", {}))

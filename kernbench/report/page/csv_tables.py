@@ -40,21 +40,8 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     Returns:
         The files; a table without rows has none.
     """
-    tables: dict[str, CsvTable] = {
-        "summary": _table(comparisons, _summary),
-        "cells": _table(comparisons, _cells, named=False),
-        "lines": _line_table(comparisons),
-        "tolerances": _table(comparisons, _tolerances),
-        "curves": _table(comparisons, _curves),
-        "line_statistics": _table(comparisons, _line_statistics),
-        "bins": _table(comparisons, _bins),
-        "differences": _table(comparisons, _differences),
-        "searches": _table(comparisons, _searches),
-        "draws": _table(comparisons, _draws),
-        "published": _table(comparisons, _published),
-        "environments": _table(comparisons, _environments),
-    }
-    return [_write(*table, folder / f"{name}.csv") for name, table in tables.items() if table[0]]
+    tables = ((name, make(comparisons)) for name, make in TABLES.items())
+    return [_write(*table, folder / f"{name}.csv") for name, table in tables if table[0]]
 
 
 def _environments(comparison: Comparison) -> Iterator[CsvRow]:
@@ -143,12 +130,18 @@ def _cells(comparison: Comparison) -> Iterator[CsvRow]:
     """Each cell, finished or not."""
     for run in comparison.runs:
         yield {
+            **_database(run),
             **_fields(run, "study", "cell", "family", "status", "message"),
             "f1_test": float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if TEST in run.scores else None,
             **_fields(run, "threshold", "epochs", "seconds", "device", "plugin", "plugin_source"),
             "kernbench": run.kernbench_version,
             **_fields(run, "digest", "data_digest", "started"),
         }
+
+
+def _database(run: Run) -> CsvRow:
+    """Which database a cell is from, where there are several."""
+    return {"database": run.database} if run.database else {}
 
 
 def _fields(run: Run, *names: str) -> CsvRow:
@@ -172,7 +165,8 @@ def _line_table(comparisons: Sequence[Comparison]) -> CsvTable:
         return [], []
     known = any(run.lines is not None for point in points for run in point.scored)
     facts = task().line_facts if known else []
-    return ["study", "cell", "line", "f1", *(fact.name for fact in facts)], _line_cells(points, facts)
+    names = [*_database(points[0].scored[0]), "study", "cell", "line", "f1", *(fact.name for fact in facts)]
+    return names, _line_cells(points, facts)
 
 
 def _line_cells(points: Iterable[Point], facts: Sequence[Fact]) -> Iterator[tuple[Cell, ...]]:
@@ -181,8 +175,14 @@ def _line_cells(points: Iterable[Point], facts: Sequence[Fact]) -> Iterator[tupl
         for run, f1 in zip(point.scored, point.f1(), strict=True):
             if id(run.lines) not in known:  # one record for all cells of a study
                 known[id(run.lines)] = [_known(run.lines, fact) for fact in facts]
-            head = itertools.repeat(_text(run.study)), itertools.repeat(_text(run.cell))
-            yield from zip(*head, itertools.count(), _numbers(f1), *known[id(run.lines)], strict=False)
+            head = [*_database(run).values(), run.study, run.cell]
+            yield from zip(
+                *(itertools.repeat(cell_text(str(each))) for each in head),
+                itertools.count(),
+                _numbers(f1),
+                *known[id(run.lines)],
+                strict=False,
+            )
 
 
 def _known(lines: LineInfo | None, fact: Fact) -> Iterable[Cell]:
@@ -261,14 +261,14 @@ def _differences(comparison: Comparison) -> Iterator[CsvRow]:
         }
 
 
-def _table(
+def table_of(
     comparisons: Iterable[Comparison], make: Callable[[Comparison], Iterable[CsvRow]], *, named: bool = True
 ) -> CsvTable:
     """Rows as columns and cells, `named` by their comparison; a column that a row lacks is empty there."""
     rows = [{"comparison": each.base, **row} if named else row for each in comparisons for row in make(each)]
     shapes = dict.fromkeys(map(tuple, rows))  # many rows, one or two shapes
     columns = list(dict.fromkeys(itertools.chain.from_iterable(shapes)))
-    text = functools.cache(_text)  # the same names again and again
+    text = functools.cache(cell_text)  # the same names again and again
     # only texts and NaN, which is not equal to itself, need a check
     cells = (
         [text(v) if type(v) is str else "" if v != v else v for v in map(row.get, columns)]  # noqa: PLR0124
@@ -280,11 +280,27 @@ def _table(
 def _write(columns: Sequence[str], cells: Iterable[Sequence[Cell]], path: Path) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(map(_text, columns))
+        writer.writerow(map(cell_text, columns))
         writer.writerows(cells)
     return path
 
 
-def _text(value: str) -> str:
+def cell_text(value: str) -> str:
     """A text as a cell of a CSV file: a spreadsheet would run a name that starts like a formula."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+TABLES: Mapping[str, Callable[[Sequence[Comparison]], CsvTable]] = {
+    "summary": functools.partial(table_of, make=_summary),
+    "cells": functools.partial(table_of, make=_cells, named=False),
+    "lines": _line_table,
+    "tolerances": functools.partial(table_of, make=_tolerances),
+    "curves": functools.partial(table_of, make=_curves),
+    "line_statistics": functools.partial(table_of, make=_line_statistics),
+    "bins": functools.partial(table_of, make=_bins),
+    "differences": functools.partial(table_of, make=_differences),
+    "searches": functools.partial(table_of, make=_searches),
+    "draws": functools.partial(table_of, make=_draws),
+    "published": functools.partial(table_of, make=_published),
+    "environments": functools.partial(table_of, make=_environments),
+}

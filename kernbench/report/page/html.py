@@ -23,8 +23,10 @@ from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.downloads import downloads, script_hash
+from kernbench.report.page.manifest import PAGE, read_manifest
 from kernbench.report.page.pictures import FIGURES, Folder, study_pictures
 from kernbench.report.page.places import marks_of, series_colours
+from kernbench.report.page.publishing import HTML, publishing
 from kernbench.report.page.rows import (
     cost_ranges,
     curve_rows,
@@ -38,7 +40,6 @@ from kernbench.store.reading.records import Run
 from kernbench.study import columns
 from kernbench.study.task import columns_shown
 
-PAGE = "report.html"
 MOST_ROWS = 40  # of a table that is open from the start
 Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
@@ -47,8 +48,8 @@ SOURCE = "made from {}"  # near the top of the page, so that a report is not dra
 def source_digest(runs: Iterable[Run]) -> str:
     """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
     runs = list(runs)
-    facts = sorted(repr((run.study, run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
-    facts += [*sorted({repr((run.study, run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
+    facts = sorted(repr((*_place(run), run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
+    facts += [*sorted({repr((*_place(run), run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
     facts += baseline_facts(runs)
     # cells of one study share one tuple of references
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()
@@ -56,44 +57,51 @@ def source_digest(runs: Iterable[Run]) -> str:
     return sha256_of("\n".join([version("kernbench"), *facts]), 16)
 
 
+def _place(run: Run) -> tuple[str, str]:
+    return run.database, run.study
+
+
 def is_current(runs: Iterable[Run], out_dir: Path) -> bool:
-    """Whether the page in the folder was made from these very runs."""
-    page = out_dir / PAGE
-    if not page.is_file():
+    """Whether the page in the folder was made from these very runs, and all that belongs to it is there."""
+    found, source = read_manifest(out_dir), source_digest(runs)
+    files = [] if found is None else [out_dir / name for name, form in found.files.items() if form == HTML]
+    if found is None or found.source != source or not files or not all(path.is_file() for path in files):
         return False
-    with page.open(encoding="utf-8", errors="replace") as file:
-        return SOURCE.format(source_digest(runs)) in file.read(4096)
+    with (out_dir / PAGE).open(encoding="utf-8", errors="replace") as file:
+        return SOURCE.format(source) in file.read(4096)
 
 
-def write_report(runs: Iterable[Run], out_dir: Path) -> Path:
-    """Write page, tables and figures.
+def write_report(runs: Iterable[Run], out_dir: Path, databases: Sequence[str] = ()) -> Path:
+    """Write page, tables and figures; remove what an earlier report left there and this one does not write.
 
     Args:
-        runs: cells, finished or not; those of one study file, version and profile are compared.
-        out_dir: folder, made if missing; files of an earlier report are replaced.
+        runs: cells, finished or not; those of one study file, version, profile and database are compared.
+        out_dir: folder, made if missing; only files that kernbench wrote are replaced or removed, see `publishing`.
+        databases: of the runs, as the folder's manifest calls them.
 
     Returns:
         Path of the page, `report.html`.
 
     Raises:
         KernbenchError: there are no runs.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or holds a file of the same name that is not from kernbench.
     """
-    found = comparisons(runs)
+    runs = list(runs)
+    found, source = comparisons(runs), source_digest(runs)
     try:
-        (out_dir / FIGURES).mkdir(parents=True, exist_ok=True)
-        folder = Folder(out_dir)
-        with set_aside():  # drawing makes garbage by the megabyte, the runs are none
-            tables = write_tables(found, out_dir)
-            sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
-        page = out_dir / PAGE
-        write_whole(page, _render(sections, tables, folder))
+        with publishing(out_dir, HTML, source, databases) as new:
+            (new / FIGURES).mkdir()
+            folder = Folder(new)
+            with set_aside():  # drawing makes garbage by the megabyte, the runs are none
+                tables = write_tables(found, new)
+                sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
+            write_whole(new / PAGE, _render(sections, tables, folder, source))
     except OSError as error:
         raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
-    return page
+    return out_dir / PAGE
 
 
-def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder) -> str:
+def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder, source: str) -> str:
     environment = Environment(
         loader=PackageLoader("kernbench.report.page"),
         autoescape=True,
@@ -117,7 +125,7 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder)
         cells=len(runs),
         latest=max(run.started for run in runs),
         unreadable=folder.unreadable,
-        source=SOURCE.format(source_digest(runs)),
+        source=SOURCE.format(source),
     )
 
 

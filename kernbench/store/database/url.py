@@ -73,6 +73,13 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
+def server_name(url: str) -> str:
+    """A database on a server without user, password and options: "postgresql://host/name"."""
+    parsed = make_url(url)
+    place = f"{parsed.host or ''}:{parsed.port}" if parsed.port else parsed.host or ""
+    return f"{parsed.get_backend_name()}://{place}/{parsed.database or ''}"
+
+
 def side_folder(url: str, kind: str) -> Path:
     """Folder beside the database for "artifacts" or "checkpoints"; with a server, in the working folder."""
     path = sqlite_path(url)

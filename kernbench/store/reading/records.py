@@ -102,6 +102,7 @@ class Run:
         plugin_source: digest of the plugin's source code; empty where it was not stored.
         asked: cells of its study that were ever asked for, ended or not; 0 where unknown.
         lacking: artifacts that the database names and whose files are not there.
+        database: what its database is called among several; empty where there is one.
     """
 
     study: str
@@ -136,3 +137,4 @@ class Run:
     plugin_source: str = ""
     asked: int = 0
     lacking: int = 0
+    database: str = ""

@@ -24,6 +24,7 @@ from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.outage import is_outage
 from kernbench.store.database.schema import schema_version
+from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
 from kernbench.store.reading.records import Curves, LineInfo, Run
@@ -53,17 +54,39 @@ def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
         StudyError: a name that is not stored, with a close match.
     """
     storage = read_storage(url)
-    # others may have studies of their own in the same database
-    ours = set() if storage is None else {name for name in studies_with(storage.engine, "digest") if "/" in name}
+    ours = _names_in(storage)
     for name in names:
-        if not any(matches(each, name) for each in ours):
-            bases = {each.partition(".")[0] for each in ours}
-            hint = close_match(name, bases | ours) or f"; stored: {', '.join(sorted(ours)) or 'none'}"
-            raise StudyError(f"no study {name!r} in {shown_url(url)}{hint}")
+        check_stored(name, ours, shown_url(url))
     chosen = [name for name in sorted(ours) if not names or any(matches(name, each) for each in names)]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
+
+
+def stored_names(url: str) -> set[str]:
+    """Names of the Optuna studies of the database that kernbench made.
+
+    Raises:
+        StorageError: no database, or it cannot be opened.
+    """
+    return _names_in(read_storage(url))
+
+
+def _names_in(storage: SteadyStorage | None) -> set[str]:
+    # others may have studies of their own in the same database
+    return set() if storage is None else {name for name in studies_with(storage.engine, "digest") if "/" in name}
+
+
+def check_stored(name: str, stored: Collection[str], where: str) -> None:
+    """Refuse a name that means none of the stored studies.
+
+    Raises:
+        StudyError: it means none; with a close match.
+    """
+    if not any(matches(each, name) for each in stored):
+        bases = {each.partition(".")[0] for each in stored}
+        hint = close_match(name, {*bases, *stored}) or f"; stored: {', '.join(sorted(stored)) or 'none'}"
+        raise StudyError(f"no study {name!r} in {where}{hint}")
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def test_hostile_names_are_only_text(page_of, tmp_path, make_run):
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     written = {path.relative_to(tmp_path).parts[0] for path in set(tmp_path.parent.rglob("*")) - before}
     tables = {"summary.csv", "cells.csv", "lines.csv", "tolerances.csv", "line_statistics.csv", "bins.csv"}
-    assert written <= {"report.html", "figures", "environments.csv", *tables}
+    assert written <= {"report.html", "kernbench-report.json", "figures", "environments.csv", *tables}
     assert all(row["family"] == name for row in page.table("summary"))
     assert "'=1+1" in [row["axis<i>"] for row in page.table("summary")]
 
