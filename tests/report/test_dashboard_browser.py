@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import re
-import shutil
 import subprocess
 import sys
 from urllib.parse import urlsplit
@@ -18,31 +17,13 @@ from kernbench.training.settings import Epoch
 from kernbench.ulm.cells import artifacts
 
 pytest.importorskip("optuna_dashboard")
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service  # noqa: E402  # selenium may be absent
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium.webdriver")
+from browsing import chromium, needs_chromium  # selenium may be absent
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None or DRIVER is None, reason="needs Debian's packages chromium and chromium-driver"
-    ),
-]
+pytestmark = needs_chromium
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1300,2000",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 HOSTILE = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'> ``` ` | $x$\n\n# head\n" + "y" * 10_000
 SCORES = {9: 0.11, 65: 0.9, 129: 0.2}  # in the order of the cells they are not sorted
 CURVE = [
@@ -87,13 +68,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium without a profile, to which every host but this one is unknown."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_page_load_timeout(120)
+    driver = chromium(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 

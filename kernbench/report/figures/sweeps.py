@@ -35,6 +35,7 @@ from kernbench.study.reference import F1
 from kernbench.ulm.scoring.scores import tolerance_um
 
 MOST_TICKS = 12
+ON_TOP = 9  # of everything that is drawn
 LABEL_GAP = 0.045  # between labels beside the axes, as a share of their height
 MOST_AT_EASE = 8  # series; each further one makes the figure a little higher
 FLOORS: tuple[tuple[Any, str], ...] = (  # Any: matplotlib spells out its dashes
@@ -174,7 +175,7 @@ def _name(panel: Axes, series: Series, where: Mapping[object, float], before: Co
     for point in series.points:
         if point.x is not None:
             place = point.interval.mean if point.interval else _bottom(panel)
-            panel.plot(where[point.x], place, "o", markersize=11, alpha=0, gid=point_id(point.name))
+            panel.plot(where[point.x], place, "o", markersize=11, alpha=0, zorder=ON_TOP, gid=point_id(point.name))
 
 
 def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, float]) -> None:
