@@ -111,10 +111,18 @@ def figure_width(count: int) -> float:
     return FULL_WIDTH if count > 1 else 0.8 * FULL_WIDTH
 
 
+def grid_columns(count: int) -> int:
+    """Panels a row, three or four, so that few places stay empty."""
+    if count <= COLUMNS:
+        return max(1, count)
+    return 2 if count == 4 else min((COLUMNS, COLUMNS + 1), key=lambda columns: -count % columns)
+
+
 def panel_grid(titles: Collection[str], height: float) -> tuple[Figure, list[Axes]]:
-    """A panel for each title, with its letter, at most three a row, unused ones removed."""
+    """A panel for each title, with its letter, unused ones removed."""
     count = len(titles)
-    rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
+    columns = grid_columns(count)
+    rows = -(-count // columns)
     figure, axes = panels(rows, columns, height=height * rows + 0.3, width=figure_width(count), sharey=True)
     flat = list(axes.flat)
     for panel in flat[count:]:

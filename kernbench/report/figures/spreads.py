@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 from kernbench.plotting.looks import Look, series_look
 from kernbench.plotting.style import RULE, letter, panels, styled
 from kernbench.report.figures.layout import (
-    COLUMNS,
     axis_label,
     draw_intervals,
     figure_width,
+    grid_columns,
     legend_below,
     panel_grid,
     series_keys,
@@ -124,7 +124,8 @@ def learning_figure(comparison: Comparison, curves: Mapping[str, Mapping[str, Ar
         if known := [(point, curves[cell]) for point, cell in cells if cell in curves]:
             shown[series.name] = known
     looks = value_looks(comparison)
-    blocks, columns = -(-len(shown) // COLUMNS), min(len(shown), COLUMNS)
+    columns = grid_columns(len(shown))
+    blocks = -(-len(shown) // columns)
     figure, axes = panels(2 * blocks, columns, height=0.4 + 3.4 * blocks, width=figure_width(len(shown)), sharey="row")
     pairs = [(axes[row, column], axes[row + 1, column]) for row in range(0, 2 * blocks, 2) for column in range(columns)]
     for index, ((loss, score), (name, drawn)) in enumerate(zip(pairs, shown.items(), strict=False)):

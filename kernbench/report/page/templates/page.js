@@ -64,6 +64,7 @@
 
   // tables
 
+  const FEW = 8; // rows that are seen at once
   const UNITS = { M: 1e6, G: 1e9, T: 1e12 };
 
   function keyOf(row, column) {
@@ -124,6 +125,7 @@
       head.addEventListener("click", turn);
       head.addEventListener("keydown", (event) => event.key === "Enter" && turn());
     });
+    if (table.tBodies[0].rows.length < FEW) return;
     const field = make("input", { type: "search", id: `${table.id}-find`, placeholder: "filter rows" });
     field.setAttribute("aria-label", "filter rows");
     field.addEventListener("input", () => {
