@@ -141,7 +141,7 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
 
 def _cells(comparison: Comparison) -> Iterator[CsvRow]:
     """Each cell, finished or not."""
-    for run in comparison.runs:
+    for run in comparison.marked:
         yield {
             **_fields(run, "study", "cell", "family", "status", "message"),
             "f1_test": float(line_f1(run.scores[TEST], comparison.tolerance).mean()) if TEST in run.scores else None,

@@ -13,6 +13,7 @@ from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.numbers.left_out import left_out
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
@@ -113,6 +114,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "matrix": matrix(comparison),
         "headline": headline(comparison),
         "cautions": cautions(comparison),
+        "left_out": left_out(comparison),
         "rows": summary_rows(comparison),
         "same": same_text(comparison),
         "pictures": study_pictures(comparison, folder, baseline_levels(baselines, comparison.tolerance)),
