@@ -11,18 +11,27 @@ from numpy.typing import NDArray
 from kernbench.ulm.detectors.fitting import matched_columns
 from kernbench.ulm.detectors.results import SCORED_LINES, DetectorRow
 from kernbench.ulm.pairing.decoders import Decoder
-from kernbench.ulm.pairing.points import Points, label_points
-from kernbench.ulm.pairing.protocol import MatchedEvaluation, choose_matched, evaluate_matched
+from kernbench.ulm.pairing.points import label_points
+from kernbench.ulm.pairing.protocol import (
+    MatchedChoice,
+    MatchedEvaluation,
+    PairTable,
+    choose_matched,
+    evaluate_matched,
+    pair_table,
+)
 from kernbench.ulm.scoring.floors import NOISE_THRESHOLDS, blind_floors, blind_noise, comb, comb_spacings
 from kernbench.ulm.scoring.scores import TOLERANCES
 
 EVERY_SAMPLE = Decoder("raw")
 
-Shape = tuple[int, ...]
+LINES = 64  # whose noise is matched together: every sample is a detection at the lowest of 100 thresholds
+
+Counts = NDArray[Any]  # any number type
 Matched = tuple[float, MatchedEvaluation, int]  # spacing or threshold; scores; which of their tolerances is meant
 
 
-def blind_rows(name: str, counts: NDArray[Any]) -> list[DetectorRow]:
+def blind_rows(name: str, counts: Counts) -> list[DetectorRow]:
     """Scores of a blind method on lines, one row for each tolerance; nothing is fitted elsewhere.
 
     Args:
@@ -31,7 +40,7 @@ def blind_rows(name: str, counts: NDArray[Any]) -> list[DetectorRow]:
     """
     started = time.monotonic()
     floor = blind_floors(counts)[name]
-    matched = list(_MATCHED[name](counts.shape, label_points(counts)))
+    matched = list(_MATCHED[name](counts))
     seconds = time.monotonic() - started
     return [
         DetectorRow(
@@ -56,16 +65,26 @@ def blind_rows(name: str, counts: NDArray[Any]) -> list[DetectorRow]:
     ]
 
 
-def _matched_noise(shape: Shape, truths: Points) -> Iterator[Matched]:
+def _matched_noise(counts: Counts) -> Iterator[Matched]:
     """At each tolerance, the threshold of the best one-to-one F1, and all scores."""
-    noise = blind_noise(shape)
-    choice = choose_matched(noise, truths, SCORED_LINES, EVERY_SAMPLE, thresholds=NOISE_THRESHOLDS.tolist())
-    evaluation = evaluate_matched(noise, truths, choice)
+    noise = blind_noise(counts.shape)
+    parts = [slice(start, start + LINES) for start in range(0, len(counts), LINES)]
+    tables = [
+        pair_table(noise[part], label_points(counts[part]), EVERY_SAMPLE, TOLERANCES, NOISE_THRESHOLDS.tolist())
+        for part in parts
+    ]
+    pairs = (np.concatenate([getattr(table, name) for table in tables], axis=2) for name in ("tp", "fn", "fp"))
+    table = PairTable(EVERY_SAMPLE, tables[0].tolerances, tables[0].thresholds, *pairs)
+    best = np.nan_to_num(table.mean_f1).argmax(axis=1)  # NaN: lines without a truth or a detection
+    reached = table.mean_f1[np.arange(len(best)), best]
+    choice = MatchedChoice(SCORED_LINES, table.tolerances, table.thresholds[best], reached, EVERY_SAMPLE)
+    evaluation = evaluate_matched(noise, label_points(counts), choice)
     yield from ((float(level), evaluation, place) for place, level in enumerate(choice.thresholds))
 
 
-def _matched_combs(shape: Shape, truths: Points) -> Iterator[Matched]:
+def _matched_combs(counts: Counts) -> Iterator[Matched]:
     """At each tolerance, the spacing of the best one-to-one F1, and its scores."""
+    truths, shape = label_points(counts), counts.shape
     for tolerance in TOLERANCES:
         spacings = comb_spacings(tolerance)
         combs = [np.broadcast_to(comb(shape[1], spacing), shape) for spacing in spacings]
@@ -77,7 +96,7 @@ def _matched_combs(shape: Shape, truths: Points) -> Iterator[Matched]:
         yield float(spacings[best]), evaluate_matched(combs[best], truths, choices[best]), 0
 
 
-_MATCHED: dict[str, Callable[[Shape, Points], Iterator[Matched]]] = {"random": _matched_noise, "comb": _matched_combs}
+_MATCHED: dict[str, Callable[[Counts], Iterator[Matched]]] = {"random": _matched_noise, "comb": _matched_combs}
 _SETTING: dict[str, Callable[[float, float], str]] = {
     "random": lambda level, pairs: f"rate={1 - level:.2f}, one-to-one rate={1 - pairs:.2f}; best on these lines",
     "comb": lambda step, pairs: f"spacing={step:g}, one-to-one spacing={pairs:g}; best on these lines",

@@ -164,13 +164,14 @@ def best_matched(detected, counts, tolerance):
 
 
 def test_blind_methods_are_the_best_comb_and_the_best_rate_one_to_one_on_the_scored_lines():
-    counts = labels(6, 300, 0.06)
-    start, stop = label_support(300)
-    noise = blind_noise((6, 300))
+    counts = labels(66, 100, 0.06)  # more lines than are matched together
+    counts[:, 50] = 1  # no line is empty
+    start, stop = label_support(100)
+    noise = blind_noise((66, 100))
     rated = [[np.flatnonzero(line > np.float32(level)) for line in noise] for level in NOISE_THRESHOLDS]
     rows = {name: blind_rows(name, counts.numpy()) for name in ("comb", "random")}
     for tolerance in range(10):
-        combs = [[range(start, stop, step)] * 6 for step in range(1, 4 * tolerance + 3)]
+        combs = [[range(start, stop, step)] * 66 for step in range(1, 4 * tolerance + 3)]
         assert rows["comb"][tolerance].matched_f1 == pytest.approx(best_matched(combs, counts, tolerance))
         assert rows["random"][tolerance].matched_f1 == pytest.approx(best_matched(rated, counts, tolerance))
     assert rows["comb"][4].setting.startswith("spacing=")
