@@ -39,14 +39,15 @@ def baselines_command(
     storage: str | None,
     out: Path | None,
 ) -> None:
-    """Fit and score detectors that are no networks, blind ones included.
+    """Fit and score detectors that are no networks, and the blind floors.
 
     Methods: random, comb, envelope, matched-filter, wiener, fista-single, fista-bank, fista-per-line, omp, fir-257,
     fir-1025, fir-4097.
 
-    Delay, settings, thresholds and decoder are fitted on the study's threshold split and frozen. Results stay in the
-    artifacts of the storage, where reports on studies of the same lines and noise find them. Where noise is an axis of
-    the study, each level has its own.
+    Delay, settings, thresholds and decoder are fitted on the study's threshold split and frozen; the blind methods,
+    random and comb, are the best on the scored lines themselves. Results stay in the artifacts of the storage, where
+    reports on studies of the same lines and noise find them. Where noise is an axis of the study, each level has its
+    own.
     """
     from kernbench.engine.fleet.disk import check_places
     from kernbench.host.device import choose_device, default_profile

@@ -40,7 +40,7 @@ def test_results_are_shown_and_stored(ended, smoke_bench):
     assert len(found) == 30
     assert [row["tolerance_samples"] for row in found[:10]] == [str(t) for t in range(10)]
     assert {row["parameters"] for row in found[20:]} == {"258"}
-    assert {row["threshold_split"] for row in found} == {"validation"}
+    assert [row["threshold_split"] for row in found[::10]] == ["test", "validation", "validation"]
     assert all(0 < float(row["f1"]) <= 1 for row in found)
     # the same lines, by their digest
     words = ("--data", path.stem.partition("-")[0], "--methods", "comb", "--out", "other")
@@ -233,7 +233,7 @@ def test_thresholds_of_the_training_lines_have_results_of_their_own(smoke_bench,
     assert ended.code == 0, ended
     (path,) = stored(smoke_bench)
     assert path.stem.endswith("-0-train")
-    assert {row["threshold_split"] for row in rows(path)} == {"train"}
+    assert {row["threshold_split"] for row in rows(path) if row["method"] != "comb"} == {"train"}
 
 
 def test_a_study_about_a_family_is_read_for_it(smoke_bench):

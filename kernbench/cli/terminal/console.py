@@ -101,8 +101,9 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
 
 
 def print_results(study: "Study", url: str) -> None:
-    """The results table of a study: F1 with interval, floor, parameters, time; below it what the interval covers."""
+    """The results table of a study: F1 with interval, floor, parameters, time; below it what that covers."""
     from kernbench.report.numbers.comparison import comparisons
+    from kernbench.report.numbers.left_out import left_out
     from kernbench.report.numbers.sentences import spread_text
     from kernbench.store.reading.runs import load_runs
 
@@ -120,6 +121,8 @@ def print_results(study: "Study", url: str) -> None:
     rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
     print_table(title, names, rows)
     click.echo(spread_text(comparison))
+    for line in left_out(comparison):
+        click.echo(line)
     print_chosen(every)
 
 

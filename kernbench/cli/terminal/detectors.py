@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from kernbench.ulm.detectors.results import DetectorRow, Domain
 
@@ -20,6 +22,8 @@ def print_rows(rows: Sequence["DetectorRow"], title: str) -> None:
     from rich.text import Text
 
     from kernbench.cli.terminal import console
+    from kernbench.ulm.detectors.names import BLIND
+    from kernbench.ulm.scoring.floors import FLOORS_TEXT
     from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE
     from kernbench.ulm.scoring.scores import TOLERANCES, tolerance_um
 
@@ -44,6 +48,8 @@ def print_rows(rows: Sequence["DetectorRow"], title: str) -> None:
             Text(row.setting),
         )
     console.stdout().print(table)
+    if any(row.method in BLIND for row in rows):
+        click.echo(FLOORS_TEXT)
     by_method: dict[str, list[DetectorRow]] = {}
     for row in rows:
         by_method.setdefault(row.method, []).append(row)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def print_card(card: "Scorecard", lines: int) -> None:
     """F1 by tolerance, then by density and pressure."""
     from kernbench.ulm.evaluation.scorecard import BINNED_TOLERANCES
+    from kernbench.ulm.scoring.floors import FLOORS_TEXT
 
     names = ("tolerance", "ns", "um two-way", "threshold", "F1", "median", "comb", "random", "skill", "oracle gap")
     rows = [
@@ -33,6 +34,7 @@ def print_card(card: "Scorecard", lines: int) -> None:
     ]
     click.echo(f"thresholds: {card.evaluation.threshold_split}; tolerance in samples of 16 ns")
     print_table(f"F1, mean over {lines} lines", names, rows)
+    click.echo(FLOORS_TEXT)
     shown = [f"F1, t = {tolerance}" for tolerance in BINNED_TOLERANCES if tolerance in card.evaluation.tolerances]
     for by, bins in (("bubbles", card.by_bubbles), ("pressure [kPa]", card.by_pressure)):
         rank = card.spearman[by.split()[0]]

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kernbench.errors import KernbenchError
+from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, Point, Value
 from kernbench.report.numbers.searches import Search, searches_of, shown_runs
 from kernbench.report.numbers.spread import borrowed_spread, own_spread
+from kernbench.report.numbers.worlds import Worlds, shared_world
 from kernbench.statistics import Comparison as Verdict
 from kernbench.statistics import adjusted, compare
 from kernbench.store.reading.records import OK, PRUNED, Run
@@ -38,6 +40,11 @@ class Series:
     def scored(self) -> list[Point]:
         """Points with a score."""
         return [point for point in self.points if point.interval is not None]
+
+    @cached_property
+    def world(self) -> tuple[str, ...]:
+        """Lines, task and protocol, which its scored cells share."""
+        return shared_world(self.scored[0].scored[0])
 
     @cached_property
     def best(self) -> Point | None:
@@ -124,10 +131,15 @@ class Comparison:
         shared = {id(run.references): run.references for run in self.runs}.values()
         return list({repr(reference): reference for rows in shared for reference in rows}.values())
 
-    @property
+    @cached_property
+    def marked(self) -> list[Run]:
+        """All cells, those whose stored scores are not whole with status "incomplete" and without scores."""
+        return marked(self.runs)
+
+    @cached_property
     def not_ok(self) -> list[Run]:
-        """Cells that diverged or failed."""
-        return [run for run in self.runs if run.status not in (OK, PRUNED)]
+        """Cells that diverged or failed, or whose stored scores are not whole."""
+        return [run for run in self.marked if run.status not in (OK, PRUNED)]
 
     @property
     def best_on_validation(self) -> bool:
@@ -140,26 +152,28 @@ class Comparison:
 
         They are one family of contrasts: p-values are corrected over all of them, by Holm.
         """
-        reference = next((s for s in self.series if s.family == BASELINE and s.scored), None)
-        if reference is None:
-            return []
-        there = {point.x: point for point in reference.scored}
-        pairs = [
-            (point, there[point.x])
-            for series in self.series
-            if series is not reference
-            for point in series.scored
-            if point.x in there and self.comparable(point, there[point.x])
-        ]
+        pairs = []
+        for series in self.series:
+            reference = self._reference_of(series)
+            there = {point.x: point for point in reference.scored} if reference is not None else {}
+            near = ((point, there[point.x]) for point in series.scored if point.x in there)
+            pairs += [pair for pair in near if self.comparable(*pair)]
         found = adjusted([compare(one.f1(), other.f1(), prior=self.spread.prior) for one, other in pairs])
         return [Difference(*pair, verdict) for pair, verdict in zip(pairs, found, strict=True)]
 
+    def _reference_of(self, series: Series) -> Series | None:
+        """The first series of the reference family of the same protocol and lines; None for itself, or if none is."""
+        references = [each for each in self.series if each.family == BASELINE and each.scored and series.scored]
+        found = next((each for each in references if each.world == series.world), None)
+        return None if found is series else found
+
     def comparable(self, one: Point, other: Point) -> bool:
-        """Whether two points have the same lines, at least two, and a spread between trainings to reckon with."""
-        data = [{run.data_digest for run in point.scored} for point in (one, other)]
+        """Whether two points share protocol and lines, at least two, and there is a spread between trainings."""
+        if shared_world(one.scored[0]) != shared_world(other.scored[0]):
+            return False
         lines = one.f1().shape[1], other.f1().shape[1]
         known = self.spread.prior is not None or min(len(one.scored), len(other.scored)) > 1
-        return data[0] == data[1] and lines[0] == lines[1] > 1 and known
+        return lines[0] == lines[1] > 1 and known
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:
@@ -206,14 +220,15 @@ def _reckoned(comparison: Comparison, spread: SeedSpread) -> Comparison:
 
 
 def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
-    searches = searches_of(runs)
-    shown = shown_runs(runs, searches)
+    whole = marked(runs)
+    searches = searches_of(whole)
+    shown = shown_runs(whole, searches)
     axis, others = _axes(shown)
     tolerance = next((run.tolerance for run in runs if run.status == OK), runs[0].tolerance)
-    mixed_data = len({run.data_digest for run in runs if run.status == OK}) > 1
+    worlds = Worlds(whole)
     keys: dict[str, list[Run]] = {}
     for run in shown:
-        keys.setdefault(_series_name(run, others, mixed_data), []).append(run)
+        keys.setdefault(_series_name(run, others, worlds), []).append(run)
     series = tuple(_series(name, members, axis, tolerance) for name, members in sorted(keys.items()))
     return Comparison(base, axis, tolerance, tuple(runs), series, tuple(searches))
 
@@ -230,11 +245,9 @@ def _axes(runs: Sequence[Run]) -> tuple[str, list[str]]:
     return order[0], [name for name in order[1:] if len(values[name]) > 1]
 
 
-def _series_name(run: Run, others: Sequence[str], mixed_data: bool) -> str:
+def _series_name(run: Run, others: Sequence[str], worlds: Worlds) -> str:
     parts = [f"{name} = {run.params[name]}" for name in others if name in run.params]
-    if mixed_data:
-        parts.append(f"data {run.data_digest}")
-    return ", ".join([run.family, *parts])
+    return ", ".join([run.family, *parts, *worlds.parts(run)])
 
 
 def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int) -> Series:

@@ -125,8 +125,10 @@ class Point:
 
     @cached_property
     def validation(self) -> float | None:
-        """Mean F1 on the validation lines; None where a run lacks them."""
-        if not self.scored or any(VALIDATION not in run.scores for run in self.scored):
+        """Mean F1 on the validation lines; None where a run lacks them, or some of them."""
+        each = [run.scores.get(VALIDATION) for run in self.scored]
+        known = [scores for scores in each if scores is not None and self.tolerance in scores.tolerances]
+        if not known or len(known) < len(each) or len({scores.tp.shape[1] for scores in known}) > 1:
             return None
         return float(self.f1(split=VALIDATION).mean())
 

@@ -122,7 +122,7 @@ def choose(validation: Mapping[int, float]) -> int | None:
 def validation_f1(run: Run) -> float | None:
     """Mean F1 on the validation lines at the headline tolerance; None without scores."""
     scores = run.scores.get(VALIDATION)
-    if run.status != OK or scores is None:
+    if run.status != OK or scores is None or run.tolerance not in scores.tolerances:
         return None
     return float(line_f1(scores, run.tolerance).mean())
 

@@ -9,6 +9,7 @@ from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
 from kernbench.report.numbers.over_sizes import OverSizes, over_sizes
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.provenance import provenance
+from kernbench.report.numbers.sensitivity import divergence_text
 from kernbench.statistics.means import Interval
 from kernbench.statistics.power import smallest_detectable
 from kernbench.store.reading.records import OK, Run
@@ -52,7 +53,7 @@ def cautions(comparison: Comparison) -> list[str]:
     runs = comparison.runs
     found = [*_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs), *_without_files(runs)]
     scored = comparison.scored
-    found += _on_plateau(scored)
+    found += [*divergence_text(comparison), *_on_plateau(scored)]
     if scored and min(len(point.scored) for point in scored) == 1:
         found.append(_one_seed(comparison))
     if scored and not comparison.best_on_validation:

@@ -128,7 +128,7 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
 
 def _cells(comparison: Comparison) -> Iterator[CsvRow]:
     """Each cell, finished or not."""
-    for run in comparison.runs:
+    for run in comparison.marked:
         yield {
             **_database(run),
             **_fields(run, "study", "cell", "family", "status", "message"),

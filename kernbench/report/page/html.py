@@ -13,6 +13,7 @@ from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.numbers.left_out import left_out
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
@@ -49,7 +50,10 @@ def source_digest(runs: Iterable[Run]) -> str:
     """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
     runs = list(runs)
     facts = sorted(repr((*_place(run), run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
-    facts += [*sorted({repr((*_place(run), run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
+    facts += [
+        *sorted({repr((*_place(run), run.asked, sorted(run.missing.items()))) for run in runs}),
+        repr(sum(run.lacking for run in runs)),
+    ]
     facts += baseline_facts(runs)
     # cells of one study share one tuple of references
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()
@@ -152,13 +156,13 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "cost_ranges": cost_ranges(comparison),
         "headline": headline(comparison),
         "cautions": cautions(comparison),
+        "left_out": left_out(comparison),
         "rows": summary_rows(comparison),
         "same": same_text(comparison),
         "trends": trend_rows(comparison),
         "pictures": study_pictures(comparison, folder, levels, anchor, marks),
         "kernels": kernels,
         "kernel_ids": {each.point: each.id for each in kernels},
-        "left_out": [],
         "example": example_picture(comparison, folder),
         "provenance": provenance(comparison.runs),
         "curves": curve_rows(comparison),

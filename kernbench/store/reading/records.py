@@ -101,6 +101,8 @@ class Run:
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
         plugin_source: digest of the plugin's source code; empty where it was not stored.
         asked: cells of its study that were ever asked for, ended or not; 0 where unknown.
+        missing: cells of all studies of its base that were asked for and have no record, by study: never started,
+            waiting or running; shared by all cells of the base.
         lacking: artifacts that the database names and whose files are not there.
         database: what its database is called among several; empty where there is one.
     """
@@ -136,5 +138,6 @@ class Run:
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON
     plugin_source: str = ""
     asked: int = 0
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lacking: int = 0
     database: str = ""

@@ -137,12 +137,13 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
         StudyError: a name that is not stored.
     """
     runs: list[Run] = []
+    missing: dict[str, dict[str, tuple[str, ...]]] = {}  # base -> study -> cells, shared by its records
     studies = stored_studies(url, names)
     wanted = Wanted() if whole is None else _wanted(studies, whole)
     for study in studies:
         engine = engine_of(study)
         with put_off(), damage_explained(study.study_name):
-            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted)
+            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted, missing)
         close(study)
     return runs
 
@@ -161,37 +162,57 @@ def matches(stored: str, wanted: str) -> bool:
     return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
 
 
-def _study_runs(study: optuna.Study, engine: Engine, artifacts: Path, wanted: Wanted) -> list[Run]:
+def _study_runs(
+    study: optuna.Study,
+    engine: Engine,
+    artifacts: Path,
+    wanted: Wanted,
+    missing: dict[str, dict[str, tuple[str, ...]]],
+) -> list[Run]:
     if schema_version(engine) is None:
         return []
     trials = read_trials(study)
     with Session(engine) as session:
         rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
-        cells = _Cells(session, study, artifacts, wanted)
-        runs = []
+        cells = _Cells(session, study, artifacts, wanted, missing)
+        runs, open_ = [], []
         for state in _states(study, trials):
             trial, row = complete.get(state.cell), rows.get(state.cell)
             if trial is not None and row is not None and row.trial == trial.number:
                 runs.append(cells.finished(trial, row))
             elif state.state in ("failed", "lost"):
                 runs.append(cells.failed(state, trials))
+            else:
+                open_.append(state.cell)
+        if open_:
+            cells.missing[study.study_name] = tuple(open_)
     return runs
 
 
 class _Cells:
     """Makes the records of the cells of a study; what they share is read once."""
 
-    def __init__(self, session: Session, study: optuna.Study, artifacts: Path, wanted: Wanted) -> None:
+    def __init__(
+        self,
+        session: Session,
+        study: optuna.Study,
+        artifacts: Path,
+        wanted: Wanted,
+        missing: dict[str, dict[str, tuple[str, ...]]],
+    ) -> None:
         self._session, self._artifacts, self._wanted = session, artifacts, wanted
         self._known = known = study.user_attrs  # a query each time
         definition = json.loads(known.get("definition", "{}"))
+        base = str(known.get("base", study.study_name.partition("/")[0]))
+        self.missing = missing.setdefault(base, {})
         self._facts: dict[str, Any] = {  # fields of a record
             "study": study.study_name,
-            "base": str(known.get("base", study.study_name.partition("/")[0])),
+            "base": base,
             "definition": definition,
             "question": str(known.get("question", "")),
             "asked": len(json.loads(known.get("cells", "[]"))),
+            "missing": self.missing,
         }
         self._facts_of_finished = {
             # of what all families of a comparison share: the definition without the kernel

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from kernbench.host import memory
@@ -16,7 +15,7 @@ from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, data_digest, re
 from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
-from kernbench.ulm.scoring.floors import comb_f1, random_f1
+from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
 
@@ -32,7 +31,7 @@ def scored_outcome(
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
-    facts = {split: _facts(bench, split) for split in scored.splits}
+    facts = {split: split_facts(bench, split) for split in scored.splits}
     return Outcome(
         status="ok",
         value=f1["validation"],
@@ -90,15 +89,12 @@ def weights_facts(
     }
 
 
-def _facts(bench: Workbench, split: str) -> SplitFacts:
+def split_facts(bench: Workbench, split: str) -> SplitFacts:
+    """Facts and blind floors of the lines of a split."""
     source = bench.splits[split]
-    counts = np.asarray(source.counts)
     return SplitFacts(
         lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
-        floors={
-            "comb": comb_f1(counts).mean(axis=1).tolist(),
-            "random": random_f1(counts, seed=bench.noise.seed).mean(axis=1).tolist(),
-        },
+        floors={name: floor.mean.tolist() for name, floor in blind_floors(source.counts).items()},
     )
 
 

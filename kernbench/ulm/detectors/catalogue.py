@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from kernbench.errors import KernbenchError, close_match
 from kernbench.training.settings import Settings
+from kernbench.ulm.detectors.blind import blind_rows
 from kernbench.ulm.detectors.detector import Detector
-from kernbench.ulm.detectors.fitting import Progress, comb_rows, evaluate, fit
-from kernbench.ulm.detectors.methods.blind import UniformNoise
+from kernbench.ulm.detectors.fitting import Progress, evaluate, fit
 from kernbench.ulm.detectors.methods.echoes import BANK_DEPTHS_M, BANK_PRESSURES_PA, Bank, simulated_bank
 from kernbench.ulm.detectors.methods.envelope import EnvelopePeaks
 from kernbench.ulm.detectors.methods.fir import TrainedFilter, recording_of
@@ -17,7 +19,7 @@ from kernbench.ulm.detectors.methods.fista import Fista
 from kernbench.ulm.detectors.methods.matched_filter import MatchedFilter
 from kernbench.ulm.detectors.methods.omp import Omp
 from kernbench.ulm.detectors.methods.wiener import Wiener
-from kernbench.ulm.detectors.names import METHODS, fits, taps
+from kernbench.ulm.detectors.names import BLIND, METHODS, fits, taps
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.detectors.results import DetectorRow, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
@@ -40,7 +42,7 @@ class DetectorTask:
         threshold_split: where everything is fitted.
         settings: how a linear filter is trained.
         loss: that it minimizes.
-        seed: of its start, its batch order, and of blind noise.
+        seed: of its start and its batch order.
         transmit_response: measured response (.mat) of the templates, or None for the embedded fit.
         receive_response: the same for reception.
     """
@@ -111,21 +113,20 @@ def check_methods(names: Sequence[str], length: int) -> list[str]:
 
 
 def run_method(name: str, task: DetectorTask, progress: Progress | None = None) -> list[list[DetectorRow]]:
-    """Fit a method on the threshold split and score it on the test lines.
+    """Fit a method on the threshold split and score it on the test lines; blind ones are not fitted.
 
     Returns:
         For each of the task's noise levels of test lines, one row for each tolerance.
     """
-    fitted_on = recording_of(task.bench, task.threshold_split)
-    if name == "comb":
-        return [comb_rows(fitted_on, tested, task.threshold_split) for tested in task.tests()]
-    detector = make_detector(name, task)
+    if name in BLIND:  # the same at every noise level
+        return [blind_rows(name, np.asarray(task.bench.splits[TEST].counts))] * len(task.paths)
+    fitted_on, detector = recording_of(task.bench, task.threshold_split), make_detector(name, task)
     chosen = fit(detector, fitted_on, task.threshold_split, progress)
     return [evaluate(detector, chosen, tested) for tested in task.tests()]
 
 
 def make_detector(name: str, task: DetectorTask) -> Detector:
-    """A detector by name; "comb" is none, because it has another score for each tolerance."""
+    """A detector by name; the blind methods are none, because they score nothing by the signal."""
     if name.startswith("fir-"):
         return TrainedFilter(taps(name), task.bench, task.settings, task.loss, task.seed)
     if name == "fista-single":
@@ -135,7 +136,6 @@ def make_detector(name: str, task: DetectorTask) -> Detector:
     if name == "omp":
         return Omp(task.bank(), task.bank(BANK_PRESSURES_PA, BANK_DEPTHS_M))
     simple: dict[str, Detector] = {
-        "random": UniformNoise(task.seed),
         "envelope": EnvelopePeaks(),
         "matched-filter": MatchedFilter(task.bank()),
         "wiener": Wiener(task.bank()),

@@ -1,6 +1,5 @@
 """Fitting a detector on the threshold split and scoring it on the test lines, by the protocol of the networks."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +8,6 @@ import numpy as np
 
 from kernbench.ulm.detectors.delay import advanced, fit_delay, score_levels
 from kernbench.ulm.detectors.detector import Detector, Setting
-from kernbench.ulm.detectors.methods.blind import (
-    EVERY_SAMPLE,
-    UniformNoise,
-    best_comb,
-    comb,
-    comb_f1,
-    matched_comb_f1,
-)
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.detectors.results import DetectorRow
 from kernbench.ulm.pairing.decoders import Decoder
@@ -79,9 +70,7 @@ def fit(detector: Detector, recording: Recording, split: str, progress: Progress
     z = advanced(detector.score(recording, settings[best]), delay)
     levels = score_levels(z).tolist()
     choice = choose_thresholds(score(z, recording.counts, TOLERANCES, levels), split)
-    blind = isinstance(detector, UniformNoise)
-    decoder, widths = (EVERY_SAMPLE, None) if blind else (Decoder(), WIDTHS)
-    matched = choose_matched(z, label_points(recording.counts), split, decoder, widths, thresholds=levels)
+    matched = choose_matched(z, label_points(recording.counts), split, Decoder(), WIDTHS, thresholds=levels)
     return Fit(settings[best], delay, choice, matched, time.monotonic() - started)
 
 
@@ -92,7 +81,6 @@ def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Dete
     line_ms = 1e3 * (time.monotonic() - started) / len(z)
     f1 = freeze(score(z, recording.counts, TOLERANCES, chosen.choice.thresholds.tolist()), chosen.choice).mean_f1
     matched = evaluate_matched(z, label_points(recording.counts), chosen.matched)
-    width = math.nan if chosen.matched.decoder == EVERY_SAMPLE else float(chosen.matched.decoder.width)
     shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in chosen.setting.items()}
     setting = ", ".join(f"{name}={value}" for name, value in shown.items())
     return [
@@ -102,7 +90,7 @@ def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Dete
             f1=float(f1[place]),
             threshold=float(chosen.choice.thresholds[place]),
             delay_samples=chosen.delay,
-            width_samples=width,
+            width_samples=float(chosen.matched.decoder.width),
             setting=setting,
             parameters=detector.parameters,
             threshold_split=chosen.choice.split,
@@ -110,52 +98,14 @@ def evaluate(detector: Detector, chosen: Fit, recording: Recording) -> list[Dete
             lines=len(z),
             fit_seconds=chosen.seconds,
             line_ms=line_ms,
-            **_matched_columns(matched, place),
+            **matched_columns(matched, place),
         )
         for place, tolerance in enumerate(TOLERANCES)
     ]
 
 
-def comb_rows(fitted_on: Recording, recording: Recording, split: str) -> list[DetectorRow]:
-    """The comb: for each tolerance and metric the best spacing on the threshold split, scored on other lines.
-
-    Args:
-        fitted_on: lines of the threshold split.
-        recording: lines to score.
-        split: name of the threshold split.
-    """
-    return [_comb_row(fitted_on, recording, split, tolerance) for tolerance in TOLERANCES]
-
-
-def _comb_row(fitted_on: Recording, recording: Recording, split: str, tolerance: int) -> DetectorRow:
-    started = time.monotonic()
-    known, counts = (np.asarray(each.counts.cpu().numpy(), np.float32) for each in (fitted_on, recording))
-    truths = label_points(known)
-    spacing, fitted_f1 = best_comb(known.shape, tolerance, lambda teeth: comb_f1(known, teeth, tolerance))
-    pair_spacing, _ = best_comb(known.shape, tolerance, lambda teeth: matched_comb_f1(truths, teeth, tolerance))
-    seconds = time.monotonic() - started
-    tolerances, half = np.array([tolerance], np.int64), np.array([0.5])
-    choice = MatchedChoice(split, tolerances, half, np.array([math.nan]), EVERY_SAMPLE)
-    matched = evaluate_matched(comb(counts.shape, pair_spacing), label_points(counts), choice)
-    return DetectorRow(
-        method="comb",
-        tolerance_samples=tolerance,
-        f1=comb_f1(counts, comb(counts.shape, spacing), tolerance),
-        threshold=0.5,
-        delay_samples=0,
-        width_samples=math.nan,
-        setting=f"spacing={spacing}, one-to-one spacing={pair_spacing}",
-        parameters=0,
-        threshold_split=split,
-        fitted_f1=fitted_f1,
-        lines=len(counts),
-        fit_seconds=seconds,
-        line_ms=0.0,
-        **_matched_columns(matched, 0),
-    )
-
-
-def _matched_columns(matched: MatchedEvaluation, place: int) -> dict[str, float]:
+def matched_columns(matched: MatchedEvaluation, place: int) -> dict[str, float]:
+    """One-to-one columns of a row, at one of the tolerances."""
     error = position_error(matched.pairs[place])
     return {
         "matched_f1": float(matched.summary.mean[place]),

@@ -1,12 +1,12 @@
 """Classical detectors, scored by the very protocol of the networks; `METHODS` names them, nothing here imports torch.
 
 A detector turns lines into a score z >= 0 on the sample grid. Its delay, its settings and its thresholds are fitted on
-the split on which the networks' thresholds are chosen.
+the split on which the networks' thresholds are chosen. The blind methods are the floors of the scored lines themselves.
 """
 
 METHODS: dict[str, str] = {
-    "random": "blind: every sample with a fitted probability",
-    "comb": "blind: every s-th sample of the label support, s fitted",
+    "random": "blind: every sample with one probability, the best on the scored lines",
+    "comb": "blind: every s-th sample of the label support, s the best on the scored lines",
     "envelope": "peaks of the envelope, with a smallest prominence",
     "matched-filter": "correlation with one simulated echo (2.4 um, 100 kPa, 50 mm)",
     "wiener": "Wiener deconvolution by that echo",

@@ -14,7 +14,7 @@ from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.card_files import line_table, write_files
 from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
-from kernbench.ulm.scoring.floors import comb_f1, random_f1
+from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION, Evaluation
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um
 
@@ -32,9 +32,9 @@ class Row:
         threshold: frozen.
         f1: mean over lines.
         median: over lines.
-        comb: floor, the best comb on these lines.
+        comb: floor, the best comb on these lines, see `blind_floors`.
         random: floor, uniform noise at its best threshold on these lines.
-        skill: (f1 - comb) / (1 - comb).
+        skill: (f1 - floor) / (1 - floor) over the better floor.
         oracle_gap: what choosing the threshold on these very lines would add.
     """
 
@@ -148,9 +148,8 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
 
 def _rows(evaluation: Evaluation, split: Split) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
-    counts = np.asarray(split.counts)
-    comb = comb_f1(counts, tolerances).mean(axis=1)
-    random = random_f1(counts, tolerances, seed=0).mean(axis=1)
+    floors = blind_floors(split.counts, tolerances)
+    comb, random = floors["comb"].mean, floors["random"].mean
     columns = (
         tolerances,
         tolerance_ns(tolerances).tolist(),
@@ -160,7 +159,7 @@ def _rows(evaluation: Evaluation, split: Split) -> list[Row]:
         np.median(evaluation.f1, axis=1).tolist(),
         comb.tolist(),
         random.tolist(),
-        skill(evaluation.mean_f1, comb).tolist(),
+        skill(evaluation.mean_f1, np.maximum(comb, random)).tolist(),
         evaluation.oracle_gap.tolist(),
     )
     return [Row(*values) for values in zip(*columns, strict=True)]

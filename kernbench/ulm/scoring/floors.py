@@ -1,6 +1,7 @@
 """Blind floors: what detectors score that never look at the signal, on the very lines that were evaluated."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 Counts = NDArray[Any]  # any number type: labels are stored as bytes
 Floats = NDArray[np.float64]
 
+NOISE_SEED = 2022  # of the noise of every floor, a part of its definition
+FLOORS_TEXT = "comb and random: blind floors, the best comb and the best rate of one fixed noise on these very lines"
+NOISE_THRESHOLDS = np.arange(100) / 100
+
 
 def label_support(length: int) -> tuple[int, int]:
     """Samples that can hold a label, [start, stop): 312..8176 of a whole line, all of a shorter window.
@@ -24,18 +29,37 @@ def label_support(length: int) -> tuple[int, int]:
     return LABEL_SUPPORT if length == SAMPLES else (0, length)
 
 
-def comb_f1(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> Floats:
-    """Per-line F1 of a comb that fires every s samples, starting at the start of the label support.
+@dataclass(frozen=True, eq=False)
+class BlindFloor:
+    """What one blind detector scores at its best on some lines.
 
-    Of s in 1..4 t + 2 it takes the one of the largest mean F1 on these very lines, so that no skill comes from a weak
-    floor.
+    Attributes:
+        f1: of each line at each tolerance, (n_tol, N).
+        chosen: at each tolerance, (n_tol,): spacing of the comb [samples], or threshold on the noise.
+    """
+
+    f1: Floats
+    chosen: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """Mean F1 over lines at each tolerance, (n_tol,): the floor."""
+        return np.asarray(self.f1.mean(axis=1))
+
+
+def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> dict[str, BlindFloor]:
+    """The one definition of the floors: the best comb and the best rate of random detections on these very lines.
+
+    "comb" fires every s samples, from the start of the label support on, s in 1..4 t + 2. "random" is `blind_noise`
+    above a threshold in steps of 0.01: model R of the publication. Spacing and threshold are those of the largest mean
+    F1 on the lines that are scored, the first of equal ones, so that no skill comes from a weak floor.
 
     Args:
         counts: bubbles per sample, (N, L).
         tolerances: samples, (n_tol,).
 
     Returns:
-        F1 (n_tol, N). Its mean over lines is the floor of `skill`.
+        The floors by name, as the task declares them.
 
     Raises:
         DataError: labels of another shape.
@@ -43,36 +67,42 @@ def comb_f1(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> Floats:
     truth = np.asarray(counts) > 0.5
     if truth.ndim != 2 or not truth.size:
         raise DataError(f"floors need labels of shape (N, L), got {truth.shape}")
-    return np.stack([_comb_row(truth, tolerance) for tolerance in tolerances])
+    combs = [_best_comb(truth, tolerance) for tolerance in tolerances]
+    spacings, f1 = zip(*combs, strict=True)
+    return {"comb": BlindFloor(np.stack(f1), np.asarray(spacings, float)), "random": _random(truth, tolerances)}
 
 
-def random_f1(counts: Counts, tolerances: Sequence[int] = TOLERANCES, *, seed: int) -> Floats:
-    """Per-line F1 of independent uniform noise in [0, 1), thresholded: model R of the publication.
-
-    The threshold of each tolerance is the step of 0.01 of the largest mean F1 on these very lines.
-
-    Args:
-        counts: bubbles per sample, (N, L).
-        tolerances: samples, (n_tol,).
-        seed: of the noise.
-
-    Returns:
-        F1 (n_tol, N).
-    """
-    noise = np.random.default_rng(seed).random(np.shape(counts), dtype=np.float32)
-    f1 = np.asarray(f1_scores(*tolerance_counts(noise, np.asarray(counts), tolerances, np.arange(100) / 100)))
-    return np.asarray(f1[np.arange(len(tolerances)), f1.mean(axis=2).argmax(axis=1)])
+def blind_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Uniform noise in [0, 1), the same for the same shape (N, L), whatever the seed of a study."""
+    return np.random.default_rng(NOISE_SEED).random(shape, dtype=np.float32)
 
 
-def _comb_row(truth: NDArray[np.bool_], tolerance: int) -> Floats:
-    """Per-line F1 (N,) of the best comb at one tolerance."""
-    start, stop = label_support(truth.shape[1])
-    spacings = range(1, 4 * tolerance + 3)
-    combs = np.zeros((len(spacings), truth.shape[1]), np.float32)
-    for comb, step in zip(combs, spacings, strict=True):
-        comb[start:stop:step] = 1
-    f1 = _comb_scores(truth, combs, tolerance)
-    return np.asarray(f1[f1.mean(axis=1).argmax()])
+def comb(length: int, spacing: int) -> NDArray[np.float32]:
+    """Ones at every `spacing`-th sample of the label support, from its start, (L,)."""
+    teeth = np.zeros(length, np.float32)
+    start, stop = label_support(length)
+    teeth[start:stop:spacing] = 1
+    return teeth
+
+
+def comb_spacings(tolerance: int) -> range:
+    """Spacings to try [samples]: beyond 4 t + 2 a comb has gaps that nothing in it reaches."""
+    return range(1, 4 * tolerance + 3)
+
+
+def _random(truth: NDArray[np.bool_], tolerances: Sequence[int]) -> BlindFloor:
+    counted = tolerance_counts(blind_noise(truth.shape), truth, tolerances, NOISE_THRESHOLDS)
+    f1 = np.asarray(f1_scores(*counted))
+    best = f1.mean(axis=2).argmax(axis=1)
+    return BlindFloor(f1[np.arange(len(tolerances)), best], NOISE_THRESHOLDS[best])
+
+
+def _best_comb(truth: NDArray[np.bool_], tolerance: int) -> tuple[int, Floats]:
+    """Spacing of the best comb at one tolerance, and its F1 of each line (N,)."""
+    spacings = comb_spacings(tolerance)
+    f1 = _comb_scores(truth, np.stack([comb(truth.shape[1], spacing) for spacing in spacings]), tolerance)
+    best = int(f1.mean(axis=1).argmax())
+    return spacings[best], f1[best]
 
 
 def _comb_scores(truth: NDArray[np.bool_], combs: NDArray[np.float32], tolerance: int) -> Floats:

@@ -10,6 +10,7 @@ from crossed import crossed
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.sentences import cautions, headline, spread_text
+from kernbench.statistics import adjusted, compare
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
 WORDS = "better best worst more less highest lowest beats wins ahead rises falls"
@@ -177,3 +178,30 @@ def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_n
 def test_text_below_a_table_names_a_borrowed_spread(cells):
     (found,) = comparisons(cells("siren", np.random.default_rng(1).uniform(0.2, 0.4, (2, 32))))  # below the floor
     assert "between seeds 0.013 (8 trainings each of discrete and siren" in spread_text(found)
+
+
+def test_verdicts_with_diverged_cells_at_the_floor_are_said_beside_those_without(cells, make_run):
+    rng = np.random.default_rng(4)
+    runs = []
+    for size, means in ((65, (0.7, 0.8)), (129, (0.8, 0.5))):
+        first, second = crossed(rng, means, (0.003, 0.003), (6, 6), 64)
+        runs += cells("discrete", first, size) + cells("siren", second, size)
+    assert "diverged" not in said(comparisons(runs)[0])
+    lost = [make_run("siren", size, seed, status="diverged") for size in (65, 129) for seed in (6, 7, 8)]
+    (found,) = comparisons([*runs, *lost])
+    assert [each.verdict for each in found.differences] == ["better", "worse"]
+    comb = max(found.scored[0].floors())
+    counted = []
+    for each in found.differences:
+        rows = np.concatenate([each.first.f1(), np.full((3, 64), comb)])
+        counted.append(compare(rows, each.second.f1(), prior=found.spread.prior))
+    verdicts = [each.verdict for each in adjusted(counted)]
+    assert verdicts == ["undecided", "worse"]
+    (text,) = (each for each in cautions(found) if "diverged" in each)
+    assert text == (
+        "With diverged cells counted at the blind floor, the verdict for siren (kernel_size = 65) against discrete is "
+        "undecided (better without them); the verdict for siren (kernel_size = 129) against discrete is worse "
+        "(as without them)."
+    )
+    unknown = [dataclasses.replace(run, lines=None) for run in [*runs, *lost]]
+    assert not [each for each in cautions(comparisons(unknown)[0]) if "blind floor" in each]

@@ -9,7 +9,7 @@ from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
 from kernbench.report.page.html import is_current
-from kernbench.ulm.detectors.names import METHODS
+from kernbench.ulm.detectors.names import BLIND, METHODS
 from kernbench.ulm.detectors.results import DetectorRow, Domain, write_rows
 
 
@@ -31,7 +31,7 @@ def make_rows(method, f1, fitted=None):
             width_samples=float("nan") if method == "comb" else 3.0,
             setting="gain=<depth>",
             parameters=258,
-            threshold_split="validation",
+            threshold_split="test" if method in BLIND else "validation",
             fitted_f1=f1 if fitted is None else fitted,
             lines=64,
             fit_seconds=1.0,

@@ -91,7 +91,9 @@ def test_artifacts_come_back_by_name_and_a_lost_file_is_left_out(world):
 def test_a_cell_that_never_ended_is_no_run_but_was_asked_for(world):
     world.run(world.study([9]))
     world.run(world.study([9, 33]), extend=True, queue_only=True)
-    assert [(run.cell, run.asked) for run in load_runs(world.url)] == [(NINE, 2)]
+    (run,) = load_runs(world.url)
+    assert (run.cell, run.asked) == (NINE, 2)
+    assert run.missing == {run.study: (THIRTY_THREE,)}
     opened = world.optuna_study(world.study([9]))  # a run that asks for less
     assert [(state.cell, state.state) for state in stored_states(opened)] == [(NINE, "done"), (THIRTY_THREE, "waiting")]
 

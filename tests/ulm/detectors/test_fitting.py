@@ -10,20 +10,25 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kernbench.errors import DataError, KernbenchError, StorageError
-from kernbench.ulm.detectors.catalogue import check_methods
+from kernbench.ulm.cells.outcome import split_facts
+from kernbench.ulm.data.recipe import Split
+from kernbench.ulm.detectors.blind import blind_rows
+from kernbench.ulm.detectors.catalogue import DetectorTask, check_methods, run_method
 from kernbench.ulm.detectors.delay import advanced, delay_f1, fit_delay, score_levels
-from kernbench.ulm.detectors.fitting import comb_rows, evaluate, fit
-from kernbench.ulm.detectors.methods.blind import UniformNoise, comb
+from kernbench.ulm.detectors.fitting import evaluate, fit
 from kernbench.ulm.detectors.methods.echoes import simulated_bank
 from kernbench.ulm.detectors.methods.fir import LinearFilter
 from kernbench.ulm.detectors.methods.matched_filter import MatchedFilter
-from kernbench.ulm.detectors.names import METHODS
+from kernbench.ulm.detectors.names import BLIND, METHODS
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.detectors.results import Domain, replaced, stored_rows, write_rows
+from kernbench.ulm.evaluation.noise import Noise
+from kernbench.ulm.evaluation.scorecard import scorecard
+from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.pairing.matching import reach, sweep
 from kernbench.ulm.pairing.points import label_points, points
-from kernbench.ulm.scoring.floors import comb_f1, label_support, random_f1
-from kernbench.ulm.scoring.protocol import score
+from kernbench.ulm.scoring.floors import NOISE_THRESHOLDS, blind_noise, label_support
+from kernbench.ulm.scoring.protocol import Choice, score
 
 
 def labels(lines, length, density=0.03, seed=0):
@@ -148,45 +153,50 @@ def test_test_lines_choose_nothing():
     assert [row.f1 for row in evaluate(silent, chosen, fitted_on)] == pytest.approx([0.001] * 10)
 
 
-def best_matched_comb(counts, tolerance):
-    """Largest mean one-to-one F1 of a comb, teeth as positions."""
-    truths, (start, stop) = label_points(counts), label_support(counts.shape[1])
-    means = []
-    for step in range(1, 4 * tolerance + 3):
-        teeth = points([range(start, stop, step)] * len(counts))
-        pairs = sweep(reach(teeth, truths, [tolerance]), truths)[0]
-        means.append((2 * pairs / (teeth.per_line + truths.per_line)).mean())
+def best_matched(detected, counts, tolerance):
+    """Largest mean one-to-one F1 of several sets of detections, positions of each line."""
+    truths, means = label_points(counts), []
+    for lines in detected:
+        found = points(lines)
+        pairs = sweep(reach(found, truths, [tolerance]), truths)[0]
+        means.append((2 * pairs / (found.per_line + truths.per_line)).mean())
     return max(means)
 
 
-def test_the_comb_equals_the_floor_where_it_is_scored_on_its_own_lines():
-    counts = labels(9, 700, 0.06)
-    rows = comb_rows(recording(counts), recording(counts), "validation")
-    array = counts.numpy()
-    assert [row.f1 for row in rows] == pytest.approx(comb_f1(array).mean(axis=1).tolist(), abs=1e-6)
-    assert [row.matched_f1 for row in rows] == pytest.approx([best_matched_comb(array, t) for t in range(10)])
-    assert rows[4].setting.startswith("spacing=")
+def test_blind_methods_are_the_best_comb_and_the_best_rate_one_to_one_on_the_scored_lines():
+    counts = labels(66, 100, 0.06)  # more lines than are matched together
+    counts[:, 50] = 1  # no line is empty
+    start, stop = label_support(100)
+    noise = blind_noise((66, 100))
+    rated = [[np.flatnonzero(line > np.float32(level)) for line in noise] for level in NOISE_THRESHOLDS]
+    rows = {name: blind_rows(name, counts.numpy()) for name in ("comb", "random")}
+    for tolerance in range(10):
+        combs = [[range(start, stop, step)] * 66 for step in range(1, 4 * tolerance + 3)]
+        assert rows["comb"][tolerance].matched_f1 == pytest.approx(best_matched(combs, counts, tolerance))
+        assert rows["random"][tolerance].matched_f1 == pytest.approx(best_matched(rated, counts, tolerance))
+    assert rows["comb"][4].setting.startswith("spacing=")
 
 
-def test_a_comb_keeps_the_spacing_of_its_split():
-    thin, dense = recording(labels(4, 700, 0.004)), recording(labels(4, 700, 0.2))
-    row = comb_rows(thin, dense, "validation")[4]
-    spacing = int(row.setting.partition("=")[2].partition(",")[0])
-    teeth = comb((4, 700), spacing)
-    assert row.f1 == pytest.approx(score(teeth, dense.counts.numpy(), [4], [0.5]).mean_f1[0, 0])
-
-
-def test_the_random_detector_reaches_the_random_floor():
-    counts = labels(40, 2000, 0.06)
-    detector = UniformNoise(seed=5)
-    rows = evaluate(detector, fit(detector, recording(counts), "validation"), recording(counts))
-    floor = random_f1(counts.numpy(), seed=1).mean(axis=1)
-    assert [row.f1 for row in rows] == pytest.approx(floor.tolist(), abs=0.01)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(30, 120), st.sampled_from([0.01, 0.06, 0.4]))
+@settings(max_examples=20, deadline=None)
+def test_cells_evaluate_and_baselines_have_the_same_floors_of_the_same_lines(seed, lines, length, density):
+    counts = labels(lines, length, density, seed).numpy().astype(np.uint8)
+    voltage, number = counts.astype(np.float32), counts.sum(axis=1)
+    split = Split("test", voltage, counts, number, np.full(lines, 1e5), np.zeros(lines, np.int64))
+    bench = Workbench({"test": split}, Noise(8.0, seed=seed))
+    zeros = np.zeros(10)
+    card = scorecard(bench.evaluate(voltage, "test", Choice("by hand", np.arange(10), zeros, zeros)), split)
+    task = DetectorTask(bench, [8.0], [None], "validation", None, None, seed)
+    stored = split_facts(bench, "test").floors
+    for name in BLIND:
+        assert [getattr(row, name) for row in card.rows] == stored[name]
+        assert [row.f1 for row in run_method(name, task)[0]] == stored[name]
+    floor = np.maximum(stored["comb"], stored["random"])
+    assert [row.skill > 0 for row in card.rows] == (card.evaluation.mean_f1 > floor).tolist()
 
 
 def test_results_survive_a_file(tmp_path):
-    counts = labels(3, 300, 0.05)
-    rows = comb_rows(recording(counts), recording(counts), "validation")
+    rows = blind_rows("comb", labels(3, 300, 0.05).numpy())
     path = Domain("0123456789ab", 8.0, 8.0, "validation", 2).path(tmp_path / "artifacts")
     assert path == tmp_path / "artifacts" / "baselines" / "0123456789ab-8-noise2.csv"
     write_rows(rows, path)
@@ -195,6 +205,9 @@ def test_results_survive_a_file(tmp_path):
     others = [dataclasses.replace(row, method="wiener") for row in rows]
     write_rows(replaced([*others, *rows], rows), path)  # new results take the place of those of their method only
     assert [row.method for row in stored_rows(path)] == ["comb"] * 10 + ["wiener"] * 10
+    older = [dataclasses.replace(row, threshold_split="validation") for row in rows]  # as before they were floors
+    write_rows([*older, *others], path)
+    assert [row.method for row in stored_rows(path)] == ["wiener"] * 10
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -207,9 +220,8 @@ def test_results_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    counts = recording(labels(3, 300, 0.05))
     with pytest.raises(StorageError, match=r"rows\.csv cannot be written: No space left on device"):
-        write_rows(comb_rows(counts, counts, "validation"), path)
+        write_rows(blind_rows("comb", labels(3, 300, 0.05).numpy()), path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 

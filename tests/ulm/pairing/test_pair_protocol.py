@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from kernbench.errors import DataError
-from kernbench.ulm.detectors.methods.blind import comb
 from kernbench.ulm.pairing.decoders import Decoder, decode
 from kernbench.ulm.pairing.localization import position_error
 from kernbench.ulm.pairing.matching import closest_pairs, reach, sweep
 from kernbench.ulm.pairing.points import label_points, points
 from kernbench.ulm.pairing.protocol import choose_matched, evaluate_matched, pair_table
+from kernbench.ulm.scoring.floors import comb
 from kernbench.ulm.scoring.protocol import THRESHOLDS, score
 
 DECODERS = [Decoder("raw"), Decoder("run"), Decoder("run", place="centroid"), Decoder("peak-nms", 3)]
@@ -61,7 +61,8 @@ COMB = (0.1187, 0.2863, 0.3932, 0.4621, 0.5067, 0.5385, 0.5646, 0.5889, 0.6047, 
 
 def test_combs_of_the_protocol(published_counts):
     truths, shape = label_points(published_counts), published_counts.shape
-    tables = [pair_table(comb(shape, step), truths, Decoder("raw"), [t], [0.5]) for t, step in enumerate(SPACINGS)]
+    combs = [np.broadcast_to(comb(shape[1], step), shape) for step in SPACINGS]
+    tables = [pair_table(teeth, truths, Decoder("raw"), [t], [0.5]) for t, teeth in enumerate(combs)]
     assert [table.mean_f1.item() for table in tables] == pytest.approx(COMB, abs=0.002)
 
 

@@ -1,0 +1,70 @@
+"""What keeps cells out of one mean: other lines, another protocol, another plugin or definition of one family.
+
+Cells that differ in any of these measure different things. They become series of their own, named after what differs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+from kernbench.store.reading.records import OK, Run
+
+KERNBENCH = "kernbench"
+
+
+def plugin_of(run: Run) -> str:
+    """Plugin and version of a cell's family; of a plugin of others its source, too, since an edit keeps the version.
+
+    The source of a bundled family is that of all of kernbench, of which every commit would count as another kernel.
+    """
+    bundled = run.plugin.partition(" ")[0] == KERNBENCH
+    return run.plugin if bundled or not run.plugin_source else f"{run.plugin}, source {run.plugin_source}"
+
+
+# What all cells of a comparison must share for a verdict, and what the cells of one family must share for a mean.
+SHARED: dict[str, Callable[[Run], str]] = {
+    "data": lambda run: run.data_digest,
+    "task": lambda run: str(run.definition.get("task", "unknown")),
+    "protocol": lambda run: str(run.definition.get("protocol", 1)),
+}
+OF_FAMILY: dict[str, Callable[[Run], str]] = {"plugin": plugin_of, "definition": lambda run: run.digest}
+KINDS = SHARED | OF_FAMILY
+
+
+class Worlds:
+    """What differs among the finished cells of a comparison.
+
+    Args:
+        runs: all its cells; those without a result differ in nothing.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._met: dict[tuple[str, str], Counter[str]] = {}  # family, kind -> value -> cells
+        for run in runs:
+            if run.status == OK:
+                for kind, value in KINDS.items():
+                    self._met.setdefault((run.family, kind), Counter())[value(run)] += 1
+
+    @cached_property
+    def mixed(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Family ("" for all of them) and kind -> value -> cells, of what has several values."""
+        found: dict[tuple[str, str], Counter[str]] = {}
+        for (family, kind), met in self._met.items():
+            found.setdefault(("" if kind in SHARED else family, kind), Counter()).update(met)
+        return {key: dict(sorted(met.items())) for key, met in found.items() if len(met) > 1}
+
+    def parts(self, run: Run) -> list[str]:
+        """What tells the series of a cell from others of its family: "protocol 1"; empty where nothing is mixed.
+
+        A cell that ended without a result is put beside most others of its family.
+        """
+        return [f"{kind} {self._value(run, kind)}" for family, kind in self.mixed if family in ("", run.family)]
+
+    def _value(self, run: Run, kind: str) -> str:
+        own, met = KINDS[kind](run), self._met.get((run.family, kind))
+        return own if met is None or own in met else met.most_common(1)[0][0]
+
+
+def shared_world(run: Run) -> tuple[str, ...]:
+    """What two cells must share to be compared."""
+    return tuple(value(run) for value in SHARED.values())
