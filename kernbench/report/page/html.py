@@ -50,12 +50,10 @@ def source_digest(runs: Iterable[Run]) -> str:
     """What a report is made from, as 16 hex digits: the same for the same cells and baselines, in any order."""
     runs = list(runs)
     facts = sorted(repr((*_place(run), run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
-    facts += [
-        *sorted({repr((*_place(run), run.asked, sorted(run.missing.items()))) for run in runs}),
-        repr(sum(run.lacking for run in runs)),
-    ]
+    facts += [*sorted({repr((*_place(run), run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
     facts += baseline_facts(runs)
-    # cells of one study share one tuple of references
+    # cells of one study share what is missing of it, and its published numbers
+    facts += sorted({repr(sorted(each.items())) for each in {id(run.missing): run.missing for run in runs}.values()})
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()
     facts += sorted(set(map(repr, of_studies)))
     return sha256_of("\n".join([version("kernbench"), *facts]), 16)

@@ -220,6 +220,7 @@ def test_cells_that_wait_and_files_that_are_gone_are_said_before_the_numbers(pag
     assert "discrete is not finished" not in text
     assert "6 artifacts of 3 cells are not where the database says" in before
     assert is_current(runs, tmp_path)
+    assert not is_current([dataclasses.replace(run, missing={"a": ("seed=1",)}) for run in runs], tmp_path)
     runs[0] = dataclasses.replace(runs[0], lacking=0)
     assert not is_current(runs, tmp_path)  # a file that came back belongs on the page
 
