@@ -1,6 +1,7 @@
 """Time of kernbench's commands on a study of 2,000 finished cells, on SQLite or PostgreSQL.
 
     python benchmarks/big_study.py FOLDER                    makes the study in FOLDER/kernbench.db and measures it
+    python benchmarks/big_study.py FOLDER --test-lines 960   the same with complete test sets of the publication
     python benchmarks/big_study.py FOLDER --storage URL      copies it to URL, an empty database, and measures that
 
 The scores of the cells are invented, with the numbers of lines and tolerances of the quick profile. The cells are
@@ -205,7 +206,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--storage", help="URL of an empty database to copy the study to")
+    parser.add_argument("--test-lines", type=int, default=LINES["test"], help="of a study that is made  [%(default)s]")
     arguments = parser.parse_args()
+    LINES["test"] = arguments.test_lines
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder}/kernbench.db"

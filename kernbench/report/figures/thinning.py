@@ -45,7 +45,9 @@ def left_out(comparison: Comparison, drawn: Comparison) -> str:
     """What a figure of `drawn` does not show of the comparison, one sentence; empty if it shows all."""
     parts = []
     if len(drawn.series) < len(comparison.series):
-        parts.append(f"{len(drawn.series)} of {len(comparison.series)} series, the best on validation lines")
+        parts.append(
+            f"{len(drawn.series)} of {len(comparison.series)} series, those of the highest F1 on the validation lines"
+        )
     if (few := len(axis_places(drawn))) < (many := len(axis_places(comparison))):
-        parts.append(f"{few} of {many} values of {comparison.axis}, the best among them")
+        parts.append(f"{few} of {many} values of {comparison.axis}, the chosen ones among them")
     return f"Drawn are {' and '.join(parts)}; the tables have all." if parts else ""

@@ -1,6 +1,7 @@
 """From runs to comparisons: which cells belong together, along which axis, with which means and intervals."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,6 +76,12 @@ class Difference:
     first: Point
     second: Point
     found: Verdict
+
+    @property
+    def effect(self) -> float:
+        """The difference in standard deviations between seeds, as far as those are known; else NaN."""
+        prior = self.first.spread.prior
+        return self.found.difference / math.sqrt(prior.variance) if prior and prior.variance > 0 else math.nan
 
     @property
     def verdict(self) -> str:

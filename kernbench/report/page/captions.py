@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kernbench.report.figures.spreads import FEWEST_FOR_VIOLIN, LINE_LABELS, MOST_CLOUDS
 from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.over_sizes import ENOUGH
 from kernbench.report.numbers.points import SEED
 from kernbench.report.numbers.published import published_along, published_bins
 from kernbench.study.reference import F1
@@ -11,6 +12,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE
 
 HEADINGS = {
     "sweep": "Mean F1 against {axis}",
+    "profiles": "Runs above a score, over all kernel sizes",
     "costs": "Mean F1 against costs",
     "tolerance": "Mean F1 against tolerance",
     "lines": "Spread over the test lines",
@@ -63,6 +65,8 @@ def caption(name: str, comparison: Comparison, *, references: bool = False, curv
 
 
 FIXED = {
+    "profiles": "Share of the runs of a family, over all kernel sizes with the same weight, whose mean F1 is above a "
+    "threshold (performance profile, Agarwal et al. 2021).",
     "costs": "Mean F1 with 95 % intervals against each cost that differs, on logarithmic axes. Grey steps: the highest "
     "mean among all points that cost no more; neighbours on it may differ by less than these runs can show. Times and "
     "memory are those of the machine that ran the cells.",
@@ -73,7 +77,7 @@ FIXED = {
     "curves": "Mean precision against mean recall of the test lines over 44 thresholds, at the headline tolerance. "
     "Dots: the frozen thresholds. Lines on which nothing is detected count 0.001 for both, which bends the curves down "
     "at high thresholds.",
-    "curve_tolerances": "The same for the best point of each family, at tolerances 0 to 5 (as Blanken et al. 2022, "
+    "curve_tolerances": "The same for the chosen point of each family, at tolerances 0 to 5 (as Blanken et al. 2022, "
     "Fig. 7a).",
     "search": "Highest mean F1 on the validation lines so far, by draw; dots are single draws, draw 0 is the family's "
     "default setting. A family with nothing to tune is a line across.",
@@ -106,7 +110,7 @@ def _lines(comparison: Comparison) -> str:
 def _density(comparison: Comparison) -> str:
     dots = len(comparison.series) <= MOST_CLOUDS
     return (
-        "F1 of the test lines against bubble number and drive pressure, for the best point of each family. "
+        "F1 of the test lines against bubble number and drive pressure, for the chosen point of each family. "
         + _if(dots, "Dots: lines. ")
         + "Markers: means with 95 % intervals in the published bins (Blanken et al. 2022, Fig. 8), of three lines and "
         + "more."
@@ -139,6 +143,10 @@ OF_DRAWN: dict[str, Callable[[Comparison], str]] = {
     "curves": _published(" Stars: published points of the largest F1.", "max_f1_recall"),
     "curve_tolerances": _published(" Stars: published points of the largest F1.", "max_f1_recall"),
     "search": _searches,
+    "profiles": lambda drawn: _if(
+        any(min(len(point.scored) for point in series.scored) >= ENOUGH for series in drawn.series if series.scored),
+        " Bands: 95 % intervals, where every size has at least 5 runs.",
+    ),
     "lines": _lines,
     "density": _density,
 }

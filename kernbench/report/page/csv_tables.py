@@ -256,6 +256,9 @@ def _differences(comparison: Comparison) -> Iterator[CsvRow]:
             "smallest_detectable": each.found.smallest_detectable,
             "seeds_needed": each.found.seeds_needed,
             "probability_of_superiority": each.found.probability_of_superiority,
+            "superiority_low": each.found.superiority_low,
+            "superiority_high": each.found.superiority_high,
+            "effect_seed_sd": each.effect,
             "seeds_first": each.found.seeds[0],
             "seeds_second": each.found.seeds[1],
         }

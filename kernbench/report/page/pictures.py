@@ -16,6 +16,7 @@ from kernbench.plotting.style import as_svg, save
 from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.figures.noise import noise_figure
+from kernbench.report.figures.profiles import has_profiles, profile_figure
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.figures.spreads import density_figure, learning_figure, spread_figure
 from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
@@ -90,6 +91,8 @@ def study_pictures(
     narrow = fewer_values(wide)
     curves = _curves(narrow, folder)
     drawn: dict[str, Callable[[], Figure]] = {"sweep": lambda: sweep_figure(wide, levels)}
+    if has_profiles(wide):
+        drawn["profiles"] = lambda: profile_figure(wide)
     if costs(wide):
         drawn["costs"] = lambda: cost_figure(wide)
     drawn |= {"lines": lambda: spread_figure(narrow), "tolerance": lambda: tolerance_figure(narrow)}

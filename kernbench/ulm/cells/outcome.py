@@ -17,6 +17,7 @@ from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+from kernbench.ulm.scoring.seed_spread import measured_spread
 
 
 def scored_outcome(
@@ -47,7 +48,7 @@ def scored_outcome(
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },
-        note=_note(scored, facts["test"], tolerance),
+        note=_note(scored, facts["test"], tolerance, context.study.profile),
     )
 
 
@@ -98,10 +99,15 @@ def split_facts(bench: Workbench, split: str) -> SplitFacts:
     )
 
 
-def _note(scored: Scored, test: SplitFacts, tolerance: int) -> list[tuple[str, str]]:
+NOT_SEEDS = "other lines (not for another seed: nothing is known of this profile)"
+
+
+def _note(scored: Scored, test: SplitFacts, tolerance: int, profile: str) -> list[tuple[str, str]]:
     """Scores as name and text, for the note of the trial on the dashboard."""
-    interval = mean_interval(scored.splits["test"].f1[tolerance], bounds=(0, 1))
-    ends = f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval for other lines (not for another seed),"
+    elsewhere = measured_spread(profile)
+    interval = mean_interval(scored.splits["test"].f1[tolerance], elsewhere.prior, bounds=(0, 1))
+    covers = f"other lines and seeds; between seeds: {elsewhere.source}" if interval.over_seeds else NOT_SEEDS
+    ends = f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval for {covers},"
     spread = ends if interval.lines > 1 else ""
     comb, random = (test.floors[name][tolerance] for name in ("comb", "random"))
     return [

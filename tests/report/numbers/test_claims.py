@@ -60,6 +60,18 @@ def test_one_seed_claims_nothing_about_identical_trainings(cells, same_training)
         assert "one seed supports no claim about families: run more seeds" in said(found)
 
 
+def test_a_page_of_one_seed_holds_no_word_of_a_ranking(cells, same_training, page_of):
+    runs = []
+    for size, place in ((33, 0), (65, 2), (129, 4)):
+        runs += cells("discrete", same_training["discrete"][place], size)
+        runs += cells("siren", same_training["discrete"][place + 1] - 0.05, size)
+    text = page_of(runs, drawn=True).text.partition("How to read this page F1")[0]
+    assert "siren" in text
+    for allowed in ("no family can be called better or worse", "worse than a blind guess"):
+        text = text.replace(allowed, "")
+    assert re.findall(r"\b(?:best|better|worse|worst|beats|wins|ahead|rises|falls|outperforms)\b", text) == []
+
+
 def test_several_seeds_call_identical_trainings_different_in_at_most_seven_percent(cells, same_training):
     rng, verdicts = np.random.default_rng(1), []
     for number in range(200):
