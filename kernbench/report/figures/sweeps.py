@@ -68,7 +68,7 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
     places = axis_places(comparison)
     looks = series_look([series.name for series in comparison.series])
     for index, series in enumerate(comparison.series):
-        shift = index - (len(comparison.series) - 1) / 2
+        shift = min(1, MOST_AT_EASE / len(comparison.series)) * (index - (len(comparison.series) - 1) / 2)
         before = set(panel.get_children())
         where = _draw_series(panel, series, places, shift, looks[series.name])
         _name(panel, series, where, before)

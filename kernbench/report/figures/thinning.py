@@ -10,18 +10,18 @@ MOST_VALUES = 12
 MOST_SERIES = 24
 
 
-def fewer_series(comparison: Comparison) -> Comparison:
-    """The comparison itself, or with `MOST_SERIES` series: the best of each family first, then the best of all.
+def fewer_series(comparison: Comparison, most: int = MOST_SERIES) -> Comparison:
+    """The comparison itself, or with so many series: the best of each family first, then the best of all.
 
     Best: on the validation lines, as everywhere.
     """
-    if len(comparison.series) <= MOST_SERIES:
+    if len(comparison.series) <= most:
         return comparison
     ranked = sorted(comparison.series, key=lambda series: series.rank, reverse=True)
     first: dict[str, Series] = {}
     for series in ranked:
         first.setdefault(series.family, series)
-    chosen = [*first.values(), *(series for series in ranked if series is not first[series.family])][:MOST_SERIES]
+    chosen = [*first.values(), *(series for series in ranked if series is not first[series.family])][:most]
     names = {series.name for series in chosen}
     return replace(comparison, series=tuple(series for series in comparison.series if series.name in names))
 

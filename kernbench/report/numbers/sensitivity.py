@@ -13,6 +13,9 @@ from kernbench.store.reading.records import DIVERGED
 MOST_LISTED = 6
 
 
+SAID = {"undecided": "not decided"}
+
+
 def divergence_text(comparison: Comparison) -> list[str]:
     """One sentence on the verdicts with each diverged cell as a seed at the blind floor, and without those cells.
 
@@ -65,7 +68,6 @@ def _mean_floor(comparison: Comparison) -> float:
 
 
 def _text(each: Difference, verdict: str) -> str:
-    without = "as" if verdict == each.verdict else each.verdict
-    return (
-        f"the verdict for {each.first.name} against {each.second.runs[0].family} is {verdict} ({without} without them)"
-    )
+    without = "as" if verdict == each.verdict else SAID.get(each.verdict, each.verdict)
+    name, reference, said = each.first.name, each.second.runs[0].family, SAID.get(verdict, verdict)
+    return f"the verdict for {name} against {reference} is {said} ({without} without them)"

@@ -26,7 +26,7 @@ from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.downloads import downloads, script_hash
 from kernbench.report.page.manifest import PAGE, read_manifest
 from kernbench.report.page.pictures import FIGURES, Folder, study_pictures
-from kernbench.report.page.places import marks_of, series_colours
+from kernbench.report.page.places import marks_of, series_signs
 from kernbench.report.page.publishing import HTML, publishing
 from kernbench.report.page.rows import (
     cost_ranges,
@@ -147,7 +147,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "comparison": comparison,
         "anchor": anchor,
         "marks": marks,
-        "colours": series_colours(comparison),
+        "signs": series_signs(comparison),
         "question": next((run.question for run in comparison.runs if run.question), ""),
         "setup": setup_rows(comparison),
         "matrix": matrix(comparison),

@@ -31,6 +31,7 @@ from kernbench.report.page.short_svg import shortened, with_classes
 from kernbench.ulm.cells.artifact_reader import CURVE, load_curve
 
 FIGURES = "figures"
+MOST_IN_SWEEP = 42  # series: every family of the catalogue, which a reader can switch off
 MOST_CURVES = 200  # learning curves in one figure
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
@@ -90,7 +91,8 @@ def study_pictures(
     whole, wide = comparison, fewer_series(comparison)
     narrow = fewer_values(wide)
     curves = _curves(narrow, folder)
-    drawn: dict[str, Callable[[], Figure]] = {"sweep": lambda: sweep_figure(wide, levels)}
+    all_in_one = fewer_series(comparison, MOST_IN_SWEEP)
+    drawn: dict[str, Callable[[], Figure]] = {"sweep": lambda: sweep_figure(all_in_one, levels)}
     if has_profiles(wide):
         drawn["profiles"] = lambda: profile_figure(wide)
     if costs(wide):
@@ -108,7 +110,7 @@ def study_pictures(
         drawn["density"] = lambda: density_figure(wide)
     if curves:
         drawn["learning"] = lambda: learning_figure(narrow, curves)
-    of = {"search": whole, **dict.fromkeys(OF_VALUES, narrow)}
+    of = {"sweep": all_in_one, "search": whole, **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
     for name, draw in drawn.items():
         shown = of.get(name, wide)

@@ -1,11 +1,15 @@
-"""Places within the page: rows that points lead to, and the colours of series."""
+"""Places within the page: rows that points lead to, and the signs of series."""
 
 from kernbench.errors import counted
-from kernbench.plotting.looks import series_look
+from kernbench.plotting.looks import MARKERS, series_look
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.sentences import interval_text
 from kernbench.report.page.live_svg import Mark
+
+SIGNS = dict(
+    zip(MARKERS, "\u25cf\u25a0\u25b2\u25c6\u25bc\u271a\u2716", strict=True)
+)  # the markers of figures as characters
 
 
 def marks_of(comparison: Comparison, anchor: str) -> dict[str, Mark]:
@@ -17,10 +21,10 @@ def marks_of(comparison: Comparison, anchor: str) -> dict[str, Mark]:
     }
 
 
-def series_colours(comparison: Comparison) -> dict[str, str]:
-    """Name of every series -> its colour in the figures."""
+def series_signs(comparison: Comparison) -> dict[str, tuple[str, str]]:
+    """Name of every series -> its colour in the figures, and its marker as a character."""
     looks = series_look([series.name for series in comparison.series])
-    return {name: colour for name, (colour, _, _) in looks.items()}
+    return {name: (colour, SIGNS[marker]) for name, (colour, marker, _) in looks.items()}
 
 
 def _text(point: Point) -> str:

@@ -212,7 +212,7 @@ def test_verdicts_with_diverged_cells_at_the_floor_are_said_beside_those_without
     (text,) = (each for each in cautions(found) if "diverged" in each)
     assert text == (
         "With diverged cells counted at the blind floor, the verdict for siren (kernel_size = 65) against discrete is "
-        "undecided (better without them); the verdict for siren (kernel_size = 129) against discrete is worse "
+        "not decided (better without them); the verdict for siren (kernel_size = 129) against discrete is worse "
         "(as without them)."
     )
     unknown = [dataclasses.replace(run, lines=None) for run in [*runs, *lost]]

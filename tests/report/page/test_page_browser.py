@@ -119,7 +119,7 @@ def test_a_family_is_switched_off_everywhere_and_on_again(opened):
     def marks(name):
         return [each for each in seen(opened, "svg.live a.mark") if each.get_attribute("data-series") == name]
 
-    button = next(each for each in seen(opened, ".legend button") if each.text == "siren")
+    button = next(each for each in seen(opened, ".legend button") if each.get_attribute("data-toggle") == "siren")
     assert len(marks("siren")) == len(marks("discrete")) == 3
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
