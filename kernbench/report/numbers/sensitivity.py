@@ -11,8 +11,6 @@ from kernbench.statistics import adjusted, compare
 from kernbench.store.reading.records import DIVERGED
 
 MOST_LISTED = 6
-
-
 SAID = {"undecided": "not decided"}
 
 
