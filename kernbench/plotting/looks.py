@@ -35,10 +35,19 @@ def series_look(names: Sequence[str]) -> dict[str, Look]:
     seen: Counter[str] = Counter()
     for name in names:
         family = name.partition(", ")[0]
-        place = (family_place(family) + seen[family] * len(COLOURS)) % PLACES
-        looks[name] = _look(place)
+        looks[name] = _look(_variant(family_place(family), seen[family]))
         seen[family] += 1
     return looks
+
+
+def _variant(place: int, number: int) -> int:
+    """Place of the further series of a family: of its colour, beyond the looks of the families that are known."""
+    if number == 0:
+        return place
+    turn, colour = divmod(place, len(COLOURS))
+    first = -(-len(FAMILIES) // len(COLOURS))
+    turns = PLACES // len(COLOURS) - first
+    return (first + (turn + (number - 1) * first) % turns) * len(COLOURS) + colour
 
 
 def family_place(family: str) -> int:

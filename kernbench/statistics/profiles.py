@@ -1,5 +1,6 @@
 """One family over all kernel sizes: interquartile mean, performance profile and trend."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Profile:
         above: share of runs with a higher score than each threshold (T,), each size with the same weight.
         low: lower end of its pointwise interval (T,).
         high: upper end (T,).
-        middle: interquartile mean of all runs, which a few failed or lucky runs do not move.
+        middle: interquartile mean of all runs, each size with the same weight; few odd runs do not move it.
         middle_low: lower end of its interval.
         middle_high: upper end.
     """
@@ -61,12 +62,12 @@ def profile(runs: Sequence[ArrayLike], thresholds: ArrayLike, *, level: float = 
     rng = np.random.default_rng(seed)
     drawn = [scores[rng.integers(len(scores), size=(DRAWS, len(scores)))] for scores in sizes]  # each (DRAWS, S)
     above = np.mean([(scores[..., None] > marks).mean(axis=1) for scores in drawn], axis=0)  # (DRAWS, T)
-    middles = _middle(np.concatenate(drawn, axis=1))
+    middles = _middle(np.concatenate(_balanced(drawn), axis=1))
     ends = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(above, ends, axis=0)
     middle_low, middle_high = map(float, np.quantile(middles, ends))
     found = np.mean([(scores[:, None] > marks).mean(axis=0) for scores in sizes], axis=0)
-    middle = float(_middle(np.concatenate(sizes)[None])[0])
+    middle = float(_middle(np.concatenate(_balanced([scores[None] for scores in sizes]), axis=1))[0])
     return Profile(marks, found, low, high, middle, middle_low, middle_high)
 
 
@@ -112,6 +113,12 @@ def largest_against_others(
     others = [index for index in range(len(sizes)) if index != largest]
     found = [compare(cells[largest], cells[i], level=level, equivalence=equivalence, prior=prior) for i in others]
     return dict(zip((sizes[index] for index in others), adjusted(found), strict=True))
+
+
+def _balanced(sizes: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Runs (..., S) repeated so that each kernel size has as many, and so the same weight."""
+    most = math.lcm(*(scores.shape[1] for scores in sizes))
+    return [np.repeat(scores, most // scores.shape[1], axis=1) for scores in sizes]
 
 
 def _middle(runs: NDArray[np.float64]) -> NDArray[np.float64]:

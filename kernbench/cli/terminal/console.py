@@ -115,7 +115,7 @@ def print_results(study: "Study", url: str) -> None:
     if not points:
         return
     axes = list(points[0].params)
-    title = f"{study.key}: F1 at {comparison.tolerance} samples on {points[0].f1().shape[1]} test lines"
+    title = f"{study.key}: F1 at {comparison.tolerance} samples on {counted(points[0].f1().shape[1], 'test line')}"
     names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
     rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
@@ -215,7 +215,7 @@ def _row(point: "Point") -> list[str]:
     return [
         str(interval.seeds),
         f"{interval.mean:.3f}",
-        f"{interval.low:.3f} to {interval.high:.3f}",
+        "" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}",
         "" if math.isnan(floor) else f"{floor:.3f}",
         "" if math.isnan(floor) else f"{point.skill:+.2f}",
         *(column.text(point.scored[0].values.get(column.name)) for column in columns_shown(TERMINAL)),

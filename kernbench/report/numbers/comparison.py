@@ -236,7 +236,10 @@ def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
     keys: dict[str, list[Run]] = {}
     for run in shown:
         keys.setdefault(_series_name(run, others, worlds), []).append(run)
-    series = tuple(_series(name, members, axis, tolerance) for name, members in sorted(keys.items()))
+    series = tuple(
+        _series(name, members, axis, tolerance, ", ".join(worlds.parts(members[0])))
+        for name, members in sorted(keys.items())
+    )
     return Comparison(base, axis, tolerance, tuple(runs), series, tuple(searches))
 
 
@@ -257,13 +260,13 @@ def _series_name(run: Run, others: Sequence[str], worlds: Worlds) -> str:
     return ", ".join([run.family, *parts, *worlds.parts(run)])
 
 
-def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int) -> Series:
+def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int, apart: str) -> Series:
     groups: dict[tuple[tuple[str, Value], ...], list[Run]] = {}
     for run in runs:
         key = tuple(sorted((k, v) for k, v in run.params.items() if k != SEED))
         groups.setdefault(key, []).append(run)
     points = [
-        Point(tuple(sorted(members, key=lambda run: str(run.params.get(SEED, "")))), axis, tolerance)
+        Point(tuple(sorted(members, key=lambda run: str(run.params.get(SEED, "")))), axis, tolerance, apart=apart)
         for members in groups.values()
     ]
     return Series(name, runs[0].family, tuple(sorted(points, key=_along)))

@@ -25,7 +25,7 @@ class OverSizes:
         high: upper end.
         smallest: kernel size.
         largest: kernel size.
-        change: of F1 when the size doubles; NaN where a size has one seed, which supports no trend.
+        change: of F1 when the size doubles; NaN where a size has one seed, or there is one line.
         change_low: lower end of its 95 % interval.
         change_high: upper end.
         p_value: of no change, corrected over all series by Holm.
@@ -54,7 +54,7 @@ class OverSizes:
         """What is decided about the change."""
         if not self.decided:
             return "not decided"
-        return "rises" if self.change > 0 else "falls"
+        return "rises on average" if self.change > 0 else "falls on average"
 
 
 def over_sizes(comparison: Comparison) -> list[OverSizes]:
@@ -81,7 +81,7 @@ def _row(comparison: Comparison, series: Series) -> OverSizes | None:
     enough = min(map(len, cells)) >= ENOUGH
     ends = (whole.middle_low, whole.middle_high) if enough else (np.nan, np.nan)
     change = low = high = p_value = np.nan
-    if min(map(len, cells)) > 1:
+    if min(map(len, cells)) > 1 and cells[0].shape[1] > 1:
         found = slope(cells, sizes, comparison.spread.prior)
         change, (low, high), p_value = found.value, found.interval(0.95), found.p_value()
     over = (len(sizes), sum(map(len, cells)), whole.middle, *ends, min(sizes), max(sizes))

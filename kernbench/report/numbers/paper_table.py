@@ -85,7 +85,13 @@ class PaperTable:
             f"Test lines: {lines}; tolerance: {tolerance}; seeds of each score: {seeds}; in brackets: 95 % intervals."
         )
         chosen = ["Each score is of the draw chosen on the validation lines."] if self.comparison.searches else []
-        return [what, *chosen, self._bold_text(), spread_text(self.comparison)]
+        lost = sum(len(point.failed) for point in self.comparison.points)
+        gone = (
+            [f"{counted(lost, 'cell')} diverged or failed and {'is' if lost == 1 else 'are'} in no mean."]
+            if lost
+            else []
+        )
+        return [what, *chosen, *gone, self._bold_text(), spread_text(self.comparison)]
 
     def _bold_text(self) -> str:
         many = len(self.best.differences)

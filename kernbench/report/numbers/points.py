@@ -38,12 +38,14 @@ class Point:
         axis: name of the comparison's axis.
         tolerance: headline tolerance [samples].
         spread: between trainings, from many points or from elsewhere; one point with few seeds shows it badly.
+        apart: what keeps its cells out of one mean with others of the family, "protocol 1"; empty for most.
     """
 
     runs: tuple[Run, ...]
     axis: str
     tolerance: int
     spread: SeedSpread = UNKNOWN
+    apart: str = ""
 
     @property
     def x(self) -> Value | None:
@@ -63,6 +65,7 @@ class Point:
     def name_without(self, axes: Collection[str] = ()) -> str:
         """The name without the values of these axes."""
         values = values_text({name: value for name, value in self.params.items() if name not in axes})
+        values = ", ".join(filter(None, [values, self.apart]))
         return f"{self.runs[0].family} ({values})" if values else self.runs[0].family
 
     @cached_property

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.report.numbers.points import VALIDATION, Value, line_f1
+from kernbench.report.numbers.worlds import Worlds
 from kernbench.store.reading.records import OK, PRUNED, Run
 from kernbench.study.tuning import DRAW
 
@@ -134,10 +135,13 @@ def is_tuned(run: Run) -> bool:
 
 def searches_of(runs: Iterable[Run]) -> list[Search]:
     """Searches among the cells, by family, point and seed; none in studies that are not tuned."""
+    runs = list(runs)
+    worlds = Worlds(runs)
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        if is_tuned(run):
-            groups.setdefault(repr((run.study, run.digest, sorted(_point(run).items()))), []).append(run)
+        if is_tuned(run):  # draws of two plugins or protocols do not compete
+            key = (run.study, run.digest, worlds.parts(run), sorted(_point(run).items()))
+            groups.setdefault(repr(key), []).append(run)
     return [Search(tuple(sorted(members, key=_number))) for members in groups.values()]
 
 

@@ -18,6 +18,7 @@ from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
 # The page opens with sentences, not with a second table.
 MOST_NAMED = 3
 MOST_LISTED = 6
+BELOW, UNSURE = "below", "unsure"  # places beside the blind floor
 VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 
@@ -72,6 +73,8 @@ def _on_plateau(points: Sequence[Point]) -> list[str]:
 
 def spread_text(comparison: Comparison) -> str:
     """What the intervals of a comparison cover, for below a table."""
+    if all(point.interval is None or math.isnan(point.interval.low) for point in comparison.scored):
+        return "One test line says nothing about the spread over lines: there are no intervals."
     if min(len(point.scored) for point in comparison.scored) == 1:
         return _one_seed(comparison)
     prior = comparison.spread.prior
@@ -189,11 +192,12 @@ def _score(comparison: Comparison, point: Point) -> str:
     t = comparison.tolerance
     split = "validation" if comparison.best_on_validation else "test"
     chosen = f", chosen on the {split} lines" if len(comparison.points) > len(comparison.series) else ""
-    below = ", below the blind floor, worse than a blind guess" if point.skill < 0 else ""
+    below = {BELOW: ", below the blind floor, worse than a blind guess", UNSURE: ", not surely above the blind floor"}
     return (
         f"{interval_text(point.interval)} is the mean F1 of {point.name}{chosen}, on "
         f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of "
-        f"{t} samples ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth){below}; "
+        f"{t} samples ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth)"
+        f"{below.get(_place_of(point), '')}; "
         f"{_against_floor(point)}."
     )
 
@@ -210,25 +214,35 @@ def _against_floor(point: Point) -> str:
 def _trend(row: OverSizes) -> str:
     """How the score changes when a kernel size doubles."""
     change = f"{row.change:+.3f} [{row.change_low:+.3f}, {row.change_high:+.3f}] in mean F1"
-    return f"{change} each time the kernel size doubles: {row.name} {row.trend} from {row.smallest} to {row.largest}."
+    over = f"on average over sizes from {row.smallest} to {row.largest}"
+    return f"{change} each time the kernel size doubles, {over}: {row.name} ({p_text(row.p_value)})."
+
+
+def _place_of(point: Point) -> str:
+    """Where a point is, beside the blind floor, as far as its interval shows; empty if above it."""
+    floor = max(point.floors())
+    if point.interval is None or math.isnan(floor):
+        return ""
+    low, high = point.interval.low, point.interval.high
+    if math.isnan(low):  # of one line
+        return UNSURE if point.interval.mean < floor else ""
+    return BELOW if high < floor else UNSURE if low < floor else ""
 
 
 def _below_floor(comparison: Comparison) -> list[str]:
-    below = [[point for point in series.scored if point.skill < 0] for series in comparison.series]
-    named = [
-        f"{series.name} ({', '.join(str(point.x) for point in points)})"
-        for series, points in zip(comparison.series, below, strict=True)
-        if points
+    points = comparison.scored
+    below, unsure = ([point for point in points if _place_of(point) == place] for place in (BELOW, UNSURE))
+    if len(below) + len(unsure) == len(points):
+        return [
+            "No point is surely above a blind guess: perhaps too few epochs or lines; kernels cannot be compared yet."
+        ]
+    told = ((below, "below the blind floor, worse than a blind guess"), (unsure, "not surely above the blind floor"))
+    return [
+        f"{len(named)} of {len(points)} points {'is' if len(named) == 1 else 'are'} {what}: "
+        f"{_listed([point.name for point in named])}."
+        for named, what in told
+        if named
     ]
-    if not named:
-        return []
-    more = f" and {len(named) - MOST_LISTED} more" if len(named) > MOST_LISTED else ""
-    count, total = sum(map(len, below)), len(comparison.scored)
-    if count == total:
-        return ["No point beats a blind guess: perhaps too few epochs or lines; kernels cannot be compared yet."]
-    listed = ", ".join(named[:MOST_LISTED]) + more
-    verb = "is" if count == 1 else "are"
-    return [f"{count} of {total} points {verb} below the blind floor, worse than a blind guess: {listed}."]
 
 
 def _statuses(runs: Sequence[Run]) -> str:

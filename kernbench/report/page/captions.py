@@ -95,7 +95,7 @@ def _sweep(comparison: Comparison, references: bool) -> str:
     return (
         "Mean F1 on the test lines at the headline tolerance. Bars: 95 % intervals over seeds and lines."
         + _if(several, " Small dots: single seeds.")
-        + _if(floors, " Dashed and dotted lines: blind floors; a point below them is worse than a blind guess.")
+        + _if(floors, " Dashed and dotted lines: blind floors; an interval below them is worse than a blind guess.")
         + _if(references, " Thin lines across: classical detectors on the same lines.")
         + _if(lost, " Crosses at the bottom: cells that diverged or failed.")
     )

@@ -107,6 +107,7 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
         yield {
             "family": point.runs[0].family,
             "parameters": _pairs(point.params),
+            "apart": point.apart,
             comparison.axis: point.x,
             "status": point.status,
             "seeds": len(point.scored),

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ from pathlib import Path
 from kernbench.errors import StorageError
 from kernbench.host.files import partial_folder
 from kernbench.report.page.csv_tables import TABLES
-from kernbench.report.page.manifest import PAGE, Manifest, is_file, read_manifest, write_manifest
+from kernbench.report.page.manifest import MANIFEST, PAGE, Manifest, is_file, read_manifest, write_manifest
 from kernbench.report.page.pictures import FIGURES
 
 HTML = "html"
+_DRAWN = re.compile(r".+\.v\d+\.[\w-]+")  # names of figures begin with that of a comparison
 _STAGED = "report"
 _GENERATOR = b'<meta name="generator" content="kernbench'
 
@@ -72,16 +74,30 @@ def _known(folder: Path) -> Manifest:
     if not is_file(page) or _GENERATOR not in page.read_bytes()[:4096]:
         return Manifest("", (), {})
     drawn = [] if figures.is_symlink() else [*figures.glob("*.svg"), *figures.glob("*.png")]
-    files = [page, *(folder / f"{table}.csv" for table in TABLES), *drawn]
+    drawn = [path for path in drawn if _DRAWN.match(path.name)]
+    made = [path for table in TABLES if is_file(path := folder / f"{table}.csv") and _is_table(path)]
+    files = [page, *made, *drawn]
     return Manifest("", (), {path.relative_to(folder).as_posix(): HTML for path in files if is_file(path)})
 
 
+def _is_table(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(20).startswith((b"comparison,", b"study,", b"database,"))
+
+
 def _check_places(folder: Path, names: Sequence[str], old: Manifest) -> None:
+    """Before anything is moved: whether every file has a place."""
+    if os.path.lexists(folder / MANIFEST) and read_manifest(folder) is None:
+        raise StorageError(
+            f"{folder / MANIFEST} is no list of kernbench's files, or a damaged one; remove it, or give another --out"
+        )
     for name in names:
         path = folder / name
         if path.parent != folder and path.parent.is_symlink():
             raise StorageError(f"{path.parent} is a link, and a report follows none; remove it, or give another --out")
-        if name not in old.files and os.path.lexists(path):
+        if path.parent != folder and os.path.lexists(path.parent) and not path.parent.is_dir():
+            raise StorageError(f"{path.parent} is a file, and the report needs a folder there; give another --out")
+        if os.path.lexists(path) and (name not in old.files or (path.is_dir() and not path.is_symlink())):
             raise StorageError(f"{path} is not from kernbench, and the report would replace it; give another --out")
 
 

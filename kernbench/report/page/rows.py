@@ -11,7 +11,7 @@ from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with
 from kernbench.report.numbers.lines import line_statistics
 from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point, Value, values_text
-from kernbench.report.numbers.sentences import interval_text
+from kernbench.report.numbers.sentences import interval_text, p_text
 from kernbench.study.columns import PAGE
 from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import tolerance_um
@@ -44,7 +44,7 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
         "point": point.name,
         "family": point.runs[0].family,
         "x": "–" if point.x is None else str(point.x),
-        "others": values_text({k: v for k, v in point.params.items() if k not in (point.axis, *same)}),
+        "others": ", ".join(filter(None, [values_text(_others(point, same)), point.apart])),
         "f1": interval_text(point.interval),
         "median": number(float(np.median(point.f1())) if point.scored else nan, 3),
         "skill": number(point.skill, 2),
@@ -82,6 +82,10 @@ def _range(values: list[float], digits: int) -> str:
     return " to ".join(ends)
 
 
+def _others(point: Point, same: Collection[str]) -> dict[str, Value]:
+    return {name: value for name, value in point.params.items() if name not in (point.axis, *same)}
+
+
 def trend_rows(comparison: Comparison) -> list[PageRow]:
     """Every series over its kernel sizes."""
     return [
@@ -91,7 +95,7 @@ def trend_rows(comparison: Comparison) -> list[PageRow]:
             "runs": str(row.runs),
             "middle": _with_ends(row.middle, row.low, row.high, ""),
             "change": _with_ends(row.change, row.change_low, row.change_high, "+"),
-            "p": f"{row.p_value:.2g}" if isfinite(row.p_value) else "–",
+            "p": p_text(row.p_value).removeprefix("p ").removeprefix("= ") if isfinite(row.p_value) else "–",
             "trend": row.trend,
         }
         for row in over_sizes(comparison)

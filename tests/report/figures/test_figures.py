@@ -129,6 +129,8 @@ def test_looks_differ():
     looks = series_look([*FAMILIES, "my_kernel"])
     assert len(set(looks.values())) == len(FAMILIES) + 1
     assert all(series_look([name])[name] == look for name, look in looks.items())
+    (_, further) = series_look([f"siren, h = {value}" for value in range(2)]).values()
+    assert further not in looks.values()
     variants = series_look([f"siren, omega_0 = {value}" for value in range(8)])
     assert len(set(variants.values())) == 8
     assert {colour for colour, _, _ in variants.values()} == {looks["siren"][0]}

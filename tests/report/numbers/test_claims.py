@@ -126,10 +126,12 @@ def test_a_trend_needs_seeds_and_an_interval_without_zero(cells):
     runs = [run for size, table in zip(sizes, rising, strict=True) for run in cells("siren", table, size)]
     text = said(comparisons(runs)[0])
     assert re.search(
-        r"\+0\.0\d\d \[\+[^]]*\] in mean F1 each time the kernel size doubles: siren rises from 17 to 257", text
+        r"\+0\.0\d\d \[\+[^]]*\] in mean F1 each time the kernel size doubles, "
+        r"on average over sizes from 17 to 257: siren \(p = ",
+        text,
     ), text
     single = [run for run in runs if run.params["seed"] == 0]
-    assert "rises" not in said(comparisons(single)[0])
+    assert "doubles" not in said(comparisons(single)[0])
 
 
 def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):

@@ -56,7 +56,7 @@ def test_a_family_over_its_sizes_is_what_scipy_and_statsmodels_say(runs_of):
         assert row.change == pytest.approx(alone[name].value, abs=ROUNDED)
         assert (row.change_low, row.change_high) == pytest.approx(alone[name].interval(0.95), abs=ROUNDED)
         assert row.p_value == pytest.approx(p_value, rel=0.05, abs=1e-9)
-    assert (rows["siren"].trend, rows["discrete"].trend) == ("rises", "not decided")
+    assert (rows["siren"].trend, rows["discrete"].trend) == ("rises on average", "not decided")
 
 
 @pytest.mark.parametrize(("seeds", "interval"), [(1, False), (4, False), (5, True)])
@@ -64,8 +64,20 @@ def test_few_seeds_have_no_interval_and_one_has_no_trend(runs_of, seeds, interva
     tables = crossed(np.random.default_rng(0), (0.5, 0.6, 0.7), [0.01] * 3, [seeds] * 3, 30)
     (row,) = over_sizes(comparisons(runs_of("siren", tables))[0])
     assert np.isfinite(row.low) == interval
-    assert (row.trend == "rises") == (seeds > 1)
+    assert (row.trend == "rises on average") == (seeds > 1)
     assert np.isfinite(row.change) == (seeds > 1)
+
+
+def test_sizes_have_the_same_weight_whatever_their_seeds(runs_of):
+    levels, seeds = (0.3, 0.8, 0.5), (10, 2, 5)
+    tables = [np.full((count, 30), level) for level, count in zip(levels, seeds, strict=True)]
+    (row,) = over_sizes(comparisons(runs_of("siren", tables))[0])
+    assert row.middle == pytest.approx(scipy.stats.trim_mean(np.repeat(levels, 10), 0.25), abs=ROUNDED)
+
+
+def test_one_line_has_no_trend(runs_of):
+    (row,) = over_sizes(comparisons(runs_of("siren", [np.full((3, 1), level) for level in (0.2, 0.5, 0.8)]))[0])
+    assert (row.trend, row.middle) == ("not decided", pytest.approx(0.5, abs=ROUNDED))
 
 
 def test_another_axis_has_no_sizes(make_run):

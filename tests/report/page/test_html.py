@@ -267,3 +267,37 @@ def test_a_page_is_current_for_its_own_runs_only(page_of, tmp_path, make_run):
     page_of(runs)
     assert is_current(list(reversed(runs)), tmp_path)
     assert not is_current(runs[1:], tmp_path)
+
+
+def test_cells_that_are_kept_apart_have_names_and_rows_of_their_own(page_of, make_run):
+    runs = [make_run("discrete", size, seed) for size in (17, 65) for seed in (0, 1)]
+    for plugin, quality in (("ext 1", 0.5), ("ext 2", 0.97)):
+        runs += [make_run("siren", 65, seed, quality, plugin=plugin, artifacts=seed == 0) for seed in (0, 1)]
+    page = page_of(runs)
+    names = [f"siren (kernel_size = 65, plugin {plugin})" for plugin in ("ext 1", "ext 2")]
+    assert [row["first"] for row in page.table("differences")] == names
+    assert [row["verdict"] for row in page.table("differences")] == ["worse", "better"]
+    assert [row["apart"] for row in page.table("summary")] == ["", "", "plugin ext 1", "plugin ext 2"]
+    ids = re.findall(r' id="([^"]+)"', page.html)
+    assert len(set(ids)) == len(ids)
+    assert all(f"Kernels of {name}" in page.text for name in names)
+
+
+def test_a_study_of_one_test_line_has_a_page(page_of, make_run):
+    runs = [
+        make_run(family, size, seed, lines=1) for family in ("discrete", "siren") for size in (9, 65) for seed in (0, 1)
+    ]
+    page = page_of(runs, drawn=True)
+    assert "nan" not in page.text
+    assert page.figures
+
+
+@pytest.mark.parametrize(
+    ("quality", "said"),
+    [(0.66, "not surely above the blind floor"), (0.3, "below the blind floor, worse than a blind guess"), (0.9, "")],
+)
+def test_worse_than_a_blind_guess_needs_an_interval(page_of, make_run, quality, said):
+    text = page_of([make_run(seed=seed, quality=quality) for seed in range(3)]).text.partition("Every point")[0]
+    told = [words for words in ("not surely above the blind floor", "worse than a blind guess") if words in text]
+    assert [words for words in told if words in said] == told
+    assert bool(told) == bool(said)

@@ -152,6 +152,17 @@ def test_a_point_says_what_it_is_and_leads_to_its_row(opened):
     assert "here" not in row.get_attribute("class")
 
 
+def test_a_link_leads_also_to_what_is_hidden_and_odd_addresses_do_nothing(opened, page):
+    row = next(each for each in seen(opened, "#c1-points tbody tr") if each.text.split()[:2] == ["siren", "33"])
+    place = row.get_attribute("id")
+    opened.get("about:blank")
+    odd = "&sort=c1-points.length.up&sort=c1-points.__proto__.down&sort=none.1.up"
+    opened.get(f"{page}#{place}?hide=siren&hide=discrete&find=c1-points.gaussian{odd}")
+    assert column(opened, "c1-points", 0).count("siren") == 3
+    assert "discrete" not in column(opened, "c1-points", 0)
+    assert "here" in find(opened, f"#{place}").get_attribute("class")
+
+
 def test_a_row_leads_to_its_kernels_and_to_the_curve(opened):
     row = next(each for each in seen(opened, "#c1-points tbody tr") if each.text.split()[:2] == ["siren", "129"])
     row.find_element(By.LINK_TEXT, "kernels").click()

@@ -52,10 +52,12 @@ def test_a_folder_holds_the_last_report_and_what_is_made_from_the_same_cells(tmp
 
 def test_files_of_an_older_kernbench_are_known_by_its_page(tmp_path):
     (tmp_path / "figures").mkdir()
-    ours = ("report.html", "summary.csv", "lines.csv", "figures/old-sweep.svg", "figures/old-sweep.png")
-    mine = ("mine.csv", "figures/notes.txt")
-    for name in (*ours, *mine):
+    figures = [f"figures/k_sweep.v1.quick-sweep.{suffix}" for suffix in ("svg", "png")]
+    mine = ("mine.csv", "bins.csv", "figures/notes.txt", "figures/mine.svg", "figures/mine.png")
+    for name in ("report.html", *figures, *mine):
         (tmp_path / name).write_text(PAGE)
+    for name in ("summary.csv", "lines.csv"):
+        (tmp_path / name).write_text("study,cell,line\n")
     publish(tmp_path, ["report.html"])
     assert files(tmp_path) == {"report.html": "a", **dict.fromkeys(mine, PAGE)}
 
@@ -105,9 +107,25 @@ def test_a_manifest_with_another_name_is_not_believed(tmp_path, name):
     manifest["files"] = {name: "html", str(mine): "html"}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     assert read_manifest(folder) is None
-    (folder / "report.html").write_text(PAGE)
-    publish(folder, ["report.html"], "b")
-    assert mine.read_text() == "mine"
+    before = files(folder)
+    with pytest.raises(StorageError, match=r"is no list of kernbench's files, or a damaged one; remove it"):
+        publish(folder, ["report.html"], "b")
+    assert (files(folder), mine.read_text()) == (before, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("figures", "needs a folder there"), ("report.html/x", "not from kernbench")]
+)
+def test_a_folder_without_room_for_the_report_stays_as_it_was(tmp_path, name, said):
+    publish(tmp_path, ["a.csv", "report.html"])
+    if "/" in name:
+        (tmp_path / "report.html").unlink()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    before = files(tmp_path)
+    with pytest.raises(StorageError, match=said):
+        publish(tmp_path, ["a.csv", "figures/a.svg", "report.html"], "b")
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, "{}", '{"version": 1, "source": 1}', "\udcff"])

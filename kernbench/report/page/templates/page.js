@@ -18,7 +18,8 @@
     const fields = new URLSearchParams(query);
     chosen.place = place;
     chosen.hide = new Set(fields.getAll("hide"));
-    chosen.sort = new Map(fields.getAll("sort").map((each) => each.split(".")).map(([id, ...rest]) => [id, rest]));
+    const sorts = fields.getAll("sort").map((each) => /^(.+)\.(\d+)\.(up|down)$/.exec(each)).filter(Boolean);
+    chosen.sort = new Map(sorts.map(([, id, column, way]) => [id, [column, way]]));
     chosen.find = new Map(fields.getAll("find").map((each) => [each.split(".")[0], each.slice(each.indexOf(".") + 1)]));
   }
 
@@ -214,13 +215,24 @@
 
   // places
 
+  // a link leads to its place also where a filter or a legend hides it
+  function reveal(target) {
+    if (target.hidden) {
+      const table = target.closest("table");
+      chosen.find.delete(table.id);
+      filterTable(table);
+    }
+    if (chosen.hide.delete(target.dataset.series)) showFamilies();
+    write();
+  }
+
   function go() {
     all(".here").forEach((each) => each.classList.remove("here"));
     const target = chosen.place && document.getElementById(chosen.place);
     if (!target) return;
     target.choose?.();
+    reveal(target);
     for (let each = target; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
-    target.classList.remove("off");
     target.classList.add("here");
     target.scrollIntoView({ block: target.tagName === "TR" ? "center" : "start" });
   }
