@@ -67,9 +67,9 @@ def caption(name: str, comparison: Comparison, *, references: bool = False, curv
 FIXED = {
     "profiles": "Share of the runs of a family, over all kernel sizes with the same weight, whose mean F1 is above a "
     "threshold (performance profile, Agarwal et al. 2021).",
-    "costs": "Mean F1 with 95 % intervals against each cost that differs, on logarithmic axes. Grey steps: the highest "
+    "costs": "Mean F1 with 95 % intervals against costs that differ, on logarithmic axes. Grey steps: the highest "
     "mean among all points that cost no more; neighbours on it may differ by less than these runs can show. Times and "
-    "memory are those of the machine that ran the cells.",
+    "memory are those of the machines that ran the cells, with whatever else they did.",
     "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
     "tolerance. The blind floors (grey) rise with the tolerance, too.",
     "noise": "Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are evenly "

@@ -27,6 +27,7 @@ class Kernels:
         series: name.
         x: value on the axis, as text.
         picture: of its kernels.
+        chosen: whether it is the chosen point of its series.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Kernels:
     series: str
     x: str
     picture: Picture
+    chosen: bool
 
 
 def kernel_pictures(comparison: Comparison, folder: Folder, anchor: str) -> list[Kernels]:
@@ -95,7 +97,9 @@ def _kernels(series: Series, point: Point, folder: Folder, place: str) -> Kernel
     words = ("kernels", f"Kernels of {point.name}", kernels_caption(before=bool(arrays.starts)))
     stem = folder.stem(run.base, series.name, "" if point.x is None else str(point.x), "kernels")
     drawn = picture(figure, stem, words, folder)
-    return Kernels(place, point.name, series.name, "all" if point.x is None else str(point.x), drawn)
+    return Kernels(
+        place, point.name, series.name, "all" if point.x is None else str(point.x), drawn, point is series.best
+    )
 
 
 def _arrays(run: Run, folder: Folder) -> CellArrays | None:

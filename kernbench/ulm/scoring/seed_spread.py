@@ -20,11 +20,12 @@ class SeedSpread:
 
 UNKNOWN = SeedSpread(None, "")
 
-# Trainings that differ in nothing but the seed: network dilated, K = 65, 128 test lines, tolerance 4, on a CPU.
-# Standard deviations 0.0147 (discrete) and 0.0101 (siren), 7 degrees of freedom each.
+# Trainings that differ in nothing but the seed: network shallow (that of the profile), K = 65, 128 test lines,
+# tolerance 4, on a CPU. Standard deviations 0.0147 (discrete) and 0.0101 (siren), 7 degrees of freedom each.
 _MEASURED = {
     "quick": SeedSpread(
-        Prior(1.587e-4, 14), "8 trainings each of discrete and siren, K = 65, made once for profile quick"
+        Prior(1.587e-4, 14),
+        "8 trainings each of discrete and siren, network shallow, K = 65, made once for profile quick",
     )
 }
 

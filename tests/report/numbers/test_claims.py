@@ -139,7 +139,7 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     one = cells("siren", several[0][0])
     (alone,) = comparisons(one)
     assert alone.spread == measured_spread("quick")
-    assert "8 trainings each of discrete and siren, K = 65, made once for profile quick" in said(alone)
+    assert "8 trainings each of discrete and siren, network shallow, K = 65, made once for profile quick" in said(alone)
     both = comparisons([*one, *cells("siren", several[0], base="other.v1.quick")])
     assert [found.spread.source for found in both] == [
         "1 point of other.v1.quick with several seeds",

@@ -193,7 +193,7 @@
     tools.append(family, size);
     chooser.prepend(tools);
     members.forEach((each) => (each.choose = () => show(each)));
-    show(members[0]);
+    show(members.find((each) => "chosen" in each.dataset) ?? members[0]);
   }
 
   // figures as files
