@@ -29,6 +29,7 @@ class CellState:
         detail: failure class and first line of the error, or the worker.
         retry: whether the next `run` takes it up by itself.
         score: validation score of a done cell.
+        plateau: whether it learned nothing; None where that was not stored.
     """
 
     cell: str
@@ -36,6 +37,7 @@ class CellState:
     detail: str = ""
     retry: bool = False
     score: float | None = None
+    plateau: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Outcome:
         details: further JSON for the run table, which only the task reads.
         artifacts: files to attach, in the scratch folder.
         note: what the trial's note says of the task: name and value in words.
+        plateau: whether training ended where it began, with a network that learned nothing; None without scores.
     """
 
     status: str
@@ -158,6 +161,7 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
     note: Sequence[tuple[str, str]] = ()
+    plateau: bool | None = None
 
 
 class Checkpoints(Protocol):

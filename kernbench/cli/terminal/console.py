@@ -17,7 +17,7 @@ from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_search
 from kernbench.errors import counted
 from kernbench.study.columns import TERMINAL
 from kernbench.study.task import columns_shown
-from kernbench.ulm.scoring.scores import on_plateau
+from kernbench.ulm.scoring.scores import is_silent
 
 if TYPE_CHECKING:
     import optuna
@@ -92,8 +92,8 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for state in states[:SHOWN_CELLS]:
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
-        if state.score is not None and on_plateau(state.score):
-            score += ", plateau: no detections"
+        if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
+            score += ", plateau: learned nothing"
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)

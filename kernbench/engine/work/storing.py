@@ -186,7 +186,7 @@ def _set_attributes(job: Job, trial: optuna.Trial, others: Mapping[str, Any], ow
 def _shown(outcome: Outcome) -> dict[str, Any]:
     """Declared numbers of the cell under their names on the dashboard, and its epochs."""
     values = {column.attribute_name: outcome.values.get(column.name) for column in columns_shown(DASHBOARD)}
-    values |= {"epochs": outcome.epochs, "resumed": outcome.resumed_from}
+    values |= {"epochs": outcome.epochs, "resumed": outcome.resumed_from, "plateau": outcome.plateau}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -195,6 +195,7 @@ def _details(job: Job, outcome: Outcome) -> dict[str, Any]:
     scores = {"matched": outcome.matched, "curve": outcome.curve, "summary": outcome.summary}
     return {name: value for name, value in scores.items() if value} | {
         **outcome.details,
+        "plateau": outcome.plateau,
         "earlier_seconds": outcome.earlier_seconds,
         "runtime": dict(job.study.runtime),
         "plugin_source": environment.source_digest(job.found.family),

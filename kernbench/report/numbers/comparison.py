@@ -10,7 +10,7 @@ from kernbench.errors import KernbenchError
 from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, Point, Value
 from kernbench.report.numbers.searches import Search, searches_of, shown_runs
-from kernbench.report.numbers.spread import borrowed_spread, own_spread
+from kernbench.report.numbers.spread import Lender, borrowed_spread, own_spread
 from kernbench.report.numbers.worlds import Worlds, shared_world
 from kernbench.statistics import Comparison as Verdict
 from kernbench.statistics import adjusted, compare
@@ -211,10 +211,10 @@ def _name(base: str, database: str) -> str:
 def _with_spread(found: Sequence[Comparison]) -> list[Comparison]:
     """Each comparison with its spread between trainings: its own, or borrowed where its cells have one seed each."""
     spreads = [own_spread(comparison.points, "this study") for comparison in found]
-    points = [(comparison.base, comparison.points) for comparison in found]
-    for place, comparison in enumerate(found):
+    lenders = [Lender(each.base, each.runs[0].definition, each.points) for each in found]
+    for place, lender in enumerate(lenders):
         if spreads[place].prior is None:
-            spreads[place] = borrowed_spread(comparison.base, points[:place] + points[place + 1 :])
+            spreads[place] = borrowed_spread(lender, lenders[:place] + lenders[place + 1 :])
     return [_reckoned(comparison, spread) for comparison, spread in zip(found, spreads, strict=True)]
 
 

@@ -8,7 +8,7 @@ from kernbench.errors import counted
 from kernbench.report.numbers.best import Best, surely_best
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.matrix import Matrix, matrix
-from kernbench.report.numbers.points import PLATEAU, Point
+from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.sentences import spread_text
 from kernbench.store.reading.records import OK
 
@@ -66,7 +66,7 @@ class PaperTable:
         """Mean and interval of a point; a word where it has none."""
         interval = None if point is None else point.interval
         status = status_of(point)
-        if interval is None or status == PLATEAU:
+        if interval is None:
             return PaperCell("", "", status)
         ends = "" if math.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"
         beside = "" if status == OK else f"({status})"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernbench.errors import KernbenchError
 from kernbench.statistics.means import Interval, mean_interval
 from kernbench.store.reading.records import OK, LineInfo, Run, Scores
-from kernbench.ulm.scoring.scores import f1_scores, on_plateau, skill
+from kernbench.ulm.scoring.scores import f1_scores, is_silent, skill
 from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread
 
 Floats = NDArray[np.float64]
@@ -87,9 +87,10 @@ class Point:
 
     @cached_property
     def on_plateau(self) -> list[Run]:
-        """Scored runs whose network never left the output without detections."""
+        """Scored runs that learned nothing; of those that do not say, the ones without a hit."""
         means = self.f1().mean(axis=1) if self.scored else ()
-        return [run for run, mean in zip(self.scored, means, strict=True) if on_plateau(mean)]
+        known = zip(self.scored, means, strict=True)
+        return [run for run, mean in known if (is_silent(mean) if run.plateau is None else run.plateau)]
 
     @property
     def tolerances(self) -> list[int]:

@@ -67,8 +67,8 @@ def _on_plateau(points: Sequence[Point]) -> list[str]:
     if not stuck:
         return []
     count, names = sum(len(point.on_plateau) for point in stuck), _listed([point.name for point in stuck])
-    level = "F1 at the level of no hit at all"
-    return [f"{counted(count, 'network')} never left the output without detections, {level}: {names}."]
+    level = "the loss is that of an output that is the same at every sample, F1 not above random noise"
+    return [f"{counted(count, 'network')} learned nothing and stayed on the plateau: {level}: {names}."]
 
 
 def spread_text(comparison: Comparison) -> str:

@@ -1,9 +1,11 @@
 """The spread between trainings that a report reckons with: from its own cells, or from elsewhere."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.moderation import seed_prior
+from kernbench.study.toml_tables import TomlTable
 from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread, measured_spread
 
 
@@ -24,17 +26,42 @@ def own_spread(points: Iterable[Point], where: str) -> SeedSpread:
     return SeedSpread(prior, f"{len(known)} point{plural} of {where} with several seeds")
 
 
-def borrowed_spread(base: str, others: Sequence[tuple[str, Sequence[Point]]]) -> SeedSpread:
+@dataclass(frozen=True)
+class Lender:
+    """A comparison as others borrow its spread.
+
+    Attributes:
+        name: its base, which ends with its profile: "k_sweep.v1.quick".
+        definition: of its cells.
+        points: its points.
+    """
+
+    name: str
+    definition: TomlTable
+    points: Sequence[Point]
+
+    @property
+    def profile(self) -> str:
+        """Last part of the name."""
+        return self.name.rsplit(".", 1)[-1]
+
+    def is_like(self, other: "Lender") -> bool:
+        """Whether both were made of the same lines, with the same network and training."""
+        parts = ("data", "network", "training")
+        same = all(self.definition.get(part) == other.definition.get(part) for part in parts)
+        return same and self.profile == other.profile
+
+
+def borrowed_spread(borrower: Lender, others: Iterable[Lender]) -> SeedSpread:
     """The spread for a comparison whose cells have one seed each.
 
     Args:
-        base: its name, which ends with its profile: "k_sweep.v1.quick".
-        others: names and points of the other comparisons of the report.
+        borrower: the comparison.
+        others: the other comparisons of the report.
 
     Returns:
-        What comparisons of the same profile show; else what is documented for the profile; else unknown.
+        What comparisons made alike show; else what is documented for the profile; else unknown.
     """
-    profile = base.rsplit(".", 1)[-1]
-    alike = [(name, points) for name, points in others if name.rsplit(".", 1)[-1] == profile]
-    found = own_spread([point for _, points in alike for point in points], ", ".join(name for name, _ in alike))
-    return measured_spread(profile) if found.prior is None else found
+    alike = [other for other in others if borrower.is_like(other)]
+    found = own_spread([point for other in alike for point in other.points], ", ".join(other.name for other in alike))
+    return measured_spread(borrower.profile, borrower.definition) if found.prior is None else found

@@ -104,6 +104,7 @@ class Run:
         missing: cells of all studies of its base that were asked for and have no record, by study: never started,
             waiting or running; shared by all cells of the base.
         lacking: artifacts that the database names and whose files are not there.
+        plateau: whether it learned nothing; None without scores, and where it was not stored.
         database: what its database is called among several; empty where there is one.
     """
 
@@ -137,6 +138,7 @@ class Run:
     settings_digest: str = ""
     definition: dict[str, Any] = field(default_factory=dict)  # Any: JSON
     plugin_source: str = ""
+    plateau: bool | None = None
     asked: int = 0
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lacking: int = 0

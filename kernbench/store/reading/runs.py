@@ -239,6 +239,7 @@ class _Cells:
             lacking=len(entries(trial.system_attrs)) - len(artifacts),
             matched=row.details.get("matched", {}),
             curve=_curve(row.details.get("curve")),
+            plateau=row.details.get("plateau"),
         )
 
     def failed(self, state: CellState, trials: Sequence[FrozenTrial]) -> Run:

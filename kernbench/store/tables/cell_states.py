@@ -90,7 +90,8 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         status = str(done[0].user_attrs.get("status", "ok"))
         score = done[0].value if status == "ok" else None
         name = status if status in ENDED else "done"
-        return CellState(cell, name, str(done[0].user_attrs.get("message", "")), score=score)
+        said, plateau = str(done[0].user_attrs.get("message", "")), done[0].user_attrs.get("plateau")
+        return CellState(cell, name, said, score=score, plateau=None if plateau is None else bool(plateau))
     running = by_state[TrialState.RUNNING]
     if live := next((trial for trial in running if not worker_is_gone(trial)), None):
         beat = f", last heartbeat {silent[trial_id(live)]:.0f} s ago" if trial_id(live) in silent else ""

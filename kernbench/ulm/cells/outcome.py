@@ -16,6 +16,8 @@ from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import blind_floors
+from kernbench.ulm.scoring.loss import TrainingLoss
+from kernbench.ulm.scoring.plateau import constant_loss, learned_nothing, mean_loss
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
@@ -26,6 +28,7 @@ def scored_outcome(
     scored: Scored,
     matched: dict[str, list[float | None]],
     curve: dict[str, list[Any]],  # Any: nested lists of numbers
+    loss: TrainingLoss,
 ) -> Outcome:
     """Scores of a trained network, with what report and dashboard say of them."""
     tolerance = context.tolerance
@@ -33,6 +36,8 @@ def scored_outcome(
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
     facts = {split: split_facts(bench, split) for split in scored.splits}
+    stuck = _on_plateau(bench, scored, facts["test"], tolerance, loss)
+    mark = ", on the plateau: it learned nothing" if stuck else ""
     return Outcome(
         status="ok",
         value=f1["validation"],
@@ -42,13 +47,25 @@ def scored_outcome(
         values=headline,
         matched=matched,
         curve=curve,
-        summary=f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines",
+        summary=f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines{mark}",
         attributes={"f1_val": f1["validation"], "f1_test": f1["test"], "threshold": threshold},
         details={
             "oracle_gap": scored.splits["test"].oracle_gap.tolist(),
             "window": bench.splits["test"].voltage.shape[1],
         },
-        note=_note(scored, facts["test"], tolerance, context.study.profile),
+        note=_note(scored, facts["test"], context, stuck),
+        plateau=stuck,
+    )
+
+
+def _on_plateau(bench: Workbench, scored: Scored, test: SplitFacts, tolerance: int, loss: TrainingLoss) -> bool:
+    """Whether the network learned nothing: by its F1 on test lines, and by its loss on validation lines."""
+    output, counts = scored.outputs["validation"], bench.splits["validation"].counts
+    return learned_nothing(
+        scored.splits["test"].at(tolerance),
+        test.floors["random"][tolerance],
+        lambda: mean_loss(output, counts, loss),
+        lambda: constant_loss(counts, loss),
     )
 
 
@@ -102,9 +119,16 @@ def split_facts(bench: Workbench, split: str) -> SplitFacts:
 NOT_SEEDS = "other lines (not for another seed: nothing is known of this profile)"
 
 
-def _note(scored: Scored, test: SplitFacts, tolerance: int, profile: str) -> list[tuple[str, str]]:
+PLATEAU_NOTE = (
+    "plateau",
+    "learned nothing: the loss of an output that is the same at every sample, F1 below random noise",
+)
+
+
+def _note(scored: Scored, test: SplitFacts, context: CellContext, stuck: bool) -> list[tuple[str, str]]:
     """Scores as name and text, for the note of the trial on the dashboard."""
-    elsewhere = measured_spread(profile)
+    tolerance, study = context.tolerance, context.study
+    elsewhere = measured_spread(study.profile, study.definition)
     interval = mean_interval(scored.splits["test"].f1[tolerance], elsewhere.prior, bounds=(0, 1))
     covers = f"other lines and seeds; between seeds: {elsewhere.source}" if interval.over_seeds else NOT_SEEDS
     ends = f" [{interval.low:.3f}, {interval.high:.3f}], 95 % interval for {covers},"
@@ -116,6 +140,7 @@ def _note(scored: Scored, test: SplitFacts, tolerance: int, profile: str) -> lis
         ("blind floors", f"comb {comb:.3f}, random noise {random:.3f}"),
         ("F1 on validation lines", f"{scored.splits['validation'].at(tolerance):.3f}"),
         ("threshold", f"{scored.choice.thresholds[tolerance]:.3g}, chosen on {scored.choice.split} lines"),
+        *([PLATEAU_NOTE] if stuck else []),
     ]
 
 

@@ -121,7 +121,7 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
     matched = bench.matched(scored)
-    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored))
+    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored), cell.loss)
     example = example_of(bench, network, scored, context.tolerance)
     files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
     facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}

@@ -17,10 +17,8 @@ THRESHOLDS: tuple[float, ...] = (
 
 # The published guard: a precision or recall of zero is replaced, so that 0.001 means "no true positive".
 ZERO_SCORE = 0.001
-
-
-# At most one true positive in a thousand lines: the network never left the output without detections.
-PLATEAU_F1 = 2 * ZERO_SCORE
+# At most one true positive in a thousand lines.
+SILENT_F1 = 2 * ZERO_SCORE
 
 
 # Any: the same arithmetic serves numpy arrays and torch tensors, and this module must not import torch.
@@ -47,9 +45,9 @@ def f1_scores(tp: Any, fn: Any, fp: Any) -> Any:
     return 2 * precision * recall / (precision + recall)
 
 
-def on_plateau(mean_f1: float) -> bool:
-    """Whether a mean F1 is that of an output without detections, where the loss is flat and some trainings stay."""
-    return mean_f1 <= PLATEAU_F1
+def is_silent(mean_f1: float) -> bool:
+    """Whether a mean F1 is that of no hit at all."""
+    return mean_f1 <= SILENT_F1
 
 
 def skill(f1: ArrayLike, floor: ArrayLike) -> NDArray[np.float64]:

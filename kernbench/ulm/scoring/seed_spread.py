@@ -1,8 +1,10 @@
 """How far apart two trainings of one cell are: measured once for a profile, for studies that have one seed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernbench.statistics.contrast import Prior
+from kernbench.study.toml_tables import TomlTable
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,33 @@ _MEASURED = {
     )
 }
 
+# How those were made, as far as it moves the spread: settings of the profile, which a study can override.
+_MADE_WITH: Mapping[str, TomlTable] = {
+    "quick": {
+        "data": {"population": "monodisperse", "train": 128, "test": 128, "window": 2048, "noise_percent": 0.0},
+        "network": {"name": "shallow", "channels": 8, "depth": 4},
+        "training": {"epochs": 100, "batch_size": 8, "update": "per-batch", "rate": 2e-3, "decay_epoch": 80},
+    }
+}
 
-def measured_spread(profile: str) -> SeedSpread:
-    """What is documented for a profile; unknown for the others."""
-    return _MEASURED.get(profile, UNKNOWN)
+
+def measured_spread(profile: str, definition: TomlTable) -> SeedSpread:
+    """What is documented for a profile; unknown for the others.
+
+    Args:
+        profile: of the study.
+        definition: of the study; where it differs from what was measured, the source says so.
+    """
+    found = _MEASURED.get(profile)
+    if found is None:
+        return UNKNOWN
+    others = [
+        f"{part}.{name}"
+        for part, settings in _MADE_WITH[profile].items()
+        for name, value in settings.items()
+        if definition.get(part, {}).get(name, value) != value
+    ]
+    if not others:
+        return found
+    settings = ", ".join(others)
+    return SeedSpread(found.prior, f"{found.source}; this study sets {settings} otherwise, so its spread may differ")

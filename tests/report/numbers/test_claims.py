@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     several = crossed(np.random.default_rng(6), (0.8,), (0.02,), (6,), 64)
     one = cells("siren", several[0][0])
     (alone,) = comparisons(one)
-    assert alone.spread == measured_spread("quick")
+    assert alone.spread == measured_spread("quick", {})
     assert "8 trainings each of discrete and siren, network shallow, K = 65, made once for profile quick" in said(alone)
     both = comparisons([*one, *cells("siren", several[0], base="other.v1.quick")])
     assert [found.spread.source for found in both] == [
@@ -147,6 +148,12 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     ]
     (unknown,) = comparisons(cells("siren", several[0][0], base="k_sweep.v1.thesis"))
     assert unknown.spread.prior is None
+    # other training: neither the documented spread without a word, nor that of cells trained for longer
+    short = {"training": {"epochs": 3, "rate": 2e-3}, "data": {"train": 8}}
+    shorter = [replace(run, definition=short) for run in one]
+    apart = comparisons([*shorter, *cells("siren", several[0], base="other.v1.quick")])
+    assert apart[0].spread.source.endswith("sets data.train, training.epochs otherwise, so its spread may differ")
+    assert apart[0].spread.prior == alone.spread.prior
     assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
 
 
@@ -162,21 +169,25 @@ def test_a_report_checks_its_intervals_on_its_own_seeds(cells):
     assert "unknown; no point has two" in " ".join(calibration_text(single))
 
 
-def test_a_network_that_never_left_the_empty_output_is_named(cells):
+@pytest.mark.parametrize(("level", "stored"), [(0.2, True), (0.001, None)])
+def test_a_network_that_learned_nothing_is_named(cells, level, stored):
+    """By what its cell has stored; cells of before that was stored, where they have no hit."""
     rng = np.random.default_rng(8)
-    f1 = [np.full(32, 0.001), rng.uniform(0.7, 0.9, 32)]
-    (found,) = comparisons([*cells("siren", f1), *cells("discrete", np.full((2, 32), 0.8))])
+    stuck, well = cells("siren", [np.full(32, level), rng.uniform(0.7, 0.9, 32)])
+    others = cells("discrete", np.full((2, 32), 0.8))
+    (found,) = comparisons([replace(stuck, plateau=stored), well, *others])
     assert [point.status for point in found.points] == ["ok", "ok 1, plateau 1"]
-    assert "1 network never left the output without detections" in said(found)
-    assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if "never left" in text)
-    (none,) = comparisons(cells("siren", rng.uniform(0.01, 0.02, (2, 32))))
-    assert "never left" not in said(none)
+    assert "1 network learned nothing and stayed on the plateau" in said(found)
+    assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if "plateau" in text)
+    for known in (False, None):
+        (none,) = comparisons([replace(run, plateau=known) for run in cells("siren", rng.uniform(0.1, 0.2, (2, 32)))])
+        assert "plateau" not in said(none)
 
 
 def test_points_below_the_floor_lend_no_spread(cells):
     silent = cells("siren", np.full((4, 32), 0.001))
     (found,) = comparisons(silent)
-    assert found.spread == measured_spread("quick")
+    assert found.spread == measured_spread("quick", {})
 
 
 def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_named(cells):

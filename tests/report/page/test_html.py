@@ -33,7 +33,7 @@ def test_summary_table_and_csv_hold_the_means(report, sweep):
         assert float(row["f1_median"]) == pytest.approx(np.median(f1))
         floor = run.lines.floors["comb"][4]
         assert float(row["skill"]) == pytest.approx((f1.mean() - floor) / (1 - floor))
-        seed = measured_spread("quick").prior.variance  # one seed each: the spread between trainings is borrowed
+        seed = measured_spread("quick", {}).prior.variance  # one seed each: the spread between trainings is borrowed
         half = 2.1 * np.sqrt(f1.var() / len(f1) + seed)
         assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(2 * half, rel=0.05)
         shown = next(r for r in report.rows if r[:2] == [run.family, str(run.params["kernel_size"])])

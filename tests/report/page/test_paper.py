@@ -53,7 +53,7 @@ def test_latex_has_a_cell_for_each_row_and_column_whatever_a_name_holds(runs):
         r"\textless{}i\textgreater{}`\&amp;"
     )
     assert rows[1][1].strip().startswith(r"\textbf{0.")
-    assert [row[2].strip() for row in rows[1:]] == ["diverged", "plateau"]
+    assert [row[2].strip() for row in rows[1:]] == ["diverged", "0.001 [0.000, 0.009] (plateau)"]
     assert text.count(r"\textbf") == 1
     assert not re.search(r"(?<!\\)[%#$^~]", text.partition("\n")[2])  # nothing that acts, beyond the head's comment
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
@@ -67,7 +67,7 @@ def test_markdown_has_a_cell_for_each_row_and_column_whatever_a_name_holds(runs)
     assert not re.search(r"(?<!\\)[<*_`\[$]", re.sub(r"\\\\", "", rows[2][0]))
     assert re.fullmatch(r"\*\*0\.\d{3}\*\* \[0\.\d{3}, 0\.\d{3}\]", rows[3][1])
     assert rows[4][1].endswith("(ok 3, oom 1)")
-    assert [row[2] for row in rows[3:]] == ["diverged", "plateau"]
+    assert [row[2] for row in rows[3:]] == ["diverged", "0.001 [0.000, 0.009] (plateau)"]
 
 
 @pytest.mark.parametrize("form", ["latex", "markdown"])
