@@ -64,7 +64,7 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 
 def panels(
-    rows: int, columns: int, height: float, width: float = FULL_WIDTH, **grid: object
+    rows: int, columns: int, height: float, width: float = FULL_WIDTH, measured: bool = True, **grid: object
 ) -> tuple[Figure, NDArray[Any]]:
     """A figure and its axes (rows, columns), laid out without overlaps.
 
@@ -73,11 +73,48 @@ def panels(
         columns: of panels.
         height: inches.
         width: inches.
+        measured: whether texts are measured, so that nothing overlaps; else `in_grid` lays the figure out.
         grid: further arguments of `Figure.subplots`.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained" if measured else None)
     axes = figure.subplots(rows, columns, squeeze=False, **grid)  # type: ignore[call-overload]
     return figure, axes
+
+
+def in_grid(
+    figure: Figure,
+    shape: tuple[int, int],
+    *,
+    left: float,
+    right: float,
+    top: float,
+    bottom: float,
+    across: float = 0.0,
+    down: float = 0.0,
+) -> None:
+    """Lay out a regular grid of panels by inches instead of measuring its texts, which takes as long as drawing them.
+
+    Args:
+        figure: of `panels`, not measured.
+        shape: rows and columns.
+        left: margin [inches], as the next three.
+        right: see above.
+        top: see above.
+        bottom: see above.
+        across: between columns.
+        down: between rows.
+    """
+    (width, height), (rows, columns) = figure.get_size_inches(), shape
+    panel = (width - left - right - across * (columns - 1)) / columns
+    tall = (height - top - bottom - down * (rows - 1)) / rows
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=across / panel,
+        hspace=down / tall,
+    )
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:

@@ -84,7 +84,9 @@ def baseline_table(found: Classical, tolerance: int) -> list[dict[str, str]]:
         table += [_words(level, "")] if level else []
         table += [_cells(row) for row in rows if row.tolerance_samples == tolerance]
     if found.missing:
-        table.append(_words("not run", f"{', '.join(found.missing)}: {found.command}"))
+        table.append(
+            _words("not run", f"{', '.join(found.missing)}: {found.command}, with the --storage of this report")
+        )
     return table
 
 

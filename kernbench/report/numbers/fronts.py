@@ -12,9 +12,14 @@ SECONDS = Column("seconds", "time of a cell", "wall time of training and evaluat
 MOST_COSTS = 4
 
 
+def all_costs() -> list[Column]:
+    """Every cost of the page: what the task declares, and the time of a cell."""
+    return [*columns_shown(PAGE), SECONDS]
+
+
 def costs(comparison: Comparison) -> list[Column]:
     """Costs that differ between the points of a comparison, in the order of the page, with the time of a cell."""
-    found = [column for column in (*columns_shown(PAGE), SECONDS) if _differs(comparison.scored, column)]
+    found = [column for column in all_costs() if _differs(comparison.scored, column)]
     return found if len(found) <= MOST_COSTS else [*found[: MOST_COSTS - 1], found[-1]]
 
 

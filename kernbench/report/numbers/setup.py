@@ -1,6 +1,6 @@
 """What was trained: network, lines, training and hyper-parameters of a comparison, as the studies stored them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernbench.errors import counted
@@ -11,6 +11,8 @@ from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import tolerance_ns
 
 Table = Mapping[str, Any]  # TOML
+
+MINUTE = 60  # seconds, and minutes of an hour
 
 
 def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
@@ -28,11 +30,35 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
         rows += _families(runs)
         protocol = definition.get("protocol", "")
         rows.append(("protocol", f"{definition.get('task', '')}, version {protocol} of the scores"))
+    rows.append(("computing time", _time(comparison.runs)))
     digests = {f"{run.family} {run.digest}": None for run in comparison.runs if run.digest}
     data = sorted({run.data_digest for run in comparison.runs if run.status == OK})
     rows.append(("digests", f"definitions: {', '.join(digests)}; lines: {', '.join(data) or 'none'}"))
     rows.append(("made with", ", ".join(sorted({f"kernbench {run.kernbench_version}" for run in comparison.runs}))))
     return [(name, text) for name, text in rows if text]
+
+
+def _time(runs: Sequence[Run]) -> str:
+    """Wall time of all cells, and of one; with what it was measured on."""
+    known = [run.seconds for run in runs if run.seconds is not None]
+    if not known:
+        return ""
+    devices = ", ".join(sorted({run.device for run in runs if run.device}))
+    ends = " to ".join(dict.fromkeys(map(duration, (min(known), max(known)))))
+    each = f"; {ends} each" if len(known) > 1 else ""
+    where = f" on {devices}" if devices else ""
+    return f"{duration(sum(known))} for {counted(len(known), 'cell')}{where}{each} (wall time, training and evaluation)"
+
+
+def duration(seconds: float) -> str:
+    """A time for reading: two units at most."""
+    if seconds < MINUTE:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), MINUTE)
+    if minutes < MINUTE:
+        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, MINUTE)
+    return f"{hours} h {minutes} min" if hours < 100 else f"{hours} h"
 
 
 def _axes(comparison: Comparison) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.detectors import Classical, baseline_facts, baseline_levels, baseline_table, classical
+from kernbench.report.numbers.fronts import all_costs
 from kernbench.report.numbers.left_out import left_out
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
@@ -38,8 +39,6 @@ from kernbench.report.page.rows import (
     trend_rows,
 )
 from kernbench.store.reading.records import Run
-from kernbench.study import columns
-from kernbench.study.task import columns_shown
 
 MOST_ROWS = 40  # of a table that is open from the start
 Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
@@ -123,7 +122,7 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder,
         script=script,
         script_hash=script_hash(script),
         style=style,
-        columns=columns_shown(columns.PAGE),
+        columns=all_costs(),
         cells=len(runs),
         latest=max(run.started for run in runs),
         unreadable=folder.unreadable,

@@ -8,12 +8,11 @@ import numpy as np
 
 from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.curves import CURVE_TOLERANCES, point_scores, with_curves
+from kernbench.report.numbers.fronts import all_costs, cost_of
 from kernbench.report.numbers.lines import line_statistics
 from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point, Value, values_text
 from kernbench.report.numbers.sentences import interval_text, p_text
-from kernbench.study.columns import PAGE
-from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import tolerance_um
 
 PageRow = dict[str, Any]  # texts, and a list of texts for declared columns
@@ -39,7 +38,7 @@ def _same(comparison: Comparison) -> dict[str, Value]:
 def _summary_row(point: Point, same: Collection[str]) -> PageRow:
     comb, random = point.floors()
     rmse = point.matched("rmse_samples")
-    costs = [(column, point.value(column.name)) for column in columns_shown(PAGE)]
+    costs = [(column, cost_of(point, column)) for column in all_costs()]
     return {
         "point": point.name,
         "family": point.runs[0].family,
@@ -60,7 +59,6 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
         "bias": number(point.matched("bias_samples"), 2),
         "width": number(point.matched("width"), 1),
         "costs": [number(value, column.digits) if column.digits else large(value) for column, value in costs],
-        "seconds": number(point.mean("seconds"), 0),
     }
 
 
@@ -68,8 +66,8 @@ def cost_ranges(comparison: Comparison) -> dict[str, list[str]]:
     """Name of every series -> the lowest and highest of each cost over its points, in the order of the page."""
     return {
         series.name: [
-            _range([cost for point in series.points if isfinite(cost := point.value(column.name))], column.digits)
-            for column in columns_shown(PAGE)
+            _range([cost for point in series.points if isfinite(cost := cost_of(point, column))], column.digits)
+            for column in all_costs()
         ]
         for series in comparison.series
     }

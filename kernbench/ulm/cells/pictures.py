@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from kernbench.plotting.style import LABEL_COLOUR, OUTPUT_COLOUR, QUIET, RULE, letter, panels, shades, styled
+from kernbench.plotting.style import LABEL_COLOUR, OUTPUT_COLOUR, QUIET, RULE, in_grid, letter, panels, shades, styled
 from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_PER_S
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ def kernel_figure(
         title: of the figure.
     """
     count = len(kernels)
-    figure, axes = panels(count, 2, height=0.8 + 1.35 * count, sharex="col")
+    figure, axes = panels(count, 2, height=0.8 + 1.35 * count, measured=False, sharex="col")
     for layer, (taps, spectrum) in enumerate(zip(kernels, spectra, strict=True)):
         start = starts[layer] if layer < len(starts) else None
         _draw_kernels(axes[layer, 0], np.asarray(taps, float), start)
@@ -48,9 +48,11 @@ def kernel_figure(
     axes[-1, 0].set_xlabel(f"lag [samples of {1e9 / rate_hz:g} ns]; positive looks ahead")
     axes[-1, 1].set_xlabel(f"frequency [MHz], root scale; 1 MHz is {1e6 / rate_hz:.3g} cycles/sample", fontsize=7)
     handles = [*axes[0, 0].get_legend_handles_labels()[0], *axes[0, 1].get_legend_handles_labels()[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2)
+    figure.legend(handles=handles, loc="lower center", ncols=5, columnspacing=1.2)
     if title:
         figure.suptitle(title, fontsize=9)
+    # a page has dozens of these
+    in_grid(figure, (count, 2), left=0.7, right=0.1, top=0.5 if title else 0.25, bottom=0.72, across=0.6, down=0.35)
     return figure
 
 

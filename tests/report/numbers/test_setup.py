@@ -3,10 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.matrix import matrix
-from kernbench.report.numbers.setup import setup_rows
+from kernbench.report.numbers.setup import duration, setup_rows
 
 DEFINITION = {
     "network": {"name": "dilated", "depth": 12, "channels": 16, "gain": "unit"},
@@ -82,3 +83,21 @@ def test_page_shows_question_setup_and_shaded_verdicts(make_run, page_of):
     row = next(row for row in page.rows if row[0] == "siren" and row[1].startswith("0.801"))
     assert row[1].endswith(", better")
     assert row[2].endswith(", worse")
+
+
+def test_setup_says_what_all_cells_cost(make_run):
+    runs = [
+        dataclasses.replace(make_run("siren", size), seconds=each)
+        for size, each in ((65, 12.5), (129, 90.0), (257, None))
+    ]
+    (found,) = comparisons(runs)
+    time = dict(setup_rows(found))["computing time"]
+    assert time == "1 min 42 s for 2 cells on cpu; 12.5 s to 1 min 30 s each (wall time, training and evaluation)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.52, "0.52 s"), (59.9, "59.9 s"), (60, "1 min"), (599, "9 min 59 s"), (3599, "59 min"), (9000, "2 h 30 min")],
+)
+def test_a_time_has_two_units_at_most(seconds, text):
+    assert duration(seconds) == text
