@@ -45,7 +45,7 @@ def test_links_lead_somewhere():
 
 
 def test_readme_and_tutorial_show_the_same_plugin():
-    example = next(block for block in blocks(README, "python") if "class Exponential" in block)
+    example = next(block for block in blocks(README, "python") if "class Ringing" in block)
     assert example in blocks(TUTORIAL, "python")
 
 
@@ -55,6 +55,6 @@ def test_ten_line_plugin_passes_the_check(page, tmp_path):
     from kernbench.registry import find_family
 
     file = tmp_path / "my_kernel.py"
-    file.write_text(next(block for block in blocks(page, "python") if "class Exponential" in block), encoding="utf-8")
-    failed = [result for result in check_family(find_family(f"{file}:exponential")) if not result.passed]
+    file.write_text(next(block for block in blocks(page, "python") if "class Ringing" in block), encoding="utf-8")
+    failed = [result for result in check_family(find_family(f"{file}:ringing")) if not result.passed]
     assert not failed

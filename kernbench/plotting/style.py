@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -20,6 +21,7 @@ LABEL_COLOUR = "#D55E00"
 OUTPUT_COLOUR = "#0072B2"
 QUIET = "#8c8c8c"
 RULE = "#5a5a5a"
+NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # with one of these in a name, no program reads the file
 FULL_WIDTH = 7.2  # inches: two columns of a journal page
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
@@ -154,4 +156,4 @@ def as_svg(figure: Figure) -> bytes:
         # Figure.savefig would draw twice, first for the layout alone, which drawing does anyway.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     figure.set_dpi(STYLE["figure.dpi"])  # SVG has 72 of its own
-    return buffer.getvalue()
+    return NOT_XML.sub(b"?", buffer.getvalue())

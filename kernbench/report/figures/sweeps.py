@@ -29,7 +29,6 @@ from kernbench.report.figures.layout import (
     value_text,
 )
 from kernbench.report.numbers.comparison import Comparison, Series
-from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_along
 from kernbench.study.reference import F1
 from kernbench.ulm.scoring.scores import tolerance_um
@@ -72,7 +71,7 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
         before = set(panel.get_children())
         where = _draw_series(panel, series, places, shift, looks[series.name])
         _name(panel, series, where, before)
-    _draw_levels(panel, comparison.scored, references)
+    _draw_levels(panel, comparison.floors, references)
     _axis(panel, comparison, places)
     panel.set_ylim(*_range(comparison, references))
     panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
@@ -157,7 +156,7 @@ def _range(comparison: Comparison, references: Mapping[str, float]) -> tuple[flo
     intervals = [point.interval for point in comparison.scored if point.interval is not None]
     values = [value for each in intervals for value in (each.low, each.mean, each.high)]
     values += [*references.values()]
-    values += [floor for point in comparison.scored[:1] for floor in point.floors()]
+    values += comparison.floors
     known = [value for value in values if np.isfinite(value)] or [0.0, 1.0]
     return max(0.0, np.floor(10 * min(known) - 0.5) / 10), min(1.0, np.ceil(10 * max(known) + 0.2) / 10)
 
@@ -178,9 +177,8 @@ def _name(panel: Axes, series: Series, where: Mapping[object, float], before: Co
             panel.plot(where[point.x], place, "o", markersize=11, alpha=0, zorder=ON_TOP, gid=point_id(point.name))
 
 
-def _draw_levels(panel: Axes, points: Sequence[Point], references: Mapping[str, float]) -> None:
+def _draw_levels(panel: Axes, floors: Sequence[float], references: Mapping[str, float]) -> None:
     """Lines across: the blind floors, and what other detectors reach."""
-    floors = points[0].floors() if points and points[0].lines is not None else ()
     levels = [(value, name, dash, 1.0) for value, (dash, name) in zip(floors, FLOORS, strict=False)]
     levels += [(value, name, "-", 0.6) for name, value in references.items()]
     levels.sort()

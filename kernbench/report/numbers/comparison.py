@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, Point, Value
@@ -147,6 +149,12 @@ class Comparison:
     def not_ok(self) -> list[Run]:
         """Cells that diverged or failed, or whose stored scores are not whole."""
         return [run for run in self.marked if run.status not in (OK, PRUNED)]
+
+    @cached_property
+    def floors(self) -> tuple[float, ...]:
+        """Mean F1 of the blind comb and of random noise; empty where they are unknown, or not one for all points."""
+        found = {tuple(np.round(point.floors(), 9)) for point in self.scored if point.lines is not None}
+        return tuple(map(float, found.pop())) if len(found) == 1 else ()
 
     @property
     def best_on_validation(self) -> bool:

@@ -63,5 +63,7 @@ def borrowed_spread(borrower: Lender, others: Iterable[Lender]) -> SeedSpread:
         What comparisons made alike show; else what is documented for the profile; else unknown.
     """
     alike = [other for other in others if borrower.is_like(other)]
-    found = own_spread([point for other in alike for point in other.points], ", ".join(other.name for other in alike))
+    # a copy of a database says nothing new: points of the very same scores count once
+    points = {tuple((run.cell, run.started) for run in point.runs): point for other in alike for point in other.points}
+    found = own_spread(points.values(), ", ".join(other.name for other in alike))
     return measured_spread(borrower.profile, borrower.definition) if found.prior is None else found

@@ -90,12 +90,16 @@ def _if(condition: bool, text: str) -> str:
 
 def _sweep(comparison: Comparison, references: bool) -> str:
     several = any(len(point.scored) > 1 for point in comparison.scored)
-    floors = any(point.lines is not None for point in comparison.scored)
+    known = any(point.lines is not None for point in comparison.scored)
     lost = any(point.failed for point in comparison.points)
     return (
         "Mean F1 on the test lines at the headline tolerance. Bars: 95 % intervals over seeds and lines."
         + _if(several, " Small dots: single seeds.")
-        + _if(floors, " Dashed and dotted lines: blind floors; an interval below them is worse than a blind guess.")
+        + _if(
+            bool(comparison.floors),
+            " Dashed and dotted: blind floors; an interval below them is worse than a blind guess.",
+        )
+        + _if(known and not comparison.floors, " Blind floors differ, as the lines do: see the table.")
         + _if(references, " Thin lines across: classical detectors on the same lines.")
         + _if(lost, " Crosses at the bottom: cells that diverged or failed.")
     )

@@ -3,7 +3,6 @@
 import csv
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,19 +12,20 @@ import numpy as np
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import point_scores, with_curves
 from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
-from kernbench.report.numbers.points import TEST, Floats, Point, Value, line_f1
+from kernbench.report.numbers.points import TEST, Value, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
+from kernbench.report.page.csv_cells import Cell, cell_text
+from kernbench.report.page.line_table import write_line_table
 from kernbench.statistics.means import Interval
-from kernbench.store.reading.records import DIVERGED, OK, PRUNED, LineInfo, Run
-from kernbench.study.columns import CSV, Fact
-from kernbench.study.task import columns_shown, task
+from kernbench.store.reading.records import DIVERGED, OK, PRUNED, Run
+from kernbench.study.columns import CSV
+from kernbench.study.task import columns_shown
 from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um, tolerance_wavelengths
 
-Cell = str | int | float | None
 CsvRow = dict[str, Cell]
 CsvTable = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
 
@@ -40,8 +40,8 @@ def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     Returns:
         The files; a table without rows has none.
     """
-    tables = ((name, make(comparisons)) for name, make in TABLES.items())
-    return [_write(*table, folder / f"{name}.csv") for name, table in tables if table[0]]
+    paths = {folder / f"{name}.csv": write for name, write in TABLES.items()}
+    return [path for path, write in paths.items() if write(comparisons, path)]
 
 
 def _environments(comparison: Comparison) -> Iterator[CsvRow]:
@@ -159,47 +159,6 @@ def _interval(names: Sequence[str], interval: Interval | None) -> CsvRow:
     return dict(zip(names, values, strict=True))
 
 
-def _line_table(comparisons: Sequence[Comparison]) -> CsvTable:
-    """One row for each cell and test line, at the headline tolerance; hundreds of thousands, so no record for each."""
-    points = [point for comparison in comparisons for point in comparison.scored]
-    if not points:
-        return [], []
-    known = any(run.lines is not None for point in points for run in point.scored)
-    facts = task().line_facts if known else []
-    names = [*_database(points[0].scored[0]), "study", "cell", "line", "f1", *(fact.name for fact in facts)]
-    return names, _line_cells(points, facts)
-
-
-def _line_cells(points: Iterable[Point], facts: Sequence[Fact]) -> Iterator[tuple[Cell, ...]]:
-    known: dict[int, list[Iterable[Cell]]] = {}
-    for point in points:
-        for run, f1 in zip(point.scored, point.f1(), strict=True):
-            if id(run.lines) not in known:  # one record for all cells of a study
-                known[id(run.lines)] = [_known(run.lines, fact) for fact in facts]
-            head = [*_database(run).values(), run.study, run.cell]
-            yield from zip(
-                *(itertools.repeat(cell_text(str(each))) for each in head),
-                itertools.count(),
-                _numbers(f1),
-                *known[id(run.lines)],
-                strict=False,
-            )
-
-
-def _known(lines: LineInfo | None, fact: Fact) -> Iterable[Cell]:
-    """A fact of each line; empty cells where nothing is known."""
-    if lines is None:
-        return itertools.repeat("")
-    values = lines.facts[fact.name]
-    # broken numbers are made texts once, not in every cell
-    return values.tolist() if fact.whole else [str(value) for value in _numbers(values)]
-
-
-def _numbers(values: Floats) -> list[Cell]:
-    """Numbers as cells, NaN as an empty one."""
-    return ["" if math.isnan(value) else value for value in np.asarray(values, np.float64).tolist()]
-
-
 def _tolerances(comparison: Comparison) -> Iterator[CsvRow]:
     """Each point and tolerance, the tolerance in samples, ns, two-way micrometres and wavelengths."""
     for point in comparison.scored:
@@ -281,30 +240,34 @@ def table_of(
     return columns, cells
 
 
-def _write(columns: Sequence[str], cells: Iterable[Sequence[Cell]], path: Path) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(map(cell_text, columns))
-        writer.writerows(cells)
-    return path
+def _write(
+    comparisons: Sequence[Comparison],
+    path: Path,
+    make: Callable[[Comparison], Iterable[CsvRow]],
+    *,
+    named: bool = True,
+) -> bool:
+    """Write the table of these rows; whether there are any."""
+    columns, cells = table_of(comparisons, make, named=named)
+    if columns:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(map(cell_text, columns))
+            writer.writerows(cells)
+    return bool(columns)
 
 
-def cell_text(value: str) -> str:
-    """A text as a cell of a CSV file: a spreadsheet would run a name that starts like a formula."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-TABLES: Mapping[str, Callable[[Sequence[Comparison]], CsvTable]] = {
-    "summary": functools.partial(table_of, make=_summary),
-    "cells": functools.partial(table_of, make=_cells, named=False),
-    "lines": _line_table,
-    "tolerances": functools.partial(table_of, make=_tolerances),
-    "curves": functools.partial(table_of, make=_curves),
-    "line_statistics": functools.partial(table_of, make=_line_statistics),
-    "bins": functools.partial(table_of, make=_bins),
-    "differences": functools.partial(table_of, make=_differences),
-    "searches": functools.partial(table_of, make=_searches),
-    "draws": functools.partial(table_of, make=_draws),
-    "published": functools.partial(table_of, make=_published),
-    "environments": functools.partial(table_of, make=_environments),
+TABLES: Mapping[str, Callable[[Sequence[Comparison], Path], bool]] = {
+    "summary": functools.partial(_write, make=_summary),
+    "cells": functools.partial(_write, make=_cells, named=False),
+    "lines": write_line_table,
+    "tolerances": functools.partial(_write, make=_tolerances),
+    "curves": functools.partial(_write, make=_curves),
+    "line_statistics": functools.partial(_write, make=_line_statistics),
+    "bins": functools.partial(_write, make=_bins),
+    "differences": functools.partial(_write, make=_differences),
+    "searches": functools.partial(_write, make=_searches),
+    "draws": functools.partial(_write, make=_draws),
+    "published": functools.partial(_write, make=_published),
+    "environments": functools.partial(_write, make=_environments),
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from kernbench.errors import one_line
 from kernbench.report.page.manifest import DEFAULT, names_in, read_manifest
 from kernbench.store.database.url import server_name, sqlite_path
 
@@ -30,7 +31,7 @@ def default_folder(urls: Sequence[str]) -> tuple[Path, str]:
 
 def _from_here(name: str) -> str:
     """A database that the manifest of `kernbench-report` names."""
-    return name if "://" in name else os.path.normpath(DEFAULT / name)
+    return one_line(name if "://" in name else os.path.normpath(DEFAULT / name), 200)
 
 
 def _may_hold(folder: Path, urls: Sequence[str]) -> bool:

@@ -25,8 +25,8 @@ from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.page.downloads import downloads, script_hash
-from kernbench.report.page.manifest import PAGE, read_manifest
-from kernbench.report.page.pictures import FIGURES, Folder, study_pictures
+from kernbench.report.page.manifest import FIGURES, PAGE, read_manifest
+from kernbench.report.page.pictures import Folder, study_pictures
 from kernbench.report.page.places import marks_of, series_signs
 from kernbench.report.page.publishing import HTML, publishing
 from kernbench.report.page.rows import (

@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from kernbench.host.files import write_whole
@@ -14,7 +15,9 @@ from kernbench.store.database.url import server_name, sqlite_path
 MANIFEST = "kernbench-report.json"
 PAGE = "report.html"
 DEFAULT = Path("kernbench-report")
+FIGURES = "figures"
 _VERSION = 1
+_REPORT_NAMES = re.compile(rf"{PAGE}|matrix\.(tex|md)|[a-z_]+\.csv|{FIGURES}/[A-Za-z0-9_][\w.-]*\.(svg|png)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     source, databases, files = (found.get(name) for name in ("source", "databases", "files"))
     if not isinstance(source, str) or not isinstance(databases, list) or not isinstance(files, dict):
         return None
-    if not all(isinstance(each, str) for each in [*databases, *files.values()]) or not all(map(is_plain_name, files)):
+    if not all(isinstance(each, str) for each in [*databases, *files.values()]) or not all(map(is_report_name, files)):
         return None
     return Manifest(source, tuple(databases), files)
 
@@ -65,11 +68,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether it is a file in the folder, or in a folder of it, and nothing else."""
-    parts = name.split("/")
-    odd = "\\" in name or "\0" in name or PurePosixPath(name).is_absolute() or name == MANIFEST
-    return len(parts) <= 2 and not odd and not {"", ".", ".."} & set(parts)
+def is_report_name(name: str) -> bool:
+    """Whether a report writes files of such names: no manifest makes kernbench remove another one."""
+    return _REPORT_NAMES.fullmatch(name) is not None
 
 
 def is_file(path: Path) -> bool:

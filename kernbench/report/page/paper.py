@@ -1,7 +1,5 @@
 """The matrix of each comparison for a paper: LaTeX, Markdown or CSV."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +7,8 @@ from kernbench.errors import StorageError, one_line
 from kernbench.host.files import write_whole
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.paper_table import PaperCell, PaperTable, paper_table, status_of
-from kernbench.report.page.csv_tables import CsvRow, cell_text, table_of
+from kernbench.report.page.csv_cells import cell_text, csv_text
+from kernbench.report.page.csv_tables import CsvRow, table_of
 from kernbench.store.reading.records import Run
 
 FILES = {"latex": "matrix.tex", "markdown": "matrix.md", "csv": "matrix.csv"}
@@ -115,11 +114,7 @@ def _escaped(text: str, marks: Mapping[str, str]) -> str:
 
 def _csv(found: Sequence[Comparison]) -> str:
     columns, rows = table_of(found, _csv_rows)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(cell_text, columns))
-    writer.writerows(rows)
-    return file.getvalue()
+    return csv_text([list(map(cell_text, columns)), *rows], end="\n")
 
 
 def _csv_rows(comparison: Comparison) -> Iterator[CsvRow]:

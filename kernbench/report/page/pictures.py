@@ -27,10 +27,10 @@ from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
 from kernbench.report.page.captions import caption, heading
 from kernbench.report.page.live_svg import Mark, live_svg
+from kernbench.report.page.manifest import FIGURES
 from kernbench.report.page.short_svg import shortened, with_classes
 from kernbench.ulm.cells.artifact_reader import CURVE, load_curve
 
-FIGURES = "figures"
 MOST_IN_SWEEP = 42  # series: every family of the catalogue, which a reader can switch off
 MOST_CURVES = 200  # learning curves in one figure
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kernbench.errors import StorageError
-from kernbench.host.files import partial_folder
+from kernbench.host.files import PART, partial_folder, writer_of
 from kernbench.report.page.csv_tables import TABLES
-from kernbench.report.page.manifest import MANIFEST, PAGE, Manifest, is_file, read_manifest, write_manifest
-from kernbench.report.page.pictures import FIGURES
+from kernbench.report.page.manifest import FIGURES, MANIFEST, PAGE, Manifest, is_file, read_manifest, write_manifest
 
 HTML = "html"
 _DRAWN = re.compile(r".+\.v\d+\.[\w-]+")  # names of figures begin with that of a comparison
@@ -44,6 +43,9 @@ def publishing(folder: Path, form: str, source: str, databases: Sequence[str] = 
         if alone:  # then these are of processes that were killed
             for left in folder.glob(f".{_STAGED}.*.partial"):
                 shutil.rmtree(left, ignore_errors=True)
+            for part in folder.glob(f"{MANIFEST}.*{PART}"):
+                if writer_of(part.name) is not None:
+                    part.unlink(missing_ok=True)
         with partial_folder(folder / _STAGED) as new:
             yield new
             _publish(new, folder, form, Manifest(source, tuple(databases), {}))

@@ -5,6 +5,8 @@ from collections import Counter
 
 # coordinates of paths and markers; a scale in a `transform` keeps its digits
 PATH, DECIMALS = re.compile(rb'\s(?:d|x|y)="[^"]*"'), re.compile(rb"(\.\d)\d+")
+# what a user wrote may look like an attribute; within a tag, `<` and `>` are escaped
+TAG = re.compile(rb"<[^>]*>")
 COMMENT, BETWEEN = re.compile(rb"<!--[^>]*-->"), re.compile(rb">\s+<")
 STYLE = re.compile(rb'style="([^"]*)"')
 ID, REFERENCE = re.compile(rb' id="([^"]*)"'), re.compile(rb'(?:href="#|url\(#)([^")]*)')
@@ -13,10 +15,14 @@ KEPT = (b"series=", b"point=")  # names that the page looks for
 
 def shortened(content: bytes) -> bytes:
     """An SVG with coordinates of one decimal, 1/720 inch, and without ids and spaces that nothing refers to."""
-    content = PATH.sub(lambda found: DECIMALS.sub(rb"\1", b" " + b" ".join(found[0].split())), content)
     content = BETWEEN.sub(b"><", COMMENT.sub(b"", content))
     used = set(REFERENCE.findall(content))
-    return ID.sub(lambda found: found[0] if found[1] in used or found[1].startswith(KEPT) else b"", content)
+
+    def tag(found: re.Match[bytes]) -> bytes:
+        short = PATH.sub(lambda path: DECIMALS.sub(rb"\1", b" " + b" ".join(path[0].split())), found[0])
+        return ID.sub(lambda name: name[0] if name[1] in used or name[1].startswith(KEPT) else b"", short)
+
+    return TAG.sub(tag, content)
 
 
 def with_classes(content: bytes) -> bytes:

@@ -27,7 +27,7 @@ from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
-from kernbench.store.reading.records import Curves, LineInfo, Run
+from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
 from kernbench.store.tables.cell_states import cell_states, failure_class, is_done
 from kernbench.store.tables.liveness import silent_seconds
@@ -175,12 +175,14 @@ def _study_runs(
     with Session(engine) as session:
         rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
-        cells = _Cells(session, study, artifacts, wanted, missing)
+        cells = _Cells(session, study, artifacts, missing)
         runs, open_ = [], []
+        done = [row for row in rows.values() if row.cell in complete and row.trial == complete[row.cell].number]
+        scores = read_scores(engine, done, wanted)
         for state in _states(study, trials):
             trial, row = complete.get(state.cell), rows.get(state.cell)
-            if trial is not None and row is not None and row.trial == trial.number:
-                runs.append(cells.finished(trial, row))
+            if trial is not None and row is not None and state.cell in scores:
+                runs.append(cells.finished(trial, row, scores[state.cell]))
             elif state.state in ("failed", "lost"):
                 runs.append(cells.failed(state, trials))
             else:
@@ -198,10 +200,9 @@ class _Cells:
         session: Session,
         study: optuna.Study,
         artifacts: Path,
-        wanted: Wanted,
         missing: dict[str, dict[str, tuple[str, ...]]],
     ) -> None:
-        self._session, self._artifacts, self._wanted = session, artifacts, wanted
+        self._artifacts = artifacts
         self._known = known = study.user_attrs  # a query each time
         definition = json.loads(known.get("definition", "{}"))
         base = str(known.get("base", study.study_name.partition("/")[0]))
@@ -223,9 +224,8 @@ class _Cells:
         self._machines = {row.digest: row.content for row in session.scalars(select(EnvironmentRow))}
         self._lines = cache(lambda data_digest: _lines(session, data_digest))
 
-    def finished(self, trial: FrozenTrial, row: RunRow) -> Run:
+    def finished(self, trial: FrozenTrial, row: RunRow, scores: dict[str, Scores]) -> Run:
         """The record of a cell with a result."""
-        scores = read_scores(self._session, row, self._wanted)
         artifacts = _artifacts(trial, self._artifacts)
         return _run(
             row,

@@ -1,16 +1,20 @@
 """Scores of finished cells from the database: millions of rows, of which a report needs only some of the tolerances."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import String, bindparam, cast, func, literal_column, select
+from sqlalchemy import Connection, Engine, String, bindparam, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from kernbench.errors import StorageError
 from kernbench.store.reading.records import Scores
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
+
+READERS = 2
+PART = 50  # cells that a reader takes at a time
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,30 @@ def headline_tolerances(session: Session, studies: Collection[str]) -> tuple[int
     return None if lowest is None else (lowest, highest)
 
 
-def read_scores(session: Session, row: RunRow, wanted: Wanted) -> dict[str, Scores]:
-    """Scores of a cell by split, without splits that have none.
+def read_scores(engine: Engine, rows: Sequence[RunRow], wanted: Wanted) -> dict[str, dict[str, Scores]]:
+    """Scores of cells by cell and split, without splits that have none.
+
+    Two connections read: neither Python nor the other one waits while a database looks for rows.
 
     Raises:
         StorageError: a number of rows that does not fit the tolerances.
     """
-    tables = {split: _table(session, row, split, wanted.of(row, split)) for split in sorted(row.thresholds)}
+    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
+    with ThreadPoolExecutor(READERS) as pool:
+        futures = [pool.submit(_read_part, engine, part, wanted) for part in parts]
+        try:
+            return {cell: scores for future in futures for cell, scores in future.result().items()}
+        finally:  # after an error, or Ctrl-C, the rest is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_part(engine: Engine, rows: Sequence[RunRow], wanted: Wanted) -> dict[str, dict[str, Scores]]:
+    with engine.connect() as connection:
+        return {row.cell: _scores(connection, row, wanted) for row in rows}
+
+
+def _scores(connection: Connection, row: RunRow, wanted: Wanted) -> dict[str, Scores]:
+    tables = {split: _table(connection, row, split, wanted.of(row, split)) for split in sorted(row.thresholds)}
     return {split: table for split, table in tables.items() if table is not None}
 
 
@@ -64,10 +85,10 @@ _COMMA: Any = literal_column("','")  # Any: a text is expected, which would be w
 _COUNTS = select(*(func.aggregate_strings(cast(column, String), _COMMA) for column in _ORDERED.c))
 
 
-def _table(session: Session, row: RunRow, split: str, tolerances: range) -> Scores | None:
+def _table(connection: Connection, row: RunRow, split: str, tolerances: range) -> Scores | None:
     key = {"study": row.study, "cell": row.cell, "split": split}
     span = {"lowest": tolerances[0], "highest": tolerances[-1]}
-    texts = session.connection().execute(_COUNTS, key | span).one()
+    texts = connection.execute(_COUNTS, key | span).one()
     if not texts[0]:
         return None
     tp, fp, fn = (np.fromstring(text, np.int64, sep=",") for text in texts)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernbench.errors import StorageError
-from kernbench.report.page.manifest import MANIFEST, is_plain_name, read_manifest
+from kernbench.report.page.manifest import MANIFEST, is_report_name, read_manifest
 from kernbench.report.page.publishing import publishing
 
 PAGE = '<meta name="generator" content="kernbench, made from 0123456789abcdef">'
@@ -30,7 +30,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
 
 
-NAMES = st.sets(st.sampled_from(["report.html", "a.csv", "b.csv", "figures/a.svg", "figures/b.svg", "other/a.svg"]))
+NAMES = st.sets(st.sampled_from(["report.html", "a.csv", "b.csv", "figures/a.svg", "figures/b.svg", "matrix.tex"]))
 
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from("ab"), st.sampled_from(["html", "csv"])), min_size=1, max_size=4))
@@ -91,11 +91,38 @@ def test_links_are_not_followed(tmp_path):
     assert not (folder / "b.csv").is_symlink()
 
 
-@given(st.text(st.sampled_from("ab./\\\0"), max_size=9))
-def test_a_plain_name_stays_in_the_folder(name):
-    inside = Path(os.path.normpath(f"/reports/one/{name}")).parts[:3] == ("/", "reports", "one")
-    assert inside or not is_plain_name(name)
-    assert not {"..", ""} & set(name.split("/")) or not is_plain_name(name)
+PARTS = ["figures", "a.svg", "b.csv", "..", ".", "/", "\\", "\0", "report.html", "x"]
+
+
+@given(st.lists(st.sampled_from(PARTS)).map("".join))
+def test_a_name_of_a_report_stays_in_the_folder_and_is_one_that_a_report_writes(name):
+    if is_report_name(name):
+        path = Path(os.path.normpath(f"/reports/one/{name}"))
+        assert path.parts[:3] == ("/", "reports", "one")
+        assert path.parent.name in {"one", "figures"}
+        assert path.suffix in {".html", ".csv", ".svg"}
+
+
+def test_a_manifest_that_names_other_files_is_not_believed(tmp_path):
+    folder = tmp_path
+    publish(folder, ["report.html", "a.csv", "figures/k_sweep.v1.quick-sweep.svg"], "a")
+    (folder / "thesis.tex").write_text("mine")
+    path = folder / MANIFEST
+    path.write_text(path.read_text().replace("a.csv", "thesis.tex"))
+    with pytest.raises(StorageError, match="is no list of kernbench's files"):
+        publish(folder, ["report.html"], "b")
+    assert (folder / "thesis.tex").read_text() == "mine"
+
+
+def test_what_killed_processes_left_of_a_manifest_is_removed(tmp_path):
+    folder = tmp_path
+    publish(folder, ["report.html"], "a")
+    left, mine = folder / f"{MANIFEST}.123-0123abcd.part", folder / f"{MANIFEST}.old.part"
+    left.touch()
+    mine.touch()
+    publish(folder, ["report.html"], "b")
+    assert not left.exists()
+    assert mine.exists()
 
 
 @pytest.mark.parametrize("name", ["../mine.txt", "figures/../../mine.txt", "/mine.txt", "", MANIFEST, "a/b/c"])
