@@ -1,5 +1,6 @@
 """Command line: parsing and printing only. Each command's module is imported when it is called."""
 
+import errno
 import importlib
 import os
 import sys
@@ -85,4 +86,11 @@ def main() -> None:
     except BrokenPipeError:  # `kernbench list studies | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # `kernbench report --format csv > FILE` on a disk that is full
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"
+        click.echo(f"kernbench: {place}: {error.strerror}; free some space and give the command again", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

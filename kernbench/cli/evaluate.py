@@ -104,7 +104,8 @@ def evaluate_command(
         pairs = pair_card.choose_pairs(output, fitted, nms_width) if metric != "dilation" else None
     bench, output = _predicted(trained, scored, added, where, f"{split} lines")
     level = added.level(split)
-    origin = f"data set {found.name} ({found.digest}; {found.origin})" + (f", noise {level:g} %" if level else "")
+    named = found.name if found.name == found.digest else f"{found.name} ({found.digest})"
+    origin = f"data set {named}, {found.origin}" + (f", noise {level:g} %" if level else "")
     click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}")
     if trained.facts:
         click.echo(f"trained as {trained.label}")

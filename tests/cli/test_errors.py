@@ -1,6 +1,8 @@
 """Bad input: one clear line on standard error, exit code 2, nothing written in the working folder."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import fakes
 import pytest
@@ -279,6 +281,25 @@ def test_a_closed_pipe_ends_quietly(bench):
     process.stderr.close()
     assert process.wait(timeout=60) in (0, 1)
     assert error == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+@pytest.mark.parametrize("words", [["list", "studies"], ["--help"], ["describe", "siren"]])
+def test_a_full_disk_under_the_output_is_one_line(words):
+    program = "import sys; from kernbench.cli import main; sys.argv[0] = 'kernbench'; main()"
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == 2
+    expected = "kernbench: the output cannot be written: No space left on device; free some space"
+    assert ended.stderr.startswith(expected), ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
 
 
 def test_data_commands_refuse_what_the_run_would_refuse(refused, bench, monkeypatch):

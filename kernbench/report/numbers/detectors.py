@@ -84,9 +84,8 @@ def baseline_table(found: Classical, tolerance: int) -> list[dict[str, str]]:
         table += [_words(level, "")] if level else []
         table += [_cells(row) for row in rows if row.tolerance_samples == tolerance]
     if found.missing:
-        table.append(
-            _words("not run", f"{', '.join(found.missing)}: {found.command}, with the --storage of this report")
-        )
+        command = f"`{found.command}`, with the --storage of this report"
+        table.append(_words("not run", f"{', '.join(found.missing)}: {command}"))
     return table
 
 

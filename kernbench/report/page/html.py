@@ -1,11 +1,13 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
+import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of, write_whole
@@ -40,6 +42,7 @@ from kernbench.report.page.rows import (
 )
 from kernbench.store.reading.records import Run
 
+_CODE = re.compile("`([^`]+)`")
 MOST_ROWS = 40  # of a table that is open from the start
 Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
@@ -113,6 +116,7 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder,
     environment.filters["shown"] = published_texts
     environment.filters["seeds_needed"] = seeds_needed_text
     environment.filters["p_text"] = p_text
+    environment.filters["code"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped
     environment.globals["MOST_ROWS"] = MOST_ROWS
     runs = [run for section in sections for run in section["comparison"].runs]
     script, style = (_asset(environment, name) for name in ("page.js", "page.css"))

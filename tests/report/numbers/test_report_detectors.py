@@ -145,7 +145,7 @@ def test_what_was_not_run_is_named_with_the_command_that_runs_it(runs, results):
     assert last["method"] == "not run"
     assert last["setting"].startswith("random, envelope, wiener, ")
     command = f"kernbench baselines --study k_sweep --profile quick --methods {','.join(found.missing)}"
-    assert last["setting"].endswith(f"{command}, with the --storage of this report")
+    assert last["setting"].endswith(f"`{command}`, with the --storage of this report")
 
 
 def test_the_command_names_the_family_that_an_axis_belongs_to(runs):
