@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kernbench.kernels.space import Float as Float
     from kernbench.kernels.space import Int as Int
     from kernbench.networks.architecture import Architecture as Architecture
+    from kernbench.report.results import results as results
 
 _HOMES = {
     "Architecture": "networks.architecture",
@@ -33,6 +34,7 @@ _HOMES = {
     "KernelSpec": "kernels.base",
     "LagGrid": "kernels.base",
     "hookimpl": "hookspecs",
+    "results": "report.results",
 }
 
 __all__ = list(_HOMES)
