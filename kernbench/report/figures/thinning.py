@@ -50,4 +50,4 @@ def left_out(comparison: Comparison, drawn: Comparison) -> str:
         )
     if (few := len(axis_places(drawn))) < (many := len(axis_places(comparison))):
         parts.append(f"{few} of {many} values of {comparison.axis}, the chosen ones among them")
-    return f"Drawn are {' and '.join(parts)}; the tables have all." if parts else ""
+    return f"The figure shows {' and '.join(parts)}; the tables have all." if parts else ""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kernbench.errors import counted
 from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
@@ -36,10 +36,9 @@ def headline(comparison: Comparison) -> list[str]:
     shown = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
     shown.sort(key=lambda series: (series.family != BASELINE, series.name))  # an order by score would claim a ranking
     names = {series.name for series in shown}
-    sentences = _decided(comparison)
-    sentences += [_score(comparison, series.best) for series in shown if series.best is not None]
+    first, *others = [_score(comparison, series.best) for series in shown if series.best is not None]
+    sentences = [*_decided(comparison), first, *_below_floor(comparison), *others]
     sentences += [_trend(row) for row in over_sizes(comparison) if row.decided and row.name in names]
-    sentences += _below_floor(comparison)
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
     return sentences
@@ -93,8 +92,8 @@ def _one_seed(comparison: Comparison) -> str:
     least = smallest_detectable(math.sqrt(2 * prior.variance), prior.df)
     return (
         f"{lead} Mean F1 of trainings that differ in nothing but the seed has a standard deviation of "
-        f"{math.sqrt(prior.variance):.3f} ({comparison.spread.source}); the intervals include it, and between single "
-        f"trainings differences below {least:.2f} say nothing."
+        f"{math.sqrt(prior.variance):.3f} ({comparison.spread.source}); the intervals include it, and seeds alone "
+        f"can move two single trainings apart by {least:.2f}."
     )
 
 
@@ -135,6 +134,7 @@ def _decided(comparison: Comparison) -> list[str]:
     by_verdict = {verdict: [each for each in differences if each.verdict == verdict] for verdict in VERDICTS}
     found = by_verdict["better"] + by_verdict["worse"]
     found.sort(key=lambda each: -abs(each.found.difference))
+    found.sort(key=_later_of_its_family(found))  # the largest of each family before the second largest of one
     sentences = [_difference_text(each) for each in found[:MOST_NAMED]]
     if len(found) > MOST_NAMED:
         sentences.append(f"{counted(len(found) - MOST_NAMED, 'further difference')} decided: see the table.")
@@ -145,6 +145,16 @@ def _decided(comparison: Comparison) -> list[str]:
     if open_:
         sentences.append(_undecided(open_, len(differences)))
     return sentences
+
+
+def _later_of_its_family(found: Sequence[Difference]) -> Callable[[Difference], int]:
+    """How many of the same family come before a difference."""
+    seen: Counter[str] = Counter()
+    places = {}
+    for each in found:
+        places[id(each)] = seen[each.first.runs[0].family]
+        seen[each.first.runs[0].family] += 1
+    return lambda each: places[id(each)]
 
 
 def _difference_text(each: Difference) -> str:

@@ -54,10 +54,12 @@ def duration(seconds: float) -> str:
     """A time for reading: two units at most."""
     if seconds < MINUTE:
         return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), MINUTE)
-    if minutes < MINUTE:
-        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, MINUTE)
+    if seconds < 10 * MINUTE - 0.5:
+        minutes, rest = divmod(round(seconds), MINUTE)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
+    if not hours:
+        return f"{minutes} min"
     return f"{hours} h {minutes} min" if hours < 100 else f"{hours} h"
 
 

@@ -23,7 +23,7 @@ HEADINGS = {
     "density": "Bubbles and pressure",
     "learning": "Learning curves",
     "kernels": "Kernels",
-    "examples": "One test line, every family",
+    "examples": "One test line",
 }
 EXAMPLES = (
     "The same test line for all, enlarged where its density is typical: voltage on top, then the output of each "
@@ -68,8 +68,8 @@ FIXED = {
     "profiles": "Share of the runs of a family, over all kernel sizes with the same weight, whose mean F1 is above a "
     "threshold (performance profile, Agarwal et al. 2021).",
     "costs": "Mean F1 with 95 % intervals against costs that differ, on logarithmic axes. Grey steps: the highest "
-    "mean among all points that cost no more; neighbours on it may differ by less than these runs can show. Times and "
-    "memory are those of the machines that ran the cells, with whatever else they did.",
+    "mean among all points that cost no more; neighbours on it may differ by less than these runs can show. Latency, "
+    "memory and time, where drawn, depend on the machines and on what else ran there.",
     "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
     "tolerance. The blind floors (grey) rise with the tolerance, too.",
     "noise": "Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are evenly "
@@ -97,7 +97,7 @@ def _sweep(comparison: Comparison, references: bool) -> str:
         + _if(several, " Small dots: single seeds.")
         + _if(
             bool(comparison.floors),
-            " Dashed and dotted: blind floors; an interval below them is worse than a blind guess.",
+            " Dashed and dotted: blind floors; an interval below is worse than a blind guess.",
         )
         + _if(known and not comparison.floors, " Blind floors differ, as the lines do: see the table.")
         + _if(references, " Thin lines across: classical detectors on the same lines.")
@@ -107,7 +107,11 @@ def _sweep(comparison: Comparison, references: bool) -> str:
 
 def _lines(comparison: Comparison) -> str:
     few = min((point.f1().shape[1] for point in comparison.scored), default=0) < FEWEST_FOR_VIOLIN
-    drawn = "Each dot is the F1 of a line, its mean over seeds" if few else "F1 of the test lines, all seeds together"
+    drawn = (
+        "Each dot is the F1 of a line, its mean over seeds"
+        if few
+        else "Violins: F1 of the test lines, all seeds together"
+    )
     return f"{drawn}. Bars: medians; circles: means; dashed: mean of the blind comb."
 
 
@@ -116,8 +120,8 @@ def _density(comparison: Comparison) -> str:
     return (
         "F1 of the test lines against bubble number and drive pressure, for the chosen point of each family. "
         + _if(dots, "Dots: lines. ")
-        + "Markers: means with 95 % intervals in the published bins (Blanken et al. 2022, Fig. 8), of three lines and "
-        + "more."
+        + "Markers: means with 95 % intervals in the published bins (Blanken et al. 2022, Fig. 8), of at least "
+        + "three lines."
         + _if(_binned(comparison), " Black squares: published means.")
     )
 

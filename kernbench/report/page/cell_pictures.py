@@ -70,7 +70,7 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
     outputs = [Output(name, arrays.prediction, run.threshold or 0.0) for name, run, arrays in shown]
     figure = examples_figure(line.voltage, line.counts, outputs, line.start, rate_hz=line.rate_hz)
     total = len(comparison.best)
-    more = f" Drawn are {len(shown)} of {total} points." if len(shown) < total else ""
+    more = f" {len(shown)} of {total} points stored this line and are drawn." if len(shown) < total else ""
     words = ("examples", HEADINGS["examples"], EXAMPLES + more)
     return picture(figure, folder.stem(comparison.base, "example"), words, folder)
 

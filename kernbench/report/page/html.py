@@ -161,6 +161,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "rows": summary_rows(comparison),
         "same": same_text(comparison),
         "trends": trend_rows(comparison),
+        "one_seed": any(min(each.found.seeds) < 2 for each in comparison.differences),
         "pictures": study_pictures(comparison, folder, levels, anchor, marks),
         "kernels": kernels,
         "kernel_ids": {each.point: each.id for each in kernels},

@@ -13,7 +13,7 @@ from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, data_digest, recipe_of, resolved
 from kernbench.ulm.evaluation.predict import predict
-from kernbench.ulm.evaluation.workbench import Scored, Workbench, median_line
+from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.loss import TrainingLoss
@@ -145,8 +145,8 @@ def _note(scored: Scored, test: SplitFacts, context: CellContext, stuck: bool) -
 
 
 def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
-    """The test line whose F1 is the median, as an example."""
-    line = median_line(scored.splits["test"], tolerance)
+    """The test line with the median number of bubbles, as an example: all networks of a comparison show the same."""
+    line = common_line(bench.splits["test"].counts)
     voltage, counts = (each[line : line + 1] for each in bench.lines("test"))
     return artifacts.Example(
         voltage=voltage[0].cpu().numpy(),

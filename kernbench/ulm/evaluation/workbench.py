@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
@@ -16,9 +17,11 @@ from kernbench.ulm.evaluation.noise import Noise, noise_seed
 from kernbench.ulm.evaluation.pair_card import choose_pairs, matched_card
 from kernbench.ulm.evaluation.predict import Output, Progress, predict, predictions
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
-from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, evaluate, join, score, tolerance_index
+from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, evaluate, join, score
 from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 from kernbench.ulm.simulator.noise import add_noise
+
+Counts = NDArray[Any]  # any number type
 
 # column that a cell stores -> field of a row of the one-to-one table
 MATCHED = ("f1", "precision", "recall", "rmse_samples", "bias_samples", "threshold")
@@ -170,10 +173,14 @@ class Workbench:
         }
 
 
-def median_line(evaluation: Evaluation, tolerance: int) -> int:
-    """The line whose F1 is the median: a fair example."""
-    f1 = evaluation.f1[tolerance_index(evaluation.tolerances, tolerance)]
-    return int(np.argsort(f1, kind="stable")[len(f1) // 2])
+def common_line(counts: Counts) -> int:
+    """The line whose number of bubbles is the median: a fair example, and the same one for all networks on these lines.
+
+    Args:
+        counts: bubbles per sample, (N, L).
+    """
+    bubbles = np.asarray(counts).sum(axis=1)
+    return int(np.argsort(bubbles, kind="stable")[len(bubbles) // 2])
 
 
 def _check_finite(finite: Any) -> None:  # Any: a truth value of numpy or torch

@@ -97,7 +97,7 @@ def test_setup_says_what_all_cells_cost(make_run):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.52, "0.52 s"), (59.9, "59.9 s"), (60, "1 min"), (599, "9 min 59 s"), (3599, "59 min"), (9000, "2 h 30 min")],
+    [(0.52, "0.52 s"), (59.9, "59.9 s"), (60, "1 min"), (599, "9 min 59 s"), (1975, "33 min"), (9000, "2 h 30 min")],
 )
 def test_a_time_has_two_units_at_most(seconds, text):
     assert duration(seconds) == text

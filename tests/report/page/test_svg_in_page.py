@@ -81,7 +81,7 @@ def test_captions_speak_of_what_is_drawn(make_run):
     assert "Crosses" not in words(one, "sweep")
     assert "detectors" in words(one, "sweep", references=True)
     assert words(many, "lines").startswith("Each dot is")
-    assert words(one, "lines").startswith("F1 of the test lines")
+    assert words(one, "lines").startswith("Violins: F1 of the test lines")
     for name in ("tolerance", "curves", "density", "noise"):
         assert "ublished:" not in words(one, name)
         assert "if any" not in words(one, name)
