@@ -21,7 +21,9 @@ LABEL_COLOUR = "#D55E00"
 OUTPUT_COLOUR = "#0072B2"
 QUIET = "#8c8c8c"
 RULE = "#5a5a5a"
-NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # with one of these in a name, no program reads the file
+NOT_XML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
+)  # with one of these in a name, no program reads the file
 FULL_WIDTH = 7.2  # inches: two columns of a journal page
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.errors import KernbenchError, close_match
+from kernbench.errors import KernbenchError
 from kernbench.report.numbers.points import SEED, TEST, line_f1, tolerance_place
 from kernbench.store.reading.records import OK, Curves, Run, Scores
 from kernbench.ulm.cells.artifact_reader import ARRAYS, CURVE, CellArrays, load_arrays, load_curve
@@ -58,12 +58,12 @@ class Cell:
 
     @property
     def status(self) -> str:
-        """`ok`, `diverged` and `pruned` are results; `error`, `oom`, `timeout`, `killed`, `interrupted` are none."""
+        """`ok`, `diverged` and `pruned` are results; the others, as on the page, are none."""
         return self.run.status
 
     @property
     def plateau(self) -> bool:
-        """Whether it learned nothing; in databases that do not say, whether it has no hit."""
+        """Whether training left it no better than noise; in databases that do not say, whether it has no hit."""
         if self.run.plateau is not None:
             return self.run.plateau
         return self.status == OK and TEST in self.run.scores and is_silent(float(self.f1().mean()))
@@ -175,5 +175,5 @@ class Cell:
         """
         if name not in self.run.artifacts:
             known = ", ".join(sorted(self.run.artifacts)) or "none"
-            raise KernbenchError(f"{self!r} has no file {name}{close_match(name, self.run.artifacts)}; it has: {known}")
+            raise KernbenchError(f"{self!r} has no file {name}; it has: {known}")
         return self.run.artifacts[name]

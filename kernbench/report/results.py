@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import KernbenchError, close_match, counted
+from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, TEST, VALIDATION, tolerance_place
 from kernbench.report.result_cell import Cell, Value
 from kernbench.store.database.url import resolve_url
-from kernbench.store.reading.records import OK, Curves
+from kernbench.store.reading.records import OK, Curves, Run
 from kernbench.store.reading.several import distinct, load_several
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ class Results:
             tolerance: samples; the headline tolerance of each cell by default.
 
         Raises:
-            KernbenchError: no cell has scores, or the cells were scored on different lines.
+            KernbenchError: no cell has scores, the cells were scored on different lines, or have several tolerances.
         """
         scored = [cell for cell in self.cells if cell.status == OK]
         if len({cell.run.data_digest for cell in scored}) > 1:
             raise KernbenchError("these cells were scored on different lines; choose some of them with `where`")
         if not scored:
             raise KernbenchError(f"none of {counted(len(self.cells), 'cell')} has scores")
+        if tolerance is None and len(known := {cell.tolerance for cell in scored}) > 1:
+            raise KernbenchError(f"these cells have several headline tolerances, {sorted(known)}; name one")
         return np.stack([cell.f1(split, tolerance) for cell in scored])
 
     def frame(self) -> "pd.DataFrame":
@@ -123,6 +126,9 @@ class Results:
         return _stacked(_curve_columns(cell, cell.curve) for cell in self.cells if cell.curve is not None)
 
     def _with(self, split: str) -> list[Cell]:
+        known = {name for cell in self.cells for name in cell.splits}
+        if known and split not in known:
+            raise KernbenchError(f"no cell has scores on {split!r} lines; there are: {', '.join(sorted(known))}")
         return [cell for cell in self.cells if split in cell.run.scores]
 
 
@@ -143,13 +149,24 @@ def results(storage: str | Path | Sequence[str | Path] | None = None, studies: S
     """
     given = [storage] if storage is None or isinstance(storage, str | Path) else list(storage)
     names = [studies] if isinstance(studies, str) else list(studies)
+    if not given:
+        raise KernbenchError("results need a database: a path, a URL, or nothing for that of the working folder")
     runs = load_several(distinct([resolve_url(_url(each)) for each in given]), names)
-    return Results(tuple(map(Cell, runs)))
+    of_one = [[run for run in runs if (run.base, run.database) == key] for key in _comparisons(runs)]
+    return Results(tuple(Cell(run) for each in of_one for run in marked(each)))
+
+
+def _comparisons(runs: Sequence[Run]) -> dict[tuple[str, str], None]:
+    return dict.fromkeys((run.base, run.database) for run in runs)
 
 
 def _url(storage: str | Path | None) -> str | None:
     if storage is None or (isinstance(storage, str) and "://" in storage):
         return storage
+    if odd := set(str(storage)) & set("?#%"):
+        raise KernbenchError(
+            f"{storage}: a URL cannot hold {' and '.join(sorted(odd))} in the name of a file; rename it"
+        )
     return f"sqlite:///{storage}"
 
 

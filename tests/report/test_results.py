@@ -116,3 +116,24 @@ def test_results_import_no_torch():
     program = "import sys, kernbench; kernbench.results; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert ended.stdout.strip() == "False"
+
+
+def test_cells_that_are_not_whole_and_tolerances_that_differ_are_no_means(make_run, monkeypatch):
+    whole, part = make_run("siren", 65), make_run("siren", 129)
+    test = part.scores["test"]
+    few = dataclasses.replace(test, tp=test.tp[:, :5], fn=test.fn[:, :5], fp=test.fp[:, :5])
+    part = dataclasses.replace(part, scores=part.scores | {"test": few})
+    other = dataclasses.replace(make_run("siren", 257), tolerance=2)
+    monkeypatch.setattr(module, "load_several", lambda _urls, _names: [whole, part, other])
+    found = results("any.db")
+    assert found.where(kernel_size=129).cells[0].status == "incomplete"
+    assert len(found.lines()) == 2 * 64
+    with pytest.raises(KernbenchError, match=r"several headline tolerances, \[2, 4\]; name one"):
+        found.f1()
+    assert found.f1(tolerance=4).shape == (2, 64)
+    with pytest.raises(KernbenchError, match="no cell has scores on 'tset' lines; there are: test, validation"):
+        found.lines("tset")
+    with pytest.raises(KernbenchError, match="holds # or % has no URL"):
+        results("p%20x#y.db")
+    with pytest.raises(KernbenchError, match="need a database"):
+        results([])

@@ -10,7 +10,7 @@ from kernbench.ulm.cells import definition
 
 # What a study about one family asks for; every other one is about any.
 FAMILIES = {"jonker_omega": "siren", "omega_sweep": "siren"}
-PROFILES = ("quick", "thesis")
+PROFILES = ("smoke", "quick", "thesis")
 
 
 def load(name, profile, family=None):

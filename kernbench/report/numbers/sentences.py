@@ -62,12 +62,18 @@ def cautions(comparison: Comparison) -> list[str]:
 
 
 def _on_plateau(points: Sequence[Point]) -> list[str]:
-    stuck = [point for point in points if point.on_plateau]
-    if not stuck:
-        return []
-    count, names = sum(len(point.on_plateau) for point in stuck), _listed([point.name for point in stuck])
-    level = "the loss is that of an output that is the same at every sample, F1 not above random noise"
-    return [f"{counted(count, 'network')} learned nothing and stayed on the plateau: {level}: {names}."]
+    """Networks that training left where it began; in cells of before that was stored, those without a hit."""
+    level = "their loss is not below that of an output that never changes, and their F1 not above random noise"
+    stayed = _those(
+        points, lambda run: run.plateau is not None, f"stayed on the plateau, no better than noise ({level})"
+    )
+    return [*stayed, *_those(points, lambda run: run.plateau is None, "had no hit")]
+
+
+def _those(points: Sequence[Point], belongs: Callable[[Run], bool], words: str) -> list[str]:
+    found = {point.name: sum(map(belongs, point.on_plateau)) for point in points}
+    named = [name for name, count in found.items() if count]
+    return [f"{counted(sum(found.values()), 'network')} {words}: {_listed(named)}."] if named else []
 
 
 def spread_text(comparison: Comparison) -> str:

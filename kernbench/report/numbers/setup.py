@@ -1,5 +1,6 @@
 """What was trained: network, lines, training and hyper-parameters of a comparison, as the studies stored them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _time(runs: Sequence[Run]) -> str:
     """Wall time of all cells, and of one; with what it was measured on."""
-    known = [run.seconds for run in runs if run.seconds is not None]
+    known = [run.seconds for run in runs if isinstance(run.seconds, int | float) and math.isfinite(run.seconds)]
     if not known:
         return ""
     devices = ", ".join(sorted({run.device for run in runs if run.device}))
@@ -52,7 +53,7 @@ def _time(runs: Sequence[Run]) -> str:
 
 def duration(seconds: float) -> str:
     """A time for reading: two units at most."""
-    if seconds < MINUTE:
+    if seconds < MINUTE - 0.05:
         return f"{seconds:.3g} s"
     if seconds < 10 * MINUTE - 0.5:
         minutes, rest = divmod(round(seconds), MINUTE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.moderation import seed_prior
+from kernbench.study.settings import axis_home
 from kernbench.study.toml_tables import TomlTable
 from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread, measured_spread
 
@@ -46,10 +47,21 @@ class Lender:
         return self.name.rsplit(".", 1)[-1]
 
     def is_like(self, other: "Lender") -> bool:
-        """Whether both were made of the same lines, with the same network and training."""
-        parts = ("data", "network", "training")
+        """Whether both were made of the same lines, with the same network, training and tolerance."""
+        parts = ("data", "network", "training", "evaluation")
         same = all(self.definition.get(part) == other.definition.get(part) for part in parts)
-        return same and self.profile == other.profile
+        return same and self.profile == other.profile and not self._sweeps_settings and not other._sweeps_settings
+
+    @property
+    def _sweeps_settings(self) -> bool:
+        """Whether its points differ in more than kernel size and hyper-parameters: then no one spread is theirs."""
+        axes = {name for point in self.points for name in point.params} - {"kernel_size"}
+        return any(axis_home(name) is not None for name in axes)
+
+    @property
+    def lends(self) -> bool:
+        """Whether it has points with several seeds."""
+        return any(len(point.scored) > 1 for point in self.points)
 
 
 def borrowed_spread(borrower: Lender, others: Iterable[Lender]) -> SeedSpread:
@@ -62,8 +74,12 @@ def borrowed_spread(borrower: Lender, others: Iterable[Lender]) -> SeedSpread:
     Returns:
         What comparisons made alike show; else what is documented for the profile; else unknown.
     """
-    alike = [other for other in others if borrower.is_like(other)]
+    alike = [other for other in others if other.lends and borrower.is_like(other)]
     # a copy of a database says nothing new: points of the very same scores count once
-    points = {tuple((run.cell, run.started) for run in point.runs): point for other in alike for point in other.points}
+    points = {
+        tuple((run.study, run.cell, run.started) for run in point.runs): point
+        for other in alike
+        for point in other.points
+    }
     found = own_spread(points.values(), ", ".join(other.name for other in alike))
     return measured_spread(borrower.profile, borrower.definition) if found.prior is None else found

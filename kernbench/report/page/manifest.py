@@ -69,7 +69,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def is_report_name(name: str) -> bool:
-    """Whether a report writes files of such names: no manifest makes kernbench remove another one."""
+    """Whether a report writes files of such names: no manifest makes kernbench remove one of another kind."""
     return _REPORT_NAMES.fullmatch(name) is not None
 
 

@@ -239,7 +239,7 @@ class _Cells:
             lacking=len(entries(trial.system_attrs)) - len(artifacts),
             matched=row.details.get("matched", {}),
             curve=_curve(row.details.get("curve")),
-            plateau=row.details.get("plateau"),
+            plateau=_known_bool(row.details.get("plateau")),
         )
 
     def failed(self, state: CellState, trials: Sequence[FrozenTrial]) -> Run:
@@ -281,6 +281,10 @@ def _run(row: RunRow, **found: Any) -> Run:
         plugin_source=str(row.details.get("plugin_source", "")),
         **found,
     )
+
+
+def _known_bool(stored: object) -> bool | None:
+    return stored if isinstance(stored, bool) else None
 
 
 def _curve(stored: Mapping[str, Any] | None) -> Curves | None:

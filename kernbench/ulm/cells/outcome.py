@@ -37,7 +37,7 @@ def scored_outcome(
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
     facts = {split: split_facts(bench, split) for split in scored.splits}
     stuck = _on_plateau(bench, scored, facts["test"], tolerance, loss)
-    mark = ", on the plateau: it learned nothing" if stuck else ""
+    mark = ", on the plateau: no better than noise" if stuck else ""
     return Outcome(
         status="ok",
         value=f1["validation"],
@@ -121,7 +121,7 @@ NOT_SEEDS = "other lines (not for another seed: nothing is known of this profile
 
 PLATEAU_NOTE = (
     "plateau",
-    "learned nothing: the loss of an output that is the same at every sample, F1 below random noise",
+    "its loss is not below that of an output that never changes, and its F1 not above random noise",
 )
 
 

@@ -35,8 +35,19 @@ _MEASURED = {
 _MADE_WITH: Mapping[str, TomlTable] = {
     "quick": {
         "data": {"population": "monodisperse", "train": 128, "test": 128, "window": 2048, "noise_percent": 0.0},
-        "network": {"name": "shallow", "channels": 8, "depth": 4},
-        "training": {"epochs": 100, "batch_size": 8, "update": "per-batch", "rate": 2e-3, "decay_epoch": 80},
+        "network": {"name": "shallow", "channels": 8, "depth": 4, "gain": "unit"},
+        "training": {
+            "epochs": 100,
+            "batch_size": 8,
+            "update": "per-batch",
+            "rate": 2e-3,
+            "decay_epoch": 80,
+            "decay_factor": 0.1,
+            "soft_weight": 1.0,
+            "hard_weight": 1.6,
+            "alpha": 0.1,
+        },
+        "evaluation": {"tolerance": 4, "threshold_split": "validation"},
     }
 }
 
@@ -55,7 +66,7 @@ def measured_spread(profile: str, definition: TomlTable) -> SeedSpread:
         f"{part}.{name}"
         for part, settings in _MADE_WITH[profile].items()
         for name, value in settings.items()
-        if definition.get(part, {}).get(name, value) != value
+        if part in definition and definition[part].get(name) != value  # none: it is an axis, and varies
     ]
     if not others:
         return found

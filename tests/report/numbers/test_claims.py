@@ -149,10 +149,12 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     (unknown,) = comparisons(cells("siren", several[0][0], base="k_sweep.v1.thesis"))
     assert unknown.spread.prior is None
     # other training: neither the documented spread without a word, nor that of cells trained for longer
-    short = {"training": {"epochs": 3, "rate": 2e-3}, "data": {"train": 8}}
+    usual = {"batch_size": 8, "update": "per-batch", "decay_epoch": 80, "decay_factor": 0.1}
+    usual |= {"soft_weight": 1.0, "hard_weight": 1.6, "alpha": 0.1}
+    short = {"training": {"epochs": 3} | usual, "evaluation": {"tolerance": 4, "threshold_split": "validation"}}
     shorter = [replace(run, definition=short) for run in one]
     apart = comparisons([*shorter, *cells("siren", several[0], base="other.v1.quick")])
-    assert apart[0].spread.source.endswith("sets data.train, training.epochs otherwise, so its spread may differ")
+    assert apart[0].spread.source.endswith("sets training.epochs, training.rate otherwise, so its spread may differ")
     assert apart[0].spread.prior == alone.spread.prior
     assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
 
@@ -177,8 +179,9 @@ def test_a_network_that_learned_nothing_is_named(cells, level, stored):
     others = cells("discrete", np.full((2, 32), 0.8))
     (found,) = comparisons([replace(stuck, plateau=stored), well, *others])
     assert [point.status for point in found.points] == ["ok", "ok 1, plateau 1"]
-    assert "1 network learned nothing and stayed on the plateau" in said(found)
-    assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if "plateau" in text)
+    words = "stayed on the plateau, no better than noise" if stored else "had no hit"
+    assert f"1 network {words}" in said(found)
+    assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if words in text)
     for known in (False, None):
         (none,) = comparisons([replace(run, plateau=known) for run in cells("siren", rng.uniform(0.1, 0.2, (2, 32)))])
         assert "plateau" not in said(none)

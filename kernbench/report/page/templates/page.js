@@ -219,6 +219,7 @@
   function reveal(target) {
     if (target.hidden) {
       const table = target.closest("table");
+      if (!table) return;
       chosen.find.delete(table.id);
       filterTable(table);
     }
