@@ -164,9 +164,8 @@ def _url(storage: str | Path | None) -> str | None:
     if storage is None or (isinstance(storage, str) and "://" in storage):
         return storage
     if odd := set(str(storage)) & set("?#%"):
-        raise KernbenchError(
-            f"{storage}: a URL cannot hold {' and '.join(sorted(odd))} in the name of a file; rename it"
-        )
+        name = " or ".join(sorted(odd))
+        raise KernbenchError(f"{storage}: a file whose name holds {name} has no URL; rename it")
     return f"sqlite:///{storage}"
 
 
