@@ -6,7 +6,7 @@ import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.plotting.looks import FAMILIES, series_look
-from kernbench.plotting.style import STYLE, as_svg, save, shades
+from kernbench.plotting.style import STYLE, as_svg, save, save_png, shades
 from kernbench.report.figures.spreads import density_figure, spread_figure
 from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.numbers.comparison import comparisons
@@ -75,6 +75,20 @@ def test_files_are_those_that_matplotlib_would_write(tmp_path, make_run, draw):
         figure.savefig(tmp_path / "theirs.png", metadata={"Software": None})
     for file in files:
         assert file.read_bytes() == (tmp_path / f"theirs{file.suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("theirs", [{"text.usetex": True}, {"savefig.bbox": "tight", "axes.facecolor": "red"}])
+def test_what_a_user_set_for_figures_of_their_own_is_of_no_matter(tmp_path, make_run, theirs):
+    def written(name):
+        (comparison,) = comparisons([make_run(kernel_size=9), make_run(kernel_size=17)])
+        files = save(tolerance_figure(comparison), tmp_path / name)
+        save_png(curve_figure({"epoch": [0, 1], "train_loss": [2, 1]}), tmp_path / f"{name}.curve", dpi=120)
+        return [path.read_bytes() for path in (*files, tmp_path / f"{name}.curve")]
+
+    usual = written("usual")
+    with mpl.rc_context(theirs):
+        assert written("other") == usual
+        assert all(mpl.rcParams[name] == value for name, value in theirs.items())
 
 
 def test_kernel_figure_draws_the_strongest_kernels():
