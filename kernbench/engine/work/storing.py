@@ -44,7 +44,7 @@ OWN = (
 
 @dataclass
 class StopFlag:
-    """Set by SIGINT and SIGTERM; read between batches and between cells.
+    """Set by SIGINT, SIGTERM and SIGHUP; read between batches and between cells.
 
     Attributes:
         signal: the signal's number, None while there was none.

@@ -46,6 +46,27 @@ def test_a_cell_that_fails_is_classed_and_the_others_go_on(world, error, status)
     assert result.exit_code == 1  # the run says so, as make does
 
 
+@pytest.mark.parametrize("silenced", [False, True], ids=["hung up", "nohup"])
+def test_a_terminal_that_closes_gives_the_cell_back(world, silenced):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if silenced else signal.SIG_DFL)
+
+    def hung_up(context):
+        for _ in range(2):  # of the terminal, and of its shell
+            os.kill(os.getpid(), signal.SIGHUP)
+        if context.stop():
+            raise Interrupted("stopped in epoch 3")
+        return fakes.outcome()
+
+    try:
+        result = world.run(compute=hung_up)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if silenced else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (result.exit_code, result.stopped) == (0, not silenced)
+    expected = ("done", "done") if silenced else ("waiting", "waiting")
+    assert tuple(world.states(result).values()) == expected
+
+
 def test_a_picture_or_a_note_that_fails_takes_no_score_away(world, monkeypatch):
     def unlucky(*_):
         raise RuntimeError("latex could not be found")
