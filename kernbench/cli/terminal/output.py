@@ -28,7 +28,7 @@ def steady_output() -> Iterator[Callable[[], Exception | None]]:
     _open_descriptors()
     before = sys.stdout, sys.stderr
     rows = _Steady(before[0]), _Steady(before[1])
-    sys.stdout, sys.stderr = ours = _text(rows[0]), _text(rows[1])
+    sys.stdout, sys.stderr = ours = tuple(map(_text, rows))
     try:
         yield lambda: rows[0].failed
     finally:
@@ -84,6 +84,8 @@ class _Steady(io.RawIOBase):
 
 
 def _text(row: _Steady) -> TextIO:
+    if not hasattr(row.stream, "buffer"):  # text kept in memory: it takes everything
+        return row.stream
     encoding = getattr(row.stream, "encoding", None) or "utf-8"
     if codecs.lookup(encoding).name == "ascii":
         encoding = ASCII

@@ -1,5 +1,9 @@
 """Figures: what is drawn is what was given; odd inputs do not break them."""
 
+import os
+import subprocess
+import sys
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -89,6 +93,19 @@ def test_what_a_user_set_for_figures_of_their_own_is_of_no_matter(tmp_path, make
     with mpl.rc_context(theirs):
         assert written("other") == usual
         assert all(mpl.rcParams[name] == value for name, value in theirs.items())
+
+
+def test_settings_that_keep_matplotlib_from_being_imported_are_one_line(tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: \xff\n")
+    program = "from kernbench.plotting.loading import check_matplotlib; check_matplotlib()"
+    for folder, backend, said in ((tmp_path, "agg", "UnicodeDecodeError"), (tmp_path.parent, "nonsense", "nonsense")):
+        command = [sys.executable, "-c", program]
+        environment = {**os.environ, "MPLBACKEND": backend}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("kernbench.errors.KernbenchError: matplotlib cannot be imported: ")
+        assert said in last
+        assert "correct MPLBACKEND" in last
 
 
 def test_kernel_figure_draws_the_strongest_kernels():
