@@ -1,13 +1,16 @@
 """Errors that a user can act on: one line each, printed by the command line without a traceback, exit code 2."""
 
 import difflib
+import errno
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 PLUGIN_FILE_MODULE = "kernbench_file_"  # modules of plugin files that the user typed
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk that takes nothing: it fails whatever comes next
 
 
 class KernbenchError(Exception):
@@ -60,6 +63,24 @@ class DivergedError(Exception):
 
 class KernbenchWarning(UserWarning):
     """Something that goes on, but not as the user may expect."""
+
+
+@contextmanager
+def only_warned(what: str, say: Callable[[str], None], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what fails inside into one line: what is made for show never fails what was measured.
+
+    Args:
+        what: the beginning of the line: "the report was not written"; empty for the error alone.
+        say: called with the line.
+        but: errors that are raised all the same; a disk that takes nothing always is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, but) or (isinstance(error, OSError) and error.errno in FULL):
+            raise
+        said = one_line(error, 1000) if isinstance(error, KernbenchError) else first_line(error)
+        say(f"{what}: {said}" if what else said)
 
 
 def close_match(name: str, candidates: Iterable[str]) -> str:

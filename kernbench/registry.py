@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import pluggy
 import kernbench
 from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
+from kernbench.host.entry_points import entries_of
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
@@ -178,7 +179,7 @@ def installed() -> Catalogue:
     catalogue = Catalogue()
     own = version_of(BUNDLED_DISTRIBUTION) or "unknown"
     _add(catalogue, _offer(importlib.import_module(CORE), CORE, CORE), CORE, BUNDLED_DISTRIBUTION, own)
-    for entry in _chosen(sorted(entry_points(group=GROUP))):
+    for entry in _chosen(sorted(entries_of(GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
             offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)

@@ -63,7 +63,7 @@ def entries(monkeypatch, tmp_path):
         bundled = [e for e in distribution("kernbench").entry_points if e.group == registry.GROUP]
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delenv("KERNBENCH_LOAD_PLUGINS", raising=False)
-        monkeypatch.setattr(registry, "entry_points", lambda group: [*bundled, *found])
+        monkeypatch.setattr(registry, "entries_of", lambda group: [*bundled, *found])
 
     return install
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from kernbench.bench.table import BenchTable
 from kernbench.errors import KernbenchError
+from kernbench.plotting.style import save_png, styled
 
 _UNITS = {" [ms]": "time [ms]", " [MiB]": "peak memory [MiB]"}
 
@@ -18,18 +19,24 @@ def draw(tables: Sequence[BenchTable], folder: Path) -> Path:
     Raises:
         KernbenchError: the folder cannot be written.
     """
+    figure = _figure(tables)
+    path = folder / "conv.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_png(figure, path, dpi=110)
+    except OSError as error:
+        raise KernbenchError(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
+@styled
+def _figure(tables: Sequence[BenchTable]) -> Figure:
     figure = Figure(figsize=(5.2 * len(tables), 4.2), layout="constrained")
     panels = figure.subplots(1, len(tables), squeeze=False)[0]
     for axes, table in zip(panels, tables, strict=True):
         _panel(axes, table)
     panels[0].legend(frameon=False)
-    path = folder / "conv.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise KernbenchError(f"{path} cannot be written: {error.strerror}") from error
-    return path
+    return figure
 
 
 def _panel(axes: Axes, table: BenchTable) -> None:

@@ -2,13 +2,13 @@
 
 import errno
 import importlib
-import os
 import sys
 from typing import Any
 
 import click
 
 from kernbench.cli.terminal.errors import quiet_warnings, show
+from kernbench.cli.terminal.output import steady_output
 
 _COMMANDS = {
     "run": ("run", "Run the missing cells of a study."),
@@ -26,6 +26,8 @@ _COMMANDS = {
     "storage": ("storage", "Copy studies to another database; verify a database and its files; upgrade it."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }
+_WORKING = ("run", "worker")  # what they are for is stored in a database
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LazyGroup(click.Group):
@@ -44,6 +46,9 @@ class LazyGroup(click.Group):
         """The command, imported now."""
         if cmd_name not in _COMMANDS:
             return None
+        from kernbench.host.entry_points import entry_points_go_on
+
+        ctx.with_resource(entry_points_go_on())
         module, _ = _COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"kernbench.cli.{module}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
@@ -69,28 +74,44 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors that a user can act on are one line, exit code 2; bugs keep their traceback."""
+    quiet_warnings()
+    with steady_output() as lost:
+        code = _exit_code()
+        error = lost()
+        sys.exit(code if error is None else _without_output(error, code))
+
+
+def _exit_code() -> int:
+    """Run the command that was typed."""
     from kernbench.errors import KernbenchError
 
-    quiet_warnings()
     try:
         code = cli.main(prog_name="kernbench", standalone_mode=False)
     except click.ClickException as error:
         show(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KernbenchError as error:
         click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("kernbench: interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # `kernbench list studies | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:  # `kernbench report --format csv > FILE` on a disk that is full
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return 130
+    except OSError as error:
+        if error.errno not in _FULL:
             raise
         place = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"
         click.echo(f"kernbench: {place}: {error.strerror}; free some space and give the command again", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _without_output(error: Exception, code: int) -> int:
+    """Exit code of a command whose output went nowhere: its own, unless its output is what it is for."""
+    if not isinstance(error, OSError) or error.errno not in _FULL:  # `kernbench list studies | head -1`, or a hang-up
+        return code
+    said = f"the output cannot be written: {error.strerror}"
+    if sys.argv[1:2] and sys.argv[1] in _WORKING:
+        click.echo(f"kernbench: warning: {said}", err=True)
+        return code
+    click.echo(f"kernbench: {said}; free some space and give the command again", err=True)
+    return 2

@@ -1,6 +1,8 @@
 """`kernbench run`: from a study's name to finished cells, a results table and a report."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,11 +119,37 @@ def run_command(
         )
     console.print_outcome(study, result, options.url)
     if result.ended and not result.stopped and not options.queue_only:
-        console.print_results(study, options.url)
-        if not no_baselines and any(state.state == "done" for state in result.states):
-            _add_baselines(study, options)
-        console.write_report([options.url], out, always=False)
+        baselines = not no_baselines and any(state.state == "done" for state in result.states)
+        _show(study, options, out, baselines=baselines)
     return result.exit_code
+
+
+def _show(study: "Study", options: "Options", out: Path | None, *, baselines: bool) -> None:
+    """Results, classical detectors and report; what fails is a warning, because the cells are done."""
+    from kernbench.cli.terminal import console
+
+    with _only_warned("the results cannot be shown; `kernbench report` shows them"):
+        console.print_results(study, options.url)
+    if baselines:
+        with _only_warned("classical detectors have no results; `kernbench baselines` makes them"):
+            _add_baselines(study, options)
+    with _only_warned("no report was written; `kernbench report` tries again"):
+        console.write_report([options.url], out, always=False)
+
+
+@contextmanager
+def _only_warned(what: str) -> Iterator[None]:
+    """One line on standard error for what fails, a full disk included."""
+    from kernbench.errors import only_warned
+
+    def say(text: str) -> None:
+        click.echo(f"kernbench: warning: {text}", err=True)
+
+    try:
+        with only_warned(what, say):
+            yield
+    except OSError as error:
+        say(f"{what}: {error.strerror}")
 
 
 def _add_baselines(study: "Study", options: "Options") -> None:

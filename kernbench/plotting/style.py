@@ -3,7 +3,8 @@
 import functools
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -56,12 +57,21 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
 }
 
 
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Matplotlib's own defaults and the style of this module: what a user's matplotlibrc says is of no matter."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     """Make a drawing function use the style of this module."""
 
     @functools.wraps(draw)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
+        with own_style():
             return draw(*args, **kwargs)
 
     return wrapper
@@ -146,15 +156,27 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     paths[0].write_bytes(as_svg(figure))
     # Laying out again would move things a little and take as long as drawing.
     figure.set_layout_engine("none")
-    with mpl.rc_context(STYLE):
+    with own_style():
         FigureCanvasAgg(figure).print_png(paths[1], metadata={"Software": None})
     return paths
+
+
+def save_png(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure as PNG alone.
+
+    Args:
+        figure: drawn by a function of this package.
+        path: of the file.
+        dpi: pixels per inch.
+    """
+    with own_style():
+        figure.savefig(path, dpi=dpi, format="png")
 
 
 def as_svg(figure: Figure) -> bytes:
     """A figure as SVG without a date, so that it does not change from run to run."""
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with own_style():
         # Figure.savefig would draw twice, first for the layout alone, which drawing does anyway.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     figure.set_dpi(STYLE["figure.dpi"])  # SVG has 72 of its own

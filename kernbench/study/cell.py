@@ -140,6 +140,8 @@ class Outcome:
         artifacts: files to attach, in the scratch folder.
         note: what the trial's note says of the task: name and value in words.
         plateau: whether training ended where it began, with a network that learned nothing; None without scores.
+        draw: makes the pictures, further files in the scratch folder; called once everything else is stored, because
+            what is made for show may fail.
     """
 
     status: str
@@ -162,6 +164,7 @@ class Outcome:
     artifacts: Sequence[Path] = ()
     note: Sequence[tuple[str, str]] = ()
     plateau: bool | None = None
+    draw: Callable[[], Sequence[Path]] = tuple
 
 
 class Checkpoints(Protocol):

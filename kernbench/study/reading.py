@@ -5,13 +5,13 @@ import re
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
+from kernbench.host.entry_points import entries_of
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
 from kernbench.study.reference import read_references
@@ -38,7 +38,7 @@ def available_studies() -> dict[str, Traversable]:
     """Installed studies by name: TOML files of the packages under the entry-point group `kernbench.studies`."""
     return {
         file.name.removesuffix(".toml"): file
-        for entry in sorted(entry_points(group=STUDY_GROUP))
+        for entry in sorted(entries_of(STUDY_GROUP))
         for file in sorted(files(entry.value).iterdir(), key=lambda item: item.name)
         if file.name.endswith(".toml")
     }

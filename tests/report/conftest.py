@@ -64,7 +64,7 @@ def write_artifacts(folder, kernel_size, rng):
         for e, loss in enumerate(losses.tolist())
     ]
     with mock.patch.object(cell_artifacts, "_pictures", return_value=[]):
-        return {path.name: path for path in cell_artifacts.write_all(folder, start, kernels, example, curve)}
+        return {path.name: path for path in cell_artifacts.write_all(folder, start, kernels, example, curve)[0]}
 
 
 @pytest.fixture

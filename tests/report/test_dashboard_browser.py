@@ -41,14 +41,16 @@ def compute(context):
     rng = np.random.default_rng(size)
     kernels = [rng.normal(size=(4, size)).astype(np.float32) for _ in range(2)]
     if size == 33:
-        files = artifacts.write_diverged(context.scratch, kernels, [each * np.nan for each in kernels], CURVE)
-        return Outcome("diverged", -math.inf, fakes.DATA, HOSTILE, artifacts=files)
+        files, draw = artifacts.write_diverged(context.scratch, kernels, [each * np.nan for each in kernels], CURVE)
+        return Outcome("diverged", -math.inf, fakes.DATA, HOSTILE, artifacts=files, draw=draw)
     line = rng.normal(size=512).astype(np.float32)
     example = artifacts.Example(line, (rng.random(512) < 0.05).astype(np.float32), line, 0, 0.5, 0)
-    files = artifacts.write_all(context.scratch, kernels, kernels, example, CURVE)
+    files, draw = artifacts.write_all(context.scratch, kernels, kernels, example, CURVE)
     attributes = {"f1_val": 1 / size, "f1_test": SCORES[size], "kernel_size": size}
     outcome = fakes.outcome(1 / size, artifacts=files)
-    return dataclasses.replace(outcome, attributes=attributes, note=[("F1 on test lines", f"{SCORES[size]} [0, 1]")])
+    return dataclasses.replace(
+        outcome, draw=draw, attributes=attributes, note=[("F1 on test lines", f"{SCORES[size]} [0, 1]")]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -139,12 +139,15 @@ def write_report(urls: Sequence[str], out: Path | None, names: Sequence[str] = (
         Path of the page.
 
     Raises:
-        KernbenchError: there are no cells, or one of the databases is not there; nothing was written.
+        KernbenchError: there are no cells, one of the databases is not there, or matplotlib cannot be imported;
+            nothing was written.
         StorageError: the folder cannot be written, or holds a file of the user that would be replaced.
     """
     from kernbench.host.garbage import put_off
+    from kernbench.plotting.loading import check_matplotlib
 
     with put_off():
+        check_matplotlib()
         from kernbench.report.page import html
         from kernbench.report.page.default_folder import default_folder
         from kernbench.report.page.manifest import PAGE, names_in

@@ -1,5 +1,6 @@
 """Errors and warnings on the terminal: one line each, with what was expected."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -48,7 +49,14 @@ def _near(got: str, kind: "click.ParamType[Any]") -> str:
 
 
 def quiet_warnings() -> None:
-    """Our own warnings as one line each; Optuna's "experimental" is no news to a user."""
+    """Our own warnings as one line each; Optuna's "experimental" is no news to a user.
+
+    None of them is an error, whatever PYTHONWARNINGS says: a library's notice must not end the work of a night.
+    """
+    if any(option.startswith("error") for option in sys.warnoptions):
+        kept = [each for each in warnings.filters if each[0] != "error"]
+        warnings.resetwarnings()
+        warnings.filters.extend(kept)  # type: ignore[attr-defined]  # a list, which the stubs hide
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:

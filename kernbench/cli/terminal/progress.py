@@ -1,7 +1,10 @@
 """Progress of a run: cell, epoch, loss, F1 and time left, live on a terminal or as plain lines."""
 
+import functools
 import time
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import click
 from rich.console import Console
@@ -11,6 +14,20 @@ from kernbench.cli.terminal.bars import SECONDS_BETWEEN_LINES
 from kernbench.study.cell import CellState, Observer
 
 LINES_PER_CELL = 6  # in a log
+
+Watcher = TypeVar("Watcher")
+Given = ParamSpec("Given")
+
+
+def _only_shown(method: Callable[Concatenate[Watcher, Given], None]) -> Callable[Concatenate[Watcher, Given], None]:
+    """A method that raises nothing: it is called in the middle of a cell, which must not fail by what is shown."""
+
+    @functools.wraps(method)
+    def quiet(self: Watcher, /, *args: Given.args, **kwargs: Given.kwargs) -> None:
+        with suppress(Exception):
+            method(self, *args, **kwargs)
+
+    return quiet
 
 
 class LiveObserver(Observer, Protocol):
@@ -27,10 +44,12 @@ class PlainObserver:
         self._study = study
         self._said = 0.0
 
+    @_only_shown
     def cell_started(self, cell: str, position: int, total: int) -> None:
         """A cell begins."""
         click.echo(f"[{position}/{total}] {self._study} {cell}")
 
+    @_only_shown
     def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
         """An epoch ended; a line for some of them."""
         step = max(1, epochs // LINES_PER_CELL)
@@ -40,18 +59,22 @@ class PlainObserver:
         shown = "" if score is None else f"  F1 {score:.3f}"
         click.echo(f"  epoch {epoch}/{epochs}  loss {loss:.4f}{shown}  {left:.0f} s left")
 
+    @_only_shown
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended."""
         click.echo(f"  {status}: {summary}" if summary else f"  {status}")
 
+    @_only_shown
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process."""
         click.echo(_told(state, position, total, worker))
 
+    @_only_shown
     def note(self, text: str) -> None:
         """One line."""
         click.echo(f"  {text}")
 
+    @_only_shown
     def simulated(self, split: str, done: int, total: int) -> None:
         """A line every few seconds and at the end."""
         now = time.monotonic()
@@ -71,11 +94,19 @@ class TerminalObserver:
     def __init__(self, study: str, console: Console) -> None:
         self._study = study
         self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.display = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self.display = Progress(
+            *columns, TextColumn("{task.fields[info]}", markup=False), console=console, transient=True
+        )
         self._tasks: dict[str, TaskID] = {}
         self._score = ""
 
+    @_only_shown
     def cell_started(self, cell: str, position: int, total: int) -> None:
         """A cell begins: the bar of cells moves, a new one for its epochs appears."""
         self._bar("cells", self._study, position - 1, total, "")
@@ -83,12 +114,14 @@ class TerminalObserver:
         self._score = ""
         self._bar("epochs", f"  {cell}", 0, None, "")
 
+    @_only_shown
     def epoch(self, epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
         """An epoch ended."""
         if score is not None:  # the last one stays: not every epoch has a validation pass
             self._score = f"  F1 {score:.3f}"
         self._bar("epochs", None, epoch, epochs, f"loss {loss:.4f}{self._score}  {seconds:.0f} s")
 
+    @_only_shown
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended: a line stays above the display."""
         self._drop("epochs")
@@ -96,15 +129,18 @@ class TerminalObserver:
         if "cells" in self._tasks:
             self.display.advance(self._tasks["cells"])
 
+    @_only_shown
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process: a line stays above the display, the bar of cells moves."""
         self.note(_told(state, position, total, worker))
         self._bar("cells", self._study, position, total, "")
 
+    @_only_shown
     def note(self, text: str) -> None:
         """One line above the display."""
         self._console.print(text, markup=False, highlight=False)
 
+    @_only_shown
     def simulated(self, split: str, done: int, total: int) -> None:
         """Bubbles simulated so far of one split."""
         self._bar(f"simulate {split}", f"  simulating {split} lines", done, total, "bubbles")

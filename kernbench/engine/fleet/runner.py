@@ -82,7 +82,7 @@ class Result:
         exit_code: 0, 1 with failed cells, 130 after SIGINT.
         plan: what there was to do.
         states: the last state of every cell.
-        stopped: SIGINT or SIGTERM ended it.
+        stopped: SIGINT, SIGTERM or SIGHUP ended it.
     """
 
     exit_code: int

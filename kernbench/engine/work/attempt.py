@@ -1,6 +1,5 @@
 """One attempt at a cell: its context from a claimed trial, its end in the database, its failure classed."""
 
-import errno
 import logging
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kernbench.engine.queue.draws import PUT_BACK, early_end, queued, suggest_value, unknown_names
 from kernbench.engine.work.storing import Job, attach, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
-from kernbench.errors import KernbenchError, StorageError, first_line
+from kernbench.errors import FULL, KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.kernels.space import Choice
 from kernbench.store.files import checkpoints
@@ -168,8 +167,7 @@ def said(job: Job, error: BaseException) -> str:
 
 def is_the_disk(error: BaseException) -> bool:
     """Whether a folder or disk failed: it would fail every cell, and must not count against a method."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in full)
+    return isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in FULL)
 
 
 def _record_failure(job: Job, trial: optuna.Trial, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""What a worker works with, and how a finished cell is stored: artifacts, tables, attributes, in this order."""
+"""What a worker works with, and how a finished cell is stored: files, tables, attributes, pictures, in this order."""
 
 import logging
 import math
@@ -14,11 +14,12 @@ import numpy as np
 import optuna
 import torch
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.engine.notes import notes
 from kernbench.engine.work import environment
 from kernbench.engine.work.time_limit import Limit
-from kernbench.errors import StorageError, counted, one_line
+from kernbench.errors import StorageError, counted, one_line, only_warned
 from kernbench.host.files import json_digest
 from kernbench.registry import Found
 from kernbench.store.database.storage import SteadyStorage
@@ -43,7 +44,7 @@ OWN = (
 
 @dataclass
 class StopFlag:
-    """Set by SIGINT and SIGTERM; read between batches and between cells.
+    """Set by SIGINT, SIGTERM and SIGHUP; read between batches and between cells.
 
     Attributes:
         signal: the signal's number, None while there was none.
@@ -84,6 +85,7 @@ class Job:
         limit: time of one attempt, None for as long as it takes.
         until: `time.monotonic()` after which no cell is begun.
         replaced: whether another worker is started where this one leaves while cells wait.
+        said: warnings that were given already.
     """
 
     study: Study
@@ -100,6 +102,13 @@ class Job:
     limit: Limit | None = None
     until: float | None = None
     replaced: bool = False
+    said: set[str] = field(default_factory=set)
+
+    def warn(self, text: str) -> None:
+        """One line, once: what fails for show fails for every cell."""
+        if text not in self.said:
+            self.said.add(text)
+            self.observer.note(f"warning: {text}")
 
     def leaving(self) -> bool:
         """Whether no further cell is to be begun."""
@@ -126,7 +135,7 @@ def make_job(url: str, **others: Any) -> Job:
 def store(
     job: Job, trial: optuna.Trial, context: CellContext, outcome: Outcome, started: datetime, seconds: float
 ) -> None:
-    """Artifacts, tables, attributes, in this order: a finished trial is frozen."""
+    """Artifacts, tables, attributes, then what is made for show, in this order: a finished trial is frozen."""
     for path in outcome.artifacts:
         attach(job, trial, path)
     machine = environment.environment(job.device)
@@ -138,12 +147,24 @@ def store(
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + outcome.earlier_seconds  # training before an interruption counts
     own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
-    note = notes.of_finished(job.study, run, outcome, machine)
+    note = ""
+    with only_warned("a note for the dashboard was not written", job.warn):
+        note = notes.of_finished(job.study, run, outcome, machine)
     if not result_tables.write_run(engine, run, _score_rows(job.study.key, context.cell, outcome)):
         log.warning("cell %s: a newer attempt has stored its scores; this one is late", context.cell)
     _set_attributes(job, trial, {**outcome.attributes, **_shown(outcome)}, own)
-    notes.save(trial, note)
+    _attach_pictures(job, trial, outcome)
+    if note:
+        notes.save(trial, note)
     notes.save_study(trial.study, job.study, engine)
+
+
+def _attach_pictures(job: Job, trial: optuna.Trial, outcome: Outcome) -> None:
+    """Draw and attach the pictures of a cell; what fails is a warning, unless the database or the disk is gone."""
+    gone = (optuna.exceptions.OptunaError, SQLAlchemyError, StorageError)
+    with only_warned("pictures of a cell are missing, its scores are stored", job.warn, but=gone):
+        for path in outcome.draw():
+            attach(job, trial, path)
 
 
 def attach(job: Job, trial: optuna.Trial, path: Path) -> None:

@@ -56,11 +56,20 @@ def opened_study(key: str, storage: SteadyStorage) -> optuna.Study:
 
 @contextmanager
 def handling(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Call `note` for SIGINT and SIGTERM; only the main thread has signals, in others nothing changes."""
+    """Call `note` for SIGINT, SIGTERM and a SIGHUP that nohup has not silenced; only the main thread has signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:  # one terminal that closes may send several: of its own, and of its shell
+            signal.signal(number, signal.SIG_IGN)
+        note(number, frame)
+
+    old = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield
     finally:
@@ -70,13 +79,14 @@ def handling(note: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a flag; a second signal of the same kind acts immediately."""
+    """Turn SIGINT, SIGTERM and SIGHUP into a flag; a second SIGINT or SIGTERM acts immediately."""
     flag = StopFlag()
 
     def note(number: int, _frame: FrameType | None) -> None:
         # While cells run only a flag: a handler that raises could hit Optuna while it writes a trial.
         flag.signal = number
-        signal.signal(number, signal.SIG_DFL)
+        if number != signal.SIGHUP:
+            signal.signal(number, signal.SIG_DFL)
         if flag.interrupts:
             raise KeyboardInterrupt
 

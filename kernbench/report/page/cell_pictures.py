@@ -68,11 +68,14 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
         return None
     line = shown[0][2]
     outputs = [Output(name, arrays.prediction, run.threshold or 0.0) for name, run, arrays in shown]
-    figure = examples_figure(line.voltage, line.counts, outputs, line.start, rate_hz=line.rate_hz)
     total = len(comparison.best)
     more = f" {len(shown)} of {total} points stored this line and are drawn." if len(shown) < total else ""
     words = ("examples", HEADINGS["examples"], EXAMPLES + more)
-    return picture(figure, folder.stem(comparison.base, "example"), words, folder)
+    drawn: list[Picture] = []
+    with folder.drawing(f"{comparison.base}, example line"):
+        figure = examples_figure(line.voltage, line.counts, outputs, line.start, rate_hz=line.rate_hz)
+        drawn.append(picture(figure, folder.stem(comparison.base, "example"), words, folder))
+    return drawn[0] if drawn else None
 
 
 def _in_turn(comparison: Comparison) -> tuple[list[tuple[Series, Point]], list[tuple[Series, Point]]]:
@@ -89,17 +92,14 @@ def _kernels(series: Series, point: Point, folder: Folder, place: str) -> Kernel
     arrays = None if run is None else _arrays(run, folder)
     if run is None or arrays is None:
         return None
-    try:
-        figure = kernel_figure(arrays.kernels, arrays.spectra, arrays.starts, rate_hz=arrays.rate_hz)
-    except (ValueError, IndexError) as error:
-        folder.unreadable.append(f"{run.study}, cell {run.cell}: {error}")
-        return None
     words = ("kernels", f"Kernels of {point.name}", kernels_caption(before=bool(arrays.starts)))
     stem = folder.stem(run.base, series.name, "" if point.x is None else str(point.x), "kernels")
-    drawn = picture(figure, stem, words, folder)
-    return Kernels(
-        place, point.name, series.name, "all" if point.x is None else str(point.x), drawn, point is series.best
-    )
+    x = "all" if point.x is None else str(point.x)
+    drawn: list[Picture] = []
+    with folder.drawing(f"{run.base}, kernels of {point.name}"):
+        figure = kernel_figure(arrays.kernels, arrays.spectra, arrays.starts, rate_hz=arrays.rate_hz)
+        drawn.append(picture(figure, stem, words, folder))
+    return Kernels(place, point.name, series.name, x, drawn[0], point is series.best) if drawn else None
 
 
 def _arrays(run: Run, folder: Folder) -> CellArrays | None:

@@ -1,6 +1,7 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from kernbench.errors import DataError, StorageError
+from kernbench.errors import DataError, KernbenchWarning, StorageError, counted
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
@@ -102,7 +103,15 @@ def write_report(runs: Iterable[Run], out_dir: Path, databases: Sequence[str] = 
             write_whole(new / PAGE, _render(sections, tables, folder, source))
     except OSError as error:
         raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
+    _warn_of(folder.missing_figures())
     return out_dir / PAGE
+
+
+def _warn_of(missing: Sequence[str]) -> None:
+    """One warning, however many figures are missing: the page says the same, and has everything else."""
+    if missing:
+        more = f"; and {counted(len(missing) - 1, 'more reason')} on the page" if len(missing) > 1 else ""
+        warnings.warn(f"the report goes without figures: {missing[0]}{more}", KernbenchWarning, stacklevel=3)
 
 
 def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder, source: str) -> str:
@@ -130,6 +139,7 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder,
         cells=len(runs),
         latest=max(run.started for run in runs),
         unreadable=folder.unreadable,
+        undrawn=folder.missing_figures(),
         source=SOURCE.format(source),
     )
 

@@ -4,14 +4,15 @@ import base64
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from kernbench.errors import DataError
+from kernbench.errors import DataError, only_warned
 from kernbench.plotting.style import as_svg, save
 from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
@@ -33,6 +34,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE, load_curve
 
 MOST_IN_SWEEP = 42  # series: every family of the catalogue, which a reader can switch off
 MOST_CURVES = 200  # learning curves in one figure
+MOST_NAMES = 4  # of figures in a line that says what is missing
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
 
@@ -59,11 +61,33 @@ class Picture:
 
 @dataclass
 class Folder:
-    """Where the report goes, and the files that could not be read on the way."""
+    """Where the report goes, and what is missing of it.
+
+    Attributes:
+        root: folder.
+        unreadable: one line for each file that could not be read.
+        stems: names of figures so far.
+        undrawn: reason -> figures that could not be drawn.
+    """
 
     root: Path
     unreadable: list[str] = field(default_factory=list)
     stems: set[str] = field(default_factory=set)
+    undrawn: dict[str, list[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def drawing(self, name: str) -> Iterator[None]:
+        """Note a figure that fails inside; the page goes on without it."""
+        with only_warned("", lambda why: self.undrawn.setdefault(why, []).append(name)):
+            yield
+
+    def missing_figures(self) -> list[str]:
+        """One line for each reason, with the figures that it cost."""
+        lines = []
+        for why, names in self.undrawn.items():
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            lines.append(f"{'; '.join(names[:MOST_NAMES])}{more}: {why}")
+        return lines
 
     def stem(self, *names: str) -> str:
         """A file name made of names; what users wrote may hold anything, and two names may become the same."""
@@ -113,12 +137,14 @@ def study_pictures(
     of = {"sweep": all_in_one, "search": whole, **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
     for name, draw in drawn.items():
-        shown = of.get(name, wide)
-        words = caption(name, shown, references=bool(levels), curves=len(curves))
-        words = f"{words} {left_out(whole, shown)}".rstrip()
-        figure, stem = draw(), folder.stem(comparison.base, name)
-        pictures[name] = picture(figure, stem, (name, heading(name, comparison), words), folder, png=True)
-    return pictures | {"sweep": _live(pictures["sweep"], folder, anchor, marks)}
+        with folder.drawing(f"{comparison.base}, {name}"):
+            shown = of.get(name, wide)
+            words = caption(name, shown, references=bool(levels), curves=len(curves))
+            words = f"{words} {left_out(whole, shown)}".rstrip()
+            figure, stem = draw(), folder.stem(comparison.base, name)
+            image = picture(figure, stem, (name, heading(name, comparison), words), folder, png=True)
+            pictures[name] = _live(image, folder, anchor, marks) if name == "sweep" else image
+    return pictures
 
 
 def _live(image: Picture, folder: Folder, anchor: str, marks: Mapping[str, Mark]) -> Picture:
@@ -151,10 +177,8 @@ def picture(figure: Figure, stem: str, words: tuple[str, str, str], folder: Fold
         png: whether a PNG is written, too.
     """
     path = folder.root / FIGURES / f"{stem}.svg"
-    if png:
-        content = save(figure, path.with_suffix(""))[0].read_bytes()
-    else:
-        content = as_svg(figure)
+    content = save(figure, path.with_name(stem))[0].read_bytes() if png else as_svg(figure)
+    if not png:
         path.write_bytes(content)
     data = base64.b64encode(with_classes(shortened(content))).decode("ascii")
     name, head, text = words

@@ -1,9 +1,13 @@
-"""Files that a finished cell leaves: kernels and spectra, an example line, the learning curve, and their pictures."""
+"""Files that a finished cell leaves: kernels and spectra, an example line, the learning curve, and their pictures.
+
+The files are written first; pictures are drawn when the scores are stored, so none of them can fail a cell.
+"""
 
 import csv
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 SHOWN_KERNELS = 16
 
 Floats = NDArray[np.float32]
+Draw = Callable[[], list[Path]]  # makes pictures
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,8 +58,8 @@ def kernels_of(network: Network) -> list[Floats]:
 
 def write_all(
     folder: Path, before: Sequence[Floats], after: Sequence[Floats], example: Example, curve: Sequence[Epoch]
-) -> list[Path]:
-    """Write `cell.npz`, `curve.csv` and the pictures.
+) -> tuple[list[Path], Draw]:
+    """Write `cell.npz` and `curve.csv`.
 
     Args:
         folder: where to.
@@ -64,19 +69,19 @@ def write_all(
         curve: learning curve.
 
     Returns:
-        The files.
+        The files, and what draws their pictures.
     """
     shown = {name: np.asarray(value) for name, value in vars(example).items()}
     arrays = {name if name == "threshold" else f"example_{name}": value for name, value in shown.items()}
     arrays |= {"rate_hz": np.asarray(SAMPLE_RATE_HZ)} | _kernel_arrays(before, after)
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
-    return [path, *write_curve(folder, curve), *_pictures(folder, arrays, example, curve)]
+    return [path, *write_curve(folder, curve)], lambda: _pictures(folder, arrays, example, curve)
 
 
 def write_diverged(
     folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
-) -> list[Path]:
+) -> tuple[list[Path], Draw]:
     """What there is to see of a cell that met NaN: its curve, and its kernels, or those before, if they are finite.
 
     Args:
@@ -86,8 +91,14 @@ def write_diverged(
         curve: learning curve up to there.
 
     Returns:
-        The files.
+        The files, and what draws their pictures.
     """
+    return write_curve(folder, curve), functools.partial(_pictures_of_diverged, folder, before, after, curve)
+
+
+def _pictures_of_diverged(
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
+) -> list[Path]:
     tried = ((after, "when training diverged"), (before, "before training; at its end they were not finite"))
     finite = [each for each in tried if all(np.isfinite(layer).all() for layer in each[0])]
     figures = {}
@@ -96,7 +107,7 @@ def write_diverged(
         figures["kernel.png"] = _kernel_picture(_kernel_arrays(before, kernels), f"Kernels {when}")
     if curve:
         figures["curve.png"] = _curve_picture(curve)
-    return [*write_curve(folder, curve), *_draw(folder, figures)]
+    return _draw(folder, figures)
 
 
 def write_curve(folder: Path, curve: Sequence[Epoch]) -> list[Path]:
@@ -152,6 +163,8 @@ def _curve_picture(curve: Sequence[Epoch]) -> "Figure":
 
 
 def _draw(folder: Path, figures: "dict[str, Figure]") -> list[Path]:
+    from kernbench.plotting.style import save_png  # noqa: PLC0415  # see _pictures
+
     for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=120)
+        save_png(figure, folder / name, dpi=120)
     return [folder / name for name in figures]

@@ -3,11 +3,13 @@
 import dataclasses
 import math
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from kernbench.errors import DivergedError, KernbenchWarning
+from kernbench.errors import DivergedError, KernbenchWarning, only_warned
 from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
 from kernbench.networks import weights as weights_module
@@ -25,6 +27,7 @@ from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
 State = dict[str, Any]  # of a checkpoint
+Kept = tuple[list[Path], artifacts.Draw]  # files of a cell, and what draws their pictures
 
 
 @dataclasses.dataclass(eq=False)
@@ -107,13 +110,19 @@ def begin(context: CellContext) -> Begun:
 
 def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome:
     """A cell without scores: its curve and its kernels, and why."""
-    context, after = cell.context, artifacts.kernels_of(cell.network)
+    context = cell.context
+
+    def kept() -> Kept:
+        return artifacts.write_diverged(context.scratch, cell.before, artifacts.kernels_of(cell.network), curve)
+
+    files, draw = _kept(context, curve, kept)
     return Outcome(
         status=status,
         value=-math.inf,
         data_digest=data_digest(context.study.definition),
         message=why,
-        artifacts=artifacts.write_diverged(context.scratch, cell.before, after, curve),
+        artifacts=files,
+        draw=draw,
     )
 
 
@@ -122,11 +131,23 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     context, network, bench = cell.context, cell.network, cell.bench
     matched = bench.matched(scored)
     outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored), cell.loss)
-    example = example_of(bench, network, scored, context.tolerance)
-    files = artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+
+    def kept() -> Kept:
+        example = example_of(bench, network, scored, context.tolerance)
+        return artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+
+    files, draw = _kept(context, curve, kept)
     facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}
-    kept = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
-    return dataclasses.replace(outcome, artifacts=[*files, kept])
+    weights = weights_module.save_weights(context.scratch / weights_module.WEIGHTS, network, facts)
+    return dataclasses.replace(outcome, artifacts=[*files, weights], draw=draw)
+
+
+def _kept(context: CellContext, curve: list[Epoch], keep: Callable[[], Kept]) -> Kept:
+    """What a cell leaves to be shown: all, or its curve alone; the scores are the cell's result."""
+    kept: list[Kept] = []
+    with only_warned("warning: kernels and an example line are not kept", context.observer.note):
+        kept.append(keep())
+    return kept[0] if kept else (artifacts.write_curve(context.scratch, curve), list)
 
 
 def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:

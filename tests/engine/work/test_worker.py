@@ -1,5 +1,6 @@
 """The worker: runs what waits, once, classes what fails, and leaves when it is told to."""
 
+import dataclasses
 import os
 import signal
 
@@ -11,9 +12,11 @@ from optuna.trial import TrialState
 from worlds import queue_instead
 
 from kernbench.engine.fleet.runner import Options
+from kernbench.engine.notes import notes
 from kernbench.engine.work.storing import StopFlag
 from kernbench.engine.work.worker import stop_on_signals, work
 from kernbench.errors import StorageError
+from kernbench.store.reading.runs import load_runs
 from kernbench.training.settings import Interrupted
 
 
@@ -41,6 +44,58 @@ def test_a_cell_that_fails_is_classed_and_the_others_go_on(world, error, status)
     traceback = next((world.folder / "kernbench.artifacts").iterdir()).read_text()
     assert "Traceback" in traceback
     assert result.exit_code == 1  # the run says so, as make does
+
+
+@pytest.mark.parametrize("silenced", [False, True], ids=["hung up", "nohup"])
+def test_a_terminal_that_closes_gives_the_cell_back(world, silenced):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if silenced else signal.SIG_DFL)
+
+    def hung_up(context):
+        for _ in range(2):  # of the terminal, and of its shell
+            os.kill(os.getpid(), signal.SIGHUP)
+        if context.stop():
+            raise Interrupted("stopped in epoch 3")
+        return fakes.outcome()
+
+    try:
+        result = world.run(compute=hung_up)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if silenced else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (result.exit_code, result.stopped) == (0, not silenced)
+    expected = ("done", "done") if silenced else ("waiting", "waiting")
+    assert tuple(world.states(result).values()) == expected
+
+
+def test_a_picture_or_a_note_that_fails_takes_no_score_away(world, monkeypatch):
+    def unlucky(*_):
+        raise RuntimeError("latex could not be found")
+
+    monkeypatch.setattr(notes, "of_finished", unlucky)
+    finished = dataclasses.replace(fakes.outcome(), draw=unlucky)
+    result = world.run(compute=lambda _context: finished)
+    assert set(world.states(result).values()) == {"done"}
+    assert len(load_runs(world.url)) == 2
+    assert [each.partition(":")[2] for each in world.observer.notes] == [
+        " a note for the dashboard was not written: RuntimeError: latex could not be found",
+        " pictures of a cell are missing, its scores are stored: RuntimeError: latex could not be found",
+    ]  # once each, of both cells
+
+
+def test_pictures_are_drawn_when_the_scores_are_stored(world):
+    stored = []
+
+    def compute(context):
+        def draw():
+            stored.append(len(world.content()[0]["kernbench_run"]))
+            (context.scratch / "kernel.png").write_bytes(b"drawn")
+            return [context.scratch / "kernel.png"]
+
+        return dataclasses.replace(fakes.outcome(), draw=draw)
+
+    world.run(compute=compute)
+    kept = [path.read_bytes() for run in load_runs(world.url) for path in run.artifacts.values()]
+    assert (stored, kept) == ([1, 2], [b"drawn", b"drawn"])
 
 
 def test_a_diverged_cell_is_a_result_and_never_runs_again(world):

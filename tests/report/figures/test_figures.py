@@ -1,12 +1,16 @@
 """Figures: what is drawn is what was given; odd inputs do not break them."""
 
+import os
+import subprocess
+import sys
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.plotting.looks import FAMILIES, series_look
-from kernbench.plotting.style import STYLE, as_svg, save, shades
+from kernbench.plotting.style import STYLE, as_svg, save, save_png, shades
 from kernbench.report.figures.spreads import density_figure, spread_figure
 from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
 from kernbench.report.numbers.comparison import comparisons
@@ -75,6 +79,33 @@ def test_files_are_those_that_matplotlib_would_write(tmp_path, make_run, draw):
         figure.savefig(tmp_path / "theirs.png", metadata={"Software": None})
     for file in files:
         assert file.read_bytes() == (tmp_path / f"theirs{file.suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("theirs", [{"text.usetex": True}, {"savefig.bbox": "tight", "axes.facecolor": "red"}])
+def test_what_a_user_set_for_figures_of_their_own_is_of_no_matter(tmp_path, make_run, theirs):
+    def written(name):
+        (comparison,) = comparisons([make_run(kernel_size=9), make_run(kernel_size=17)])
+        files = save(tolerance_figure(comparison), tmp_path / name)
+        save_png(curve_figure({"epoch": [0, 1], "train_loss": [2, 1]}), tmp_path / f"{name}.curve", dpi=120)
+        return [path.read_bytes() for path in (*files, tmp_path / f"{name}.curve")]
+
+    usual = written("usual")
+    with mpl.rc_context(theirs):
+        assert written("other") == usual
+        assert all(mpl.rcParams[name] == value for name, value in theirs.items())
+
+
+def test_settings_that_keep_matplotlib_from_being_imported_are_one_line(tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: \xff\n")
+    program = "from kernbench.plotting.loading import check_matplotlib; check_matplotlib()"
+    for folder, backend, said in ((tmp_path, "agg", "UnicodeDecodeError"), (tmp_path.parent, "nonsense", "nonsense")):
+        command = [sys.executable, "-c", program]
+        environment = {**os.environ, "MPLBACKEND": backend}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("kernbench.errors.KernbenchError: matplotlib cannot be imported: ")
+        assert said in last
+        assert "correct MPLBACKEND" in last
 
 
 def test_kernel_figure_draws_the_strongest_kernels():

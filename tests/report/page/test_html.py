@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from html_page import Page, f1_of
 
-from kernbench.errors import KernbenchError, StorageError
+from kernbench.errors import KernbenchError, KernbenchWarning, StorageError
 from kernbench.report.page.html import is_current, write_report
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
@@ -245,6 +245,24 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(page_of, tmp_path, ma
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
     assert not list(tmp_path.glob("*.part"))
     assert not is_current(new, tmp_path)  # half a page would say that it is: the line is near its top
+
+
+def test_figures_that_fail_are_one_warning_and_one_line(page_of, make_run, monkeypatch):
+    def unlucky(*_args, **_options):
+        raise RuntimeError("latex could not be found")
+
+    for name in ("page.pictures.sweep_figure", "page.pictures.tolerance_figure", "page.cell_pictures.kernel_figure"):
+        monkeypatch.setattr(f"kernbench.report.{name}", unlucky)
+    with pytest.warns(KernbenchWarning) as warned:
+        page = page_of([make_run("siren", artifacts=True)], drawn=True)
+    line = (
+        "k_sweep.v1.quick, kernels of siren (kernel_size = 65); k_sweep.v1.quick, sweep; k_sweep.v1.quick, tolerance: "
+        "RuntimeError: latex could not be found"
+    )
+    assert [str(each.message) for each in warned] == [f"the report goes without figures: {line}"]
+    assert line in page.text
+    assert "Figure 1." in page.text  # the others are there
+    assert page.table("summary")
 
 
 def test_names_that_become_the_same_file_name_keep_their_figures(page_of, make_run):

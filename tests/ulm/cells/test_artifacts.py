@@ -19,8 +19,14 @@ def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
     after = [kernel * np.arange(len(kernel))[:, None] for kernel in before]
     line = np.sin(np.arange(300, dtype=np.float32))
     labels = (np.arange(300) % 50 == 0).astype(np.float32)
-    files = write_all(tmp_path, before, after, Example(line, labels, line, 7, 0.2, 3), CURVE)
-    assert {file.name for file in files} == {"cell.npz", "curve.csv", "curve.png", "kernel.png", "example.png"}
+    files, draw = write_all(tmp_path, before, after, Example(line, labels, line, 7, 0.2, 3), CURVE)
+    assert {file.name for file in [*files, *draw()]} == {
+        "cell.npz",
+        "curve.csv",
+        "curve.png",
+        "kernel.png",
+        "example.png",
+    }
     with np.load(tmp_path / "cell.npz", allow_pickle=False) as stored:
         # layer 1 has 25 pairs: the 16 strongest trained kernels, and the same pairs before
         strongest = np.argsort(-np.square(after[1]).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
@@ -51,7 +57,8 @@ def test_a_diverged_cell_leaves_its_curve_and_the_kernels_that_are_numbers(tmp_p
         ("immediately", after, [], {"curve.csv", "kernel.png"}),
     ):
         (tmp_path / name).mkdir()
-        files = write_diverged(tmp_path / name, before, end, curve)
+        files, draw = write_diverged(tmp_path / name, before, end, curve)
+        files = [*files, *draw()]
         assert {file.name for file in files} == left
         assert all(file.stat().st_size for file in files)
     assert (tmp_path / "late" / "kernel.png").read_bytes() != (tmp_path / "immediately" / "kernel.png").read_bytes()

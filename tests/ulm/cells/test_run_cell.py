@@ -22,6 +22,7 @@ from kernbench.study.task import load as load_task_study
 from kernbench.study.task import task
 from kernbench.training.settings import Interrupted
 from kernbench.ulm.cells import definition as definition_module
+from kernbench.ulm.cells import outcome as outcome_module
 from kernbench.ulm.cells import run as experiment
 from kernbench.ulm.evaluation.trained import load_trained
 from kernbench.ulm.evaluation.workbench import Workbench
@@ -80,7 +81,7 @@ def cell(tmp_path, lines):
         seen = []
         given = {"plugin": "kernbench 1", "report": lambda epoch, score: seen.append((epoch, score))} | given
         outcome = experiment.run_cell(context(tmp_path / place, study, NINE, study.cells()[NINE], attempt, **given))
-        return outcome, {path.name: path for path in outcome.artifacts}, seen
+        return outcome, {path.name: path for path in (*outcome.artifacts, *outcome.draw())}, seen
 
     return run
 
@@ -254,6 +255,19 @@ def poisoned(monkeypatch):
         return POISONED
 
     return after
+
+
+def test_what_is_only_shown_takes_no_score_away(cell, monkeypatch):
+    def unlucky(*_):
+        raise ValueError("no line to show")
+
+    for name in ("example_of", "_note"):
+        monkeypatch.setattr(experiment if name == "example_of" else outcome_module, name, unlucky)
+    notes = fakes.Notes()
+    outcome, files, _ = cell(observer=notes)
+    assert (outcome.status, sorted(outcome.scores)) == ("ok", ["test", "validation"])
+    assert sorted(files) == ["curve.csv", "weights.pt"]
+    assert [each.endswith("ValueError: no line to show") for each in notes.notes] == [True, True]
 
 
 def test_a_diverged_cell_keeps_its_curve_and_has_no_scores(cell, poisoned):
