@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.errors import StorageError, first_line
-from kernbench.host.files import PART
+from kernbench.host.files import part_of
 from kernbench.store.database.opening import check_place, open_storage, outage_explained, read_storage
 from kernbench.store.database.outage import is_outage, outlasting
 from kernbench.store.database.schema import SCHEMA_VERSION, schema_version, set_version, version_in
@@ -147,7 +147,7 @@ def fill_in(connection: Connection, version: int) -> None:
 def _keep_copy(path: Path) -> Path:
     """Copy a SQLite file, completely or not at all; the caller keeps others from writing."""
     kept = _free_name(path)
-    part = kept.with_name(f"{kept.name}.{os.getpid()}{PART}")
+    part = part_of(kept)
     try:
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as origin,
