@@ -48,6 +48,8 @@ def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(mo
         "sqlite:///\udcff.db",
         f"sqlite:///{'x' * 5000}.db",
         "x" * 5000,
+        "postgresql+psycopg2://me@host/name",
+        "sqlite://folder/x.db",
     ],
 )
 def test_a_url_that_cannot_work_is_refused_in_one_line(url):
@@ -55,6 +57,36 @@ def test_a_url_that_cannot_work_is_refused_in_one_line(url):
         resolve_url(url)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("postgresql+psycopg2://me:secret@host:5433/name", "postgresql+psycopg://me:***@host:5433/name"),
+        (
+            "postgresql+psycopg_async://me@host/name?sslmode=require",
+            "postgresql+psycopg://me@host/name?sslmode=require",
+        ),
+        ("postgresql+asyncpg://host/name", "postgresql+psycopg://host/name"),
+        ("postgresql://me@host/name", "postgresql+psycopg://me@host/name"),
+        ("postgres://me@host/name", "postgresql+psycopg://me@host/name"),
+        ("sqlite+aiosqlite:///x.db", "sqlite:///x.db"),
+        ("sqlite+pysqlcipher:////data/x.db", "sqlite:////data/x.db"),
+        ("mysql+pymysql://me@host/name", "sqlite:///file.db or postgresql+psycopg://user@host/name"),
+        ("sqlite://x.db", "sqlite:///x.db"),
+        ("sqlite://folder/x.db", "sqlite:///folder/x.db"),
+    ],
+)
+def test_another_driver_is_refused_with_what_to_write_instead(url, right):
+    with pytest.raises(StorageError) as error:
+        resolve_url(url)
+    assert str(error.value).endswith(f" {right}")
+    assert "secret" not in str(error.value)
+
+
+def test_the_drivers_that_are_used_may_be_named():
+    for url in ("sqlite+pysqlite:///x.db", "postgresql+psycopg://me@host/name"):
+        assert resolve_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -108,7 +140,7 @@ def test_a_damaged_database_is_refused(tmp_path):
 
 
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_file_system", lambda _folder: "nfs4")
+    monkeypatch.setattr(opening, "file_system", lambda _folder: "nfs4")
     with pytest.raises(StorageError, match=r"local disk.*nfs4.*postgresql"):
         check_place(f"sqlite:///{tmp_path}/kernbench.db")
 
