@@ -121,7 +121,10 @@ def stored_states(study: optuna.Study) -> list[CellState]:
 
 
 def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
-    cells = json.loads(study.user_attrs.get("cells", "[]"))
+    known = study.user_attrs
+    cells = json.loads(known.get("cells", "[]"))
+    if not isinstance(json.loads(known.get("definition", "{}")), dict):
+        raise TypeError("its definition is no table")
     return cell_states(cells, trials, silent_seconds(engine_of(study)))
 
 
