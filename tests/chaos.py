@@ -30,8 +30,8 @@ from kernbench.engine.fleet import coordinator
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.joining import Joined, WorkerTerms, serve
 from kernbench.engine.fleet.runner import Options, run
+from kernbench.host.processes import process_start
 from kernbench.store.tables import cell_states
-from kernbench.store.tables.cell_states import process_start
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
 from kernbench.training.settings import Interrupted
 

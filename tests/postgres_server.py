@@ -25,12 +25,14 @@ class Server:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder, binaries, user):
+    def __init__(self, folder, binaries, user, encoding="UTF8"):
         self._folder, self._binaries, self._user = folder, binaries, user
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self._call("initdb", "--no-sync", "-D", folder / "data", "-A", "trust", "-U", USER, "-E", "UTF8")
+        locale = [] if encoding == "UTF8" else ["--locale=C"]
+        options = ["--no-sync", "-A", "trust", "-U", USER, "-E", encoding, *locale]
+        self._call("initdb", "-D", folder / "data", *options)
 
     def _call(self, program, *words):
         command = [str(self._binaries / program), *map(str, words)]
@@ -48,9 +50,9 @@ class Server:
         """Stop without asking anybody, as a crash does."""
         self._call("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop")
 
-    def url(self, name):
+    def url(self, name, user=USER):
         """URL of a database."""
-        return f"postgresql+psycopg://{USER}@{self.host}:{self.port}/{name}"
+        return f"postgresql+psycopg://{user}@{self.host}:{self.port}/{name}"
 
     def admit(self, addresses):
         """Take connections from these addresses, 10.0.0.0/24, and not only from its own."""
@@ -60,18 +62,20 @@ class Server:
 
     def create(self, name, template="template1"):
         """Make a database, a copy of another one; returns its URL."""
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def drop(self, name):
         """Remove a database, whoever is still connected."""
-        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def _execute(self, statement):
+    def execute(self, *statements, name="postgres"):
+        """Execute statements in a database, as its owner."""
         import psycopg
 
-        with psycopg.connect(f"host={self.host} port={self.port} user={USER} dbname=postgres", autocommit=True) as link:
-            link.execute(statement)
+        with psycopg.connect(f"host={self.host} port={self.port} user={USER} dbname={name}", autocommit=True) as link:
+            for statement in statements:
+                link.execute(statement)
 
 
 def why_not() -> str:
@@ -88,14 +92,21 @@ def why_not() -> str:
 
 
 @contextmanager
-def running(kind: type[Server] = Server) -> Iterator[Server]:
-    """A running server; PostgreSQL refuses to run as root, so its own user does."""
+def folder_of_server() -> Iterator[tuple[Path, str | None]]:
+    """A folder for a server, and the user that it runs as: PostgreSQL refuses to run as root, so its own user does."""
     user = "postgres" if os.getuid() == 0 else None
     # not in tmp_path, whose parents are closed to other users
     with tempfile.TemporaryDirectory(prefix="kernbench-postgres-") as folder:
         if user:
             shutil.chown(folder, user)
-        server = kind(Path(folder), _programs(), user)
+        yield Path(folder), user
+
+
+@contextmanager
+def running(kind: type[Server] = Server, encoding: str = "UTF8") -> Iterator[Server]:
+    """A running server."""
+    with folder_of_server() as (folder, user):
+        server = kind(folder, _programs(), user, encoding)
         server.start()
         try:
             yield server

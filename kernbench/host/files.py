@@ -8,8 +8,11 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from kernbench.host.processes import process_place, process_start
 
 PART = ".part"  # at the end of the names of files that are not complete yet
 _LONGEST = 50  # letters of the final name in the temporary one: with four bytes each, still a name for the system
@@ -29,7 +32,7 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the folder is not there or cannot be written, or the disk is full.
     """
-    part = path.with_name(f"{path.name[:_LONGEST]}.{_own()}{PART}")
+    part = part_of(path)
     file = part.open("xb")  # a link that somebody left there is not written through
     try:
         with file:
@@ -46,10 +49,34 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         _sync_folder(path.parent)
 
 
-def writer_of(part: str) -> tuple[str, int] | None:
-    """Final name (its first 50 letters) and process number in the name of a temporary file; None for another file."""
-    found = re.fullmatch(rf"(.+)\.(\d{{1,9}})-[0-9a-f]{{8}}{re.escape(PART)}", part, re.DOTALL)
-    return None if found is None else (found[1], int(found[2]))
+def part_of(path: Path) -> Path:
+    """A temporary name beside a file, which no other process and no other call has."""
+    return path.with_name(f"{path.name[:_LONGEST]}.{_own()}{PART}")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What the name of a temporary file says.
+
+    Attributes:
+        name: final name of the file, its first 50 letters.
+        pid: number of the process that writes it.
+        place: `process_place` of that process; empty where an older kernbench wrote.
+    """
+
+    name: str
+    pid: int
+    place: str
+
+    def is_gone(self) -> bool:
+        """Whether the process has ended; false where its number means nothing here."""
+        return self.place in ("", process_place()) and process_start(self.pid) is None
+
+
+def writer_of(part: str) -> Writer | None:
+    """Who writes a temporary file of this name; None for another file."""
+    found = re.fullmatch(rf"(.+)\.([0-9]{{1,9}})-([0-9a-f]{{8}})?[0-9a-f]{{8}}{re.escape(PART)}", part, re.DOTALL)
+    return None if found is None else Writer(found[1], int(found[2]), found[3] or "")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -118,7 +145,7 @@ def json_digest(content: Any) -> str:
 
 def _own() -> str:
     """A part of a name that no other process and no other call has."""
-    return f"{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{os.getpid()}-{process_place()}{secrets.token_hex(4)}"
 
 
 def _sync_folder(folder: Path) -> None:

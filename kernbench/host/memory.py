@@ -19,11 +19,11 @@ def peak_memory(device: torch.device | str) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     try:
         # getrusage would count the parent process, too, whose peak a child inherits on Linux
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_bytes()  # the name of the process may be any bytes
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes, others in KiB
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    return 1024 * int(status.partition(b"VmHWM:")[2].split()[0])
 
 
 def reset_peak_memory(device: torch.device | str) -> None:

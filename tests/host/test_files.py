@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernbench.host import files
+from kernbench.host.processes import process_place
 
 OLD, NEW = b"old content", b"new content, another length"
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # every example writes anew
@@ -116,7 +117,7 @@ def test_until_the_end_the_old_file_is_there(tmp_path):
         assert path.read_bytes() == OLD
         [part] = [name for name in names(tmp_path) if name != "file"]
         assert part.endswith(files.PART)
-        assert files.writer_of(part) == ("file", os.getpid())
+        assert files.writer_of(part) == files.Writer("file", os.getpid(), process_place())
     assert path.read_bytes() == NEW
     assert names(tmp_path) == ["file"]
 
@@ -127,6 +128,18 @@ def test_other_names_are_those_of_no_temporary_file(name):
     assert files.writer_of(f"{name}.12-0123456{files.PART}") is None
     assert files.writer_of(f"{name}.{10**10}-01234567{files.PART}") is None  # no process number
     assert files.writer_of(f"{name}.12-01234567{files.PART}~") is None
+    assert files.writer_of(f"{name}.12-0123456789ab{files.PART}") is None
+
+
+def test_only_a_process_that_would_be_seen_here_is_known_to_be_gone():
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    dead = int(process.stdout)
+    assert files.writer_of(f"a.{dead}-01234567{files.PART}").is_gone()  # of before places were known
+    assert files.writer_of(f"a.{dead}-{process_place()}01234567{files.PART}").is_gone()
+    assert not files.writer_of(f"a.{dead}-{'f' * 8}01234567{files.PART}").is_gone()
+    assert not files.writer_of(f"a.{os.getpid()}-{process_place()}01234567{files.PART}").is_gone()
 
 
 KILLED = """
@@ -232,7 +245,7 @@ def test_a_link_is_replaced_and_its_target_left(tmp_path):
 def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
     """The name cannot be guessed; if it could, what is there is neither written nor removed."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0" * 2 * size)
-    other, link = tmp_path / "other", tmp_path / f"file.{os.getpid()}-00000000{files.PART}"
+    other, link = tmp_path / "other", tmp_path / files.part_of(tmp_path / "file")
     other.write_bytes(OLD)
     link.symlink_to(other)
     with pytest.raises(FileExistsError):

@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kernbench.host.processes import process_namespace, process_place
+from kernbench.store.tables.cell_states import NAMESPACE
+
 LAST_LINES = 5  # of a log, shown when its worker died
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -41,6 +44,7 @@ class Child:
         trial: number of the trial that it was last seen running, None between two.
         since: time of the clock of outages when that was first seen.
         late: number of the trial that took too long, for which it was ended.
+        namespace: where its number counts.
     """
 
     process: subprocess.Popen[bytes]
@@ -50,11 +54,16 @@ class Child:
     trial: int | None = None
     since: float = 0.0
     late: int | None = None
+    namespace: str = field(default_factory=process_namespace)
 
     @property
     def name(self) -> str:
         """Name in a trial: host:pid."""
         return f"{socket.gethostname()}:{self.process.pid}"
+
+    def signed(self, attributes: Mapping[str, object]) -> bool:
+        """Whether a trial with these attributes is this worker's: in another container there may be one of its name."""
+        return attributes.get("worker") == self.name and attributes.get(NAMESPACE) in (None, self.namespace)
 
     @property
     def shown(self) -> str:
@@ -100,7 +109,7 @@ def start(crew: Crew, place: int, folder: Path) -> Child:
     Its output goes to a file. It has a session of its own, so that Ctrl-C reaches it once, through its coordinator,
     and a pipe on its standard input whose end tells it that the coordinator has ended.
     """
-    log = folder / f"{socket.gethostname()}.{os.getpid()}.{place + 1}.log"
+    log = folder / f"{socket.gethostname()}.{os.getpid()}-{process_place()}.{place + 1}.log"
     variables = {name: str(threads_each(crew.count)) for name in THREAD_SETTINGS}
     # output immediately, and a line of Python where it is the interpreter that dies
     variables |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"} | dict(crew.environment)

@@ -139,7 +139,7 @@ class _Watch:
         return cell_states(self._study.cells(), self._trials())
 
     def _of(self, child: Child, *states: TrialState) -> list[FrozenTrial]:
-        return [each for each in self._trials(*states) if each.user_attrs.get("worker") == child.name]
+        return [each for each in self._trials(*states) if child.signed(each.user_attrs)]
 
     def _requeue(self) -> list[str]:
         queued = requeue(self._optuna_study, self._study, self._study.cells())

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from kernbench.engine.work.worker import opened_study, stop_on_signals, work_and
 from kernbench.errors import KernbenchError, counted
 from kernbench.registry import Found
 from kernbench.store.database.storage import SteadyStorage
+from kernbench.store.tables.cell_states import ran_here
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import CellContext, Observer, Outcome
@@ -207,11 +207,10 @@ class _Worker:
         return False
 
     def _elsewhere(self) -> set[int]:
-        """Running trials of other hosts; where a worker of this one has ended, that is known immediately."""
+        """Running trials of other hosts and containers; the end of a worker of this one is known immediately."""
         running = (TrialState.RUNNING,)
         trials = [t for _, study, _ in self._studies for t in study.get_trials(deepcopy=False, states=running)]
-        here = socket.gethostname()
-        return {trial_id(t) for t in trials if str(t.user_attrs.get("worker", "")).rpartition(":")[0] != here}
+        return {trial_id(trial) for trial in trials if not ran_here(trial)}
 
 
 def _leave_with_coordinator(stop: StopFlag) -> None:

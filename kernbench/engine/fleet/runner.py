@@ -22,6 +22,7 @@ from kernbench.registry import Found
 from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
+from kernbench.store.reading.runs import damage_explained
 from kernbench.store.reading.stored_study import ask_for
 from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials, study_id
@@ -101,7 +102,7 @@ def plan(study: Study, options: Options) -> Plan:
 
     Raises:
         StudyError: the study changed since its cells ran, or cells were added without `extend`.
-        StorageError: the database cannot be opened, or is of a version that is not known.
+        StorageError: the database cannot be opened, or is of a version that is not known; or a record is damaged.
     """
     check_place(options.url)
     path = sqlite_path(options.url)
@@ -109,9 +110,12 @@ def plan(study: Study, options: Options) -> Plan:
     if storage is None:
         return _whole(study)
     with closing(storage):
-        if study.key not in {frozen.study_name for frozen in storage.get_all_studies()}:
+        try:
+            storage.get_study_id_from_name(study.key)  # reads no attributes: those of another study may be damaged
+        except KeyError:
             return _whole(study)
-        return _plan(study, opened_study(study.key, storage), options)
+        with damage_explained(study.key):
+            return _plan(study, opened_study(study.key, storage), options)
 
 
 def run(

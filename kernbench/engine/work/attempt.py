@@ -1,6 +1,7 @@
 """One attempt at a cell: its context from a claimed trial, its end in the database, its failure classed."""
 
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from datetime import datetime
@@ -14,11 +15,12 @@ from kernbench.engine.work.storing import Job, attach, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
 from kernbench.errors import FULL, KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
+from kernbench.host.processes import process_namespace, process_start
 from kernbench.kernels.space import Choice
 from kernbench.store.files import checkpoints
 from kernbench.store.files.checkpoints import CellCheckpoints
 from kernbench.store.files.scratch import scratch_folder
-from kernbench.store.tables.cell_states import is_done, process_start, this_worker
+from kernbench.store.tables.cell_states import NAMESPACE, is_done, this_worker
 from kernbench.study.cell import CellContext, Outcome, file_key
 from kernbench.study.settings import Setting
 from kernbench.study.study import Params, Study
@@ -47,8 +49,9 @@ def first_open(study: optuna.Study, cell: str) -> int:
 
 def sign(job: Job, trial: optuna.Trial) -> None:
     """Note in a trial which process works on it, and how long it may."""
+    trial.set_user_attr(NAMESPACE, process_namespace())  # first: without it the number would count on the whole host
     trial.set_user_attr("worker", this_worker())
-    trial.set_user_attr("worker_start", process_start(int(this_worker().rpartition(":")[2])) or "")
+    trial.set_user_attr("worker_start", process_start(os.getpid()) or "")
     if job.limit is not None:
         trial.set_user_attr("cell_limit_s", job.limit.seconds)
 

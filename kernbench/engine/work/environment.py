@@ -85,9 +85,10 @@ def _files_digest(_module: str, first: Path) -> str:  # an edited plugin file is
 def _driver() -> str | None:
     """First line about NVIDIA's driver; None where the system does not say."""
     try:
-        return Path("/proc/driver/nvidia/version").read_text().partition("\n")[0].strip()
+        said = Path("/proc/driver/nvidia/version").read_bytes()
     except OSError:
         return None
+    return said.decode(errors="replace").partition("\n")[0].strip()
 
 
 @cache  # what was imported at the start is what runs
@@ -104,7 +105,7 @@ def _git() -> str | None:
 def _run_git(folder: Path, *words: str) -> str | None:
     command = ["git", "-C", str(folder), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode(errors="replace").strip()

@@ -37,8 +37,8 @@ log = logging.getLogger("kernbench")
 LONGEST = 1000  # characters of an error: the traceback is complete
 # Attributes that the engine reads: an axis or a score of one of these names is not stored under it.
 OWN = (
-    *("cell", "worker", "worker_start", "cell_limit_s", "checkpoint_epoch", "status", "message", "error", "wall_s"),
-    *("family", "plugin", "plugin_source", "digest", "environment"),
+    *("cell", "worker", "worker_start", "worker_namespace", "cell_limit_s", "checkpoint_epoch"),
+    *("status", "message", "error", "wall_s", "family", "plugin", "plugin_source", "digest", "environment"),
 )
 
 

@@ -1,6 +1,7 @@
 """Optuna's storage on SQLite or PostgreSQL, so that claims are exclusive and heartbeats outlive an outage."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,9 +13,11 @@ from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from kernbench.errors import KernbenchError, StorageError, StorageLostError
+from kernbench.errors import KernbenchError, StorageError
+from kernbench.host.file_systems import file_system
 from kernbench.store.database import outage
-from kernbench.store.database.outage import Outages, reason_of
+from kernbench.store.database.outage import Outages
+from kernbench.store.database.refusals import REFUSALS, cannot_open, failed_in_use
 from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, sqlite_path
@@ -25,8 +28,10 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 LOCK_TIMEOUT_S = 60
 HEARTBEAT_S = 60
 SCHEMA_TRIES = 10  # several processes make the tables concurrently: each try gets further
-# a host that vanishes sends nothing, not even a refusal; seconds, but for the last
-SERVER_PATIENCE = {
+SERVER_OPTIONS = {
+    "client_encoding": "utf8",  # else that of the database, and with SQL_ASCII every text would come as bytes
+    "prepare_threshold": None,  # a prepared statement outlives its transaction: see _in_utc
+    # a host that vanishes sends nothing, not even a refusal; seconds, but for the last
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -35,19 +40,16 @@ SERVER_PATIENCE = {
 }
 GRACE_S = 240  # two heartbeats, one of them missed, and a full wait for the lock
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "lustre", "beegfs", "gpfs", "ceph", "9p", "fuse.sshfs"}
-_IN_UTC = "SET TIME ZONE 'UTC'"  # heartbeats carry no zone
 
 Made = TypeVar("Made")
 
 
-def _begin_connections(engine: Engine, *statements: str) -> None:
-    """Execute statements first on every new connection."""
+def _in_utc(engine: Engine) -> None:
+    """Begin every transaction on a server in UTC: heartbeats carry no zone.
 
-    @event.listens_for(engine, "connect")
-    def begin(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
-        for statement in statements:
-            dbapi.execute(statement)
-        dbapi.commit()
+    Nothing here may outlive its transaction. A pooler (PgBouncer) hands the server's session to somebody else then.
+    """
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'"))
 
 
 def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) -> SteadyStorage:
@@ -67,6 +69,8 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
     outages = Outages(shown_url(url), seconds=0)  # a run that cannot begin fails immediately
     try:
+        if path is None or path.exists():
+            _check_owner(create_engine(url, poolclass=NullPool, connect_args=_connect_args(url)))
         storage = making_tables(
             lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
         )
@@ -74,14 +78,14 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
             schema_version(storage.engine)  # refuses one that is not known
         finally:
             storage.engine.dispose()  # drop connections opened before the listeners
-        _begin_connections(storage.engine, "PRAGMA journal_mode=WAL" if path else _IN_UTC)
         if path:
-            # sqlite3 must not open transactions itself
-            event.listen(storage.engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
+            event.listen(storage.engine, "connect", _begin_sqlite)
             # SQLite ignores FOR UPDATE: without this two workers claim the same cell
             event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
-        raise _cannot_open(url, error) from error
+        else:
+            _in_utc(storage.engine)
+    except REFUSALS as error:
+        raise cannot_open(url, error) from error
     outages.seconds = outage.OUTAGE_S
     return storage
 
@@ -90,7 +94,19 @@ def _connect_args(url: str) -> dict[str, Any]:
     """Options of the driver; those in the URL take precedence."""
     if sqlite_path(url):
         return {"timeout": LOCK_TIMEOUT_S}
-    return {name: value for name, value in SERVER_PATIENCE.items() if name not in make_url(url).query}
+    return {name: value for name, value in SERVER_OPTIONS.items() if name not in make_url(url).query}
+
+
+def _begin_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    dbapi.execute("PRAGMA journal_mode=WAL")
+    dbapi.isolation_level = None  # sqlite3 must not open transactions itself
+
+
+def _only_reading(dbapi: Any, _record: object) -> None:  # Any: psycopg is optional
+    if isinstance(dbapi, sqlite3.Connection):
+        dbapi.execute("PRAGMA query_only=ON")
+    else:
+        dbapi.read_only = True  # psycopg then says so in every BEGIN, and the session knows nothing of it
 
 
 def making_tables(make: Callable[[], Made]) -> Made:
@@ -130,15 +146,18 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
     # without a pool a reader has nothing to close
     options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
     try:
-        if not _is_ready(create_engine(url, **options)):
+        engine = create_engine(url, **options)
+        _check_owner(engine)
+        if not _is_ready(engine):
             return None
         known = outages or Outages(shown_url(url), seconds=0)
         storage = SteadyStorage(url, known, options, skip_table_creation=True)
-        read_only = "PRAGMA query_only=ON" if path else "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
-        _begin_connections(storage.engine, read_only, *(() if path else (_IN_UTC,)))
+        event.listen(storage.engine, "connect", _only_reading)
+        if path is None:
+            _in_utc(storage.engine)
         schema_version(storage.engine)  # refuses one that is not known
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ImportError, OSError) as error:
-        raise _cannot_open(url, error) from error
+    except REFUSALS as error:
+        raise cannot_open(url, error) from error
     return storage
 
 
@@ -149,6 +168,26 @@ def _is_ready(engine: Engine) -> bool:
             return False
         counts = [text("SELECT count(*) FROM version_info"), text("SELECT count(*) FROM alembic_version")]
         return all(connection.execute(count).scalar() for count in counts)
+
+
+def _check_owner(engine: Engine) -> None:
+    """Refuse a database of another program that uses alembic, as MLflow's: Optuna would take its version for its own.
+
+    Raises:
+        StorageError: it is one.
+    """
+    with engine.connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+        if "alembic_version" not in tables:
+            return
+        versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    # Optuna makes version_info first, and calls its versions v3.2.0.a
+    if "version_info" not in tables or not all(re.match(r"v[0-9]+\.", version) for version in versions):
+        url = engine.url.render_as_string(hide_password=False)
+        raise StorageError(
+            f"storage {shown_url(url)}: its table alembic_version belongs to another program, MLflow for instance; "
+            "give kernbench a database of its own with --storage"
+        )
 
 
 def check_place(url: str) -> None:
@@ -166,7 +205,7 @@ def check_place(url: str) -> None:
     target = path if path.exists() else folder
     if not os.access(target, os.W_OK) or not os.access(folder, os.W_OK):
         raise StorageError(f"{cannot}: {target} is not writable; give another --storage")
-    kind = _file_system(folder)
+    kind = file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StorageError(
             f"storage {shown_url(url)}: SQLite needs a local disk, {folder} is on {kind}; use postgresql+psycopg://..."
@@ -181,6 +220,7 @@ def outage_explained(url: str) -> Iterator[None]:
 
     Raises:
         StorageLostError: in place of Optuna's or SQLAlchemy's error, or of what Optuna makes of it.
+        StorageError: the same, where the database refuses something and waiting would not help.
     """
     try:
         yield
@@ -193,10 +233,7 @@ def outage_explained(url: str) -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__
         if cause is None:
             raise
-        raise StorageLostError(
-            f"storage {shown_url(url)} became unavailable: {reason_of(cause)}; what is finished is stored, "
-            "the same command goes on from there"
-        ) from error
+        raise failed_in_use(url, cause) from error
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -208,24 +245,3 @@ def _is_sqlite(path: Path) -> bool:
         except sqlite3.DatabaseError as error:
             return "not a database" not in str(error)
     return True
-
-
-def _file_system(folder: Path) -> str | None:
-    """Type of the file system that holds the folder; None where it is not known (no Linux)."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return None
-    fields = [line.split() for line in mounts.read_text().splitlines()]
-    holding = [(len(point), kind) for _, point, kind, *_ in fields if folder.is_relative_to(point)]
-    return max(holding)[1] if holding else None
-
-
-def _cannot_open(url: str, error: BaseException) -> StorageError:
-    if isinstance(error, ImportError):
-        return StorageError(
-            f"storage {shown_url(url)} cannot be opened: {error}; install the driver: pip install 'kernbench[postgres]'"
-        )
-    reason = reason_of(error)
-    # SQLite keeps a log beside the file, for reading, too
-    advice = "; its folder must be writable, or copy the file elsewhere" if "unable to open" in reason else ""
-    return StorageError(f"storage {shown_url(url)} cannot be opened: {reason}{advice}")

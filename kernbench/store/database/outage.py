@@ -36,8 +36,13 @@ def is_outage(error: BaseException | None) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """First line of what the database's driver said."""
-    said = getattr(_cause(error), "orig", None) or error.__cause__ or error
+    said = driver_error(error) or error.__cause__ or error
     return next(iter(str(said).strip().splitlines()), type(said).__name__)
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """The driver's error behind one of SQLAlchemy's or Optuna's; None where there is none."""
+    return getattr(_cause(error), "orig", None)
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

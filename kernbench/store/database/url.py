@@ -13,6 +13,7 @@ from kernbench.errors import StorageError, one_line
 
 DEFAULT_URL = "sqlite:///kernbench.db"
 
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 PASSWORDS = ("password", "sslpassword")  # that libpq takes behind the question mark, too
 
 
@@ -32,14 +33,16 @@ def resolve_url(url: str | None) -> str:
         raise StorageError(
             f"storage {one_line(repr(masked), 300)} is not a database URL; expected sqlite:///file.db or postgresql+psycopg://user@host/name"
         ) from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise StorageError(
-            f"storage {shown_url(chosen)}: expected sqlite or postgresql, got {parsed.get_backend_name()}"
-        )
+    _check_driver(parsed, chosen)
     if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
         raise StorageError("the password in the storage URL holds an @, which would end it; write it as %40")
     if "{" in chosen or "}" in chosen:  # Optuna runs str.format on it
         raise StorageError(f"storage {shown_url(chosen)}: braces are not allowed in the URL")
+    if parsed.get_backend_name() == "sqlite" and parsed.host:
+        raise StorageError(
+            f"storage {shown_url(chosen)}: {parsed.host!r} stands where a server would; write three slashes "
+            f"before the path of a file, sqlite:///{'/'.join(filter(None, [parsed.host, parsed.database]))}"
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StorageError(f"storage {chosen}: expected a file, got a database in memory")
     if parsed.get_backend_name() == "sqlite" and (parsed.query or str(parsed.database).startswith("file:")):
@@ -52,6 +55,21 @@ def resolve_url(url: str | None) -> str:
                 f"storage {one_line(shown_url(chosen), 300)} cannot be opened: {error.strerror}"
             ) from error
     return chosen
+
+
+def _check_driver(parsed: URL, chosen: str) -> None:
+    """Refuse databases and drivers that kernbench does not use, before anything is connected or imported."""
+    driver, backend = parsed.drivername, parsed.get_backend_name()
+    if driver in DRIVERS:
+        return
+    wanted = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}.get(backend)
+    if wanted is None:
+        raise StorageError(
+            f"storage {shown_url(chosen)}: expected sqlite or postgresql, got {backend}; write sqlite:///file.db or "
+            "postgresql+psycopg://user@host/name"
+        )
+    right = shown_url(parsed.set(drivername=wanted).render_as_string(hide_password=False))
+    raise StorageError(f"storage {shown_url(chosen)}: expected driver {wanted}, got {driver}; write {right}")
 
 
 def shown_url(url: str) -> str:

@@ -99,7 +99,7 @@ class Files:
         ]
         for file in self._states:
             if file.name.startswith(scratch.PREFIX) and file.is_dir(follow_symlinks=False):
-                if scratch.is_abandoned(file.name):
+                if scratch.is_abandoned(Path(file.path)):
                     problems.append(f"{one_line(file.path, 400)}: working folder of a worker that is gone; remove it")
             elif file.name.partition(".")[0] not in keys:
                 problems.append(

@@ -11,7 +11,6 @@ from kernbench.errors import StorageError
 from kernbench.host.files import PART, whole_file, writer_of
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
-from kernbench.store.tables.cell_states import process_start
 from kernbench.store.tables.optuna_rows import cells_of_trials, system_attributes
 from kernbench.store.tables.optuna_tables import table_of
 from kernbench.store.tables.result_tables import RunRow
@@ -99,5 +98,5 @@ class FileCopies:
             self._parts[new.parent] = [Path(file.path) for file in listed(new.parent) if file.name.endswith(PART)]
         for part in self._parts[new.parent]:
             writer = writer_of(part.name)
-            if writer is not None and writer[0] == new.name and process_start(writer[1]) is None:
+            if writer is not None and writer.name == new.name and writer.is_gone():
                 part.unlink(missing_ok=True)

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.errors import StorageError, first_line
-from kernbench.host.files import PART
+from kernbench.host.files import part_of
 from kernbench.store.database.opening import check_place, open_storage, outage_explained, read_storage
 from kernbench.store.database.outage import is_outage, outlasting
+from kernbench.store.database.refusals import failed_in_use, lacks_rights
 from kernbench.store.database.schema import SCHEMA_VERSION, schema_version, set_version, version_in
 from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.tables.result_tables import add_declared, add_lacking, create_tables
@@ -43,6 +44,8 @@ def ready_tables(engine: Engine, url: str, say: Callable[[str], None]) -> None:
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         if is_outage(error):
             raise
+        if lacks_rights(error):
+            raise failed_in_use(url, error) from error
         reason = first_line(getattr(error, "orig", None) or error)
         raise StorageError(
             f"storage {shown_url(url)} was not upgraded: {reason}; it is as it was, and the same command tries again"
@@ -147,7 +150,7 @@ def fill_in(connection: Connection, version: int) -> None:
 def _keep_copy(path: Path) -> Path:
     """Copy a SQLite file, completely or not at all; the caller keeps others from writing."""
     kept = _free_name(path)
-    part = kept.with_name(f"{kept.name}.{os.getpid()}{PART}")
+    part = part_of(kept)
     try:
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as origin,

@@ -22,7 +22,8 @@ from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_m
 from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
-from kernbench.store.database.outage import is_outage
+from kernbench.store.database.outage import is_outage, reason_of
+from kernbench.store.database.refusals import RIGHTS, lacks_rights
 from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, side_folder
@@ -101,6 +102,8 @@ def damage_explained(study: str) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, SQLAlchemyError) as error:
         if is_outage(error):
             raise
+        if lacks_rights(error):
+            raise StorageError(f"{one_line(study)} cannot be read: {reason_of(error)}; {RIGHTS}") from error
         raise StorageError(
             f"{one_line(study)}: a record in the database is damaged ({first_line(error)}); `kernbench storage check` "
             "checks all of them; restore a copy, or name other studies with --study"
@@ -118,7 +121,10 @@ def stored_states(study: optuna.Study) -> list[CellState]:
 
 
 def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
-    cells = json.loads(study.user_attrs.get("cells", "[]"))
+    known = study.user_attrs
+    cells = json.loads(known.get("cells", "[]"))
+    if not isinstance(json.loads(known.get("definition", "{}")), dict):
+        raise TypeError("its definition is no table")
     return cell_states(cells, trials, silent_seconds(engine_of(study)))
 
 
@@ -151,7 +157,10 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
 def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
     if not studies or schema_version(engine_of(studies[0])) is None:
         return Wanted()
-    published = {row.split for study in studies for row in _references(study.user_attrs)}
+    published = set()
+    for study in studies:
+        with damage_explained(study.study_name):
+            published |= {row.split for row in _references(study.user_attrs)}
     with Session(engine_of(studies[0])) as session:
         names = [study.study_name for study in studies]
         return Wanted(published.union(whole), headline_tolerances(session, names))

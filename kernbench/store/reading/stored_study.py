@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import optuna
 from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
 from kernbench.store.database.url import shown_url
-from kernbench.store.reading.runs import matches, stored_studies
+from kernbench.store.reading.runs import damage_explained, matches, stored_studies
 from kernbench.store.tables.optuna_rows import change_study
 from kernbench.store.tables.optuna_tables import close
 from kernbench.study.settings import SETTINGS
@@ -87,13 +88,13 @@ def find_stored(url: str, name: str, profile: str | None = None, family: str | N
         family: only this one.
 
     Raises:
-        StorageError: no database, or it cannot be opened.
+        StorageError: no database, it cannot be opened, or a record is damaged.
         StudyError: nothing of that name, profile or family, with what is stored; or several profiles and none named.
     """
     studies = stored_studies(url)
     try:
         chosen = [study for study in studies if matches(study.study_name, name)]
-        found = [_stored(study.study_name, study.user_attrs, url) for study in chosen]
+        found = [_stored(study, url) for study in chosen]
     finally:
         for study in studies[:1]:  # all are of one storage
             close(study)
@@ -118,12 +119,20 @@ def _narrowed(found: Sequence[Stored], kind: str, wanted: str | None, name: str)
     return kept
 
 
-def _stored(key: str, attributes: Mapping[str, Any], url: str) -> Stored:
+def _stored(study: optuna.Study, url: str) -> Stored:
+    with damage_explained(study.study_name):
+        return _from_attributes(study.study_name, study.user_attrs, url)
+
+
+def _from_attributes(key: str, attributes: Mapping[str, Any], url: str) -> Stored:
     base, _, family = key.partition("/")
     name, version, profile = [*base.split(".", 2), "", ""][:3]
     source = f"{key} in {shown_url(url)}"
     if not {"definition", CELLS, AXES, SEEDS, RUNTIME} <= set(attributes) or not version[1:].isdigit():
         raise StudyError(f"{source} does not hold all that a worker needs; `kernbench run` of the study adds it")
+    for record, kind in (("definition", dict), (CELLS, list), (AXES, dict), (SEEDS, int), (RUNTIME, dict)):
+        if not isinstance(json.loads(attributes[record]), kind):
+            raise TypeError(f"its {record} is of another type")
     definition = json.loads(attributes["definition"])
     return Stored(
         key=key,

@@ -3,16 +3,17 @@
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
 from optuna.trial import FrozenTrial, TrialState
 
 from kernbench.errors import counted
+from kernbench.host.processes import is_here, process_is_gone
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.study.cell import DONE, ENDED, CellState
 
 KILLED_LIMIT = 5
+NAMESPACE = "worker_namespace"  # attribute of a trial: where the number of its worker counts
 
 
 def this_worker() -> str:
@@ -20,39 +21,16 @@ def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def process_start(pid: int) -> str | None:
-    """When a local process started, as the system counts it; None without such a process, "" if it is not known."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:  # no /proc here, another user's process is hidden, or it ended just now
-        return ""
-    return None if fields[0] == "Z" else fields[19]
-
-
-def process_is_gone(host: str, pid: str, start: str | None) -> bool:
-    """Whether a process of this host has ended, also where another one has its number; false where it is not known.
-
-    Args:
-        host: its host.
-        pid: its number.
-        start: what `process_start` gave for it; empty or None where that was not known.
-    """
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    now = process_start(int(pid))
-    return now is None or bool(now and start and now != start)
+def ran_here(trial: FrozenTrial) -> bool:
+    """Whether this process can see the trial's worker: same host, and same PID namespace where that was recorded."""
+    host = str(trial.user_attrs.get("worker", "")).rpartition(":")[0]
+    return is_here(host, trial.user_attrs.get(NAMESPACE))
 
 
 def worker_is_gone(trial: FrozenTrial) -> bool:
-    """Whether the trial's worker ran on this host and has ended."""
+    """Whether the trial's worker ran where this process runs, and has ended."""
     host, _, pid = str(trial.user_attrs.get("worker", "")).rpartition(":")
-    return process_is_gone(host, pid, trial.user_attrs.get("worker_start"))
+    return process_is_gone(host, trial.user_attrs.get(NAMESPACE), pid, trial.user_attrs.get("worker_start"))
 
 
 def cell_states(

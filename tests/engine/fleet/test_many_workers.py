@@ -8,8 +8,8 @@ import fakes
 import pytest
 from worlds import wait_until
 
+from kernbench.host.processes import process_start
 from kernbench.store.reading.runs import load_runs
-from kernbench.store.tables.cell_states import process_start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -1,4 +1,4 @@
-"""Storage: URLs are checked, claims are exclusive, heartbeats start immediately and outlive an outage."""
+"""Storage: places are checked, claims are exclusive, heartbeats start immediately and outlive an outage."""
 
 import collections
 import os
@@ -20,63 +20,9 @@ from sqlalchemy import text
 from kernbench.errors import StorageError, StorageLostError, StudyError
 from kernbench.store.database import opening, outage
 from kernbench.store.database.opening import check_place, open_storage, outage_explained, read_storage
-from kernbench.store.database.url import DEFAULT_URL, holds_password, resolve_url, shown_url, side_folder
 
 SIZES = [2 * n + 1 for n in range(24)]
 ROUNDS = int(os.environ.get("KERNBENCH_ROUNDS", "1"))  # 20 were run for docs/reliability.md
-
-
-def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(monkeypatch):
-    assert resolve_url(None) == DEFAULT_URL
-    monkeypatch.setenv("KERNBENCH_STORAGE", "sqlite:///elsewhere.db")
-    assert resolve_url(None) == "sqlite:///elsewhere.db"
-    assert resolve_url("sqlite:///here.db") == "sqlite:///here.db"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "kernbench.db",
-        "/data/kernbench.db",
-        "mysql://me@host/name",
-        "sqlite://",
-        "sqlite:///:memory:",
-        "sqlite:///a{b}.db",
-        "sqlite:///file:a.db?mode=ro&uri=true",
-        "postgresql+psycopg://me@host:port/name",
-        "postgresql+psycopg://me@host/na\nme",
-        "sqlite:///\udcff.db",
-        f"sqlite:///{'x' * 5000}.db",
-        "x" * 5000,
-    ],
-)
-def test_a_url_that_cannot_work_is_refused_in_one_line(url):
-    with pytest.raises(StorageError) as error:
-        resolve_url(url)
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 500
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql+psycopg://me:secret@host/name",
-        "postgresql+psycopg://me:secret@host/{name}",
-        "postgresql+psycopg://host/name?user=me&password=secret&sslpassword=secret",
-        "postgresql+psycopg://me:pass/secret@host:port/name?password=secret",
-        "postgresql+psycopg://me:pass@secret@host/name",
-        "postgresql+psycopg://me:pass@word/secret@host/name",
-        "mysql://host/name?password=secret",
-        "secret@host?password=secret",
-    ],
-)
-def test_a_password_is_shown_nowhere(url):
-    try:
-        said = shown_url(resolve_url(url))
-        assert holds_password(url)
-    except StorageError as error:
-        said = str(error)
-    assert "secret" not in said
 
 
 def test_a_server_that_is_not_there_is_one_line_without_the_password():
@@ -108,16 +54,9 @@ def test_a_damaged_database_is_refused(tmp_path):
 
 
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_file_system", lambda _folder: "nfs4")
+    monkeypatch.setattr(opening, "file_system", lambda _folder: "nfs4")
     with pytest.raises(StorageError, match=r"local disk.*nfs4.*postgresql"):
         check_place(f"sqlite:///{tmp_path}/kernbench.db")
-
-
-def test_side_folders_lie_beside_the_database_and_two_databases_do_not_share_them(tmp_path):
-    assert side_folder("sqlite:///kernbench.db", "artifacts") == Path("kernbench.artifacts")
-    assert side_folder(f"sqlite:///{tmp_path}/my.db", "checkpoints") == tmp_path / "my.checkpoints"
-    names = ["a.db", "a.sqlite", "results.v1", "results.v2"]
-    assert len({side_folder(f"sqlite:///{name}", "artifacts") for name in names}) == len(names)
 
 
 def test_a_file_without_tables_holds_nothing_to_read(tmp_path):

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from kernbench.host.processes import process_namespace, process_start
 from kernbench.store.tables.cell_states import (
     KILLED_LIMIT,
+    NAMESPACE,
     cell_states,
     killed_in_a_row,
-    process_start,
     this_worker,
     worker_is_gone,
 )
@@ -71,6 +72,18 @@ def test_a_worker_on_another_host_or_unknown_is_not_declared_gone(dead):
     assert not worker_is_gone(trial(TrialState.RUNNING, worker=f"not-{HOST}:{dead}"))
     assert not worker_is_gone(trial(TrialState.RUNNING))
     assert not worker_is_gone(trial(TrialState.RUNNING, worker="nonsense"))
+    for odd in (f"{HOST}:{10**20}", f"{HOST}:0", f"{HOST}:-1", f"{HOST}:\u00b2"):
+        assert not worker_is_gone(trial(TrialState.RUNNING, worker=odd))
+
+
+def test_a_worker_of_another_pid_namespace_is_not_declared_gone(dead):
+    worker = f"{HOST}:{dead}"
+    assert worker_is_gone(trial(TrialState.RUNNING, worker=worker, **{NAMESPACE: process_namespace()}))
+    boot, _, numbers = process_namespace().partition(" ")
+    for other in (f"{boot} pid:[1]", f"another-boot {numbers}", "", 7):
+        running = trial(TrialState.RUNNING, worker=worker, **{NAMESPACE: other})
+        assert not worker_is_gone(running)
+        assert state(running).state == "running"
 
 
 def test_a_process_number_used_again_does_not_pass_for_the_worker():
