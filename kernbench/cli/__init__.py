@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from kernbench.cli.terminal.errors import quiet_warnings, show
+from kernbench.cli.terminal.errors import complain, quiet_warnings, show
 
 _COMMANDS = {
-    "run": ("run", "Run the missing cells of a study."),
+    "run": ("run", "Run the missing cells of studies."),
     "worker": ("worker", "One more worker on a study, from any machine."),
     "slurm": ("slurm", "Write a Slurm array script whose tasks are workers of a study."),
     "status": ("status", "Cells done, running, waiting and failed, and why."),
@@ -78,7 +78,7 @@ def main() -> None:
         show(error)
         sys.exit(error.exit_code)
     except KernbenchError as error:
-        click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
+        complain(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("kernbench: interrupted", err=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kernbench.cli.names import STUDIES, one_option, several_option
 from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
 
@@ -14,7 +15,7 @@ def data_command() -> None:
 
 
 @data_command.command()
-@click.option("--study", "study_name", default="k_sweep", help="Study whose lines to make.", show_default=True)
+@one_option("--study", "study_name", default="k_sweep", help="Study whose lines to make.")
 @profile_option
 @device_option
 def simulate(study_name: str, profile: str | None, device: str) -> None:
@@ -104,7 +105,7 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 
 
 @data_command.command()
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@several_option("--study", "names", help=STUDIES)
 @storage_option
 def weights(names: tuple[str, ...], storage: str | None) -> None:
     """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
@@ -123,7 +124,7 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
 @data_command.command()
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
-@click.option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
+@one_option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
 @click.option("--network", help="Network where it is from a local file: FILE.py:NAME.")
 def export_weights(weights: Path, out: Path, plugin: str | None, network: str | None) -> None:
     """Write the WEIGHTS of a cell in the published layout, a state dict of 86 tensors, with its thresholds.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernbench.cli.names import one_option
 from kernbench.cli.options import PATH, device_option
 from kernbench.cli.terminal.bars import bar
 
@@ -29,7 +30,7 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 
 @click.command()
 @click.option("--weights", type=PATH, help="weights.pt of a cell, or a published state dict or its folder.")
-@click.option("--plugin", help="Family that makes the kernels of weights.pt: NAME or FILE.py:NAME, of any version.")
+@one_option("--plugin", help="Family that makes the kernels of weights.pt: NAME or FILE.py:NAME, of any version.")
 @click.option("--network", help="Network of weights.pt where it is from a local file: FILE.py:NAME.")
 @click.option("--data", help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.")
 @click.option("--split", default="test", help="Lines to score.", show_default=True)

@@ -9,9 +9,11 @@ from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
 from kernbench.store.database.url import shown_url
-from kernbench.store.reading.runs import matches, stored_studies
+from kernbench.store.reading.naming import matches
+from kernbench.store.reading.runs import stored_studies
 from kernbench.store.tables.optuna_rows import change_study
 from kernbench.store.tables.optuna_tables import close
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.settings import SETTINGS
 from kernbench.study.study import Study, differences
 from kernbench.study.toml_tables import TomlTable
@@ -47,17 +49,19 @@ class Stored:
     source: str
 
 
-def ask_for(engine: Engine, study_id: int, study: Study) -> None:
+def ask_for(engine: Engine, study_id: int, study: Study, only: Selection = ALL) -> None:
     """Add the cells of a study to those that were ever asked for, in one step: another run may add some, too.
 
     Args:
         engine: of the storage.
         study_id: Optuna's.
         study: as it is run now.
+        only: which cells are added to those of a study that has some; one that is new is asked for whole.
     """
 
     def asked(known: Mapping[str, Any]) -> dict[str, str]:
-        cells = list(dict.fromkeys([*json.loads(known.get(CELLS, "[]")), *study.cells()]))
+        before = json.loads(known.get(CELLS, "[]"))
+        cells = list(dict.fromkeys([*before, *(cell for cell in study.cells() if not before or cell in only)]))
         return {name: json.dumps(value) for name, value in ({CELLS: cells} | what_workers_need(study, known)).items()}
 
     change_study(engine, study_id, asked)
