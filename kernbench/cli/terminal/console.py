@@ -92,6 +92,8 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
     """One study for `status`: the cells that are meant."""
     counts = f"{counted(len(states), 'cell')}{_selected(only)}{f' ({_counts(states)})' if states else ''}"
     stdout().print(Text(f"{study.study_name}: {counts}", style="bold"))
+    if not states:
+        return
     if is_tuned(study):
         print_searches(study, states)
         return

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.coordinator import coordinate
 from kernbench.engine.notes import notes
-from kernbench.engine.queue.queueing import drop_unasked, enqueue_all
+from kernbench.engine.queue.queueing import asked_for, drop_unasked, enqueue_all
 from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, make_job, note_other_plugins
 from kernbench.engine.work.terms import Terms, opened
@@ -22,7 +22,7 @@ from kernbench.registry import Found
 from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
-from kernbench.store.reading.stored_study import ask_for
+from kernbench.store.reading.stored_study import DROPPED, ask_for
 from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
@@ -180,7 +180,8 @@ def _work(optuna_study: optuna.Study, job: Job, prepare: Callable[[], None]) -> 
     """Work in this process; again where a run with another study file has dropped cells of this one."""
     while True:
         code = work_and_give_back(optuna_study, job, prepare)
-        states = cell_states(job.cells, read_trials(optuna_study))
+        asked = asked_for(optuna_study) or set()
+        states = cell_states([cell for cell in job.cells if cell in asked], read_trials(optuna_study))
         dropped = [each.cell for each in states if each.state == "missing"]
         if job.stop() or not dropped:
             return code
@@ -235,8 +236,9 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
     wanted = study.cells()
     before = dict.fromkeys(json.loads(stored.user_attrs.get("cells", "[]")))
     added = [cell for cell in options.cells_of(study) if before and cell not in before]
+    dropped = set(json.loads(stored.user_attrs.get(DROPPED, "[]")))  # the study has had them
     known = {_point_of(cell) for cell in before} if options.more_seeds else set()
-    unasked = [cell for cell in added if _point_of(cell) not in known]
+    unasked = [cell for cell in added if _point_of(cell) not in known and cell not in dropped]
     if unasked and not options.extend:
         raise StudyError(
             f"{study.source} asks for {counted(len(unasked), 'cell')} that {study.key} does not have "

@@ -20,6 +20,7 @@ from kernbench.study.toml_tables import TomlTable
 from kernbench.study.tuning import stored_space
 
 CELLS, AXES, SEEDS, RUNTIME = "cells", "axes", "seeds", "runtime"  # user attributes of the Optuna study, JSON
+DROPPED = "dropped"  # the same: cells that were taken out of `cells` and not asked for since
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ def ask_for(engine: Engine, study_id: int, study: Study, only: Selection = ALL) 
     def asked(known: Mapping[str, Any]) -> dict[str, str]:
         before = json.loads(known.get(CELLS, "[]"))
         cells = list(dict.fromkeys([*before, *(cell for cell in study.cells() if not before or cell in only)]))
-        return {name: json.dumps(value) for name, value in ({CELLS: cells} | what_workers_need(study, known)).items()}
+        found = {CELLS: cells} | what_workers_need(study, known)
+        if DROPPED in known:
+            found[DROPPED] = [cell for cell in json.loads(known[DROPPED]) if cell not in cells]
+        return {name: json.dumps(value) for name, value in found.items()}
 
     change_study(engine, study_id, asked)
 
