@@ -37,11 +37,13 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
 
 
 @data_command.command()
-def info() -> None:
-    """Data sets in the cache: recipe, lines, size, and whether the files are intact."""
+@storage_option
+def info(storage: str | None) -> None:
+    """Data sets in the cache: recipe, lines, size, whether the files are intact, and which studies use them."""
     from kernbench.cli.terminal import console
+    from kernbench.cli.terminal.data_sets import uses
 
-    console.print_cache()
+    console.print_cache(uses(storage))
     _print_imported()
 
 
@@ -108,15 +110,22 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 @several_option("--study", "names", help=STUDIES)
 @storage_option
 def weights(names: tuple[str, ...], storage: str | None) -> None:
-    """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
+    """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`.
+
+    Of each search of a tuned study the best draw comes first: the one of the highest F1 on the validation lines.
+    """
+    from kernbench.cli.trained_cell import best_first
+    from kernbench.errors import counted
     from kernbench.networks.weights import WEIGHTS
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.reading.runs import load_runs
 
     url = resolve_url(storage)
-    kept = [(run, run.artifacts[WEIGHTS]) for run in load_runs(url, names) if WEIGHTS in run.artifacts]
-    for run, path in kept:
-        click.echo(f"{run.study} {run.cell}  {path.stat().st_size / 1e6:.2f} MB  {path}")
+    runs = best_first(load_runs(url, names, whole=[]))
+    kept = [(run, draws, run.artifacts[WEIGHTS]) for run, draws in runs if WEIGHTS in run.artifacts]
+    for run, draws, path in kept:
+        best = f"  best of {counted(draws, 'draw')}" if draws else ""
+        click.echo(f"{run.study} {run.cell}{best}  {path.stat().st_size / 1e6:.2f} MB  {path}")
     if not kept:
         click.echo(f"no trained networks in {shown_url(url)} yet; every cell that is scored leaves one")
 

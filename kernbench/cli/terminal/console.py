@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,13 +219,18 @@ def open_page(page: Path) -> None:
         click.echo(f"no browser was found; open {page} in one", err=True)
 
 
-def print_cache() -> None:
-    """The data cache, for `data info`."""
+def print_cache(uses: Mapping[str, str] | None = None) -> None:
+    """The data cache, for `data info`.
+
+    Args:
+        uses: digest -> who uses these lines; None where that is not known.
+    """
     from kernbench.ulm.data.recipe import cache_folder, describe_cache
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
     click.echo(f"{cache_folder()}: {counted(len(entries), 'split')}, {size:,.1f} MB")
+    last = {entry.digest: entry for entry in entries}
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         facts = (
@@ -233,6 +238,8 @@ def print_cache() -> None:
         )
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
+        if uses is not None and last[entry.digest] is entry:
+            click.echo(f"  {' ' * len(entry.digest)} used by {uses.get(entry.digest, 'no study of the database')}")
 
 
 def _row(point: "Point") -> list[str]:
