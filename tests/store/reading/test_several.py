@@ -43,9 +43,9 @@ def test_families_and_cells_may_be_in_some_of_the_databases(tmp_path, empty_data
     assert found() == [("discrete", NINE), ("siren", THIRTY_THREE)]
     assert found(["siren"]) == found((), "kernel_size=33") == [("siren", THIRTY_THREE)]
     assert found((), "kernel_size=9..33", "seed=0") == found()
-    with pytest.raises(StudyError, match="no study of kernel family 'log'.*stored: discrete, siren"):
+    with pytest.raises(StudyError, match=r"no study of kernel family 'log'.*stored: discrete, siren"):
         found(["log"])
     with pytest.raises(StudyError, match="kernel_size=65: selects nothing; kernel_size is 9, 33"):
         found((), "kernel_size=65")
-    with pytest.raises(StudyError, match="kernel_size=33: selects nothing; kernel_size is 9$"):
+    with pytest.raises(StudyError, match=r"kernel_size=33: selects nothing; kernel_size is 9$"):
         found(["discrete"], "kernel_size=33")
