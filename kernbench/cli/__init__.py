@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from kernbench.cli.terminal.errors import quiet_warnings, show
+from kernbench.cli.terminal.errors import complain, quiet_warnings, show
 from kernbench.cli.terminal.output import steady_output
 
 _COMMANDS = {
-    "run": ("run", "Run the missing cells of a study."),
+    "run": ("run", "Run the missing cells of studies."),
     "worker": ("worker", "One more worker on a study, from any machine."),
     "slurm": ("slurm", "Write a Slurm array script whose tasks are workers of a study."),
     "status": ("status", "Cells done, running, waiting and failed, and why."),
@@ -23,6 +23,7 @@ _COMMANDS = {
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
     "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
     "bench": ("bench", "Time convolution, simulation, metrics and training side by side with the peers."),
+    "cells": ("cells", "Train cells again, or drop them from their study; nothing is lost."),
     "storage": ("storage", "Copy studies to another database; verify a database and its files; upgrade it."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }
@@ -91,7 +92,7 @@ def _exit_code() -> int:
         show(error)
         return error.exit_code
     except KernbenchError as error:
-        click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
+        complain(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("kernbench: interrupted", err=True)

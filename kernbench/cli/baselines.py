@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.names import one_option
 from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import Progress, bar, one_line
 from kernbench.cli.terminal.detectors import noise_text, print_rows
@@ -19,8 +20,8 @@ FILE = "baselines.csv"
 
 
 @click.command()
-@click.option("--study", "study_name", default="k_sweep", help="Study: its lines, training, splits.", show_default=True)
-@click.option("--plugin", default="discrete", help="Family that the study is read for.", show_default=True)
+@one_option("--study", "study_name", default="k_sweep", help="Study: its lines, training, splits.")
+@one_option("--plugin", default="discrete", help="Family that the study is read for.")
 @profile_option
 @click.option("--data", help="Other lines: imported set, digest of simulated lines, or folder with a manifest.")
 @click.option("--noise", type=click.FloatRange(0, 1000), help="Nominal percent of 9.65 a.u.  [the study's]")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kernbench.cli.names import STUDIES, one_option, several_option
 from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
 
@@ -14,7 +15,7 @@ def data_command() -> None:
 
 
 @data_command.command()
-@click.option("--study", "study_name", default="k_sweep", help="Study whose lines to make.", show_default=True)
+@one_option("--study", "study_name", default="k_sweep", help="Study whose lines to make.")
 @profile_option
 @device_option
 def simulate(study_name: str, profile: str | None, device: str) -> None:
@@ -36,11 +37,13 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
 
 
 @data_command.command()
-def info() -> None:
-    """Data sets in the cache: recipe, lines, size, and whether the files are intact."""
+@storage_option
+def info(storage: str | None) -> None:
+    """Data sets in the cache: recipe, lines, size, whether the files are intact, and which studies use them."""
     from kernbench.cli.terminal import console
+    from kernbench.cli.terminal.data_sets import uses
 
-    console.print_cache()
+    console.print_cache(uses(storage))
     _print_imported()
 
 
@@ -104,18 +107,25 @@ def export(data: str, out: Path, splits: tuple[str, ...], form: str) -> None:
 
 
 @data_command.command()
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@several_option("--study", "names", help=STUDIES)
 @storage_option
 def weights(names: tuple[str, ...], storage: str | None) -> None:
-    """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`."""
+    """List the trained networks that finished cells have left, with their files, for `kernbench evaluate --weights`.
+
+    Of each search of a tuned study the best draw comes first: the one of the highest F1 on the validation lines.
+    """
+    from kernbench.cli.trained_cell import best_first
+    from kernbench.errors import counted
     from kernbench.networks.weights import WEIGHTS
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.reading.runs import load_runs
 
     url = resolve_url(storage)
-    kept = [(run, run.artifacts[WEIGHTS]) for run in load_runs(url, names) if WEIGHTS in run.artifacts]
-    for run, path in kept:
-        click.echo(f"{run.study} {run.cell}  {path.stat().st_size / 1e6:.2f} MB  {path}")
+    runs = best_first(load_runs(url, names, whole=[]))
+    kept = [(run, draws, run.artifacts[WEIGHTS]) for run, draws in runs if WEIGHTS in run.artifacts]
+    for run, draws, path in kept:
+        best = f"  best of {counted(draws, 'draw')}" if draws else ""
+        click.echo(f"{run.study} {run.cell}{best}  {path.stat().st_size / 1e6:.2f} MB  {path}")
     if not kept:
         click.echo(f"no trained networks in {shown_url(url)} yet; every cell that is scored leaves one")
 
@@ -123,7 +133,7 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
 @data_command.command()
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
-@click.option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
+@one_option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
 @click.option("--network", help="Network where it is from a local file: FILE.py:NAME.")
 def export_weights(weights: Path, out: Path, plugin: str | None, network: str | None) -> None:
     """Write the WEIGHTS of a cell in the published layout, a state dict of 86 tensors, with its thresholds.

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kernbench.cli.options import PATH, device_option
+from kernbench.cli.names import family_names, one_option
+from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
 
 if TYPE_CHECKING:
+    from kernbench.study.selection import Selection
     from kernbench.ulm.data.find import Content
     from kernbench.ulm.data.published_pairs import PublishedPairs
     from kernbench.ulm.data.recipe import Split
@@ -23,15 +25,28 @@ if TYPE_CHECKING:
     from kernbench.ulm.scoring.protocol import Choice
 
 # What only one network on one data set has.
-ALONE = ("weights", "data", "thresholds", "threshold_split", "plugin", "network", "noise", "nms_width")
+ALONE = (
+    *("weights", "study", "kernel_size", "data", "thresholds", "threshold_split", "plugin", "network", "noise"),
+    "nms_width",
+)
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
 
 @click.command()
 @click.option("--weights", type=PATH, help="weights.pt of a cell, or a published state dict or its folder.")
-@click.option("--plugin", help="Family that makes the kernels of weights.pt: NAME or FILE.py:NAME, of any version.")
+@one_option("--study", help="In place of --weights: the cell of this study in the database, by what follows.")
+@one_option(
+    "--plugin",
+    help="NAME or FILE.py:NAME. With --study its family; with --weights that of the kernels, of any version.",
+)
+@click.option("--kernel-size", type=click.IntRange(1), help="With --study: as --only kernel_size=N.")
+@only_option
+@storage_option
 @click.option("--network", help="Network of weights.pt where it is from a local file: FILE.py:NAME.")
-@click.option("--data", help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.")
+@click.option(
+    "--data",
+    help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.  [with --study its own]",
+)
 @click.option("--split", default="test", help="Lines to score.", show_default=True)
 @click.option("--thresholds", type=PATH, help="Not those of the weights: thresholds_optimal.npy, its folder.")
 @click.option("--threshold-split", help="Choose the thresholds on this split of the data set instead.")
@@ -52,7 +67,11 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 @click.option("--out", type=PATH, help="Folder for tables and per-line scores.")
 def evaluate_command(
     weights: Path | None,
+    study: str | None,
     plugin: str | None,
+    kernel_size: int | None,
+    only: "Selection",
+    storage: str | None,
     network: str | None,
     data: str | None,
     split: str,
@@ -70,15 +89,21 @@ def evaluate_command(
 ) -> None:
     """Score networks under the published protocol and one to one.
 
-    Either one network on one data set (--weights, --data), or every network of SRML-1D on new lines with the published
-    numbers of bubbles and pressures, beside the published scores (--published).
+    Either one network on one data set (--weights and --data, or --study, with the lines of the study unless --data
+    names others), or every network of SRML-1D on new lines with the published numbers of bubbles and pressures, beside
+    the published scores (--published).
+
+    --study k_sweep --plugin siren --kernel-size 65 finds the weights of that cell; of a tuned study, those of the draw
+    that was best on the validation lines.
 
     Weights are those that a cell has left (`kernbench data weights` lists them), with their thresholds, or a state dict
     of 86 tensors in the published layout, with thresholds beside it. Nothing in either is run as code. Thresholds may
     come from another file, or be chosen on a split of the data set.
     """
     from kernbench.cli.terminal import scores
+    from kernbench.cli.trained_cell import lines_of_cell, weights_of_cell
     from kernbench.host.device import choose_device
+    from kernbench.store.database.url import resolve_url
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
     from kernbench.ulm.evaluation.trained import load_trained
@@ -88,17 +113,20 @@ def evaluate_command(
     if published is not None:
         _reproduce(published, models, lines, seed, choose_device(device), out)
         return
-    assert weights is not None  # else refused above
-    assert data is not None
     where = choose_device(device)
-    trained, found = load_trained(weights, plugin, network), find_set(data)
+    if study is not None:
+        weights = weights_of_cell(resolve_url(storage), study, *_of_study(plugin, kernel_size, only))
+        plugin = plugin if plugin is not None and ".py" in plugin else None  # an installed one must be of its version
+    assert weights is not None  # else refused above
+    trained = load_trained(weights, plugin, network)
+    found = lines_of_cell(trained, split) if data is None else find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
     added = _noise(trained, noise, seed, {split, threshold_split or split})
     if threshold_split is None:
         choice, pairs = _stored(trained, thresholds, nms_width)
     else:
-        fitted = found.load(threshold_split)
+        fitted = (lines_of_cell(trained, threshold_split) if data is None else found).load(threshold_split)
         bench, output = _predicted(trained, fitted, added, where, f"thresholds on {threshold_split} lines")
         choice = bench.choose(output, threshold_split) if metric != "matched" else None
         pairs = pair_card.choose_pairs(output, fitted, nms_width) if metric != "dilation" else None
@@ -134,8 +162,12 @@ def _check_together(given: Mapping[str, Any]) -> None:
             raise click.UsageError(f"--published goes without --{alone[0].replace('_', '-')}")
         return
     split, width = given["threshold_split"], given["nms_width"]
+    of_cell = given["study"] is not None
+    lacking = not of_cell and (given["weights"] is None or given["data"] is None)
     refusals = {
-        "expected --weights and --data, or --published": given["weights"] is None or given["data"] is None,
+        "--weights and --study exclude each other": of_cell and given["weights"] is not None,
+        "--kernel-size and --only go with --study": not of_cell and bool(given["kernel_size"] or given["only"]),
+        "expected --weights and --data, or --study, or --published": lacking,
         "--model goes with --published": bool(given["models"]),
         "--thresholds and --threshold-split exclude each other": None not in (given["thresholds"], split),
         "--threshold-split test would fit the thresholds to the lines that they judge": split == "test",
@@ -144,6 +176,14 @@ def _check_together(given: Mapping[str, Any]) -> None:
     for said, wrong in refusals.items():
         if wrong:
             raise click.UsageError(said)
+
+
+def _of_study(plugin: str | None, kernel_size: int | None, only: "Selection") -> "tuple[tuple[str, ...], Selection]":
+    """Families and cells that --plugin, --kernel-size and --only mean together."""
+    from kernbench.study.selection import read_selection
+
+    sizes = [] if kernel_size is None else [f"kernel_size={kernel_size}"]
+    return family_names([] if plugin is None else [plugin]), read_selection([*only.options[1::2], *sizes])
 
 
 def _predicted(

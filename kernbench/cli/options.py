@@ -1,7 +1,7 @@
 """Options and signals that several commands share, and values as they are typed."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -11,10 +11,25 @@ import click
 
 if TYPE_CHECKING:
     from kernbench.engine.work.time_limit import Limit
+    from kernbench.study.selection import Selection
+
+
+def _selection(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> "Selection":
+    from kernbench.study.selection import read_selection
+
+    return read_selection(given)
+
 
 PATH = click.Path(path_type=Path)
 storage_option = click.option("--storage", help="Database URL [KERNBENCH_STORAGE, else sqlite:///kernbench.db].")
 device_option = click.option("--device", default="auto", help="auto, cpu or cuda[:i].", show_default=True)
+only_option = click.option(
+    "--only",
+    multiple=True,
+    callback=_selection,
+    metavar="NAME=VALUE",
+    help="Only these cells: kernel_size=65, kernel_size=65,129, kernel_size=17..129, seed=0; repeatable.",
+)
 profile_option = click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
 
 

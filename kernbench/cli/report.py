@@ -1,17 +1,24 @@
 """`kernbench report`: the page with its tables and figures, or the table of a paper."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.options import PATH
+from kernbench.cli.names import FAMILIES, STUDIES, family_names, several, several_option
+from kernbench.cli.options import PATH, only_option
+
+if TYPE_CHECKING:
+    from kernbench.study.selection import Selection
 
 FORMATS = ("html", "latex", "markdown", "csv")
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...")
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", callback=several)
+@several_option("--study", "names", help=STUDIES)
+@several_option("--plugin", "plugins", help=FAMILIES)
+@only_option
 @click.option(
     "--storage",
     "storages",
@@ -33,6 +40,8 @@ FORMATS = ("html", "latex", "markdown", "csv")
 def report_command(
     studies: tuple[str, ...],
     names: tuple[str, ...],
+    plugins: tuple[str, ...],
+    only: "Selection",
     storages: tuple[str, ...],
     out: Path | None,
     form: str,
@@ -40,7 +49,7 @@ def report_command(
 ) -> None:
     """Write one self-contained HTML page with tables (CSV) and figures, from the database and its artifacts.
 
-    Only of these studies, if any is named: k_sweep, or k_sweep.v1.quick/siren.
+    Only of these studies, families and cells, if any are named: k_sweep, or k_sweep.v1.quick/siren.
     """
     if opened and form != "html":
         raise click.UsageError("--open shows the page; leave out --format, or --open")
@@ -53,8 +62,8 @@ def report_command(
     urls = [resolve_url(storage) for storage in storages or (None,)]
     chosen = list(dict.fromkeys((*studies, *names)))
     if form != "html":
-        console.write_matrix(urls, out, chosen, form)
+        console.write_matrix(urls, out, chosen, form, family_names(plugins), only)
         return
-    page = console.write_report(urls, out, chosen)
+    page = console.write_report(urls, out, chosen, family_names(plugins), only)
     if opened:
         console.open_page(page)

@@ -1,23 +1,36 @@
-"""`kernbench run`: from a study's name to finished cells, a results table and a report."""
+"""`kernbench run`: from names of studies and families to finished cells, tables of results and a report."""
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.cli.options import device_option, profile_option, sigterm_is_no_error, storage_option
+from kernbench.cli.names import several_option
+from kernbench.cli.options import device_option, only_option, profile_option, sigterm_is_no_error, storage_option
 
 if TYPE_CHECKING:
-    from kernbench.engine.fleet.runner import Options
+    from kernbench.cli.jobs import Job
+    from kernbench.engine.fleet.runner import Options, Result
+    from kernbench.study.selection import Selection
     from kernbench.study.study import Study
 
 
 @click.command()
-@click.option("--plugin", required=True, help="Kernel family: an installed name or ./file.py:name.")
-@click.option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
+@several_option(
+    "--plugin",
+    "plugins",
+    required=True,
+    help="Kernel family: an installed name or ./file.py:name; several by repetition or with commas.",
+)
+@several_option(
+    "--study",
+    "names",
+    required=True,
+    help="Study: an installed name or a .toml file; several by repetition or with commas.",
+)
+@only_option
 @profile_option
 @click.option(
     "--workers",
@@ -47,8 +60,9 @@ if TYPE_CHECKING:
 )
 @sigterm_is_no_error()
 def run_command(
-    plugin: str,
-    study_name: str,
+    plugins: tuple[str, ...],
+    names: tuple[str, ...],
+    only: "Selection",
     profile: str | None,
     workers: int,
     device: str,
@@ -63,25 +77,26 @@ def run_command(
     heartbeat: tuple[int, int] | None,
     out: Path | None,
 ) -> int:
-    """Run the missing cells of a study for one kernel family, then show results and write the report.
+    """Run the missing cells of a study for a kernel family, then show results and write the report.
 
     Run it again to go on after an interruption: finished cells are never run twice. It also runs the quick
     classical detectors (`kernbench baselines`) on the same lines, once for each data set and noise level.
+
+    Several studies or families are run one after the other, each study for each family, and reported together. One
+    that is refused is refused before anything runs; one that fails does not stop the others.
     """
     from kernbench.host.garbage import put_off
 
     with put_off():
         from kernbench.engine.fleet import runner  # and with it nearly everything
+    from kernbench.cli.jobs import needed, planned
     from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
-    from kernbench.cli.worker import crew_of
-    from kernbench.engine.fleet.disk import check_places, check_room, needs
+    from kernbench.engine.fleet.disk import check_places, check_room
     from kernbench.host.device import choose_device, default_profile
-    from kernbench.registry import find
     from kernbench.report.page.default_folder import default_folder
     from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S
     from kernbench.store.database.url import resolve_url
-    from kernbench.study.task import load, task
 
     beat, grace = heartbeat or (HEARTBEAT_S, GRACE_S)
     options = runner.Options(
@@ -94,47 +109,88 @@ def run_command(
         limit=limit_of(cell_limit, cell_margin),
         heartbeat_s=beat,
         grace_s=grace,
+        only=only,
     )
-    found = find(plugin)
-    study = load(study_name, found.family, profile or default_profile(options.device))
-    if seeds is not None:
-        study = dataclasses.replace(study, seeds=tuple(range(seeds)))
-    parameters = task().check(study, options.device)
-    plan = runner.plan(study, options)
+    jobs = planned(plugins, names, profile or default_profile(options.device), seeds, options)
     if dry_run:
-        console.print_plan(study, plan)
+        for job in jobs:
+            console.print_plan(job.study, job.plan)
         return 0
     folder = out or default_folder([options.url])[0]
     check_places(options.url, folder)
-    check_room(needs(study, options.url, folder, cells=plan.to_run, parameters=parameters, workers=max(1, workers)))
-    with console.observer(study) as observer:
-        result = runner.run(
-            study,
-            found,
-            options,
-            compute=task().run,
-            prepare=lambda: task().prepare(study, options.device, observer.simulated),
-            observer=observer,
-            crew=crew_of(workers, plugin, device, study, options),
-        )
-    console.print_outcome(study, result, options.url)
-    if result.ended and not result.stopped and not options.queue_only:
-        baselines = not no_baselines and any(state.state == "done" for state in result.states)
-        _show(study, options, out, baselines=baselines)
-    return result.exit_code
+    check_room(needed(jobs, options.url, folder, max(1, workers)))
+    return _Runs(options, workers, device, baselines=not no_baselines).all_of(jobs, out)
 
 
-def _show(study: "Study", options: "Options", out: Path | None, *, baselines: bool) -> None:
-    """Results, classical detectors and report; what fails is a warning, because the cells are done."""
-    from kernbench.cli.terminal import console
+class _Runs:
+    """Runs one after the other; the exit code is the worst of theirs."""
 
-    with _only_warned("the results cannot be shown; `kernbench report` shows them"):
-        console.print_results(study, options.url)
-    if baselines:
-        with _only_warned("classical detectors have no results; `kernbench baselines` makes them"):
-            _add_baselines(study, options)
-    with _only_warned("no report was written; `kernbench report` tries again"):
-        console.write_report([options.url], out, always=False)
+    def __init__(self, options: "Options", workers: int, device: str, *, baselines: bool) -> None:
+        self._options, self._workers, self._device, self._baselines = options, workers, device, baselines
+        self._code = 0
+
+    def all_of(self, jobs: "Sequence[Job]", out: Path | None) -> int:
+        """Run them, then write one report; see `run_command`."""
+        from kernbench.cli.terminal import console
+
+        ended = False
+        for place, job in enumerate(jobs, 1):
+            with self._going_on():
+                result = self._run(job)
+                self._code = max(self._code, result.exit_code)
+                if result.stopped:
+                    if jobs[place:]:
+                        click.echo(f"not begun: {', '.join(each.study.key for each in jobs[place:])}")
+                    return self._code
+                ended = ended or result.ended
+                if result.ended and not self._options.queue_only:
+                    self._show(job, result)
+        if ended and not self._options.queue_only:
+            with _only_warned("no report was written; `kernbench report` tries again"):
+                console.write_report([self._options.url], out, only=self._options.only, always=False)
+        return self._code
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What ends one run is said, and counts; the others go on."""
+        from kernbench.cli.terminal.errors import complain
+        from kernbench.errors import KernbenchError
+
+        try:
+            yield
+        except KernbenchError as error:
+            complain(error)
+            self._code = max(self._code, error.exit_code)
+
+    def _run(self, job: "Job") -> "Result":
+        from kernbench.cli.terminal import console
+        from kernbench.cli.worker import crew_of
+        from kernbench.engine.fleet import runner
+        from kernbench.study.task import task
+
+        options, study = self._options, job.study
+        with console.observer(study) as observer:
+            result = runner.run(
+                study,
+                job.found,
+                options,
+                compute=task().run,
+                prepare=lambda: task().prepare(study, options.device, observer.simulated),
+                observer=observer,
+                crew=crew_of(self._workers, job.plugin, self._device, study, options),
+            )
+        console.print_outcome(study, result, options.url)
+        return result
+
+    def _show(self, job: "Job", result: "Result") -> None:
+        """Results and classical detectors; what fails is a warning, because the cells are done."""
+        from kernbench.cli.terminal import console
+
+        with _only_warned("the results cannot be shown; `kernbench report` shows them"):
+            console.print_results(job.study, self._options.url, self._options.only)
+        if self._baselines and any(state.state == "done" for state in result.states):
+            with _only_warned("classical detectors have no results; `kernbench baselines` makes them"):
+                _add_baselines(job.study, self._options)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli.names import one_option
+
 if TYPE_CHECKING:
     from kernbench.study.study import Study
 
@@ -14,9 +16,9 @@ PASSED_ON = ("KERNBENCH_CACHE", "KERNBENCH_LOAD_PLUGINS")
 
 
 @click.command()
-@click.option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
+@one_option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
 @click.option("--array", type=click.IntRange(1), required=True, help="Tasks of the array, one worker each.")
-@click.option("--plugin", help="Serve this family only.  [all families of the study in the database]")
+@one_option("--plugin", help="Serve this family only.  [all families of the study in the database]")
 @click.option("--profile", help="Scale.  [thesis with --gpu, else quick]")
 @click.option("--storage", help="PostgreSQL URL, without password [KERNBENCH_STORAGE].")
 @click.option("--at-once", type=click.IntRange(1), help="Tasks that may run concurrently.  [all]")

@@ -1,22 +1,32 @@
 """`kernbench status`: what is done, running, waiting and failed, and why."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from kernbench.cli.options import storage_option
+from kernbench.cli.names import FAMILIES, STUDIES, family_names, several_option
+from kernbench.cli.options import only_option, storage_option
+
+if TYPE_CHECKING:
+    from kernbench.study.selection import Selection
 
 
 @click.command()
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@several_option("--study", "names", help=STUDIES)
+@several_option("--plugin", "plugins", help=FAMILIES)
+@only_option
 @storage_option
-def status_command(names: tuple[str, ...], storage: str | None) -> None:
-    """Show every cell of the stored studies: done, running, waiting or failed, and why."""
+def status_command(names: tuple[str, ...], plugins: tuple[str, ...], only: "Selection", storage: str | None) -> None:
+    """Show the cells of the stored studies: done, running, waiting or failed, and why."""
     from kernbench.cli.terminal import console
     from kernbench.store.database.url import resolve_url, shown_url
-    from kernbench.store.reading.runs import stored_states, stored_studies
+    from kernbench.store.reading.runs import asked_cells, stored_states, stored_studies
 
     url = resolve_url(storage)
-    studies = stored_studies(url, names)
+    studies = stored_studies(url, names, family_names(plugins))
     if not studies:
         click.echo(f"no studies in {shown_url(url)} yet; try: kernbench run --plugin siren --study k_sweep")
+        return
+    only.check(cell for study in studies for cell in asked_cells(study))
     for study in studies:
-        console.print_states(study, stored_states(study))
+        console.print_states(study, stored_states(study, only), only)

@@ -2,6 +2,7 @@
 
 import click
 
+from kernbench.cli.names import STUDIES, several_option
 from kernbench.cli.options import storage_option
 
 
@@ -13,7 +14,7 @@ def storage_command() -> None:
 @storage_command.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@several_option("--study", "names", help=STUDIES)
 def copy(source: str, target: str, names: tuple[str, ...]) -> None:
     """Copy studies with all their records and files from the database FROM to TO, both URLs.
 
@@ -30,7 +31,7 @@ def copy(source: str, target: str, names: tuple[str, ...]) -> None:
 
 
 @storage_command.command()
-@click.option("--study", "names", multiple=True, help="Only this study; may be given several times.")
+@several_option("--study", "names", help=STUDIES)
 @storage_option
 def check(names: tuple[str, ...], storage: str | None) -> int:
     """Verify a database and its files: one line for each problem, exit code 1 if there is any. Changes nothing.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 import kernbench
-from kernbench.cli.options import device_option, sigterm_is_no_error, storage_option
+from kernbench.cli.names import one_option
+from kernbench.cli.options import device_option, only_option, sigterm_is_no_error, storage_option
 
 if TYPE_CHECKING:
     from kernbench.cli.terminal.progress import LiveObserver
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from kernbench.engine.fleet.runner import Options
     from kernbench.registry import Found
     from kernbench.store.reading.stored_study import Stored
+    from kernbench.study.selection import Selection
     from kernbench.study.study import Study
 
 
 @click.command()
-@click.option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its full name.")
+@one_option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its full name.")
 @storage_option
 @click.option("--profile", help="Scale, where the study is stored with several.")
-@click.option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
+@one_option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
 @click.option("--network", "networks", multiple=True, help="Network from a local file, FILE.py:NAME; repeatable.")
+@only_option
 @device_option
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")
 @click.option("--cell-limit", help="Time that a cell may take: 2h.  [as long as it takes]")
@@ -41,6 +44,7 @@ def worker_command(
     profile: str | None,
     plugin: str | None,
     networks: tuple[str, ...],
+    only: "Selection",
     device: str,
     stop_after: str | None,
     cell_limit: str | None,
@@ -77,12 +81,14 @@ def worker_command(
         coordinated=coordinated,
         heartbeat_s=beat,
         grace_s=grace,
+        only=only,
     )
     family = None if plugin is None else find(plugin).family.name
     for each in networks:
         find_network(each)  # the study names it by what it found
     with _no_refusal_by_outage(coordinated), outage_explained(url):
         stored = find_stored(url, study_name, profile, family)
+    only.check(cell for each in stored for cell in each.cells)
     with _no_refusal_by_outage(coordinated), console.observer(stored[0].key.partition("/")[0]) as observer:
         joined = _joined(stored, plugin, terms, observer)
         return serve(joined, terms, task().run, observer)
@@ -134,7 +140,7 @@ def _join(each: "Stored", found: "Found", terms: "WorkerTerms", observer: "LiveO
     return Joined(
         study=study,
         found=found,
-        cells=each.cells,
+        cells=[cell for cell in each.cells if cell in terms.only],
         prepare=functools.partial(task().prepare, study, terms.device, observer.simulated),
         again=again,
     )
@@ -170,6 +176,7 @@ def crew_of(workers: int, plugin: str, device: str, study: "Study", options: "Op
 
     words = [*_program(), "worker", "--study", study.key, "--plugin", plugin, "--coordinated"]
     words += [word for network in study.network_files() for word in ("--network", network)]
+    words += options.only.options
     words += ["--heartbeat", str(options.heartbeat_s), str(options.grace_s)]
     if options.limit is not None and options.limit.margin is not None:
         words += ["--cell-limit", f"{options.limit.seconds:.0f}s", "--cell-margin", f"{options.limit.margin:.0f}s"]

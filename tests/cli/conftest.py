@@ -1,5 +1,6 @@
 """Fixtures of the command line's tests."""
 
+import fakes
 import pytest
 
 from kernbench.registry import installed
@@ -30,3 +31,21 @@ def refused(bench):
         return ended.err
 
     return check
+
+
+@pytest.fixture
+def quick_cells(bench, monkeypatch):
+    """The command line on cells without training and reports without figures; what was trained, study and cell."""
+    trained = []
+
+    def run(_task, context):
+        trained.append(f"{context.study.key} {context.cell}")
+        if context.study.family.name in bench.broken:
+            raise ValueError("sick")
+        return fakes.outcome(seed=len(trained))
+
+    bench.broken = set()
+    monkeypatch.setattr("kernbench.ulm.cells.task.UlmTask.run", run)
+    monkeypatch.setattr("kernbench.ulm.cells.task.UlmTask.prepare", lambda *_: None)
+    with fakes.no_pictures():
+        yield trained

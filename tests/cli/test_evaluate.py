@@ -122,7 +122,7 @@ SINGLE = "--weights net --data lines"
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "expected --weights and --data, or --published"),
+        ("", "expected --weights and --data, or --study, or --published"),
         ("--weights net", "expected --weights and --data"),
         ("--weights absent --data lines", "no weights file absent"),
         ("--weights net --data absent", "no data set 'absent'"),

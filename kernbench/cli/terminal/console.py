@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, Termina
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
 from kernbench.errors import counted
 from kernbench.study.columns import TERMINAL
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.task import columns_shown
 from kernbench.ulm.scoring.scores import is_silent
 
@@ -47,7 +48,8 @@ def observer(study: "Study | str") -> Iterator[LiveObserver]:
 def print_plan(study: "Study", plan: "Plan") -> None:
     """What `run` would do, for --dry-run."""
     counts = _counts(plan.states)
-    click.echo(f"{study.key}: {counted(len(plan.states), 'cell')} ({counts}); would run {plan.to_run}")
+    cells = f"{counted(len(plan.states), 'cell')}{_selected(plan.only)}{f' ({counts})' if counts else ''}"
+    click.echo(f"{study.key}: {cells}; would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
     for state in plan.states[:SHOWN_CELLS]:
@@ -62,6 +64,9 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
     from kernbench.study.cell import ENDED
 
     _print_differences(result.plan)
+    if not result.states:
+        click.echo(f"{study.key}: no cell{_selected(result.plan.only)}; nothing to run")
+        return
     counts = _counts(result.states)
     if all(state.state in ENDED for state in result.states):
         word = "all complete" if result.plan.to_run else "all cells were complete already"
@@ -83,9 +88,12 @@ def print_outcome(study: "Study", result: "Result", url: str) -> None:
         click.echo(f"stopped; give the same command again to continue (storage {shown_url(url)})")
 
 
-def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
-    """One study for `status`."""
-    stdout().print(Text(f"{study.study_name}: {counted(len(states), 'cell')} ({_counts(states)})", style="bold"))
+def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Selection = ALL) -> None:
+    """One study for `status`: the cells that are meant."""
+    counts = f"{counted(len(states), 'cell')}{_selected(only)}{f' ({_counts(states)})' if states else ''}"
+    stdout().print(Text(f"{study.study_name}: {counts}", style="bold"))
+    if not states:
+        return
     if is_tuned(study):
         print_searches(study, states)
         return
@@ -100,14 +108,14 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"]) -> None:
     _more(len(states))
 
 
-def print_results(study: "Study", url: str) -> None:
+def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time; below it what that covers."""
     from kernbench.report.numbers.comparison import comparisons
     from kernbench.report.numbers.left_out import left_out
     from kernbench.report.numbers.sentences import spread_text
     from kernbench.store.reading.runs import load_runs
 
-    every = load_runs(url, [study.key])
+    every = load_runs(url, [study.key], only=only)
     if not every:
         return
     comparison = comparisons(every)[0]
@@ -126,13 +134,23 @@ def print_results(study: "Study", url: str) -> None:
     print_chosen(every)
 
 
-def write_report(urls: Sequence[str], out: Path | None, names: Sequence[str] = (), *, always: bool = True) -> Path:
+def write_report(
+    urls: Sequence[str],
+    out: Path | None,
+    names: Sequence[str] = (),
+    families: Sequence[str] = (),
+    only: Selection = ALL,
+    *,
+    always: bool = True,
+) -> Path:
     """Write the report on these databases and say where it is.
 
     Args:
         urls: of databases; one that is named twice counts once.
         out: folder; by default `kernbench-report`, unless that shows other databases.
         names: studies; all by default.
+        families: kernel families; all by default.
+        only: which cells; all by default.
         always: also where the page there was made from the very same cells.
 
     Returns:
@@ -154,16 +172,24 @@ def write_report(urls: Sequence[str], out: Path | None, names: Sequence[str] = (
         from kernbench.store.reading.several import distinct, load_several
 
     urls = distinct(urls)
-    runs = load_several(urls, names, whole=["test"])
+    runs = load_several(urls, names, ["test"], families, only)
     folder, why = (out, "") if out is not None else default_folder(urls)
     current = not always and html.is_current(runs, folder)
     if not current:
         html.write_report(runs, folder, names_in(folder, urls))
-    click.echo(f"report: {folder / PAGE}{' (up to date)' if current else ''}{f'; {why}' if why else ''}")
+    about = f"; of cells{_selected(only)} alone" if only else ""
+    click.echo(f"report: {folder / PAGE}{' (up to date)' if current else ''}{about}{f'; {why}' if why else ''}")
     return folder / PAGE
 
 
-def write_matrix(urls: Sequence[str], out: Path | None, names: Sequence[str], form: str) -> None:
+def write_matrix(
+    urls: Sequence[str],
+    out: Path | None,
+    names: Sequence[str],
+    form: str,
+    families: Sequence[str] = (),
+    only: Selection = ALL,
+) -> None:
     """The table of a paper on these databases: on standard output, or in a file of the folder `out`.
 
     Raises:
@@ -177,7 +203,7 @@ def write_matrix(urls: Sequence[str], out: Path | None, names: Sequence[str], fo
         from kernbench.store.reading.several import distinct, load_several
 
     urls = distinct(urls)
-    runs = load_several(urls, names, whole=[])
+    runs = load_several(urls, names, [], families, only)
     if out is None:
         click.echo(paper.matrix_text(runs, form), nl=False)
     else:
@@ -196,13 +222,18 @@ def open_page(page: Path) -> None:
         click.echo(f"no browser was found; open {page} in one", err=True)
 
 
-def print_cache() -> None:
-    """The data cache, for `data info`."""
+def print_cache(uses: Mapping[str, str] | None = None) -> None:
+    """The data cache, for `data info`.
+
+    Args:
+        uses: digest -> who uses these lines; None where that is not known.
+    """
     from kernbench.ulm.data.recipe import cache_folder, describe_cache
 
     entries = describe_cache()
     size = sum(entry.size_bytes for entry in entries) / 1e6
     click.echo(f"{cache_folder()}: {counted(len(entries), 'split')}, {size:,.1f} MB")
+    last = {entry.digest: entry for entry in entries}
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         facts = (
@@ -210,6 +241,8 @@ def print_cache() -> None:
         )
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
+        if uses is not None and last[entry.digest] is entry:
+            click.echo(f"  {' ' * len(entry.digest)} used by {uses.get(entry.digest, 'no study of the database')}")
 
 
 def _row(point: "Point") -> list[str]:
@@ -258,6 +291,10 @@ def stdout() -> Console:
 def _counts(states: Sequence["CellState"]) -> str:
     kinds = Counter(state.state for state in states)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def _selected(only: Selection) -> str:
+    return f" with {only.text}" if only else ""
 
 
 def _detail(state: "CellState") -> str:

@@ -18,6 +18,11 @@ def show(error: click.ClickException) -> None:
     click.echo(f"kernbench: {message.rstrip('.')}; see {command} --help", err=True)
 
 
+def complain(error: Exception) -> None:
+    """An error of ours as one line."""
+    click.echo(f"kernbench: {' '.join(str(error).split())}", err=True)
+
+
 def _wanted(error: click.ClickException) -> str:
     """What a number or a choice should have been, in the words of our own refusals; empty for all else."""
     if not isinstance(error, click.BadParameter) or error.param is None:

@@ -81,6 +81,7 @@ class _Watch:
     ) -> None:
         self._optuna_study, self._study, self._storage, self._terms = optuna_study, study, storage, terms
         self._crew, self._observer, self._signals = crew, observer, signals
+        self._cells = terms.cells_of(study)
         self._logs = made_folder(terms.url, "logs")
         storage.outages.leaving = lambda: bool(signals)
         reader = read_storage(terms.url, storage.outages)  # reading every half second must hold no lock
@@ -136,13 +137,13 @@ class _Watch:
         return [trial for trial in self._now if not states or trial.state in states]
 
     def _states(self) -> list[CellState]:
-        return cell_states(self._study.cells(), self._trials())
+        return cell_states(self._cells, self._trials())
 
     def _of(self, child: Child, *states: TrialState) -> list[FrozenTrial]:
         return [each for each in self._trials(*states) if child.signed(each.user_attrs)]
 
     def _requeue(self) -> list[str]:
-        queued = requeue(self._optuna_study, self._study, self._study.cells())
+        queued = requeue(self._optuna_study, self._study, self._cells)
         self._look()
         return queued
 

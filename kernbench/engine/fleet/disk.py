@@ -1,7 +1,7 @@
 """Folders and disks before a run: whether they can be written, and have room for what it will write."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ WEIGHT = 8  # of a parameter in an artifact, the file's own frame included
 STATE = 24  # of a parameter in a checkpoint: parameter, best parameter, two moments, before and after an epoch
 CHECKPOINTS = 2  # the old one stays until the new one is complete
 REPORT = 20_000_000
+
+Needs = dict[tuple[str, Path], int]  # what, folder -> bytes
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,7 @@ def check_places(url: str, out: Path | None) -> None:
     check_writable(cache_folder(), DataError, "set KERNBENCH_CACHE to a folder that can")
 
 
-def needs(
-    study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1
-) -> dict[tuple[str, Path], int]:
+def needs(study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1) -> Needs:
     """What a run will write: (what, folder) -> bytes.
 
     Args:
@@ -91,6 +91,24 @@ def needs(
     }
     if (database := sqlite_path(url)) is not None:
         found["database", database.absolute().parent] = cells * (RUN_ROWS + SCORE_ROW * of_task.scores)
+    return found
+
+
+def one_after_the_other(runs: Sequence[tuple[Study, Needs]]) -> Needs:
+    """What several runs will write: what stays adds up, lines that they share are made once, the rest is replaced.
+
+    Args:
+        runs: each with its study, and what it will write alone.
+    """
+    found: Needs = {}
+    lines: set[str] = set()
+    for study, needed in runs:
+        data = repr(study.definition["data"])
+        for (what, folder), size in needed.items():
+            adds = what in ("artifacts", "database") or (what == "lines" and data not in lines)
+            old = found.get((what, folder), 0)
+            found[what, folder] = old + size if adds else max(old, size)
+        lines.add(data)
     return found
 
 

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.coordinator import coordinate
 from kernbench.engine.notes import notes
-from kernbench.engine.queue.queueing import drop_unasked, enqueue_all
+from kernbench.engine.queue.queueing import asked_for, drop_unasked, enqueue_all
 from kernbench.engine.queue.recovery import recover
 from kernbench.engine.work.storing import Job, make_job, note_other_plugins
 from kernbench.engine.work.terms import Terms, opened
@@ -23,10 +23,11 @@ from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
 from kernbench.store.reading.runs import damage_explained
-from kernbench.store.reading.stored_study import ask_for
+from kernbench.store.reading.stored_study import DROPPED, ask_for
 from kernbench.store.tables.cell_states import cell_states
 from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.study import Study, differences
 from kernbench.study.task import task
 
@@ -53,16 +54,18 @@ class Plan:
     """What a run would do.
 
     Attributes:
-        states: state of every wanted cell, in order.
+        states: state of every cell that is meant, in order.
         queue: cells to queue.
         added: cells beyond those stored.
         left_out: stored cells that the study file no longer has.
+        only: which cells are meant.
     """
 
     states: Sequence[CellState]
     queue: Sequence[str]
     added: Sequence[str]
     left_out: Sequence[str]
+    only: Selection = ALL
 
     @property
     def waiting(self) -> int:
@@ -108,12 +111,12 @@ def plan(study: Study, options: Options) -> Plan:
     path = sqlite_path(options.url)
     storage = None if path is not None and not path.exists() else read_storage(options.url)
     if storage is None:
-        return _whole(study)
+        return _whole(study, options)
     with closing(storage):
         try:
             storage.get_study_id_from_name(study.key)  # reads no attributes: those of another study may be damaged
         except KeyError:
-            return _whole(study)
+            return _whole(study, options)
         with damage_explained(study.key):
             return _plan(study, opened_study(study.key, storage), options)
 
@@ -145,7 +148,7 @@ def run(
     """
     first = plan(study, options)  # refuses before anything is created
     with opened(options, observer.note) as storage:
-        optuna_study = _create(study, storage)
+        optuna_study = _create(study, storage, options)
         recover(optuna_study, storage, options.grace_s, observer)
         now = replace(_plan(study, optuna_study, options), added=first.added)
         note_other_plugins(storage, study, found, observer)
@@ -167,11 +170,11 @@ def run(
                     observer=observer,
                     stop=stop,
                     total=now.to_run,
-                    cells=study.cells(),
+                    cells=options.cells_of(study),
                     limit=None if options.limit is None else replace(options.limit, margin=None),
                 )
                 code, stopped = _work(optuna_study, job, prepare), stop()
-        states = _states(study, optuna_study)
+        states = _states(study, optuna_study, options)
     if not stopped and any(state.state == "failed" for state in states):
         code = 1
     return Result(code, now, states, stopped)
@@ -181,23 +184,25 @@ def _work(optuna_study: optuna.Study, job: Job, prepare: Callable[[], None]) -> 
     """Work in this process; again where a run with another study file has dropped cells of this one."""
     while True:
         code = work_and_give_back(optuna_study, job, prepare)
-        dropped = [each.cell for each in _states(job.study, optuna_study) if each.state == "missing"]
+        asked = asked_for(optuna_study) or set()
+        states = cell_states([cell for cell in job.cells if cell in asked], read_trials(optuna_study))
+        dropped = [each.cell for each in states if each.state == "missing"]
         if job.stop() or not dropped:
             return code
         enqueue_all(optuna_study, job.study, dropped)
 
 
-def _states(study: Study, optuna_study: optuna.Study) -> list[CellState]:
-    return cell_states(study.cells(), read_trials(optuna_study))
+def _states(study: Study, optuna_study: optuna.Study, options: Options) -> list[CellState]:
+    return cell_states(options.cells_of(study), read_trials(optuna_study))
 
 
-def _whole(study: Study) -> Plan:
-    """Every cell of a study that is not stored yet."""
-    states = cell_states(study.cells(), [])
-    return Plan(states, [state.cell for state in states], [], [])
+def _whole(study: Study, options: Options) -> Plan:
+    """Every cell that is meant, of a study that is not stored yet."""
+    states = cell_states(options.cells_of(study), [])
+    return Plan(states, [state.cell for state in states], [], [], options.only)
 
 
-def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
+def _create(study: Study, storage: SteadyStorage, options: Options) -> optuna.Study:
     opened = optuna.create_study(
         study_name=study.key,
         storage=storage,
@@ -224,7 +229,7 @@ def _create(study: Study, storage: SteadyStorage) -> optuna.Study:
     for name, value, empty in (("references", references, "[]"), ("note", study.note, "")):
         if value != known.get(name, empty):
             opened.set_user_attr(name, value)  # corrected in the file, they are corrected here
-    ask_for(storage.engine, study_id(opened), study)
+    ask_for(storage.engine, study_id(opened), study, options.only)
     opened.set_metric_names([task().score])
     notes.save_study(opened, study, storage.engine)
     return opened
@@ -234,17 +239,18 @@ def _plan(study: Study, stored: optuna.Study, options: Options) -> Plan:
     _check_digest(study, stored)
     wanted = study.cells()
     before = dict.fromkeys(json.loads(stored.user_attrs.get("cells", "[]")))
-    added = [cell for cell in wanted if before and cell not in before]
+    added = [cell for cell in options.cells_of(study) if before and cell not in before]
+    dropped = set(json.loads(stored.user_attrs.get(DROPPED, "[]")))  # the study has had them
     known = {_point_of(cell) for cell in before} if options.more_seeds else set()
-    unasked = [cell for cell in added if _point_of(cell) not in known]
+    unasked = [cell for cell in added if _point_of(cell) not in known and cell not in dropped]
     if unasked and not options.extend:
         raise StudyError(
             f"{study.source} asks for {counted(len(unasked), 'cell')} that {study.key} does not have "
             f"({_axes_of(unasked)}); give --extend to add them"
         )
-    states = _states(study, stored)
+    states = _states(study, stored, options)
     queue = [s.cell for s in states if s.retry or (s.state == "failed" and options.retry_failed)]
-    return Plan(states, queue, added, [cell for cell in before if cell not in wanted])
+    return Plan(states, queue, added, [cell for cell in before if cell not in wanted], options.only)
 
 
 def _check_digest(study: Study, stored: optuna.Study) -> None:

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import optuna
@@ -161,11 +161,19 @@ def queued_values(study: Study, trials: Sequence[FrozenTrial], cell: str) -> Par
     return fixed | next(filter(None, known), {})
 
 
-def out_of_turn(study: Study, trials: Sequence[FrozenTrial], cell: str) -> bool:
-    """Whether a draw of a lower number waits in the same search: it was cut off, and this one is to learn from it."""
+def out_of_turn(study: Study, trials: Sequence[FrozenTrial], cell: str, served: Container[str]) -> bool:
+    """Whether a draw of a lower number waits in the same search: it was cut off, and this one is to learn from it.
+
+    Args:
+        study: a tuned one.
+        trials: all of its Optuna study.
+        cell: the draw that was claimed.
+        served: cells that the worker runs; it would wait for others without end.
+    """
     number, cells = study.cells()[cell][DRAW], study.cells()
     waiting = {t.user_attrs.get("cell") for t in trials if t.state == TrialState.WAITING}
-    return any(each in waiting and int(cells[each][DRAW]) < int(number) for each in _search(study, cell))
+    earlier = (each for each in _search(study, cell) if each in served and int(cells[each][DRAW]) < int(number))
+    return any(each in waiting for each in earlier)
 
 
 def put_back(optuna_study: optuna.Study, trial: optuna.Trial) -> None:

@@ -39,7 +39,8 @@ def requeue(optuna_study: optuna.Study, study: Study, cells: Collection[str]) ->
     Returns:
         What was queued.
     """
-    states = cell_states(cells, read_trials(optuna_study))
+    asked = asked_for(optuna_study)  # another process may have dropped some since this one began
+    states = cell_states([cell for cell in cells if asked is None or cell in asked], read_trials(optuna_study))
     queued = [state.cell for state in states if state.retry and state.state != "lost"]
     enqueue_all(optuna_study, study, queued)
     return queued
@@ -63,8 +64,14 @@ def waiting_cells(optuna_study: optuna.Study) -> set[str]:
 
 
 def is_asked_for(optuna_study: optuna.Study, cell: str) -> bool:
-    """Whether any run of a study has asked for a cell by now."""
-    return cell in json.loads(optuna_study.user_attrs.get("cells", "[]"))
+    """Whether any run of a study has asked for a cell by now, and it was not dropped since."""
+    return cell in (asked_for(optuna_study) or ())
+
+
+def asked_for(optuna_study: optuna.Study) -> set[str] | None:
+    """Cells that were asked for and not dropped; None where the study does not say."""
+    known = optuna_study.user_attrs.get("cells")
+    return None if known is None else set(json.loads(known))
 
 
 def drop_unasked(optuna_study: optuna.Study, storage: SteadyStorage, cells: Collection[str]) -> None:

@@ -20,7 +20,9 @@ from kernbench.kernels.space import Choice
 from kernbench.store.files import checkpoints
 from kernbench.store.files.checkpoints import CellCheckpoints
 from kernbench.store.files.scratch import scratch_folder
-from kernbench.store.tables.cell_states import NAMESPACE, is_done, this_worker
+from kernbench.store.tables.cell_states import NAMESPACE, SUPERSEDED, is_done, this_worker
+from kernbench.store.tables.optuna_rows import marked_trials
+from kernbench.store.tables.optuna_tables import engine_of, study_id
 from kernbench.study.cell import CellContext, Outcome, file_key
 from kernbench.study.settings import Setting
 from kernbench.study.study import Params, Study
@@ -39,10 +41,13 @@ class WrongCellError(KernbenchError):
 
 def first_open(study: optuna.Study, cell: str) -> int:
     """Number of the one trial that may run this cell, though two coordinators may have queued it."""
+    # Optuna has cached what was finished, and does not see that it counts no more
+    superseded = marked_trials(engine_of(study), study_id(study), SUPERSEDED)
 
     def may_run(trial: FrozenTrial) -> bool:
         is_open = trial.state in (TrialState.WAITING, TrialState.RUNNING) and PUT_BACK not in trial.user_attrs
-        return trial.user_attrs.get("cell") == cell and (is_open or is_done(trial))
+        counts = (is_open or is_done(trial)) and trial.number not in superseded
+        return trial.user_attrs.get("cell") == cell and counts
 
     return min(trial.number for trial in study.get_trials(deepcopy=False) if may_run(trial))
 

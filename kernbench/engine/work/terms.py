@@ -8,6 +8,8 @@ from kernbench.engine.work.time_limit import Limit
 from kernbench.store.database.opening import GRACE_S, HEARTBEAT_S, open_storage, outage_explained
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.maintenance.upgrade import ready_tables
+from kernbench.study.selection import ALL, Selection
+from kernbench.study.study import Params, Study
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Terms:
         limit: time of one attempt, None for as long as it takes.
         heartbeat_s: seconds between heartbeats.
         grace_s: seconds until a silent trial counts as lost.
+        only: which cells; others are neither queued nor run.
     """
 
     url: str
@@ -27,6 +30,11 @@ class Terms:
     limit: Limit | None = None
     heartbeat_s: int = HEARTBEAT_S
     grace_s: int = GRACE_S
+    only: Selection = ALL
+
+    def cells_of(self, study: Study) -> dict[str, Params]:
+        """Cell id -> parameters of the cells of a study that are meant."""
+        return {cell: params for cell, params in study.cells().items() if cell in self.only}
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def _objective(study: optuna.Study, job: Job, trial: optuna.Trial, claimed: list
             raise optuna.TrialPruned("not in the study")
         put_back(study, trial)  # another run has added it, or has another study file: that run still needs it
         raise optuna.TrialPruned("left to others")
-    if job.study.tuning is not None and out_of_turn(job.study, study.get_trials(deepcopy=False), cell):
+    if job.study.tuning is not None and out_of_turn(job.study, study.get_trials(deepcopy=False), cell, job.cells):
         put_back(study, trial)
         claimed.pop()  # it was not begun, and does not count
         raise optuna.TrialPruned("a draw before it waits")

@@ -9,7 +9,7 @@ from kernbench.report.numbers.best import Best, surely_best
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.matrix import Matrix, matrix
 from kernbench.report.numbers.points import Point
-from kernbench.report.numbers.sentences import spread_text
+from kernbench.report.numbers.sentences import selected_text, spread_text
 from kernbench.store.reading.records import OK
 
 MISSING = "missing"
@@ -91,7 +91,8 @@ class PaperTable:
             if lost
             else []
         )
-        return [what, *chosen, *gone, self._bold_text(), spread_text(self.comparison)]
+        selected = selected_text(self.comparison)
+        return [*selected, what, *chosen, *gone, self._bold_text(), spread_text(self.comparison)]
 
     def _bold_text(self) -> str:
         many = len(self.best.differences)

@@ -51,7 +51,8 @@ def cautions(comparison: Comparison) -> list[str]:
         Sentences in plain text; empty if nothing was found.
     """
     runs = comparison.runs
-    found = [*_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs), *_without_files(runs)]
+    found = [*selected_text(comparison), *_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs)]
+    found += _without_files(runs)
     scored = comparison.scored
     found += [*divergence_text(comparison), *_on_plateau(scored)]
     if scored and min(len(point.scored) for point in scored) == 1:
@@ -59,6 +60,12 @@ def cautions(comparison: Comparison) -> list[str]:
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: points were chosen on the test lines themselves.")
     return found
+
+
+def selected_text(comparison: Comparison) -> list[str]:
+    """That the cells were selected, and how, one sentence; empty if all were read."""
+    selected = comparison.runs[0].selected
+    return [f"Only cells with {selected} were read; nothing here is about the others."] if selected else []
 
 
 def _on_plateau(points: Sequence[Point]) -> list[str]:

@@ -55,6 +55,7 @@ def source_digest(runs: Iterable[Run]) -> str:
     facts = sorted(repr((*_place(run), run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
     facts += [*sorted({repr((*_place(run), run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
     facts += baseline_facts(runs)
+    facts += sorted({repr((*_place(run), run.selected)) for run in runs if run.selected})
     # cells of one study share what is missing of it, and its published numbers
     facts += sorted({repr(sorted(each.items())) for each in {id(run.missing): run.missing for run in runs}.values()})
     of_studies = {(id(run.references), run.note): (run.references, run.note) for run in runs}.values()

@@ -1,6 +1,7 @@
 """Checkpoints of one training run: written atomically, read without unpickling, damaged ones skipped."""
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,12 @@ def remove(folder: Path, key: str) -> None:
     """Delete all checkpoints of a cell, half-written ones included."""
     plain = [path for path in folder.glob(f"{key}.*.pt") if is_plain(path)]
     for path in [*plain, *folder.glob(f"{key}.*{PART}")]:
+        path.unlink(missing_ok=True)
+
+
+def remove_of_trials(folder: Path, key: str, trials: Collection[int]) -> None:
+    """Delete the checkpoints that these attempts at a cell have left, half-written ones included."""
+    for path in [path for trial in trials for path in folder.glob(f"{key}.{trial}.*") if is_plain(path)]:
         path.unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ from kernbench.store.database.schema import SchemaError, schema_version
 from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.maintenance.checking_files import Files
 from kernbench.store.reading.runs import stored_studies
-from kernbench.store.tables.cell_states import is_done
+from kernbench.store.tables.cell_states import is_done, is_superseded
 from kernbench.store.tables.result_tables import EnvironmentRow, LineRow, RunRow, ScoreRow, runs_of
 from kernbench.study.reference import from_json
 
@@ -116,6 +116,7 @@ def _count(cells: str | None) -> int:
 def _of_attributes(known: Mapping[str, Any]) -> Iterator[str]:
     """What a study says of itself, as report and workers read it."""
     kinds = {"definition": dict, "cells": list, "axes": dict, "seeds": int, "runtime": dict, "references": list}
+    kinds |= {"dropped": list}
     read: dict[str, Any] = {}
     for name, kind in kinds.items():
         try:
@@ -175,7 +176,7 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
         if is_done(trial) and (cell := trial.user_attrs.get("cell")) not in (None, *rows):
             status = trial.user_attrs.get("status", "ok")
             yield f"cell {one_line(cell)} is {status} (trial {trial.number}) and has no rows; {RERUN}"
-    for cell, row in rows.items():
+    for cell, row in _current(rows, numbers):
         name, owner = one_line(cell), numbers.get(row.trial)
         if owner is None or not (is_done(owner) or owner.state == TrialState.RUNNING):
             state = "is not there" if owner is None else f"is {owner.state.name}"
@@ -204,6 +205,13 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
         if cell not in rows or (owner and is_done(owner)):  # else named above, or at work
             where = f"{count} scores on the {one_line(split)} lines"
             yield f"cell {one_line(cell)}: {where} belong to no run; they are not read, nothing needs to be done"
+
+
+def _current(rows: Mapping[str, RunRow], numbers: Mapping[int, FrozenTrial]) -> Iterator[tuple[str, RunRow]]:
+    """Rows without those of superseded trials, which are kept until a new result takes their place."""
+    for cell, row in rows.items():
+        if (owner := numbers.get(row.trial)) is None or not is_superseded(owner):
+            yield cell, row
 
 
 def _rows_of(session: Session, key: Any, split: Any, *where: Any) -> dict[tuple[str, str], int]:  # Any: columns

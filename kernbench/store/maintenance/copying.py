@@ -19,7 +19,7 @@ from kernbench.store.database.url import shown_url, sqlite_path
 from kernbench.store.maintenance.copying_files import FileCopies
 from kernbench.store.maintenance.upgrade import fill_in, ready_tables
 from kernbench.store.reading.runs import stored_studies
-from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, killed_in_a_row, worker_is_gone
+from kernbench.store.tables.cell_states import KILLED_LIMIT, is_done, is_superseded, killed_in_a_row, worker_is_gone
 from kernbench.store.tables.liveness import running_trials, utc_now
 from kernbench.store.tables.optuna_rows import add_waiting
 from kernbench.store.tables.optuna_tables import OF_STUDIES, OF_TRIALS, STUDIES, TRIALS, table_of
@@ -223,7 +223,7 @@ def _queue_again(to: Connection, study: int, trials: Sequence[FrozenTrial], dead
     lost = {t.user_attrs["cell"]: t for t in trials if t.number in dead and "cell" in t.user_attrs}
     queued: dict[str, ColumnValues] = {}
     for cell, trial in lost.items():
-        attempts = [t for t in trials if t.user_attrs.get("cell") == cell]
+        attempts = [t for t in trials if t.user_attrs.get("cell") == cell and not is_superseded(t)]
         failures = [t for t in attempts if t.state == TrialState.FAIL or t.number in dead]
         if cell in open_or_done or killed_in_a_row(failures) >= KILLED_LIMIT:
             continue

@@ -100,11 +100,12 @@ class Run:
             comparison; empty where unknown.
         definition: everything that gives the cell its meaning, as the study stored it; empty where unknown.
         plugin_source: digest of the plugin's source code; empty where it was not stored.
-        asked: cells of its study that were ever asked for, ended or not; 0 where unknown.
+        asked: cells of its study that were ever asked for and are meant, ended or not; 0 where unknown.
         missing: cells of all studies of its base that were asked for and have no record, by study: never started,
             waiting or running; shared by all cells of the base.
         lacking: artifacts that the database names and whose files are not there.
         plateau: whether it learned nothing; None without scores, and where it was not stored.
+        selected: which cells were read, "kernel_size = 65"; empty if all.
         database: what its database is called among several; empty where there is one.
     """
 
@@ -142,4 +143,5 @@ class Run:
     asked: int = 0
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lacking: int = 0
+    selected: str = ""
     database: str = ""

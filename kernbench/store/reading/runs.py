@@ -18,7 +18,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kernbench.errors import KernbenchWarning, StorageError, StudyError, close_match, first_line, one_line
+from kernbench.errors import KernbenchWarning, StorageError, first_line, one_line
 from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
@@ -28,6 +28,7 @@ from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import entries, is_plain
+from kernbench.store.reading.naming import check_family, check_stored, family_of, matches
 from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
 from kernbench.store.tables.cell_states import cell_states, failure_class, is_done
@@ -37,28 +38,33 @@ from kernbench.store.tables.optuna_tables import close, engine_of, read_trials, 
 from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, runs_of
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.task import task
 
 # fields of a record that are columns of its row
 OF_ROW = {field.name for field in fields(Run)} & set(table_of(RunRow).columns.keys()) - {"study", "environment"}
 
 
-def stored_studies(url: str, names: Sequence[str] = ()) -> list[optuna.Study]:
+def stored_studies(url: str, names: Sequence[str] = (), families: Sequence[str] = ()) -> list[optuna.Study]:
     """Optuna studies of the database that kernbench made, by name.
 
     Args:
         url: storage URL.
         names: only these; `k_sweep` means all its versions, profiles and families, `k_sweep.v1.quick/siren` one.
+        families: only of these kernel families; each of them is in one of the studies of these names.
 
     Raises:
         StorageError: no database, or it cannot be opened.
-        StudyError: a name that is not stored, with a close match.
+        StudyError: a name or a family that is not stored, with a close match.
     """
     storage = read_storage(url)
     ours = _names_in(storage)
     for name in names:
         check_stored(name, ours, shown_url(url))
     chosen = [name for name in sorted(ours) if not names or any(matches(name, each) for each in names)]
+    for family in families:
+        check_family(family, chosen, shown_url(url))
+    chosen = [name for name in chosen if not families or family_of(name) in families]
     assert storage is not None or not chosen
     sampler = optuna.samplers.RandomSampler(seed=0)
     return [optuna.load_study(study_name=name, storage=storage, sampler=sampler) for name in chosen if storage]
@@ -78,16 +84,14 @@ def _names_in(storage: SteadyStorage | None) -> set[str]:
     return set() if storage is None else {name for name in studies_with(storage.engine, "digest") if "/" in name}
 
 
-def check_stored(name: str, stored: Collection[str], where: str) -> None:
-    """Refuse a name that means none of the stored studies.
+def asked_cells(study: optuna.Study) -> list[str]:
+    """Cells of a stored study that were ever asked for.
 
     Raises:
-        StudyError: it means none; with a close match.
+        StorageError: the record is damaged.
     """
-    if not any(matches(each, name) for each in stored):
-        bases = {each.partition(".")[0] for each in stored}
-        hint = close_match(name, {*bases, *stored}) or f"; stored: {', '.join(sorted(stored)) or 'none'}"
-        raise StudyError(f"no study {name!r} in {where}{hint}")
+    with damage_explained(study.study_name):
+        return list(map(str, json.loads(study.user_attrs.get("cells", "[]"))))
 
 
 @contextmanager
@@ -110,25 +114,30 @@ def damage_explained(study: str) -> Iterator[None]:
         ) from error
 
 
-def stored_states(study: optuna.Study) -> list[CellState]:
-    """State of every cell ever asked for; of running ones, too, how long ago the last heartbeat was.
+def stored_states(study: optuna.Study, only: Selection = ALL) -> list[CellState]:
+    """State of every cell ever asked for that is meant; of running ones, too, how long ago the last heartbeat was.
 
     Raises:
         StorageError: a record is damaged.
     """
     with damage_explained(study.study_name):
-        return _states(study, read_trials(study))
+        return _states(study, read_trials(study), only)
 
 
-def _states(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[CellState]:
-    known = study.user_attrs
-    cells = json.loads(known.get("cells", "[]"))
-    if not isinstance(json.loads(known.get("definition", "{}")), dict):
+def _states(study: optuna.Study, trials: Sequence[FrozenTrial], only: Selection) -> list[CellState]:
+    if not isinstance(json.loads(study.user_attrs.get("definition", "{}")), dict):
         raise TypeError("its definition is no table")
+    cells = [cell for cell in asked_cells(study) if cell in only]
     return cell_states(cells, trials, silent_seconds(engine_of(study)))
 
 
-def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None = None) -> list[Run]:
+def load_runs(
+    url: str,
+    names: Sequence[str] = (),
+    whole: Collection[str] | None = None,
+    families: Sequence[str] = (),
+    only: Selection = ALL,
+) -> list[Run]:
     """Every cell that ended, as records: finished ones with scores, failed ones with the reason.
 
     Args:
@@ -137,6 +146,8 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
         whole: splits whose scores are read at every tolerance; those that a published number of these studies is about
             are among them. Of the others only the headline tolerances of these studies are read, from the lowest to
             the highest, which takes less time. All splits by default.
+        families: as for `stored_studies`.
+        only: which cells; others are not read, nor counted as missing.
 
     Raises:
         StorageError: there is no such database, or a record of it is damaged.
@@ -144,12 +155,12 @@ def load_runs(url: str, names: Sequence[str] = (), whole: Collection[str] | None
     """
     runs: list[Run] = []
     missing: dict[str, dict[str, tuple[str, ...]]] = {}  # base -> study -> cells, shared by its records
-    studies = stored_studies(url, names)
+    studies = stored_studies(url, names, families)
     wanted = Wanted() if whole is None else _wanted(studies, whole)
     for study in studies:
         engine = engine_of(study)
         with put_off(), damage_explained(study.study_name):
-            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted, missing)
+            runs += _study_runs(study, engine, side_folder(url, "artifacts"), wanted, missing, only)
         close(study)
     return runs
 
@@ -166,17 +177,13 @@ def _wanted(studies: Sequence[optuna.Study], whole: Collection[str]) -> Wanted:
         return Wanted(published.union(whole), headline_tolerances(session, names))
 
 
-def matches(stored: str, wanted: str) -> bool:
-    """Whether a name means a stored study: its key, or the part before the family or before the version."""
-    return wanted in (stored, stored.partition("/")[0], stored.partition(".")[0])
-
-
 def _study_runs(
     study: optuna.Study,
     engine: Engine,
     artifacts: Path,
     wanted: Wanted,
     missing: dict[str, dict[str, tuple[str, ...]]],
+    only: Selection,
 ) -> list[Run]:
     if schema_version(engine) is None:
         return []
@@ -184,11 +191,13 @@ def _study_runs(
     with Session(engine) as session:
         rows = {row.cell: row for row in runs_of(session, study.study_name)}
         complete = {t.user_attrs["cell"]: t for t in trials if is_done(t) and "cell" in t.user_attrs}
-        cells = _Cells(session, study, artifacts, missing)
+        states = _states(study, trials, only)
+        cells = _Cells(session, study, artifacts, missing, {"asked": len(states), "selected": only.text})
         runs, open_ = [], []
-        done = [row for row in rows.values() if row.cell in complete and row.trial == complete[row.cell].number]
+        meant = (row for row in rows.values() if row.cell in only)
+        done = [row for row in meant if row.cell in complete and row.trial == complete[row.cell].number]
         scores = read_scores(engine, done, wanted)
-        for state in _states(study, trials):
+        for state in states:
             trial, row = complete.get(state.cell), rows.get(state.cell)
             if trial is not None and row is not None and state.cell in scores:
                 runs.append(cells.finished(trial, row, scores[state.cell]))
@@ -210,6 +219,7 @@ class _Cells:
         study: optuna.Study,
         artifacts: Path,
         missing: dict[str, dict[str, tuple[str, ...]]],
+        facts: Mapping[str, Any],
     ) -> None:
         self._artifacts = artifacts
         self._known = known = study.user_attrs  # a query each time
@@ -221,8 +231,8 @@ class _Cells:
             "base": base,
             "definition": definition,
             "question": str(known.get("question", "")),
-            "asked": len(json.loads(known.get("cells", "[]"))),
             "missing": self.missing,
+            **facts,
         }
         self._facts_of_finished = {
             # of what all families of a comparison share: the definition without the kernel

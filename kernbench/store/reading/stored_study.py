@@ -10,15 +10,18 @@ from sqlalchemy import Engine
 
 from kernbench.errors import StudyError, close_match
 from kernbench.store.database.url import shown_url
-from kernbench.store.reading.runs import damage_explained, matches, stored_studies
+from kernbench.store.reading.naming import matches
+from kernbench.store.reading.runs import damage_explained, stored_studies
 from kernbench.store.tables.optuna_rows import change_study
 from kernbench.store.tables.optuna_tables import close
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.settings import SETTINGS
 from kernbench.study.study import Study, differences
 from kernbench.study.toml_tables import TomlTable
 from kernbench.study.tuning import stored_space
 
 CELLS, AXES, SEEDS, RUNTIME = "cells", "axes", "seeds", "runtime"  # user attributes of the Optuna study, JSON
+DROPPED = "dropped"  # the same: cells that were taken out of `cells` and not asked for since
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,23 @@ class Stored:
     source: str
 
 
-def ask_for(engine: Engine, study_id: int, study: Study) -> None:
+def ask_for(engine: Engine, study_id: int, study: Study, only: Selection = ALL) -> None:
     """Add the cells of a study to those that were ever asked for, in one step: another run may add some, too.
 
     Args:
         engine: of the storage.
         study_id: Optuna's.
         study: as it is run now.
+        only: which cells are added to those of a study that has some; one that is new is asked for whole.
     """
 
     def asked(known: Mapping[str, Any]) -> dict[str, str]:
-        cells = list(dict.fromkeys([*json.loads(known.get(CELLS, "[]")), *study.cells()]))
-        return {name: json.dumps(value) for name, value in ({CELLS: cells} | what_workers_need(study, known)).items()}
+        before = json.loads(known.get(CELLS, "[]"))
+        cells = list(dict.fromkeys([*before, *(cell for cell in study.cells() if not before or cell in only)]))
+        found = {CELLS: cells} | what_workers_need(study, known)
+        if DROPPED in known:
+            found[DROPPED] = [cell for cell in json.loads(known[DROPPED]) if cell not in cells]
+        return {name: json.dumps(value) for name, value in found.items()}
 
     change_study(engine, study_id, asked)
 

@@ -14,6 +14,7 @@ from kernbench.study.cell import DONE, ENDED, CellState
 
 KILLED_LIMIT = 5
 NAMESPACE = "worker_namespace"  # attribute of a trial: where the number of its worker counts
+SUPERSEDED = "superseded"  # attribute of trials that count no more: their cell was put back, or dropped
 
 
 def this_worker() -> str:
@@ -44,21 +45,34 @@ def cell_states(
         silent: trial id -> seconds since its last heartbeat, for what is said of running cells.
     """
     of_cell: dict[str, list[FrozenTrial]] = {cell: [] for cell in cells}
+    again: set[str] = set()
     for trial in trials:
         cell = trial.user_attrs.get("cell")
         if cell in of_cell and not is_stray(trial):
             of_cell[cell].append(trial)
-    return [_state(cell, attempts, silent) for cell, attempts in of_cell.items()]
+        elif cell in of_cell and is_superseded(trial):
+            again.add(cell)
+    detail = dict.fromkeys(again, "to be trained again")
+    return [
+        _state(cell, attempts, silent) if attempts else CellState(cell, "missing", detail.get(cell, ""), retry=True)
+        for cell, attempts in of_cell.items()
+    ]
 
 
 def is_done(trial: FrozenTrial) -> bool:
     """Whether a trial is its cell's result: complete, or pruned as a draw that fell behind."""
-    return trial.state == TrialState.COMPLETE or (trial.state == TrialState.PRUNED and not is_stray(trial))
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and not is_stray(trial)
 
 
 def is_stray(trial: FrozenTrial) -> bool:
-    """Whether a trial is no attempt at its cell: a duplicate, or one that was put back into the queue."""
-    return trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
+    """Whether a trial is no attempt at its cell that counts: a duplicate, put back into the queue, or superseded."""
+    put_back = trial.state == TrialState.PRUNED and trial.user_attrs.get("status") not in DONE
+    return put_back or is_superseded(trial)
+
+
+def is_superseded(trial: FrozenTrial) -> bool:
+    """Whether a trial was an attempt at its cell until that was put back, or dropped; it is kept as history."""
+    return SUPERSEDED in trial.user_attrs
 
 
 def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, float]) -> CellState:
@@ -80,9 +94,7 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
     if running:
         worker = running[0].user_attrs.get("worker")
         return CellState(cell, "lost", f"worker {worker} is gone; the next run takes the cell up", retry=True)
-    if by_state[TrialState.FAIL]:
-        return _failed(cell, by_state[TrialState.FAIL])
-    return CellState(cell, "missing", retry=True)
+    return _failed(cell, by_state[TrialState.FAIL])
 
 
 def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:

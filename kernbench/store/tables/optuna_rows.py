@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import TrialState
@@ -37,21 +38,28 @@ def change_study(
         study_id: whose.
         change: all attributes as they are -> those to set; called again after an outage.
     """
-    table = STUDY_USER_ATTRIBUTES
     with engine.begin() as connection:
-        _lock(connection, study_id)
-        rows = connection.execute(select(table.c.key, table.c.value_json).where(table.c.study_id == study_id))
-        known = {key: json.loads(value) for key, value in rows}
-        for name, value in change(known).items():
-            if name not in known:
-                row = {"study_id": study_id, "key": name, "value_json": json.dumps(value)}
-                connection.execute(insert(table).values(row))
-            elif known[name] != value:
-                of_name = (table.c.study_id == study_id, table.c.key == name)
-                connection.execute(update(table).where(*of_name).values(value_json=json.dumps(value)))
+        lock(connection, study_id)
+        change_in(connection, study_id, change)
 
 
-def _lock(connection: Connection, study_id: int) -> None:
+def change_in(
+    connection: Connection, study_id: int, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> None:  # Any: JSON
+    """The same in the transaction of a connection that holds the study's row."""
+    table = STUDY_USER_ATTRIBUTES
+    rows = connection.execute(select(table.c.key, table.c.value_json).where(table.c.study_id == study_id))
+    known = {key: json.loads(value) for key, value in rows}
+    for name, value in change(known).items():
+        if name not in known:
+            row = {"study_id": study_id, "key": name, "value_json": json.dumps(value)}
+            connection.execute(insert(table).values(row))
+        elif known[name] != value:
+            of_name = (table.c.study_id == study_id, table.c.key == name)
+            connection.execute(update(table).where(*of_name).values(value_json=json.dumps(value)))
+
+
+def lock(connection: Connection, study_id: int) -> None:
     """Hold a study's row until the transaction ends, as Optuna does to number trials (SQLite has one writer anyway)."""
     connection.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
 
@@ -86,7 +94,7 @@ def queue(engine: Engine, study_id: int, cells: Sequence[str], values: Sequence[
         values: its parameters.
     """
     with engine.begin() as connection:
-        _lock(connection, study_id)
+        lock(connection, study_id)
         waiting = _waiting(connection, study_id)
         new = {cell: value for cell, value in zip(cells, values, strict=True) if cell not in waiting}
         if new:
@@ -106,6 +114,41 @@ def add_waiting(connection: Connection, study_id: int, first: int, cells: Mappin
         pairs = zip(ids, contents, strict=True)
         texts = [{"trial_id": trial, "key": key, "value_json": json.dumps(content)} for trial, content in pairs]
         connection.execute(insert(table), texts)
+
+
+def lock_trials(connection: Connection, study_id: int) -> None:
+    """Hold all trials of a study until the transaction ends: none is claimed or ended meanwhile."""
+    connection.execute(select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id).with_for_update())
+
+
+def mark(connection: Connection, trials: Sequence[int], name: str, value: str) -> None:
+    """Give trials a user attribute that they do not have yet, finished ones, too, which Optuna itself would refuse.
+
+    Args:
+        connection: in a transaction that holds them.
+        trials: their numbers in the database.
+        name: of the attribute.
+        value: text.
+    """
+    rows = [{"trial_id": trial, "key": name, "value_json": json.dumps(value)} for trial in trials]
+    if rows:
+        connection.execute(insert(TRIAL_USER_ATTRIBUTES), rows)
+
+
+def end_waiting(connection: Connection, trials: Sequence[int], when: datetime) -> None:
+    """Take waiting trials out of the queue, as the queue itself drops what is not asked for: they are pruned."""
+    for trial in trials:
+        ended = update(TRIALS).where(TRIALS.c.trial_id == trial, TRIALS.c.state == TrialState.WAITING)
+        connection.execute(ended.values(state=TrialState.PRUNED, datetime_complete=when))
+
+
+@outlasting
+def marked_trials(engine: Engine, study_id: int, name: str) -> set[int]:
+    """Numbers, within their study, of the trials that have a user attribute, also where Optuna has cached them."""
+    query = select(TRIALS.c.number).join(TRIAL_USER_ATTRIBUTES)
+    of_study = (TRIALS.c.study_id == study_id, TRIAL_USER_ATTRIBUTES.c.key == name)
+    with engine.connect() as connection:
+        return set(connection.execute(query.where(*of_study)).scalars())
 
 
 def system_attributes(connection: Connection, study: str, prefix: str) -> list[tuple[str, Any]]:  # Any: JSON

@@ -102,28 +102,33 @@ def _without_attributes(connection: Connection, study_id: int) -> dict[int, Froz
 @outlasting
 def _read(engine: Engine, study_id: int) -> list[FrozenTrial]:
     with engine.connect() as connection:
-        found = _without_attributes(connection, study_id)
+        return trials_in(connection, study_id)
 
-        def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
-            query = select(table.c.trial_id, *(table.c[name] for name in columns))
-            query = query.join(TRIALS).where(TRIALS.c.study_id == study_id)
-            ordered = query.where(TRIALS.c.state.not_in(but)).order_by(table.primary_key.columns[0])
-            return (row for row in connection.execute(ordered) if row[0] in found)  # not of a trial made meanwhile
 
-        for trial, key, value in rows(TRIAL_USER_ATTRIBUTES, "key", "value_json"):
-            found[trial].user_attrs[key] = json.loads(value)
-        for trial, key, value in rows(TRIAL_SYSTEM_ATTRIBUTES, "key", "value_json"):
-            found[trial].system_attrs[key] = json.loads(value)
-        distribution = functools.cache(json_to_distribution)  # the same few for all trials
-        for trial, name, value, text in rows(_PARAMS, "param_name", "param_value", "distribution_json"):
-            found[trial].distributions[name] = distribution(text)
-            found[trial].params[name] = distribution(text).to_external_repr(value)
-        read_value: Callable[..., float] = models.TrialValueModel.stored_repr_to_value
-        for trial, value, kind in rows(_VALUES, "value", "value_type"):  # kernbench's studies have one
-            found[trial].value = read_value(value, kind)
-        read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
-        columns = ("step", "intermediate_value", "intermediate_value_type")
-        scored = (TrialState.COMPLETE, TrialState.PRUNED)
-        for trial, step, value, kind in rows(_CURVES, *columns, but=scored):
-            found[trial].intermediate_values[step] = read_step(value, kind)
+def trials_in(connection: Connection, study_id: int) -> list[FrozenTrial]:
+    """The same as `read_trials`, as a transaction sees them."""
+    found = _without_attributes(connection, study_id)
+
+    def rows(table: Table, *columns: str, but: tuple[TrialState, ...] = ()) -> Any:  # Any: rows of several types
+        query = select(table.c.trial_id, *(table.c[name] for name in columns))
+        query = query.join(TRIALS).where(TRIALS.c.study_id == study_id)
+        ordered = query.where(TRIALS.c.state.not_in(but)).order_by(table.primary_key.columns[0])
+        return (row for row in connection.execute(ordered) if row[0] in found)  # not of a trial made meanwhile
+
+    for trial, key, value in rows(TRIAL_USER_ATTRIBUTES, "key", "value_json"):
+        found[trial].user_attrs[key] = json.loads(value)
+    for trial, key, value in rows(TRIAL_SYSTEM_ATTRIBUTES, "key", "value_json"):
+        found[trial].system_attrs[key] = json.loads(value)
+    distribution = functools.cache(json_to_distribution)  # the same few for all trials
+    for trial, name, value, text in rows(_PARAMS, "param_name", "param_value", "distribution_json"):
+        found[trial].distributions[name] = distribution(text)
+        found[trial].params[name] = distribution(text).to_external_repr(value)
+    read_value: Callable[..., float] = models.TrialValueModel.stored_repr_to_value
+    for trial, value, kind in rows(_VALUES, "value", "value_type"):  # kernbench's studies have one
+        found[trial].value = read_value(value, kind)
+    read_step: Callable[..., float] = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+    columns = ("step", "intermediate_value", "intermediate_value_type")
+    scored = (TrialState.COMPLETE, TrialState.PRUNED)
+    for trial, step, value, kind in rows(_CURVES, *columns, but=scored):
+        found[trial].intermediate_values[step] = read_step(value, kind)
     return list(found.values())

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import fakes
 import pytest
 
-from kernbench.engine.fleet.disk import check_room, disks, needs
+from kernbench.engine.fleet.disk import check_room, disks, needs, one_after_the_other
 from kernbench.errors import StorageError
 from kernbench.registry import find_family
 from kernbench.study.task import load as load_task_study
@@ -110,3 +110,20 @@ def test_the_command_refuses_before_it_writes(bench, free):
     assert bench.files() == before
     planned = bench.run("run", "--study", "mine.toml", "--plugin", "siren", "--dry-run")
     assert planned.code == 0, planned  # nothing is written, so nothing needs room
+
+
+def test_runs_one_after_the_other_add_up_what_stays_and_share_the_rest(study, tmp_path):
+    url, out = f"sqlite:///{tmp_path}/kernbench.db", tmp_path / "out"
+    one, two = (needs(study, url, out, cells=2, parameters=number) for number in (1000, 3000))
+    other = load_task_study("smoke", find_family("siren"), "quick")
+    other.definition["data"]["train"] += 1
+    third = needs(other, url, out, cells=1, parameters=10)
+    found = {
+        what: size for (what, _), size in one_after_the_other([(study, one), (study, two), (other, third)]).items()
+    }
+    each = [{what: size for (what, _), size in alone.items()} for alone in (one, two, third)]
+    for what in ("artifacts", "database"):
+        assert found[what] == sum(alone[what] for alone in each)
+    assert found["checkpoints"] == each[1]["checkpoints"]
+    assert found["report"] == each[0]["report"]
+    assert found["lines"] == each[0]["lines"] + each[2]["lines"]

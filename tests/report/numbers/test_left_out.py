@@ -94,7 +94,7 @@ def test_cells_without_a_result_are_listed_by_kind_and_below_the_table_of_the_te
         "1 cell in the means without all of their artifacts: discrete kernel_size=65,seed=0",
     ]
     assert said(runs) == lines
-    monkeypatch.setattr("kernbench.store.reading.runs.load_runs", lambda *_: runs)
+    monkeypatch.setattr("kernbench.store.reading.runs.load_runs", lambda *_, **__: runs)
     print_results(SimpleNamespace(key="k_sweep.v1.quick/siren"), "sqlite:///none.db")
     assert capsys.readouterr().out.splitlines()[-4:] == lines
 
