@@ -13,9 +13,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from fakes import main_without_pictures, no_pictures
 from forked import Forked, call_main
+
+hypothesis.settings.register_profile("kernbench", deadline=None)  # no test asks for time
+hypothesis.settings.load_profile("kernbench")
 
 pytest_plugins = ["worlds"]  # databases for the tests of store and engine
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -12,7 +12,6 @@ from kernbench.errors import KernbenchError
 finite = st.floats(-1e3, 1e3, allow_subnormal=False)
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 70)), elements=finite))
 def test_power_sums_to_the_energy_of_the_taps(kernels):
     spectrum = power_spectrum(kernels)

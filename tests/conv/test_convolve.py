@@ -31,7 +31,7 @@ def cases(draw):
     return signal, kernel, dilation, groups
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases(), st.sampled_from(EXACT))
 def test_values_and_gradients_are_those_of_conv1d(case, backend):
     signal, kernel, dilation, groups = case
@@ -40,7 +40,7 @@ def test_values_and_gradients_are_those_of_conv1d(case, backend):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases(), st.sampled_from(ALL))
 def test_float32_error_is_small_against_the_kernels_l1_norm(case, backend):
     signal, kernel, dilation, groups = case

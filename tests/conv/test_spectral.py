@@ -29,7 +29,7 @@ def cuts(draw):
     return signal, kernel, groups, plan
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cuts())
 def test_every_cut_gives_values_and_gradients_of_conv1d(case):
     signal, kernel, groups, plan = case
@@ -38,7 +38,7 @@ def test_every_cut_gives_values_and_gradients_of_conv1d(case):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cuts(), st.sampled_from([(1, 1, 0), (1, 10**9, 10**9), (700, 300, 10**9), (700, 300, 0)]))
 def test_parts_and_what_is_kept_do_not_change_the_answer(case, limits):
     signal, kernel, groups, plan = case
@@ -97,7 +97,7 @@ def test_the_result_can_be_changed_in_place():
         assert signal.grad is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 9000), st.integers(1, 2200), st.integers(1, 40))
 def test_candidates_cover_the_line_and_overlap_neighbours_only(length, taps, dilation):
     if dilation * (taps - 1) + 1 > length:

@@ -46,7 +46,7 @@ def test_log_is_the_second_derivative_of_a_gaussian(sigma):
     np.testing.assert_allclose(kernel, expected / np.linalg.norm(expected), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(3, 60), st.integers(1, 8), st.integers(1, 16), st.integers(1, 4))
 def test_every_log_atom_sums_to_zero(kernel_size, scales, centres, dilation):
     spec = kernbench.KernelSpec(1, 1, kernel_size=kernel_size, dilation=dilation)

@@ -22,7 +22,7 @@ def test_profiles_name_every_setting_but_the_kernel_size(profile):
         assert check_table(name, table[name], "profiles.toml") == table[name]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(NUMBERS), st.one_of(st.floats(), st.integers(), st.booleans(), st.text(), st.none()))
 def test_a_number_passes_only_in_its_type_and_range(where, value):
     table, name = where

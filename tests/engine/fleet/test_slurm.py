@@ -64,7 +64,7 @@ def test_each_task_is_a_worker_that_is_notified_in_time(executed):
     assert executed(text)[1][-2:] == ["--device", "cpu"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     plugin=st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1),
     cache=st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1),

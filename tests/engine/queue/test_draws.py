@@ -272,7 +272,7 @@ def test_a_small_space_is_drawn_whole_and_nothing_twice(world, sampler):
     assert sorted(found) == [(stencils, scales) for stencils in ("compact", "smooth") for scales in (6, 7, 8, 9)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["tpe", "random", "cmaes"]), st.integers(0, 2**32 - 1), st.integers(2, 12))
 def test_workers_that_draw_at_the_same_time_draw_different_points(tmp_path, sampler, seed, number):
     if sampler == "cmaes":

@@ -75,7 +75,7 @@ def test_cells_of_all_runs_are_known_and_the_runtime_is_that_of_the_last(world):
     assert len(json.loads(attributes["cells"])) == 4
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sets(st.integers(1, 20), min_size=1), min_size=1, max_size=5), st.lists(st.integers(1, 9)))
 def test_axes_only_ever_grow_and_keep_their_order(runs, seeds):
     class Asked:

@@ -95,7 +95,7 @@ def test_runs_become_their_sum_at_their_centroid():
 
 
 @given(st.integers(0, 8), st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_merged_runs_are_apart_and_keep_the_total(gap, seed):
     rng = np.random.default_rng(seed)
     score = torch.from_numpy(rng.random((4, 50)) * (rng.random((4, 50)) < 0.2))

@@ -67,7 +67,7 @@ def late(lines, delay, level=1.0):
     st.sampled_from([0, 1, 4, 9]),
     st.sampled_from([0.05, 0.6, 1.0]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_delay_scores_what_the_metric_says(seed, lines, length, tolerance, dense):
     rng = np.random.default_rng(seed)
     counts = labels(lines, length, 0.1, seed)
@@ -178,7 +178,7 @@ def test_blind_methods_are_the_best_comb_and_the_best_rate_one_to_one_on_the_sco
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(30, 120), st.sampled_from([0.01, 0.06, 0.4]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_cells_evaluate_and_baselines_have_the_same_floors_of_the_same_lines(seed, lines, length, density):
     counts = labels(lines, length, density, seed).numpy().astype(np.uint8)
     voltage, number = counts.astype(np.float32), counts.sum(axis=1)

@@ -47,7 +47,7 @@ def brute_force(line, echoes, ratio, most):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([0.6, 0.3, 0.1]), st.integers(1, 14))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_it_is_least_squares_on_greedily_chosen_atoms(seed, number, ratio, most):
     rng = np.random.default_rng(seed)
     echoes, line = templates(number, rng), rng.normal(size=LENGTH)
@@ -59,7 +59,7 @@ def test_it_is_least_squares_on_greedily_chosen_atoms(seed, number, ratio, most)
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_one_pursuit_passes_what_pursuits_to_each_ratio_find(seed):
     rng = np.random.default_rng(seed)
     dictionary, line = Dictionary(templates(2, rng), LENGTH), rng.normal(size=LENGTH)

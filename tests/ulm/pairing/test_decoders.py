@@ -41,7 +41,7 @@ def literal_peaks(z, threshold, width):
     return sorted(kept)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(outputs(), st.sampled_from([-2.0, 0.0, 0.1, 0.3]), st.integers(0, 6))
 def test_peaks_agree_with_a_literal_greedy_loop(z, threshold, width):
     found = decode(z, threshold, Decoder("peak-nms", width))
@@ -58,7 +58,7 @@ def test_peaks_agree_with_scipy_on_scores_without_ties(width):
         assert found == (expected - 1).tolist()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(outputs(), st.lists(st.sampled_from([-2.0, 0.0, 0.1, 0.3]), min_size=1), st.integers(0, 6))
 def test_one_pass_serves_all_thresholds(z, thresholds, width):
     for decoder in (Decoder("peak-nms", width), Decoder("raw"), Decoder("run")):
@@ -71,7 +71,7 @@ def test_one_pass_serves_all_thresholds(z, thresholds, width):
             assert counted == [len(found.points) for found in each]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(outputs(), st.sampled_from([0.0, 0.1, 0.3]))
 def test_runs_agree_with_ndimage(z, threshold):
     at_maximum = by_line(decode(z, threshold, Decoder("run")))
@@ -85,7 +85,7 @@ def test_runs_agree_with_ndimage(z, threshold):
         assert centres == pytest.approx([place for (place,) in ndimage.center_of_mass(line, labels, index)])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(outputs(), st.sampled_from([-2.0, 0.0, 0.1, 0.3]))
 def test_raw_is_every_sample_above(z, threshold):
     expected = [np.flatnonzero(line > np.float32(threshold)).tolist() for line in z]

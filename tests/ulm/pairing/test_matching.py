@@ -49,7 +49,7 @@ def positions(step):
 cases = st.sampled_from([1, 16]).flatmap(lambda step: st.tuples(positions(step), positions(step)))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(cases, min_size=1, max_size=4), st.sampled_from([0, 1, 2, 4, 9, 0.5]))
 def test_matching_equals_the_assignment_solver(lines, tolerance):
     check([detections for detections, _ in lines], [truths for _, truths in lines], tolerance)

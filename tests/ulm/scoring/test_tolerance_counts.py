@@ -34,7 +34,7 @@ def batches(draw):
     return z, y
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(batches(), st.lists(st.integers(0, 60), min_size=1, max_size=5), st.permutations(THRESHOLDS))
 def test_agrees_with_direct_counting(batch, tolerances, thresholds):
     z, y = batch

@@ -10,7 +10,7 @@ from kernbench.ulm.simulator.population import POPULATIONS, draw_scene
 
 
 @given(st.integers(0, 2**63), st.sampled_from(POPULATIONS))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_scene_stays_within_the_published_ranges(seed, population):
     scene = draw_scene(np.random.default_rng(seed), population)
     z, x, radius = (np.asarray(column) for column in (scene.z_m, scene.x_m, scene.radius_m))

@@ -79,7 +79,7 @@ def test_lines_do_not_depend_on_batch_or_company_and_progress_reaches_the_total(
 
 
 @given(st.integers(0, SAMPLES - 1), st.integers(1, SAMPLES))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_window_equals_the_slice_of_the_whole_line(scenes, whole, start, length):
     length = min(length, SAMPLES - start)
     part = simulate_lines(scenes, window=([start] * 3, length))
