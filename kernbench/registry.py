@@ -18,6 +18,7 @@ import pluggy
 import kernbench
 from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
+from kernbench.host.process_state import importing
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
@@ -181,7 +182,8 @@ def installed() -> Catalogue:
     for entry in _chosen(sorted(entry_points(group=GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
-            offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
+            with importing(entry.name):
+                offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
             _add(catalogue, offer, entry.name, distribution, its)
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
             catalogue.broken.append(Broken(entry.name, distribution, _reason(error)))
@@ -291,7 +293,8 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     if not path.is_file():
         raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
     try:
-        offer = _offer(_import_file(path), str(path.resolve()), str(path))
+        with importing(str(path)):
+            offer = _offer(_import_file(path), str(path.resolve()), str(path))
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
     offered = offer.get(hook, {})
