@@ -1,4 +1,4 @@
-"""Before anything is written: every network of a study is built once, so that what cannot work is refused."""
+"""Before anything is written: measured responses are read and every network built once: what cannot work is refused."""
 
 import torch
 
@@ -11,6 +11,18 @@ from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
 from kernbench.ulm.cells.definition import hyper_of, make_network, resolved
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.response_file import load_response
+
+
+def check_responses(study: Study) -> None:
+    """Read the measured responses of a study, before anything is written.
+
+    Raises:
+        DataError: one cannot be used, see `kernbench.ulm.simulator.response_file.load_response`.
+    """
+    for role in ("transmit", "receive"):
+        if path := study.definition["data"][f"{role}_response"]:
+            load_response(path, role)
 
 
 def check_networks(study: Study, device: str = "cpu") -> int:

@@ -77,9 +77,10 @@ class UlmTask:
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
     def check(self, study: Study, device: str) -> int:
-        """Build every network of a study once; see `kernbench.ulm.cells.preflight.check_networks`."""
-        from kernbench.ulm.cells.preflight import check_networks
+        """Read measured responses, build every network of a study once; see `kernbench.ulm.cells.preflight`."""
+        from kernbench.ulm.cells.preflight import check_networks, check_responses
 
+        check_responses(study)
         return check_networks(study, device)
 
     def prepare(self, study: Study, device: str, progress: Progress) -> None:
