@@ -182,7 +182,7 @@ def installed() -> Catalogue:
     for entry in _chosen(sorted(entry_points(group=GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
-            with importing(entry.name):
+            with importing(f"{entry.name}@{its}"):
                 offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
             _add(catalogue, offer, entry.name, distribution, its)
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
@@ -293,7 +293,7 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     if not path.is_file():
         raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
     try:
-        with importing(str(path)):
+        with importing(f"{path}@{_file_digest(path)}"):
             offer = _offer(_import_file(path), str(path.resolve()), str(path))
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error

@@ -16,7 +16,7 @@ def check_command(plugin: str) -> int:
     width = max(len(result.name) for result in results)
     for result in results:
         click.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.name:{width}}  {result.detail}".rstrip())
-    if changed := changed_by_import(found.plugin, str(found.family.module)):
+    if changed := changed_by_import(f"{found.plugin}@{found.version}", str(found.family.module)):
         click.echo(f"note: importing it changes the {', the '.join(changed)}; kernbench puts that back")
     failed = [result.name for result in results if not result.passed]
     if failed:

@@ -63,16 +63,29 @@ def kept(*, randomness: bool = False, quick: bool = False) -> Iterator[list[str]
 
 
 @contextmanager
+def plain_torch() -> Iterator[None]:
+    """Float32 on the CPU whatever the defaults of the process are, for what is read from files."""
+    import torch  # noqa: PLC0415  # for those who have it loaded already
+
+    with kept(quick=True):
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device("cpu")
+        yield
+
+
+@contextmanager
 def importing(name: str) -> Iterator[None]:
     """Keep the state of the process while a plugin is imported, and remember what it changed.
 
     Args:
         name: for `changed_by_import`.
     """
-    with contextlib.ExitStack() as stack:
-        changed = stack.enter_context(kept(randomness=True))
-        stack.callback(lambda: _by_import.update({name: changed}))
-        yield
+    changed: list[str] = []
+    try:
+        with kept(randomness=True) as changed:
+            yield
+    finally:
+        _by_import.setdefault(name, []).extend(changed)  # once imported it changes nothing when it is asked for again
 
 
 def changed_by_import(*names: str) -> list[str]:

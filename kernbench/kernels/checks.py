@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from kernbench.errors import KernbenchError, PluginError, first_line
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec
+from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.finding import Finding
 from kernbench.kernels.gain import calibrate
@@ -136,7 +137,7 @@ def _same(one: object, other: object) -> bool:
 def _param_count(family: KernelFamily) -> str:
     for where, spec in _SPECS.items():
         for hyper in ({}, *_other_hypers(family)):
-            numel = sum(p.numel() for p in family.build(spec, hyper).parameters() if p.requires_grad)
+            numel = trainable_numbers(family.build(spec, hyper))
             declared = family.param_count(spec, hyper)
             if declared != numel:
                 raise Finding(f"{where}, {hyper or 'defaults'}: param_count says {declared}, the module has {numel}")

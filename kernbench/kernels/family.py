@@ -149,9 +149,11 @@ class KernelFamily:
             return int(closed_form(spec, **self.resolve(hyper)))
         import torch  # noqa: PLC0415  # only families without a closed form need it
 
+        from kernbench.kernels.counting import trainable_numbers  # noqa: PLC0415
+
         with torch.random.fork_rng(devices=[]):
             module = self.build(spec, hyper)
-        return sum(p.numel() for p in module.parameters() if p.requires_grad)
+        return trainable_numbers(module)
 
 
 def origin(kernel_class: type) -> str:

@@ -168,6 +168,12 @@ class KernelConv(nn.Module):
                 f"{self.label} returned a kernel of the wrong shape: expected {expected}, got {got} ({self.place}). "
                 "forward(grid) must return (out_channels, in_channels // groups, K)."
             )
+        halves = [each.dtype for each in self._tensors() if each.dtype in (torch.float16, torch.bfloat16)]
+        if kernel.dtype in halves:
+            raise KernbenchError(
+                f"the parameters of {self.label} are {kernel.dtype}, as .half() makes them: neighbouring lags merge "
+                f"there, so kernels need float32 or float64 ({self.place}). Call .float() and use torch.autocast."
+            )
         if kernel.dtype != grid.lags.dtype:
             raise PluginError(
                 f"{self.label} returned a kernel in {kernel.dtype}: expected {grid.lags.dtype} ({self.place}). "

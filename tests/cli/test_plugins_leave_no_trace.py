@@ -133,12 +133,12 @@ def test_a_study_runs_beside_the_file_that_was_named_and_scores_as_without_the_c
 
 
 def test_check_says_what_a_plugin_changes(bench, plugin):
+    quiet = bench.run("check", plugin())
+    assert quiet.code == 0, quiet.out
+    assert "note" not in quiet.out
     result = bench.run("check", plugin("import", "forward of a step"))
     assert result.code == 2
     assert "note: importing it changes the working folder, the default dtype, the number of threads" in result.out
     assert "the state of torch's random numbers; kernbench puts that back" in result.out
     assert "FAIL  process" in result.out
     assert "forward changes the working folder, the default dtype" in result.out
-    quiet = bench.run("check", plugin())
-    assert quiet.code == 0, quiet.out
-    assert "note" not in quiet.out

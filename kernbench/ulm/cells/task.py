@@ -77,9 +77,10 @@ class UlmTask:
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
     def check(self, study: Study, device: str) -> int:
-        """Read measured responses, build every network of a study once; see `kernbench.ulm.cells.preflight`."""
-        from kernbench.ulm.cells.preflight import check_networks, check_responses
+        """Read measured responses, check lines, build every network once; see `kernbench.ulm.cells.preflight`."""
+        from kernbench.ulm.cells.preflight import check_lines, check_networks, check_responses
 
+        check_lines(study)
         check_responses(study)
         return check_networks(study, device)
 
