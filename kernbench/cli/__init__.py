@@ -87,6 +87,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:  # `kernbench report --format csv > FILE` on a disk that is full
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+            click.echo(f"kernbench: {error.filename}: {error.strerror}; ask its owner for the rights", err=True)
+            sys.exit(2)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"

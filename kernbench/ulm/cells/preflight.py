@@ -10,7 +10,9 @@ from kernbench.study.settings import AXIS_DATA
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
-from kernbench.ulm.cells.definition import hyper_of, make_network, resolved
+from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved
+from kernbench.ulm.data.cache import check_usable
+from kernbench.ulm.data.recipe import lines_folder
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.noise import SHORTEST
 from kernbench.ulm.simulator.response_file import load_response
@@ -25,6 +27,16 @@ def check_responses(study: Study) -> None:
     for role in ("transmit", "receive"):
         if path := study.definition["data"][f"{role}_response"]:
             load_response(path, role)
+
+
+def check_cache(study: Study) -> None:
+    """Refuse cached lines that may not be read, or a folder for new ones that may not be written.
+
+    Raises:
+        DataError: names the folder.
+    """
+    for split in SPLITS:
+        check_usable(lines_folder() / recipe_of(study.definition, split).digest() / split)
 
 
 def check_lines(study: Study) -> None:

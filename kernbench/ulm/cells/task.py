@@ -77,9 +77,10 @@ class UlmTask:
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
     def check(self, study: Study, device: str) -> int:
-        """Read measured responses, check lines, build every network once; see `kernbench.ulm.cells.preflight`."""
-        from kernbench.ulm.cells.preflight import check_lines, check_networks, check_responses
+        """Check cache and lines, read measured responses, build each network; see `kernbench.ulm.cells.preflight`."""
+        from kernbench.ulm.cells.preflight import check_cache, check_lines, check_networks, check_responses
 
+        check_cache(study)
         check_lines(study)
         check_responses(study)
         return check_networks(study, device)
