@@ -19,6 +19,7 @@ import kernbench
 from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
 from kernbench.host.entry_points import entries_of
+from kernbench.host.process_state import importing
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
@@ -182,7 +183,8 @@ def installed() -> Catalogue:
     for entry in _chosen(sorted(entries_of(GROUP))):
         distribution, its = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         try:
-            offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
+            with importing(f"{entry.name}@{its}"):
+                offer = _offer(entry.load(), f"{distribution}:{entry.name}", entry.name)
             _add(catalogue, offer, entry.name, distribution, its)
         except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others go on
             catalogue.broken.append(Broken(entry.name, distribution, _reason(error)))
@@ -292,7 +294,8 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     if not path.is_file():
         raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
     try:
-        offer = _offer(_import_file(path), str(path.resolve()), str(path))
+        with importing(f"{path}@{_file_digest(path)}"):
+            offer = _offer(_import_file(path), str(path.resolve()), str(path))
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
     offered = offer.get(hook, {})

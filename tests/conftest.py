@@ -18,7 +18,9 @@ import pytest
 from fakes import main_without_pictures, no_pictures
 from forked import Forked, call_main
 
-hypothesis.settings.register_profile("kernbench", deadline=None)  # no test asks for time
+# no test asks for time
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("kernbench", deadline=None, suppress_health_check=slow)
 hypothesis.settings.load_profile("kernbench")
 
 pytest_plugins = ["worlds"]  # databases for the tests of store and engine

@@ -98,6 +98,9 @@ def _exit_code() -> int:
         click.echo("kernbench: interrupted", err=True)
         return 130
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+            click.echo(f"kernbench: {error.filename}: {error.strerror}; ask its owner for the rights", err=True)
+            return 2
         if error.errno not in _FULL:
             raise
         place = f"{error.filename} cannot be written" if error.filename else "the output cannot be written"

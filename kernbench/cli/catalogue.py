@@ -1,8 +1,11 @@
 """`kernbench list`: what can be named on the command line."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 def _plugins() -> list[tuple[str, str]]:
@@ -17,13 +20,23 @@ def _plugins() -> list[tuple[str, str]]:
 
 
 def _studies() -> list[tuple[str, str]]:
-    import tomllib
+    from kernbench.study.offered import offered_studies
 
-    from kernbench.study.reading import available_studies
+    offered = offered_studies()
+    rows = [(name, _question(name, file)) for name, file in offered.files.items()]
+    rows += [(name, f"REFUSED: {why}") for name, why in offered.refused.items()]
+    return sorted(rows) + [(package, f"BROKEN: {why}") for package, why in offered.broken.items()]
 
-    studies = available_studies()
-    tables = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in studies.items()}
-    return [(name, f"{table.get('question', '')}{_tuned(table)}") for name, table in sorted(tables.items())]
+
+def _question(name: str, file: "Traversable") -> str:
+    from kernbench.errors import StudyError
+    from kernbench.study.offered import read_toml
+
+    try:
+        table = read_toml(file, f"{name}.toml")
+    except StudyError as error:  # the others are listed
+        return f"BROKEN: {error}"
+    return f"{table.get('question', '')}{_tuned(table)}"
 
 
 def _tuned(table: dict[str, Any]) -> str:

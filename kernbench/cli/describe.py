@@ -41,6 +41,7 @@ def describe_command(
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
     net = build(plan, family, size, channels, _hyper(settings), depth)
+    costs = measure.layer_costs(net, length)  # before anything is printed: it may refuse
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
     origin = (f"from {found.distribution} {found.version}", family.citation, licence)
@@ -58,7 +59,6 @@ def describe_command(
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
-    costs = measure.layer_costs(net, length)
     console.print_table(None, list(columns), [[text(cost) for text in columns.values()] for cost in costs])
     total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(

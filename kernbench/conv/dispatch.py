@@ -22,7 +22,7 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
 
     Args:
         signal: shape (B, Ci, L).
-        kernel: shape (Co, Ci // groups, K), same dtype and device.
+        kernel: shape (Co, Ci // groups, K), same dtype (floating point) and device.
         dilation: samples between neighbouring taps.
         groups: blocks of channels that do not see each other.
         backend: a name in `BACKENDS`.
@@ -32,7 +32,8 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
         float32 and cast back.
 
     Raises:
-        KernbenchError: shapes, dtypes or channels that do not fit, or no output sample left.
+        KernbenchError: shapes, dtypes or channels that do not fit, integers or complex numbers, or no output
+            sample left.
     """
     check_backend(backend)
     check(signal, kernel, dilation, groups)
@@ -78,6 +79,10 @@ def check(signal: Tensor, kernel: Tensor, dilation: int, groups: int) -> None:
         raise KernbenchError(
             f"signal and kernel must share dtype and device, got {signal.dtype} on {signal.device} and {kernel.dtype} "
             f"on {kernel.device}"
+        )
+    if not signal.dtype.is_floating_point:  # a spectrum would be cut to whole numbers, each backend in its own way
+        raise KernbenchError(
+            f"signal and kernel must hold floating-point numbers, got {signal.dtype}; convert both, as with .float()"
         )
     (_, inputs, length), (outputs, per_group, taps) = signal.shape, kernel.shape
     if inputs != per_group * groups or outputs % groups:

@@ -5,14 +5,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kernbench.errors import KernbenchError
+from kernbench.errors import DataError, KernbenchError
 
 
 def cache_folder() -> Path:
     """Folder of simulated data and fitted constants: KERNBENCH_CACHE, or `kernbench` in the user's cache folder.
 
     It need not exist.
+
+    Raises:
+        DataError: it would be in a home folder, and the user has none.
     """
+    try:
+        return _cache_folder()
+    except RuntimeError as error:  # of pathlib, where HOME is unset and the table of users has no entry
+        raise DataError(f"no cache folder: {str(error).rstrip('.')}; set KERNBENCH_CACHE to a folder") from error
+
+
+def _cache_folder() -> Path:
     if chosen := os.environ.get("KERNBENCH_CACHE"):
         return Path(chosen).expanduser()
     # as platformdirs has it, but for a relative XDG_CACHE_HOME, which that ignores: there are caches in such folders
@@ -23,7 +33,9 @@ def cache_folder() -> Path:
 
 def nearest(folder: Path) -> Path:
     """The folder itself, or the first above it that exists; a file, where one is in its place."""
-    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    # os.path: where a folder may not be looked into, Path.exists raises
+    found = (parent for parent in (folder.absolute(), *folder.absolute().parents) if os.path.exists(parent))  # noqa: PTH110
+    return next(found)
 
 
 def check_writable(folder: Path, kind: type[KernbenchError], advice: str) -> None:
@@ -39,7 +51,8 @@ def check_writable(folder: Path, kind: type[KernbenchError], advice: str) -> Non
     """
     place = nearest(folder)
     try:
-        with tempfile.TemporaryFile(dir=place):  # permissions are not all: quotas, read-only disks, root
+        # permissions are not all: quotas, read-only disks, root
+        with tempfile.TemporaryFile(dir=place), os.scandir(place):
             return
     except OSError as error:
         reason = f"{place}: {error.strerror}" if place.is_dir() else f"{place} is not a folder"

@@ -13,10 +13,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec
+from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.finding import Finding
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.process_check import leaves_the_process_alone
 from kernbench.kernels.space import Choice, Value
 
 _BASE = KernelSpec(4, 3, kernel_size=17)
@@ -29,10 +33,6 @@ _SPECS = {
 }
 _KERNEL_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 64, 65, 131)
 SEED = 20220101
-
-
-class Finding(Exception):  # noqa: N818  # not an error of ours: what is wrong with the plugin
-    """A check that failed; the message says what is wrong, in one line."""
 
 
 def _build(family: KernelFamily) -> str:
@@ -137,7 +137,7 @@ def _same(one: object, other: object) -> bool:
 def _param_count(family: KernelFamily) -> str:
     for where, spec in _SPECS.items():
         for hyper in ({}, *_other_hypers(family)):
-            numel = sum(p.numel() for p in family.build(spec, hyper).parameters() if p.requires_grad)
+            numel = trainable_numbers(family.build(spec, hyper))
             declared = family.param_count(spec, hyper)
             if declared != numel:
                 raise Finding(f"{where}, {hyper or 'defaults'}: param_count says {declared}, the module has {numel}")
@@ -300,7 +300,8 @@ def _lags(family: KernelFamily) -> str:
 
 
 def _kernel(module: KernelModule) -> Tensor:
-    kernel: Tensor = module(module.spec.grid())
+    with kept(quick=True):  # `process` says what it changes
+        kernel: Tensor = module(module.spec.grid())
     return kernel
 
 
@@ -330,6 +331,7 @@ CHECKS: dict[str, Callable[[KernelFamily], str]] = {
     "precision": _precision,
     "alive": _alive,
     "stateless-forward": _stateless_forward,
+    "process": leaves_the_process_alone,
     "param-count": _param_count,
     "gradient": _gradient,
     "gain": _gain,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from kernbench.errors import first_line
-from kernbench.kernels.checks import CHECKS, ESSENTIAL, SEED, Finding
+from kernbench.host.process_state import kept
+from kernbench.kernels.checks import CHECKS, ESSENTIAL, SEED
 from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
 
 def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> CheckResult:
     try:
-        return CheckResult(name, True, check(family))
+        with kept():
+            return CheckResult(name, True, check(family))
     except Finding as finding:
         return CheckResult(name, False, str(finding))
     except (Exception, SystemExit) as error:  # whatever a plugin does is a finding about the plugin

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
+from kernbench.host.process_state import importing, kept
 from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 
 if TYPE_CHECKING:
@@ -90,7 +91,10 @@ class KernelFamily:
         if isinstance(self.module, str):
             module_name, _, class_name = self.module.partition(":")
             try:
-                found = getattr(importlib.import_module(module_name), class_name)
+                if module_name not in sys.modules:
+                    with importing(self.module):
+                        importlib.import_module(module_name)
+                found = getattr(sys.modules[module_name], class_name)
             except Exception as error:
                 raise PluginError(f"family {self.name!r}: cannot load {self.module}: {first_line(error)}") from error
         if not (isinstance(found, type) and issubclass(found, KernelModule)):
@@ -126,7 +130,8 @@ class KernelFamily:
         resolved = self.resolve(hyper)
         kernel_class = self.load()
         try:
-            module = kernel_class(spec, **resolved)
+            with kept():  # not the random numbers, which it is to draw
+                module = kernel_class(spec, **resolved)
         except KernbenchError:
             raise
         except Exception as error:
@@ -144,9 +149,11 @@ class KernelFamily:
             return int(closed_form(spec, **self.resolve(hyper)))
         import torch  # noqa: PLC0415  # only families without a closed form need it
 
+        from kernbench.kernels.counting import trainable_numbers  # noqa: PLC0415
+
         with torch.random.fork_rng(devices=[]):
             module = self.build(spec, hyper)
-        return sum(p.numel() for p in module.parameters() if p.requires_grad)
+        return trainable_numbers(module)
 
 
 def origin(kernel_class: type) -> str:

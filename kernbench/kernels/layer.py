@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kernbench.conv.dispatch import check_backend, convolve
 from kernbench.conv.prepared import PreparedKernel
 from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
 
@@ -121,7 +122,7 @@ class KernelConv(nn.Module):
             PluginError: forward raised, or gave a wrong shape, NaN or infinity, or half precision.
         """
         try:
-            with torch.no_grad():
+            with kept(), torch.no_grad():
                 kernel = self._make()
         except KernbenchError:
             raise
@@ -147,11 +148,17 @@ class KernelConv(nn.Module):
         grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
         with torch.autocast(grid.lags.device.type, enabled=False):
-            kernel: Tensor = self.kernel_module(grid)
+            kernel = self._asked(grid)
             self._check_form(kernel, grid)
             if grid.spacing != 1:
                 kernel = kernel * grid.spacing
             return kernel if self.amplitude is None else kernel * self.amplitude
+
+    def _asked(self, grid: LagGrid) -> Tensor:
+        if torch.compiler.is_compiling():  # a graph has no working folder
+            return torch.as_tensor(self.kernel_module(grid))
+        with kept(quick=True):
+            return self.kernel_module(grid)  # type: ignore[no-any-return]  # checked below, whatever it is
 
     def _check_form(self, kernel: Tensor, grid: LagGrid) -> None:
         expected = (*self.spec.shape[:2], grid.lags.numel())
@@ -160,6 +167,12 @@ class KernelConv(nn.Module):
             raise PluginError(
                 f"{self.label} returned a kernel of the wrong shape: expected {expected}, got {got} ({self.place}). "
                 "forward(grid) must return (out_channels, in_channels // groups, K)."
+            )
+        halves = [each.dtype for each in self._tensors() if each.dtype in (torch.float16, torch.bfloat16)]
+        if kernel.dtype in halves:
+            raise KernbenchError(
+                f"the parameters of {self.label} are {kernel.dtype}, as .half() makes them: neighbouring lags merge "
+                f"there, so kernels need float32 or float64 ({self.place}). Call .float() and use torch.autocast."
             )
         if kernel.dtype != grid.lags.dtype:
             raise PluginError(

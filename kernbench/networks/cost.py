@@ -13,6 +13,7 @@ from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
 from kernbench.kernels.base import KernelSpec
+from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks.contract import input_lengths
 from kernbench.networks.network import Network
@@ -52,8 +53,8 @@ class LayerCost:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Trainable parameters of a module."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    """Trainable parameters of a module, as real numbers."""
+    return trainable_numbers(module)
 
 
 def layer_costs(network: Network, length: int) -> list[LayerCost]:

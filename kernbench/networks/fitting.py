@@ -6,6 +6,7 @@ from typing import Any
 
 from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.memory import is_out_of_memory
+from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelSpec
 from kernbench.networks.architecture import Architecture
 from kernbench.registry import find_network
@@ -122,7 +123,8 @@ def asked(network: Architecture, method: Callable[..., Any], *given: object) -> 
         PluginError: it raised, or tried to end the program; with the first line of the reason.
     """
     try:
-        return method(*given)
+        with kept():
+            return method(*given)
     except (Exception, SystemExit) as error:  # a plugin must not end the program
         if isinstance(error, KernbenchError) or is_out_of_memory(error):
             raise

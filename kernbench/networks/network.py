@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from kernbench.conv.spectral import spectra_made_again
-from kernbench.errors import KernbenchError, close_match
+from kernbench.errors import KernbenchError, PluginError, close_match
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks import fitting
@@ -175,6 +175,8 @@ def build(
     if gain not in GAINS:
         raise KernbenchError(f"gain must be unit or published, got {gain!r}{close_match(str(gain), GAINS)}")
     layers = [KernelConv(offered.build(spec, hyper), spec, backend=backend) for spec in specs]
+    for layer in layers:
+        _check_dtype(layer)
     if gain == "unit":
         for layer in layers:
             calibrate(layer)
@@ -182,6 +184,15 @@ def build(
     if not fitting.is_stack(plan):
         check_module(module, plan, layers)
     return cast("Network", module)  # or what has all of it that kernbench uses
+
+
+def _check_dtype(layer: KernelConv) -> None:
+    """Refuse a kernel that no signal fits: signals and the last layer have torch's default dtype."""
+    if layer.dtype != (wanted := torch.get_default_dtype()):
+        raise PluginError(
+            f"{layer.label} draws its parameters in {layer.dtype}: expected {wanted} ({layer.place}). "
+            "Leave out dtype=, or write dtype=torch.get_default_dtype()."
+        )
 
 
 def set_recompute(network: Network, wanted: bool) -> None:

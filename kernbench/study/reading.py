@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
-from kernbench.host.entry_points import entries_of
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
+from kernbench.study.offered import Offered, offered_studies, read_toml
 from kernbench.study.reference import read_references
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
 from kernbench.study.study import Params, Study
 from kernbench.study.toml_tables import TomlTable, only, table_of
 from kernbench.study.tuning import Tuning, read_tuning, spaces_named
-
-STUDY_GROUP = "kernbench.studies"
 
 _PLAIN = {  # keys beside the tables
     "version": Setting(int, "raised when the meaning of a cell changes", 1),
@@ -36,12 +34,7 @@ _IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", *SETTINGS)
 
 def available_studies() -> dict[str, Traversable]:
     """Installed studies by name: TOML files of the packages under the entry-point group `kernbench.studies`."""
-    return {
-        file.name.removesuffix(".toml"): file
-        for entry in sorted(entries_of(STUDY_GROUP))
-        for file in sorted(files(entry.value).iterdir(), key=lambda item: item.name)
-        if file.name.endswith(".toml")
-    }
+    return dict(offered_studies().files)
 
 
 def profiles() -> dict[str, TomlTable]:
@@ -118,22 +111,26 @@ def _name(given: str) -> str:
 
 
 def _read(name: str) -> tuple[str, TomlTable]:
-    studies = available_studies()
-    path: Traversable | Path | None = Path(name) if name.endswith(".toml") else studies.get(name)
-    # os.path takes a name that no file can have, too
-    if path is None or (isinstance(path, Path) and not os.path.isfile(path)):  # noqa: PTH113
-        shown = one_line(name, 300)
-        if "/" in name or name.endswith(".toml"):
-            raise StudyError(f"no study file '{shown}'; expected the path of a .toml file, or an installed study")
-        hint = close_match(name, studies) or f"; installed: {', '.join(studies)}"
-        raise StudyError(f"no study '{shown}'{hint}; for one of your own give the path of its .toml file")
-    source = name if name.endswith(".toml") else f"studies/{name}.toml"
-    try:
-        return source, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{source}: not valid TOML: {error}") from error
-    except OSError as error:
-        raise StudyError(f"{source}: cannot be read: {error.strerror}") from error
+    if name.endswith(".toml"):
+        if not os.path.isfile(name):  # noqa: PTH113  # takes a name that no file can have, too
+            raise StudyError(
+                f"no study file '{one_line(name, 300)}'; expected the path of a .toml file, or an installed study"
+            )
+        return name, read_toml(Path(name), name)
+    offered = offered_studies()
+    if (file := offered.file(name)) is None:
+        raise _no_study(name, offered)
+    return f"studies/{name}.toml", read_toml(file, f"studies/{name}.toml")
+
+
+def _no_study(name: str, offered: Offered) -> StudyError:
+    """The error for a name that nothing has, with the nearest one, and packages that might have offered it."""
+    shown = one_line(name, 300)
+    if "/" in name:
+        return StudyError(f"no study file '{shown}'; expected the path of a .toml file, or an installed study")
+    hint = close_match(name, offered.files) or f"; installed: {', '.join(offered.files)}"
+    also = "".join(f"; studies of package {each!r} cannot be read: {why}" for each, why in offered.broken.items())
+    return StudyError(f"no study '{shown}'{hint}; for one of your own give the path of its .toml file{also}")
 
 
 def _layers(table: TomlTable, profile: str, source: str) -> list[TomlTable]:

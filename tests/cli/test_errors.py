@@ -6,6 +6,7 @@ from pathlib import Path
 
 import fakes
 import pytest
+from scipy.io import savemat
 
 from kernbench.engine.fleet.runner import Options, run
 from kernbench.registry import find
@@ -307,3 +308,9 @@ def test_data_commands_refuse_what_the_run_would_refuse(refused, bench, monkeypa
     (bench.folder / "file").write_text("in the way")
     monkeypatch.setenv("KERNBENCH_CACHE", str(bench.folder / "file"))
     refused("data", "simulate", "--study", "smoke", "--profile", "quick", said=["KERNBENCH_CACHE"])
+
+
+def test_a_response_file_that_cannot_be_used_is_refused_before_anything_is_written(refused, study, bench):
+    savemat(bench.folder / "receive.mat", {"Fs": 250.0, "Hfit": [1, 0.5, 0.5]})
+    study(SMOKE.replace("[data]\n", "[data]\nreceive_response = 'receive.mat'\n", 1))
+    refused("run", "--plugin", "siren", "--study", "mine.toml", said=["receive.mat: Fs", "Hz", "got 250", "MHz"])

@@ -142,3 +142,11 @@ def test_an_answer_of_the_wrong_length_from_fft_conv_is_caught(monkeypatch):
     monkeypatch.setattr(fft_conv_pytorch, "fft_conv", lambda *args, **kwargs: torch.zeros(1, 1, 3))
     with pytest.raises(KernbenchError, match="Use backend fft"):
         convolve(torch.zeros(1, 1, 50), torch.zeros(1, 1, 9), backend="fft_conv")
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.int64, torch.complex64])
+@pytest.mark.parametrize("backend", list(BACKENDS))
+def test_numbers_that_a_spectrum_cannot_hold_are_refused_by_every_backend(dtype, backend):
+    signal, kernel = torch.ones(1, 1, 64).to(dtype), torch.ones(1, 1, 5).to(dtype)
+    with pytest.raises(KernbenchError, match=rf"floating-point numbers, got {dtype}; convert both"):
+        convolve(signal, kernel, backend=backend)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kernbench
-from kernbench.errors import PluginError
+from kernbench.errors import KernbenchError, PluginError
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv, layer_gain
 from kernbench.registry import find_family
@@ -54,6 +54,14 @@ def test_a_kernel_that_breaks_the_contract_is_one_line_with_family_and_k(compute
     with pytest.raises(PluginError, match=rf"^family 'made' .*{message}.*\(plugin .*, K = 65\)") as caught:
         layer_of(compute)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_network_that_was_converted_to_half_precision_is_not_blamed_on_its_family(dtype):
+    layer = KernelConv(find_family("discrete").build(SPEC), SPEC).to(dtype)
+    with pytest.raises(KernbenchError, match=r"the parameters of family 'discrete' are .*Call \.float\(\)") as error:
+        layer(torch.randn(1, SPEC.in_channels, 200, dtype=dtype))
+    assert not isinstance(error.value, PluginError)
 
 
 def test_a_kernel_of_zeros_cannot_be_calibrated():

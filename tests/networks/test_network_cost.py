@@ -7,6 +7,9 @@ from retained import retained_bytes
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 from kernbench.host.memory import peak_memory
+from kernbench.kernels.base import KernelModule, KernelSpec
+from kernbench.kernels.conformance import check_family
+from kernbench.kernels.family import KernelFamily
 from kernbench.networks.cost import flops_forward, flops_generation, latency, layer_costs, parameter_count
 from kernbench.networks.network import build
 
@@ -41,6 +44,28 @@ def test_layer_costs_add_up_to_the_networks_parameters():
     total = sum(cost.kernel + cost.bias + cost.amplitude + cost.norm for cost in costs) + 6 + 1
     assert total == parameter_count(net)
     assert [cost.spec.in_channels for cost in costs] == [1, 6, 6, 6]
+
+
+class Complex(KernelModule):
+    """One complex weight for each pair of channels: two numbers that training changes."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.randn(*spec.shape[:2], 1, dtype=torch.complex64))
+
+    def forward(self, grid):
+        return (self.weight * torch.exp(1j * grid.lags)).real
+
+
+def test_a_complex_parameter_counts_as_two_numbers():
+    family = KernelFamily("complex", Complex)
+    assert family.param_count(KernelSpec(3, 2, kernel_size=5)) == 12
+    net = build("shallow", family, 5, channels=2, depth=2)
+    costs = layer_costs(net, 500)
+    assert [cost.kernel for cost in costs] == [4, 8]
+    real = sum(p.numel() for p in net.parameters() if not p.is_complex())
+    assert parameter_count(net) == 12 + real
+    assert all(result.passed for result in check_family(family) if result.name == "param-count")
 
 
 def test_kernel_generation_is_counted_apart():

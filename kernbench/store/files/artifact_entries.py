@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kernbench.errors import StorageError
+
 PREFIX = "artifacts:"  # of the system attributes in which Optuna keeps the entries
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -39,9 +41,15 @@ def is_plain(path: Path) -> bool:
 
 
 def listed(folder: Path) -> Iterable[os.DirEntry[str]]:
-    """Entries of a folder, sorted by name; none where there is no folder."""
+    """Entries of a folder, sorted by name; none where there is no folder.
+
+    Raises:
+        StorageError: it may not be read.
+    """
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda each: each.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StorageError(f"folder {folder} cannot be read: {error.strerror}; ask its owner for the rights") from error

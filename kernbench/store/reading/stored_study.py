@@ -141,6 +141,8 @@ def _from_attributes(key: str, attributes: Mapping[str, Any], url: str) -> Store
     for record, kind in (("definition", dict), (CELLS, list), (AXES, dict), (SEEDS, int), (RUNTIME, dict)):
         if not isinstance(json.loads(attributes[record]), kind):
             raise TypeError(f"its {record} is of another type")
+    if not all(isinstance(cell, str) for cell in json.loads(attributes[CELLS])):
+        raise TypeError("its cells are no names")
     definition = json.loads(attributes["definition"])
     return Stored(
         key=key,

@@ -1,16 +1,65 @@
-"""Before anything is written: every network of a study is built once, so that what cannot work is refused."""
+"""Before anything is written: responses are read, lines checked, networks built; what cannot work is refused."""
 
 import torch
 
-from kernbench.errors import PluginError
+from kernbench.errors import PluginError, StudyError, counted
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.fitting import check_kernel_size
+from kernbench.study.settings import AXIS_DATA
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
-from kernbench.ulm.cells.definition import hyper_of, make_network, resolved
+from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved
+from kernbench.ulm.data.cache import check_usable
+from kernbench.ulm.data.recipe import lines_folder
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.noise import SHORTEST
+from kernbench.ulm.simulator.response_file import load_response
+
+
+def check_responses(study: Study) -> None:
+    """Read the measured responses of a study, before anything is written.
+
+    Raises:
+        DataError: one cannot be used, see `kernbench.ulm.simulator.response_file.load_response`.
+    """
+    for role in ("transmit", "receive"):
+        if path := study.definition["data"][f"{role}_response"]:
+            load_response(path, role)
+
+
+def check_cache(study: Study) -> None:
+    """Refuse cached lines that may not be read, or a folder for new ones that may not be written.
+
+    Raises:
+        DataError: names the folder.
+    """
+    for split in SPLITS:
+        check_usable(lines_folder() / recipe_of(study.definition, split).digest() / split)
+
+
+def check_lines(study: Study) -> None:
+    """Refuse windows that are too short for the noise filter, or for a batch that normalization can use.
+
+    Raises:
+        StudyError: see above; with the settings that do not go together.
+    """
+    data, window = study.definition["data"], study.definition["data"]["window"] or SAMPLES
+    levels = [float(level) for name in AXIS_DATA for level in study.axes.get(name, (data.get(name, 0),))]
+    if window < SHORTEST and (noisy := [level for level in levels if level > 0]):
+        raise StudyError(
+            f"{study.source}: data.window = {window} is too short for noise of {noisy[0]:g} %: its filter needs "
+            f"{SHORTEST} samples or more"
+        )
+    sizes = study.axes.get("batch_size", (study.definition["training"].get("batch_size", 0),))
+    for size in map(int, sizes):
+        if window == 1 and (size == 1 or data["train"] % size == 1):
+            raise StudyError(
+                f"{study.source}: data.window = 1 and training.batch_size = {size} give a batch of one sample (of "
+                f"{counted(data['train'], 'training line')}), which batch normalization cannot use; take a longer "
+                "window or another batch size"
+            )
 
 
 def check_networks(study: Study, device: str = "cpu") -> int:

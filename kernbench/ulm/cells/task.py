@@ -77,9 +77,12 @@ class UlmTask:
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
     def check(self, study: Study, device: str) -> int:
-        """Build every network of a study once; see `kernbench.ulm.cells.preflight.check_networks`."""
-        from kernbench.ulm.cells.preflight import check_networks
+        """Check cache and lines, read measured responses, build each network; see `kernbench.ulm.cells.preflight`."""
+        from kernbench.ulm.cells.preflight import check_cache, check_lines, check_networks, check_responses
 
+        check_cache(study)
+        check_lines(study)
+        check_responses(study)
         return check_networks(study, device)
 
     def prepare(self, study: Study, device: str, progress: Progress) -> None:

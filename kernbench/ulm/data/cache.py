@@ -20,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError
-from kernbench.host.cache_folder import cache_folder
+from kernbench.host.cache_folder import cache_folder, check_writable
 from kernbench.host.files import canonical, partial_folder, sha256_of, sha256_of_file
 
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
 Facts = dict[str, Any]  # JSON
+_ADVICE = "set KERNBENCH_CACHE to a folder of your own, or have its owner give you the rights"
 
 # Some network file systems have no locks: there every process writes its own copy and the first rename wins.
 # The package filelock stops there with an error (ENOLCK, EOPNOTSUPP), and elsewhere polls where flock waits.
@@ -44,8 +45,11 @@ def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
     Raises:
         Damaged: a file is missing, cut or changed.
     """
-    if not folder.is_dir():
-        return None
+    try:
+        if not folder.is_dir():
+            return None
+    except OSError as error:  # of a folder above that may not be looked into
+        raise Damaged(f"it cannot be read: {error.strerror}") from error
     manifest = _read_manifest(folder)
     arrays = {}
     for name, expected in manifest["files"].items():
@@ -59,12 +63,54 @@ def read_entry(folder: Path) -> tuple[dict[str, Array], Facts] | None:
 
 def describe_entry(folder: Path) -> tuple[Facts, int, str]:
     """Facts, size of all files [bytes], and what is wrong with an entry; no facts where something is wrong."""
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    try:
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        return {}, 0, f"it cannot be read: {error.strerror}"
     try:
         entry = read_entry(folder)
     except Damaged as damage:
         return {}, size, str(damage)
     return entry[1] if entry else {}, size, ""
+
+
+def listed(folder: Path) -> list[Path]:
+    """Folders in a folder of the cache by name, hidden ones left out; none where it is not there.
+
+    Raises:
+        DataError: it may not be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def check_usable(folder: Path) -> None:
+    """Refuse, before a run, an entry that this user may not read, or may not write where it is not there yet.
+
+    Raises:
+        DataError: names the folder or file, and what to do.
+    """
+    try:
+        if folder.is_dir():
+            for path in folder.iterdir():
+                with path.open("rb"):
+                    pass
+            return
+        lock = _lock_file(folder)
+        if lock.exists():
+            with lock.open("a"):
+                pass
+    except OSError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+    check_writable(folder.parent, DataError, _ADVICE)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"data cache: {path} cannot be used: {error.strerror or error}; {_ADVICE}")
 
 
 def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None:

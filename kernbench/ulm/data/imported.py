@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kernbench.errors import DataError
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
-from kernbench.ulm.data.cache import MANIFEST, Damaged, Facts, describe_entry, locked, read_entry, write_entry
+from kernbench.ulm.data.cache import MANIFEST, Damaged, Facts, describe_entry, listed, locked, read_entry, write_entry
 from kernbench.ulm.data.manifest import Manifest, ManifestLine, read_manifest
 from kernbench.ulm.data.recipe import SPLITS
 from kernbench.ulm.line import SAMPLES
@@ -103,7 +103,7 @@ def find_imported(name: str) -> ImportedSet | None:
 
 def describe_imported() -> list[ImportedSet]:
     """All imported sets in the cache, with checksums verified, sorted by name."""
-    folders = [path for path in _root().glob("*") if DIGEST.fullmatch(path.name) and path.is_dir()]
+    folders = [path for path in listed(_root()) if DIGEST.fullmatch(path.name)]
     return sorted(map(_describe, folders), key=lambda each: (each.name, each.digest))
 
 

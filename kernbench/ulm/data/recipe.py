@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kernbench.errors import DataError, KernbenchWarning, close_match
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
-from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, locked, read_entry, write_entry
+from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, listed, locked, read_entry, write_entry
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.simulator.population import check_population, draw_scene, stream
 from kernbench.ulm.simulator.scene import IntArray, Scene
@@ -167,11 +167,10 @@ def lines_folder() -> Path:
 def describe_cache() -> list[CacheEntry]:
     """All splits in the cache, with checksums verified, sorted by digest and split."""
     found = []
-    for folder in sorted(lines_folder().glob("*/*")):
-        if folder.is_dir() and not folder.name.startswith("."):
-            facts, size, problem = describe_entry(folder)
-            lines, recipe = len(facts.get("starts", ())), facts.get("recipe", {})
-            found.append(CacheEntry(folder.parent.name, folder.name, size, lines, recipe, problem))
+    for folder in (split for digest in listed(lines_folder()) for split in listed(digest)):
+        facts, size, problem = describe_entry(folder)
+        lines, recipe = len(facts.get("starts", ())), facts.get("recipe", {})
+        found.append(CacheEntry(folder.parent.name, folder.name, size, lines, recipe, problem))
     return found
 
 

@@ -132,10 +132,10 @@ def stored_rows(path: Path) -> list[DetectorRow]:
     Raises:
         DataError: it cannot be read, or is not such a file.
     """
-    if not path.is_file():
-        return []
     kinds = [(field.name, _KINDS[field.type]) for field in dataclasses.fields(DetectorRow)]
     try:
+        if not path.is_file():
+            return []
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = [DetectorRow(**{name: kind(row[name]) for name, kind in kinds}) for row in reader]

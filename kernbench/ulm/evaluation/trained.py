@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kernbench.errors import DataError
+from kernbench.host.process_state import plain_torch
 from kernbench.host.tensor_files import read_tensors
 from kernbench.networks.network import Network
 from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
@@ -64,6 +65,7 @@ class Trained:
         )
 
 
+@plain_torch()
 def load_trained(source: str | Path, plugin: str | None = None, network: str | None = None) -> Trained:
     """A trained network from `weights.pt` of a cell, or from a state dict in the published layout.
 

@@ -7,16 +7,15 @@ Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), for pulse and tra
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernbench.errors import DataError, first_line
 from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER, FloatArray
+from kernbench.ulm.simulator.response_file import Spectrum, load_response
 
 RATE_HZ = SAMPLE_RATE_HZ
 FINE_RATE_HZ = 250e6  # of the measured responses, and of the pulse
@@ -26,8 +25,6 @@ PULSE_SAMPLES = 1424  # 1/f0 + 2/bandwidth + 4 us
 # near zero where they end.
 PERIOD_SAMPLES = 1440
 BAND_HZ = 25e6  # the driving pressure has nothing above, not even the second harmonic
-
-_VARIABLES = {"transmit": "Tfit", "receive": "Hfit"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,39 +89,7 @@ def atoms_response(atoms: Sequence[embedded_fits.Atom], time_us: FloatArray) -> 
     return np.where(time_us >= 0, total, 0.0)
 
 
-def load_response(path: str | Path, role: str) -> tuple[npt.NDArray[np.complex128], float]:
-    """Measured transfer function of a transducer from a MATLAB file.
-
-    Args:
-        path: .mat file with `Fs` [Hz] and `Tfit` (transmit) or `Hfit` (receive), two-sided in FFT order.
-        role: "transmit" or "receive".
-
-    Returns:
-        Two-sided spectrum (bins,) and its sampling rate [Hz].
-
-    Raises:
-        DataError: the file is missing, unreadable, or lacks the variables of its role.
-    """
-    from scipy.io import loadmat  # noqa: PLC0415  most runs use the fits: no need to load the reader
-
-    name = _VARIABLES[role]
-    try:
-        contents = loadmat(str(path))
-    except FileNotFoundError:
-        raise DataError(f"response file {path} does not exist") from None
-    except Exception as error:  # the reader raises whatever a damaged file leads it to
-        raise DataError(f"response file {path} cannot be read as a MATLAB file: {first_line(error)}") from error
-    if not {"Fs", name} <= set(contents):
-        found = ", ".join(sorted(key for key in contents if not key.startswith("_"))) or "nothing"
-        raise DataError(f"{path} is no {role} response: expected Fs and {name}, found {found}")
-    spectrum = np.asarray(contents[name], dtype=np.complex128).ravel()
-    rate = float(np.asarray(contents["Fs"]).ravel()[0])
-    if len(spectrum) < 2 or not np.isfinite(spectrum).all() or not rate > 0:
-        raise DataError(f"{path}: {name} must be a finite spectrum and Fs a positive rate in Hz")
-    return spectrum, rate
-
-
-def _taps_at(spectrum: npt.NDArray[np.complex128], rate_hz: float, wanted_hz: float) -> FloatArray:
+def _taps_at(spectrum: Spectrum, rate_hz: float, wanted_hz: float) -> FloatArray:
     """Impulse response at another rate: its spectrum cut or padded at the new Nyquist frequency."""
     points = round(len(spectrum) * wanted_hz / rate_hz)
     return np.asarray(np.fft.irfft(spectrum[: min(len(spectrum), points) // 2 + 1], n=points))
@@ -150,7 +115,7 @@ def transmit_pulse(path: str | None = None) -> Pulse:
         path: measured response (.mat), or None for the embedded fit.
 
     Raises:
-        DataError: see `load_response`.
+        DataError: see `response_file.load_response`.
     """
     spectrum = np.fft.rfft(drive_signal()) * np.fft.rfft(transmit_response(path))
     omega = 2 * np.pi * np.fft.rfftfreq(DRIVE_SAMPLES, 1 / FINE_RATE_HZ)
@@ -170,7 +135,7 @@ def receive_filter(path: str | None = None) -> ReceiveFilter:
     """Receive response at the RF rate: the embedded fit, or a measured .mat file.
 
     Raises:
-        DataError: see `load_response`.
+        DataError: see `response_file.load_response`.
     """
     if path is None:
         time_us = np.arange(112) / RATE_HZ * 1e6  # the last atom has decayed to 2e-7

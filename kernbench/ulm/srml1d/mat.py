@@ -3,7 +3,6 @@
 Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
 
-from kernbench.errors import DataError, first_line
+from kernbench.errors import DataError
 from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLES
 from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.mat_file import read_variables
 from kernbench.ulm.simulator.physics import C4F10, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
 from kernbench.ulm.simulator.scene import arrival_samples, depth_m
@@ -70,7 +70,7 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
     for key, wanted in (("RF.fs", RATE_HZ), ("domain.c", WATER.sound_speed)):
         (value,) = _field(structs, key, name, size=1)
         if not np.isclose(value, wanted, rtol=1e-9):
-            raise DataError(f"{name}: {key} expected {wanted:g}, got {value:g}")
+            raise DataError(f"{name}: {key} expected {wanted:.12g}, got {value:.12g}")
     voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
     pressure = float(_field(structs, "pulse.A", name, size=1)[0])
     field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
@@ -136,14 +136,7 @@ def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
 
 def _structs(content: bytes, name: str) -> Structs:
     """Variables of the file."""
-    wanted = ["RF", "bubble", "domain", "pulse", "pfield"]
-    try:
-        structs: Structs = scipy.io.loadmat(io.BytesIO(content), variable_names=wanted)
-    except NotImplementedError as error:
-        raise DataError(f"{name}: MATLAB v7.3 files are not read; save it with -v7 or -v6") from error
-    except Exception as error:  # scipy has no type of its own for what a damaged file may raise
-        raise DataError(f"{name} is not a complete MATLAB v5 file: {first_line(error)}") from error
-    return structs
+    return read_variables(content, name, ("RF", "bubble", "domain", "pulse", "pfield"))
 
 
 def _field(structs: Structs, key: str, name: str, size: int | None = None) -> FloatArray:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.errors import DataError, first_line
+from kernbench.host.process_state import plain_torch
 from kernbench.host.tensor_files import check_tensors, read_tensors, write_tensors
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks.bundled import DILATED
@@ -24,6 +25,7 @@ HEAD = 3 * DEPTH + 1  # index 0 is the padding, then convolution, batch norm and
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
+@plain_torch()
 def load_network(source: str | Path) -> Network:
     """A published network as a `dilated` network with `discrete` kernels, in evaluation mode.
 

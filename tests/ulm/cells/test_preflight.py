@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from kernbench.engine.fleet.disk import check_places
-from kernbench.errors import DataError, KernbenchError, PluginError, StorageError
+from kernbench.errors import DataError, KernbenchError, PluginError, StorageError, StudyError
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int
 from kernbench.registry import find_family
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
-from kernbench.ulm.cells.preflight import check_networks
+from kernbench.ulm.cells.preflight import check_lines, check_networks
 
 
 def study_with(tmp_path, text, family="siren"):
@@ -134,3 +134,45 @@ def test_places_that_cannot_be_written_are_refused_and_nothing_is_left(tmp_path,
     monkeypatch.setenv("KERNBENCH_CACHE", str(tmp_path / "deep" / "cache"))
     check_places(f"sqlite:///{tmp_path}/a.db", tmp_path / "report")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[data]\nwindow = 15\nnoise_percent = 5", ["data.window = 15", "noise of 5 %", "16 samples"]),
+        ("[data]\nwindow = 15\ntest_noise_percent = 5", ["data.window = 15", "noise of 5 %"]),
+        ("[data]\nwindow = 15\n[axes]\nnoise_percent = [0, 128]", ["noise of 128 %"]),
+        ("[data]\nwindow = 1\ntrain = 4\n[training]\nbatch_size = 1", ["data.window = 1", "training.batch_size = 1"]),
+        ("[data]\nwindow = 1\ntrain = 5\n[training]\nbatch_size = 4", ["training.batch_size = 4", "5 training lines"]),
+        ("[data]\nwindow = 1\ntrain = 4\n[axes]\nbatch_size = [2, 3]", ["training.batch_size = 3"]),
+        ("[data]\nwindow = 15", []),
+        ("[data]\nwindow = 16\nnoise_percent = 5", []),
+        ("[data]\nwindow = 1\ntrain = 4\n[training]\nbatch_size = 4", []),
+        ("[data]\nwindow = 2\ntrain = 4\n[training]\nbatch_size = 1", []),
+    ],
+)
+def test_windows_that_noise_or_normalization_cannot_use_are_refused(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"version = 1\naxes.kernel_size = [1]\nnetwork.depth = 1\n{text.replace('[axes]', '[profiles.quick.axes]')}"
+    )
+    study = load_task_study(str(path), find_family("discrete"), "quick")
+    if not said:
+        check_lines(study)
+        check_networks(study)
+        return
+    with pytest.raises(StudyError) as error:
+        check_lines(study)
+    assert all(each in str(error.value) for each in [*said, "mine.toml"]), error.value
+
+
+def test_a_family_of_another_dtype_is_refused_before_anything_is_written(tmp_path):
+    family = breaking("mine", lambda self, _grid: self.weight)
+
+    class Double(family.module):
+        def __init__(self, spec, depth=1):
+            super().__init__(spec)
+            self.double()
+
+    with pytest.raises(PluginError, match=r"'mine' draws its parameters in torch\.float64: expected torch\.float32"):
+        check_networks(study_with(tmp_path, "", KernelFamily("mine", Double)))

@@ -51,6 +51,23 @@ def test_a_network_comes_back_bit_for_bit(family, gain, tmp_path):
         assert torch.equal(again(signal), network(signal))
 
 
+def test_defaults_of_the_process_do_not_change_what_is_read(file):
+    expected = load_trained(file).network
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        again = load_trained(file).network
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    for name, tensor in expected.state_dict().items():
+        got = again.state_dict()[name]
+        assert got.dtype == tensor.dtype, name
+        assert torch.equal(got, tensor), name
+
+
 def test_the_file_holds_tensors_and_plain_values_only(file, siren):
     inside = content(file)
     assert set(inside) == {"format", "version", "facts", "state", "sha256"}

@@ -8,6 +8,7 @@ from scipy.io import savemat
 from kernbench.errors import DataError
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER
+from kernbench.ulm.simulator.response_file import load_response
 from kernbench.ulm.simulator.transducer import (
     FINE_RATE_HZ,
     PERIOD_SAMPLES,
@@ -17,7 +18,6 @@ from kernbench.ulm.simulator.transducer import (
     drive_signal,
     drive_spectrum,
     driving_pressure,
-    load_response,
     receive_filter,
     transmit_pulse,
 )

@@ -59,7 +59,7 @@ def test_labels_are_rebuilt_from_the_positions(scene, simulated):
         ({"RF": None}, "no RF.fs"),
         ({"bubble": {"z": 0.05}}, "no bubble.x"),
         ({"domain": {"c": 1500.0}}, "domain.c expected 1480, got 1500"),
-        ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 31.25e6}}, "RF.fs expected 6.25e"),
+        ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 31.25e6}}, "RF.fs expected 62500000, got 31250000"),
         ({"RF": {"V": np.zeros((1, 100)), "fs": 62.5e6}}, "RF.V expected 8446 numbers, got 100"),
         ({"RF": {"V": np.full((1, SAMPLES), np.nan), "fs": 62.5e6}}, "RF.V has NaN"),
         ({"RF": {"V": np.full((1, SAMPLES), 1e60), "fs": 62.5e6}}, "RF.V has NaN, infinite or too large numbers"),
@@ -73,6 +73,7 @@ def test_labels_are_rebuilt_from_the_positions(scene, simulated):
         ({"pulse": {"f": 1.7e6}}, "no pulse.A"),
         ({"pfield": {"PA": np.zeros((1, 3))}}, "pfield.PA expected 8446"),
         ({"RF": 5.0}, "no RF.fs"),
+        ({"RF": {"V": np.zeros((1, SAMPLES)), "fs": 62.5e6 + 1}}, "RF.fs expected 62500000, got 62500001"),
     ],
 )
 def test_a_result_that_lacks_something_is_refused(scene, simulated, changed, said):

@@ -45,6 +45,19 @@ def written(state, path):
     return path
 
 
+def test_defaults_of_the_process_do_not_change_what_is_read(state, tmp_path):
+    path = written(state, tmp_path / "epoch_1249")
+    expected = load_network(path)
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        again = load_network(path)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in expected.state_dict().items())
+
+
 def burst():
     n = np.arange(8446)
     voltage = 5 * np.exp(-(((n - 4000) / 40) ** 2)) * np.cos(2 * np.pi * (n - 4000) * 1.7 / 62.5)

@@ -1,0 +1,112 @@
+"""Folders of other users: one line that names the folder, and nothing written."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+RUN = ("run", "--plugin", "discrete", "--study", "smoke", "--no-baselines")
+WITHOUT = "-dac_override,-dac_read_search"  # what lets root go where it has no rights
+
+
+def _unprivileged():
+    """Words before a command that give it the rights of its user only; None where that is not possible."""
+    if os.geteuid():
+        return []
+    setpriv = shutil.which("setpriv")
+    words = [setpriv, f"--bounding-set={WITHOUT}", f"--inh-caps={WITHOUT}"]
+    return words if setpriv and subprocess.run([*words, "true"], check=False).returncode == 0 else None
+
+
+UNPRIVILEGED = _unprivileged()
+
+
+@pytest.fixture
+def closed(bench, monkeypatch):
+    """Runs a command while folders have no rights; it must end with one line, code 2, and nothing written."""
+    if UNPRIVILEGED is None:
+        pytest.skip("root cannot give up its rights here")
+
+    def run(folder, *words, mode=0, **environment):
+        before = bench.files()
+        command = [*UNPRIVILEGED, sys.executable, "-m", "kernbench", *words]
+        folder.chmod(mode)
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=bench.folder,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            folder.chmod(0o755)
+        assert ended.returncode == 2, ended
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        assert ended.stderr.startswith("kernbench: "), ended.stderr
+        assert bench.files() == before
+        return ended.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(("below", "mode"), [("", 0), ("lines", 0o500)])
+def test_a_run_with_a_cache_of_another_user_is_refused_before_it_writes(closed, tmp_path, below, mode):
+    folder = tmp_path / "other" / below
+    folder.mkdir(parents=True)
+    said = closed(folder, *RUN, mode=mode, KERNBENCH_CACHE=str(tmp_path / "other"))
+    assert str(folder) in said
+    assert "KERNBENCH_CACHE" in said
+
+
+def test_lines_of_another_user_are_refused_before_a_run_writes(closed, smoke_lines, tmp_path):
+    cache = tmp_path / "other"
+    shutil.copytree(smoke_lines, cache)
+    (digest,) = (cache / "lines").iterdir()
+    for folder in (digest, digest / "train"):
+        said = closed(folder, *RUN, KERNBENCH_CACHE=str(cache))
+        assert f"data cache: {folder}" in said
+        assert "Permission denied; set KERNBENCH_CACHE" in said
+
+
+def test_data_info_names_the_folder_that_it_cannot_read(closed, smoke_lines, tmp_path):
+    cache = tmp_path / "other"
+    shutil.copytree(smoke_lines, cache)
+    assert f"data cache: {cache / 'lines'} cannot be used: Permission denied" in closed(
+        cache / "lines", "data", "info", KERNBENCH_CACHE=str(cache)
+    )
+
+
+@pytest.mark.parametrize("mode", [0o300, 0o500])
+def test_artifacts_of_another_user_are_refused_before_a_run_writes(closed, bench, mode):
+    folder = bench.folder / "kernbench.artifacts"
+    folder.mkdir()
+    assert "kernbench.artifacts" in closed(folder, *RUN, mode=mode)
+
+
+def test_weights_and_storage_check_name_the_folder(closed, smoke_bench, smoke_lines, bench):
+    assert bench.run(*RUN).code == 0
+    folder = bench.folder / "kernbench.artifacts"
+    assert "kernbench.artifacts" in closed(folder, "storage", "check")
+    (lines,) = (smoke_lines / "lines").iterdir()
+    file = next(each for each in folder.rglob("*") if each.is_file())
+    assert "kernbench.artifacts" in closed(folder, "evaluate", "--weights", str(file), "--data", lines.name)
+
+
+@pytest.mark.parametrize("words", [RUN, ("data", "info"), ("describe", "discrete")])
+def test_without_a_home_folder_the_variable_is_named(refused, monkeypatch, words):
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("KERNBENCH_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", none)
+    refused(*words, said=["no cache folder: Could not determine home directory; set KERNBENCH_CACHE to a folder"])
+
+
+def test_a_cache_folder_of_an_unknown_user_is_refused(refused, monkeypatch):
+    monkeypatch.setenv("KERNBENCH_CACHE", "~no_such_user_here/cache")
+    refused("data", "info", said=["set KERNBENCH_CACHE to a folder"])
