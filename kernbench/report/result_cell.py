@@ -63,7 +63,7 @@ class Cell:
 
     @property
     def plateau(self) -> bool:
-        """Whether training left it no better than noise; in databases that do not say, whether it has no hit."""
+        """Whether training left it where it began; in databases that do not say, whether it has no hit."""
         if self.run.plateau is not None:
             return self.run.plateau
         return self.status == OK and TEST in self.run.scores and is_silent(float(self.f1().mean()))

@@ -29,7 +29,7 @@ class CellState:
         detail: failure class and first line of the error, or the worker.
         retry: whether the next `run` takes it up by itself.
         score: validation score of a done cell.
-        plateau: whether it learned nothing; None where that was not stored.
+        plateau: whether training left it where it began; None where that was not stored.
     """
 
     cell: str
@@ -139,7 +139,7 @@ class Outcome:
         details: further JSON for the run table, which only the task reads.
         artifacts: files to attach, in the scratch folder.
         note: what the trial's note says of the task: name and value in words.
-        plateau: whether training ended where it began, with a network that learned nothing; None without scores.
+        plateau: whether training ended where it began; None without scores.
         draw: makes the pictures, further files in the scratch folder; called once everything else is stored, because
             what is made for show may fail.
     """

@@ -101,7 +101,7 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
     for state in states[:SHOWN_CELLS]:
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
         if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
-            score += ", plateau: no better than noise"
+            score += ", plateau: no better than a constant output"
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)

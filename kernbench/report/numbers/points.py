@@ -87,7 +87,7 @@ class Point:
 
     @cached_property
     def on_plateau(self) -> list[Run]:
-        """Scored runs that learned nothing; of those that do not say, the ones without a hit."""
+        """Scored runs on the plateau; of those that do not say, the ones without a hit."""
         means = self.f1().mean(axis=1) if self.scored else ()
         known = zip(self.scored, means, strict=True)
         return [run for run, mean in known if (is_silent(mean) if run.plateau is None else run.plateau)]

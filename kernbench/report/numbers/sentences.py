@@ -70,10 +70,8 @@ def selected_text(comparison: Comparison) -> list[str]:
 
 def _on_plateau(points: Sequence[Point]) -> list[str]:
     """Networks that training left where it began; in cells of before that was stored, those without a hit."""
-    level = "their loss is not below that of an output that never changes, and their F1 not above random noise"
-    stayed = _those(
-        points, lambda run: run.plateau is not None, f"stayed on the plateau, no better than noise ({level})"
-    )
+    words = "stayed on the plateau, with F1 and loss of an output that never changes"
+    stayed = _those(points, lambda run: run.plateau is not None, words)
     return [*stayed, *_those(points, lambda run: run.plateau is None, "had no hit")]
 
 

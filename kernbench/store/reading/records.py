@@ -104,7 +104,7 @@ class Run:
         missing: cells of all studies of its base that were asked for and have no record, by study: never started,
             waiting or running; shared by all cells of the base.
         lacking: artifacts that the database names and whose files are not there.
-        plateau: whether it learned nothing; None without scores, and where it was not stored.
+        plateau: whether training left it where it began; None without scores, and where it was not stored.
         selected: which cells were read, "kernel_size = 65"; empty if all.
         database: what its database is called among several; empty where there is one.
     """

@@ -18,7 +18,7 @@ from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.loss import TrainingLoss
-from kernbench.ulm.scoring.plateau import constant_loss, learned_nothing, mean_loss
+from kernbench.ulm.scoring.plateau import constant_loss, everywhere_f1, mean_loss, on_plateau
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
@@ -37,8 +37,8 @@ def scored_outcome(
     threshold = float(scored.choice.thresholds[tolerance])
     headline = {"f1_matched": matched["f1"][tolerance], "rmse_samples": matched["rmse_samples"][tolerance]}
     facts = {split: split_facts(bench, split) for split in scored.splits}
-    stuck = _on_plateau(bench, scored, facts["test"], tolerance, loss)
-    mark = ", on the plateau: no better than noise" if stuck else ""
+    stuck = _stuck(bench, scored, tolerance, loss)
+    mark = ", on the plateau: no better than a constant output" if stuck else ""
     note: list[tuple[str, str]] = []
     with only_warned("warning: the note of the cell says nothing of its scores", context.observer.note):
         note = _note(scored, facts["test"], context, stuck)
@@ -62,12 +62,12 @@ def scored_outcome(
     )
 
 
-def _on_plateau(bench: Workbench, scored: Scored, test: SplitFacts, tolerance: int, loss: TrainingLoss) -> bool:
-    """Whether the network learned nothing: by its F1 on test lines, and by its loss on validation lines."""
+def _stuck(bench: Workbench, scored: Scored, tolerance: int, loss: TrainingLoss) -> bool:
+    """Whether the network is on the plateau: by its F1 on test lines, and by its loss on validation lines."""
     output, counts = scored.outputs["validation"], bench.splits["validation"].counts
-    return learned_nothing(
+    return on_plateau(
         scored.splits["test"].at(tolerance),
-        test.floors["random"][tolerance],
+        everywhere_f1(bench.splits["test"].counts, tolerance),
         lambda: mean_loss(output, counts, loss),
         lambda: constant_loss(counts, loss),
     )
@@ -125,7 +125,7 @@ NOT_SEEDS = "other lines (not for another seed: nothing is known of this profile
 
 PLATEAU_NOTE = (
     "plateau",
-    "its loss is not below that of an output that never changes, and its F1 not above random noise",
+    "F1 and loss of an output that never changes",
 )
 
 

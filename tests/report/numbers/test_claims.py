@@ -172,14 +172,14 @@ def test_a_report_checks_its_intervals_on_its_own_seeds(cells):
 
 
 @pytest.mark.parametrize(("level", "stored"), [(0.2, True), (0.001, None)])
-def test_a_network_that_learned_nothing_is_named(cells, level, stored):
+def test_a_network_on_the_plateau_is_named(cells, level, stored):
     """By what its cell has stored; cells of before that was stored, where they have no hit."""
     rng = np.random.default_rng(8)
     stuck, well = cells("siren", [np.full(32, level), rng.uniform(0.7, 0.9, 32)])
     others = cells("discrete", np.full((2, 32), 0.8))
     (found,) = comparisons([replace(stuck, plateau=stored), well, *others])
     assert [point.status for point in found.points] == ["ok", "ok 1, plateau 1"]
-    words = "stayed on the plateau, no better than noise" if stored else "had no hit"
+    words = "stayed on the plateau, with F1 and loss" if stored else "had no hit"
     assert f"1 network {words}" in said(found)
     assert "siren (kernel_size = 65)" in next(text for text in cautions(found) if words in text)
     for known in (False, None):
