@@ -127,7 +127,8 @@ class Cell:
         """
         if self.run.lines is None:
             return {}
-        place = tolerance_place(self.counts(), self.tolerance if tolerance is None else tolerance)
+        place = self.tolerance if tolerance is None else tolerance
+        tolerance_place(self.counts(), place)  # it was evaluated
         return {name: float(values[place]) for name, values in self.run.lines.floors.items()}
 
     @property

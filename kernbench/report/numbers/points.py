@@ -140,7 +140,8 @@ class Point:
         """Mean F1 of the blind comb and of random noise; NaN where they were not stored."""
         if self.lines is None:
             return float("nan"), float("nan")
-        place = tolerance_place(self.scored[0].scores[TEST], self.tolerance if tolerance is None else tolerance)
+        # floors are stored from tolerance 0 on, whatever tolerances of the scores were read
+        place = self.tolerance if tolerance is None else tolerance
         return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
 
     @property

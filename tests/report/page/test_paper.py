@@ -2,14 +2,17 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
 from kernbench.cli.report import FORMATS
 from kernbench.errors import KernbenchError
+from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.page.paper import FILES, matrix_text, write_matrix
 
 HOSTILE = r"[a]*|b\_{c}$&#~^%<i>`&amp;"
+FIELDS = ("tolerances", "tp", "fn", "fp", "thresholds")
 QUALITIES = {"discrete": 0.9, "siren": 0.6}
 
 
@@ -100,3 +103,19 @@ def test_a_page_and_a_table_of_the_same_cells_stay_together(page_of, tmp_path, m
     assert not (tmp_path / "matrix.tex").exists()
     write_matrix(runs, "csv", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"matrix.csv", "kernbench-report.json"}
+
+
+def test_reading_the_headline_tolerance_alone_gives_the_same_numbers(make_run):
+    """As the command reads for a table; floors belong to tolerances, not to what was read."""
+    whole = [make_run(family, 65, seed, 0.6 + 0.02 * seed) for family in QUALITIES for seed in range(3)]
+    few = []
+    for run in whole:
+        scores = {
+            split: replace(each, **{name: getattr(each, name)[4:5] for name in FIELDS})
+            for split, each in run.scores.items()
+        }
+        few.append(replace(run, scores=scores))
+    assert matrix_text(few, "csv") == matrix_text(whole, "csv")
+    one, other = (comparisons(runs)[0] for runs in (few, whole))
+    assert one.spread == other.spread
+    assert [point.floors() for point in one.points] == [point.floors() for point in other.points]
