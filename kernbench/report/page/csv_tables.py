@@ -106,7 +106,7 @@ def _summary(comparison: Comparison) -> Iterator[CsvRow]:
         interval, (comb, random) = point.interval, point.floors()
         yield {
             "family": point.runs[0].family,
-            "parameters": _pairs(point.params),
+            "point": _pairs(point.params),
             "apart": point.apart,
             comparison.axis: point.x,
             "status": point.status,

@@ -1,0 +1,64 @@
+"""docs/tables.md names every column of every table, and no other one."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.page.csv_tables import TABLES, write_tables
+from kernbench.study.reference import Reference
+
+PAGE = Path(__file__).parents[3] / "docs" / "tables.md"
+TUNED = {
+    "tuning": {"sampler": "tpe", "seed": 3, "trials": 2},
+    "kernel": {"family": "siren", "hyper": {}, "tuned": {"omega_0": {}}, "draws": 2},
+    "training": {"epochs": 60},
+}
+
+
+def documented():
+    """Name of a table -> its columns; "" for those that several share."""
+    text = PAGE.read_text(encoding="utf-8")
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    names = [re.match(r"(\w+)\.csv", part) for part in parts]
+    rows = [re.findall(r"^\| (`[^|]*`) \|", part, flags=re.MULTILINE) for part in parts]
+    return {
+        (name[1] if name else ""): {column for row in each for column in re.findall(r"`(\w+)`", row)}
+        for name, each in zip(names, rows, strict=True)
+    }
+
+
+@pytest.fixture(scope="module")
+def written(make_run, curves, tmp_path_factory):
+    """Columns of every table, of a sweep with published numbers and of a tuned study, in two databases."""
+    row = Reference("A, Fig. 1", "siren", "test", "mean", "tolerance", tuple(range(10)), (0.5,) * 10)
+    runs = [
+        make_run(family, size, seed, curve=curves(seed), references=(row,), database="a.db")
+        for family in ("discrete", "siren")
+        for size in (65, 129)
+        for seed in range(2)
+    ]
+    for draw in range(2):
+        params = {"kernel_size": 65, "draw": draw, "seed": 0, "omega_0": 30.0 + draw}
+        runs.append(make_run(params=params, definition=TUNED, base="tuned_k.v1.quick", database="a.db"))
+    folder = tmp_path_factory.mktemp("tables")
+    paths = write_tables(comparisons(runs), folder)
+    return {path.stem: next(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in paths}
+
+
+def test_every_table_has_a_section(written):
+    assert documented().keys() == {"", *TABLES}
+    assert written.keys() == TABLES.keys()
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if name != "environments"])
+def test_every_column_is_documented_and_every_documented_one_is_there(written, table):
+    columns, pages = set(written[table]), documented()
+    if table in ("summary", "differences"):
+        columns.remove("kernel_size")  # the axis, whose name is that of the study's
+    assert columns <= pages[""] | pages[table]
+    assert pages[table] <= columns
+    used = set().union(*map(set, written.values()))
+    assert pages[""] <= used
