@@ -186,11 +186,11 @@ class _Runs:
         """Results and classical detectors; what fails is a warning, because the cells are done."""
         from kernbench.cli.terminal import console
 
-        with _only_warned("the results cannot be shown; `kernbench report` shows them"):
-            console.print_results(job.study, self._options.url, self._options.only)
         if self._baselines and any(state.state == "done" for state in result.states):
             with _only_warned("classical detectors have no results; `kernbench baselines` makes them"):
                 _add_baselines(job.study, self._options)
+        with _only_warned("the results cannot be shown; `kernbench report` shows them"):
+            console.print_results(job.study, self._options.url, self._options.only)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"done": "green", "failed": "red", "diverged": "red", "lost": "yellow", "running": "cyan"}
 SHOWN_CELLS = 40
+GAP = 2  # letters between the columns of a table
 
 
 @contextmanager
@@ -111,6 +113,7 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
 def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     """The results table of a study: F1 with interval, floor, parameters, time; below it what that covers."""
     from kernbench.report.numbers.comparison import comparisons
+    from kernbench.report.numbers.detectors import baseline_levels, classical
     from kernbench.report.numbers.left_out import left_out
     from kernbench.report.numbers.sentences import spread_text
     from kernbench.store.reading.runs import load_runs
@@ -128,6 +131,9 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
     rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
     print_table(title, names, rows)
+    if levels := baseline_levels(classical(comparison), comparison.tolerance):
+        scores = ", ".join(f"{name} {f1:.3f}" for name, f1 in levels.items())
+        click.echo(f"F1 of classical detectors on the same lines: {scores}")
     click.echo(spread_text(comparison))
     for line in left_out(comparison):
         click.echo(line)
@@ -274,12 +280,17 @@ def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence
         rows: a text for each column; nothing in them is markup.
         left: so many columns are set to the left, the others to the right.
     """
-    table = Table(title=title and Text(title), title_justify="left")
+    content, out = [list(map(Text, row)) for row in rows], stdout()
+    table = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    widths = [max([cell_len(name), *(row[place].cell_len for row in content)]) for place, name in enumerate(names)]
+    narrow = sum(widths) + GAP * (len(names) - 1) > out.width
     for place, name in enumerate(names):
-        table.add_column(Text(name), justify="left" if place < left else "right")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    stdout().print(table)
+        # on a narrow terminal headings take several lines; numbers never do
+        heading = Text(name.replace(" ", "\n") if narrow else name)
+        table.add_column(heading, justify="left" if place < left else "right", no_wrap=True)
+    for row in content:
+        table.add_row(*row)
+    out.print(table)
 
 
 def stdout() -> Console:
