@@ -1,6 +1,7 @@
 """`kernbench evaluate`: a network on any data set, and the published networks beside their published scores."""
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -41,8 +42,9 @@ def rows(path):
 
 def table(text, title):
     """Cells of the table below a title."""
-    below = text.split(title, 1)[1].split("└")[0]
-    return [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in below.splitlines() if "│" in line]
+    lines = text.split(title, 1)[1].splitlines()[2:]  # the rest of the title, and the headings
+    cells = (re.split(r"\s{2,}", line.strip()) for line in lines)
+    return list(itertools.takewhile(lambda row: len(row) > 1, cells))
 
 
 def test_a_folder_of_lines_is_scored_and_saved(bench, weights, lines):

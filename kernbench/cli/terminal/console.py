@@ -281,7 +281,7 @@ def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence
         left: so many columns are set to the left, the others to the right.
     """
     content, out = [list(map(Text, row)) for row in rows], stdout()
-    table = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     widths = [max([cell_len(name), *(row[place].cell_len for row in content)]) for place, name in enumerate(names)]
     narrow = sum(widths) + GAP * (len(names) - 1) > out.width
     for place, name in enumerate(names):
@@ -290,6 +290,8 @@ def print_table(title: str | None, names: Sequence[str], rows: Iterable[Sequence
         table.add_column(heading, justify="left" if place < left else "right", no_wrap=True)
     for row in content:
         table.add_row(*row)
+    if title:
+        out.print(Text(title, style="italic"), soft_wrap=True)  # of a table, it would be as narrow as the table
     out.print(table)
 
 
