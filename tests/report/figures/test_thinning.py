@@ -50,7 +50,7 @@ def test_values_are_spread_over_the_axis_and_hold_the_best(long_axis):
     assert max(b - a for a, b in itertools.pairwise(drawn)) <= 12
     assert fewer_values(long_axis).series[0].best is long_axis.series[0].best
     assert left_out(long_axis, fewer_values(long_axis)).startswith(
-        f"Drawn are {len(drawn)} of 60 values of kernel_size"
+        f"The figure shows {len(drawn)} of 60 values of kernel_size"
     )
 
 
@@ -61,11 +61,11 @@ def test_every_family_keeps_its_best_series(many_series):
     assert {series.family for series in drawn.series} == {"siren", "discrete"}
     assert sum(series.family == "siren" for series in drawn.series) == 20  # better than any of the others
     assert [series.name for series in drawn.series] == [s.name for s in many_series.series if s in drawn.series]
-    assert left_out(many_series, drawn).startswith(f"Drawn are {MOST_SERIES} of 40 series")
+    assert left_out(many_series, drawn).startswith(f"The figure shows {MOST_SERIES} of 40 series")
 
 
 def test_the_page_says_what_its_figures_leave_out_and_tables_have_all(tmp_path, long_axis):
     page = write_report(long_axis.runs, tmp_path).read_text(encoding="utf-8")
-    assert len(re.findall(r"Drawn are 1\d of 60 values of kernel_size", page)) >= 2
+    assert len(re.findall(r"The figure shows 1\d of 60 values of kernel_size", page)) >= 2
     assert len((tmp_path / "summary.csv").read_text().splitlines()) == 61
     assert page.count("<td>siren</td>") >= 60
