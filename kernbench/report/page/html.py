@@ -42,6 +42,7 @@ from kernbench.report.page.rows import (
     trend_rows,
 )
 from kernbench.store.reading.records import Run
+from kernbench.ulm.scoring.scores import tolerance_um
 
 _CODE = re.compile("`([^`]+)`")
 MOST_ROWS = 40  # of a table that is open from the start
@@ -164,6 +165,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "signs": series_signs(comparison),
         "question": next((run.question for run in comparison.runs if run.question), ""),
         "setup": setup_rows(comparison),
+        "tolerance_um": float(tolerance_um(comparison.tolerance)),
         "matrix": matrix(comparison),
         "cost_ranges": cost_ranges(comparison),
         "headline": headline(comparison),
