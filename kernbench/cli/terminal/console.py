@@ -115,7 +115,7 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     from kernbench.report.numbers.comparison import comparisons
     from kernbench.report.numbers.detectors import baseline_levels, classical
     from kernbench.report.numbers.left_out import left_out
-    from kernbench.report.numbers.sentences import spread_text
+    from kernbench.report.numbers.sentences import plateau_text, spread_text
     from kernbench.store.reading.runs import load_runs
 
     every = load_runs(url, [study.key], only=only)
@@ -135,7 +135,7 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
         scores = ", ".join(f"{name} {f1:.3f}" for name, f1 in levels.items())
         click.echo(f"F1 of classical detectors on the same lines: {scores}")
     click.echo(spread_text(comparison))
-    for line in left_out(comparison):
+    for line in [*plateau_text(points), *left_out(comparison)]:
         click.echo(line)
     print_chosen(every)
 

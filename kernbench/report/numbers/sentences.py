@@ -54,7 +54,7 @@ def cautions(comparison: Comparison) -> list[str]:
     found = [*selected_text(comparison), *_unfinished(runs), *_mixed_settings(runs), *_mixed_environments(runs)]
     found += _without_files(runs)
     scored = comparison.scored
-    found += [*divergence_text(comparison), *_on_plateau(scored)]
+    found += [*divergence_text(comparison), *plateau_text(scored)]
     if scored and min(len(point.scored) for point in scored) == 1:
         found.append(_one_seed(comparison))
     if scored and not comparison.best_on_validation:
@@ -68,7 +68,7 @@ def selected_text(comparison: Comparison) -> list[str]:
     return [f"Only cells with {selected} were read; nothing here is about the others."] if selected else []
 
 
-def _on_plateau(points: Sequence[Point]) -> list[str]:
+def plateau_text(points: Sequence[Point]) -> list[str]:
     """Networks that training left where it began; in cells of before that was stored, those without a hit."""
     words = "stayed on the plateau, with F1 and loss of an output that never changes"
     stayed = _those(points, lambda run: run.plateau is not None, words)
