@@ -60,7 +60,7 @@ def offered_studies() -> Offered:
 
 
 def read_toml(file: Traversable, source: str) -> TomlTable:
-    """Contents of a study file; a byte order mark, as Windows' editors write it, is no part of them.
+    """Contents of a study file, without the byte order mark that some editors write first.
 
     Raises:
         StudyError: it cannot be read, or is not TOML; with the place.
