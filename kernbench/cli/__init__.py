@@ -23,7 +23,7 @@ _COMMANDS = {
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
     "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
     "bench": ("bench", "Time convolution, simulation, metrics and training side by side with the peers."),
-    "cells": ("cells", "Train cells again, or drop them from their study; nothing is lost."),
+    "cells": ("cells", "Train cells again, or drop them from their study; old trials stay."),
     "storage": ("storage", "Copy studies to another database; verify a database and its files; upgrade it."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }

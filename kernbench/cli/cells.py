@@ -25,7 +25,7 @@ TO_COME = ("waiting", "missing")
 
 @click.group(name="cells")
 def cells_command() -> None:
-    """Train cells of a study again, or drop them from it; what they were stays in the database as history."""
+    """Train cells of a study again, or drop them from it. Old trials stay; a new result replaces the scores."""
 
 
 def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
