@@ -157,7 +157,7 @@ class KernelConv(nn.Module):
     def _asked(self, grid: LagGrid) -> Tensor:
         if torch.compiler.is_compiling():  # a graph has no working folder
             return torch.as_tensor(self.kernel_module(grid))
-        with kept(quick=True):
+        with kept(quick=torch.is_grad_enabled()):  # at each step what takes microseconds; without gradients all of it
             return self.kernel_module(grid)  # type: ignore[no-any-return]  # checked below, whatever it is
 
     def _check_form(self, kernel: Tensor, grid: LagGrid) -> None:

@@ -120,12 +120,14 @@ def test_a_study_runs_beside_the_file_that_was_named_and_scores_as_without_the_c
     (bench.folder / "small.toml").write_text(SMALL)
     words = ("--study", "./small.toml", "--no-baselines", "--profile", "quick")
     scores = []
+    before = state()
     for name, places in (("plain", ()), ("busy", ("import", "hook", "constructor", "forward", "forward of a step"))):
         result = bench.run(
             "run", "--plugin", plugin(*places), *words, "--storage", f"sqlite:///{name}.db", "--out", name
         )
         assert result.code == 0, result.err
         scores.append((bench.folder / name / "curves.csv").read_text())
+        assert state() == before
     assert "average_precision" in scores[0]
     assert scores[0] == scores[1]
     assert {"plain.db", "busy.db"} <= {path.name for path in bench.folder.iterdir()}
