@@ -30,18 +30,24 @@ CsvRow = dict[str, Cell]
 CsvTable = tuple[Sequence[str], Iterable[Sequence[Cell]]]  # columns and rows of cells
 
 
-def write_tables(comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
-    """Write every table, of all comparisons together.
+def write_tables(comparisons: Sequence[Comparison], folder: Path) -> None:
+    """Write every table, of all comparisons together; a table without rows has no file.
 
     Args:
         comparisons: what to write.
         folder: exists.
-
-    Returns:
-        The files; a table without rows has none.
     """
-    paths = {folder / f"{name}.csv": write for name, write in TABLES.items()}
-    return [path for path, write in paths.items() if write(comparisons, path)]
+    for name, write in TABLES.items():
+        write(comparisons, _path(folder, name))
+
+
+def written_tables(folder: Path) -> list[Path]:
+    """The files that `write_tables` made in a folder that was new."""
+    return [path for path in (_path(folder, name) for name in TABLES) if path.exists()]
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.csv"
 
 
 def _environments(comparison: Comparison) -> Iterator[CsvRow]:

@@ -1,8 +1,10 @@
 """The page: one self-contained HTML file with inline figures, and beside it the tables and figure files."""
 
+import functools
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from kernbench.errors import DataError, KernbenchWarning, StorageError, counted
+from kernbench.host.beside import beside
 from kernbench.host.files import sha256_of, write_whole
 from kernbench.host.garbage import set_aside
 from kernbench.report.numbers.calibration import calibration_text
@@ -26,7 +29,7 @@ from kernbench.report.numbers.sentences import cautions, headline, p_text
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
 from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
-from kernbench.report.page.csv_tables import write_tables
+from kernbench.report.page.csv_tables import write_tables, written_tables
 from kernbench.report.page.downloads import downloads, script_hash
 from kernbench.report.page.manifest import FIGURES, PAGE, read_manifest
 from kernbench.report.page.pictures import Folder, study_pictures
@@ -45,6 +48,7 @@ from kernbench.store.reading.records import Run
 from kernbench.ulm.scoring.scores import tolerance_um
 
 _CODE = re.compile("`([^`]+)`")
+MANY_LINES = 200_000  # of all cells and splits, from which on the tables are written beside the drawing
 MOST_ROWS = 40  # of a table that is open from the start
 Section = dict[str, Any]  # one comparison as the template reads it: texts, rows of texts, pictures
 SOURCE = "made from {}"  # near the top of the page, so that a report is not drawn again for nothing
@@ -99,14 +103,26 @@ def write_report(runs: Iterable[Run], out_dir: Path, databases: Sequence[str] = 
         with publishing(out_dir, HTML, source, databases) as new:
             (new / FIGURES).mkdir()
             folder = Folder(new)
-            with set_aside():  # drawing makes garbage by the megabyte, the runs are none
-                tables = write_tables(found, new)
+            with set_aside(), _tables(found, new):  # drawing makes garbage by the megabyte, the runs are none
                 sections = [_section(comparison, index, folder) for index, comparison in enumerate(found)]
-            write_whole(new / PAGE, _render(sections, tables, folder, source))
+            write_whole(new / PAGE, _render(sections, written_tables(new), folder, source))
     except OSError as error:
         raise StorageError(f"the report cannot be written to {out_dir}: {error}") from error
     _warn_of(folder.missing_figures())
     return out_dir / PAGE
+
+
+@contextmanager
+def _tables(found: Sequence[Comparison], folder: Path) -> Iterator[None]:
+    """Write the tables: before the body, or beside it where they take seconds."""
+    work = functools.partial(write_tables, found, folder)
+    tables = (table for comparison in found for run in comparison.runs for table in run.scores.values())
+    if sum(table.tp.shape[1] for table in tables) < MANY_LINES:
+        work()
+        yield
+    else:
+        with beside(work):
+            yield
 
 
 def _warn_of(missing: Sequence[str]) -> None:

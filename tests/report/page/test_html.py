@@ -13,6 +13,7 @@ import pytest
 from html_page import Page, f1_of
 
 from kernbench.errors import KernbenchError, KernbenchWarning, StorageError
+from kernbench.report.page import html
 from kernbench.report.page.html import is_current, write_report
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
@@ -39,6 +40,14 @@ def test_summary_table_and_csv_hold_the_means(report, sweep):
         shown = next(r for r in report.rows if r[:2] == [run.family, str(run.params["kernel_size"])])
         assert shown[2].startswith(f"{f1.mean():.3f} [")
         assert shown[-2] == "ok"
+
+
+def test_tables_of_many_lines_are_written_beside_the_drawing_and_are_the_same(report, sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "MANY_LINES", 0)
+    write_report(sweep, tmp_path)
+    tables = {path.name: path.read_text(encoding="utf-8") for path in report.folder.glob("*.csv")}
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.csv")} == tables
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report.html
 
 
 def test_tolerances_csv_has_units_and_floors(report, sweep):

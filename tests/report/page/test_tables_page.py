@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.page.csv_tables import TABLES, write_tables
+from kernbench.report.page.csv_tables import TABLES, write_tables, written_tables
 from kernbench.study.reference import Reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "tables.md"
@@ -44,8 +44,10 @@ def written(make_run, curves, tmp_path_factory):
         params = {"kernel_size": 65, "draw": draw, "seed": 0, "omega_0": 30.0 + draw}
         runs.append(make_run(params=params, definition=TUNED, base="tuned_k.v1.quick", database="a.db"))
     folder = tmp_path_factory.mktemp("tables")
-    paths = write_tables(comparisons(runs), folder)
-    return {path.stem: next(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in paths}
+    write_tables(comparisons(runs), folder)
+    return {
+        path.stem: next(csv.reader(path.read_text(encoding="utf-8").splitlines())) for path in written_tables(folder)
+    }
 
 
 def test_every_table_has_a_section(written):

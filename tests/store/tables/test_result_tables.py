@@ -3,7 +3,8 @@
 import fakes
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from kernbench.store.tables import result_tables
@@ -29,6 +30,15 @@ def test_finished_cells_leave_a_run_and_scores_each_and_share_lines_floors_and_e
     with Session(engine) as session:
         stored = {row.cell: row.trial for row in session.scalars(select(RunRow))}
     assert stored == {trial.user_attrs["cell"]: trial.number for trial in world.trials(TrialState.COMPLETE)}
+
+
+def test_scores_on_sqlite_are_found_by_their_key_alone(world):
+    world.run(world.study([9]))
+    engine = world.storage().engine
+    if engine.dialect.name != "sqlite":
+        pytest.skip("SQLite alone has tables without row numbers")
+    with engine.connect() as connection, pytest.raises(OperationalError, match="rowid"):
+        connection.execute(select(literal_column("rowid")).select_from(ScoreRow))
 
 
 def test_a_diverged_cell_leaves_a_run_without_scores_and_a_failed_one_nothing(world):
