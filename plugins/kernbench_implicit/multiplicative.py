@@ -1,0 +1,149 @@
+"""Products of Gabor waves (MAGNet), edges of Fourier series (KAN), and a learned Gaussian mask over a network."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+import kernbench
+from kernbench_implicit.features import RandomFourier
+from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affine_flops
+from kernbench_implicit.sines import SineNetwork
+
+
+class GaborNetwork(KernelNetwork):
+    """z_0 = f_0(t), z_l = f_l(t) (A_l z_(l - 1) + c_l), f = exp(-g^2 (t - u)^2 / 2) sin(w t + p), for l = 1 .. L.
+
+    Start: g from a Gamma distribution of shape 6 / (l + 1), w = U(-1, 1) s g / sqrt(L + 1), p uniform on the circle,
+    u uniform in the middle. g is kept through its logarithm: it must not cross 0.
+
+    Args:
+        spec: channels, kernel size, extent.
+        hidden: h.
+        layers: L.
+        scale: s.
+    """
+
+    def __init__(
+        self, spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, scale: float = 25.6
+    ) -> None:
+        super().__init__(spec)
+        count = layers + 1
+        shape = torch.tensor([6.0 / (layer + 1) for layer in range(count)])[:, None, None].expand(count, hidden, 1)
+        sharp = torch.distributions.Gamma(shape, 1.0).sample().clamp(min=1e-3)
+        self.log_sharpness = nn.Parameter(sharp.log())
+        self.frequency = nn.Parameter(torch.empty(count, hidden, 1).uniform_(-1, 1) * scale * sharp / math.sqrt(count))
+        self.phase = nn.Parameter(torch.empty(count, hidden, 1).uniform_(-math.pi, math.pi))
+        self.place = nn.Parameter(torch.empty(count, hidden, 1).uniform_(-0.5, 0.5))
+        self.maps = nn.ModuleList(Affine(hidden, hidden, 1 / math.sqrt(hidden), 1.0) for _ in range(layers))
+        self.finish(hidden)
+
+    def hidden(self, position: Tensor) -> Tensor:
+        """The product of the waves."""
+        waves = self._waves(position)
+        found = waves[0]
+        for wave, layer in zip(waves[1:], self.maps, strict=True):
+            found = wave * layer(found)
+        return found
+
+    def _waves(self, t: Tensor) -> Tensor:
+        sharp = self.log_sharpness.to(t.dtype).exp()
+        envelope = torch.exp(-0.5 * (sharp * (t - self.place.to(t.dtype))).square())
+        return envelope * torch.sin(self.frequency.to(t.dtype) * t + self.phase.to(t.dtype))
+
+    @staticmethod
+    def param_count(spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, **_: object) -> int:
+        """4 (L + 1) h + L (h^2 + h) + (h + 1) P."""
+        return 4 * (layers + 1) * hidden + layers * affine_count((hidden, hidden)) + affine_count((hidden, spec.pairs))
+
+    @staticmethod
+    def kernel_flops(spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, **_: object) -> int:
+        """2 K (L h^2 + h P): the products."""
+        return layers * affine_flops(spec, (hidden, hidden)) + affine_flops(spec, (hidden, spec.pairs))
+
+
+class FourierKan(KernelNetwork):
+    """Two layers whose edges are Fourier series: h_j = sum over n of a_jn cos n x + b_jn sin n x, x = pi t, then again.
+
+    Args:
+        spec: channels, kernel size, extent.
+        harmonics: of the first layer.
+        hidden: h.
+        inner: harmonics of the second layer.
+    """
+
+    def __init__(self, spec: kernbench.KernelSpec, harmonics: int = 8, hidden: int = 16, inner: int = 2) -> None:
+        super().__init__(spec)
+        self.harmonics, self.inner = harmonics, inner
+        self.first = nn.Parameter(torch.randn(hidden, 2 * harmonics) / math.sqrt(harmonics))
+        self.finish(2 * inner * hidden)
+
+    def hidden(self, position: Tensor) -> Tensor:
+        """Waves of the first layer's sums, (2 inner h, K); their weights are those of the last layer."""
+        sums = self.first.to(position.dtype) @ _waves(math.pi * position[None], self.harmonics)
+        return _waves(sums, self.inner)
+
+    @staticmethod
+    def param_count(
+        spec: kernbench.KernelSpec, harmonics: int = 8, hidden: int = 16, inner: int = 2, **_: object
+    ) -> int:
+        """2 n h + (2 n' h + 1) P."""
+        return 2 * harmonics * hidden + affine_count((2 * inner * hidden, spec.pairs))
+
+    @staticmethod
+    def kernel_flops(
+        spec: kernbench.KernelSpec, harmonics: int = 8, hidden: int = 16, inner: int = 2, **_: object
+    ) -> int:
+        """2 K (2 n h + 2 n' h P): the products."""
+        return affine_flops(spec, (2 * harmonics, hidden)) + affine_flops(spec, (2 * inner * hidden, spec.pairs))
+
+
+def _waves(x: Tensor, count: int) -> Tensor:
+    """cos n x and sin n x for n = 1 .. count: (h, K) -> (2 count h, K)."""
+    order = torch.arange(1, count + 1, dtype=x.dtype, device=x.device)[:, None, None]
+    return torch.cat([(order * x).cos(), (order * x).sin()]).flatten(0, 1)
+
+
+_INNER: dict[str, type[KernelNetwork]] = {"gabor_mfn": GaborNetwork, "siren": SineNetwork, "rff": RandomFourier}
+
+
+class Masked(kernbench.KernelModule):
+    """FlexConv: exp(-(t - u)^2 / 2 s^2) times the kernel of a network; u and s of the layer learn.
+
+    The kernel keeps its K taps: a cut where the mask is small would have no gradient.
+
+    Args:
+        spec: channels, kernel size, extent.
+        inner: the network, "gabor_mfn", "siren" or "rff", at its own defaults.
+        width: s at the start, in extents.
+        place: u at the start, in extents; the echo comes after its label.
+    """
+
+    def __init__(
+        self, spec: kernbench.KernelSpec, inner: str = "gabor_mfn", width: float = 0.4, place: float = 0.0
+    ) -> None:
+        super().__init__(spec)
+        self.kernel = _INNER[inner](spec)
+        self.log_width = nn.Parameter(torch.tensor(math.log(width)))
+        self.place = nn.Parameter(torch.tensor(place))
+
+    def forward(self, grid: kernbench.LagGrid) -> Tensor:
+        """The masked kernel."""
+        t = grid.lags / grid.extent
+        values: Tensor = self.kernel(grid)
+        distance = (t - self.place.to(t.dtype)) / self.log_width.to(t.dtype).exp()
+        return values * torch.exp(-0.5 * distance.square())
+
+    def scale_(self, factor: float) -> None:
+        """Multiply the kernel by a number, in the network's last layer."""
+        self.kernel.scale_(factor)
+
+    @staticmethod
+    def param_count(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", **_: object) -> int:
+        """Those of the network, and 2."""
+        return int(_INNER[inner].param_count(spec)) + 2  # type: ignore[attr-defined]  # every one has it
+
+    @staticmethod
+    def kernel_flops(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", **_: object) -> int:
+        """Those of the network."""
+        return int(_INNER[inner].kernel_flops(spec))  # type: ignore[attr-defined]

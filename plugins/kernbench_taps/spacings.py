@@ -1,0 +1,75 @@
+"""A few taps at learned places."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+import kernbench
+from kernbench.kernels.building_blocks import places
+
+NARROWEST = 0.27  # of a Gaussian, in tap steps
+_AT_START = {"max": 0.05, "gauss": 0.23}  # published 0 for "max", where |s| has no gradient
+
+
+class LearnableSpacings(kernbench.KernelModule):
+    """k[m] = sum over j of w_j phi(m - p_j) / sum over the taps of phi, p_j in samples; w and p of every channel pair.
+
+    phi of u in tap steps: "v1" max(0, 1 - |u|), the straight line between two taps; "max" max(0, 1 - |u| / q) / q
+    with q = 1 + |s|; "gauss" exp(-u^2 / 2 q^2) with q = |s| + 0.27. s of every tap is learned. At whole steps "v1" is
+    a dilated kernel; a Gaussian has no such identity.
+
+    Places start evenly over the taps, each moved by up to half a gap: all at the middle, as published, they cannot
+    reach an echo.
+
+    Args:
+        spec: channels, kernel size, extent.
+        taps: of every channel pair.
+        version: "v1", "max" or "gauss".
+    """
+
+    width: nn.Parameter | None
+
+    def __init__(self, spec: kernbench.KernelSpec, taps: int = 8, version: str = "gauss") -> None:
+        super().__init__(spec)
+        self.version = version
+        middle = places(spec, taps)
+        gap = float(middle[1] - middle[0]) if len(middle) > 1 else 0.0
+        shape = (*spec.shape[:2], len(middle))
+        self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(spec.shape[1] * len(middle)))
+        self.place = nn.Parameter(middle.to(torch.get_default_dtype()) + gap * (torch.rand(shape) - 0.5))
+        start = _AT_START.get(version)
+        self.register_parameter("width", None if start is None else nn.Parameter(torch.full(shape, start)))
+
+    def forward(self, grid: kernbench.LagGrid) -> Tensor:
+        """The taps at the grid's lags; the sum that they are divided by is that of the training grid."""
+        training = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
+        share = self._phi(training).sum(-1, keepdim=True)
+        height = self.weight.to(grid.lags.dtype)[..., None] / (share + 1e-7)
+        return (height * self._phi(grid.lags)).sum(-2)
+
+    def _phi(self, lags: Tensor) -> Tensor:
+        """The shape of every tap, (out_channels, in_channels // groups, taps, K)."""
+        first, last = self.spec.grid(dtype=lags.dtype, device=lags.device).lags[[0, -1]]
+        place = self.place.to(lags.dtype).clamp(first, last)  # beyond the last tap it would vanish
+        u = (lags - place[..., None]).abs() / self.spec.dilation
+        if self.width is None:
+            return (1 - u).clamp(min=0)
+        size = self.width.to(lags.dtype).abs()[..., None]
+        if self.version == "max":
+            return (1 - u / (1 + size)).clamp(min=0) / (1 + size)
+        return torch.exp(-0.5 * (u / (size + NARROWEST)).square())
+
+    def scale_(self, factor: float) -> None:
+        """Multiply the kernel by a number."""
+        self.weight.mul_(factor)
+
+    @staticmethod
+    def param_count(spec: kernbench.KernelSpec, taps: int = 8, version: str = "gauss") -> int:
+        """2 P taps, 3 P taps with a learned width."""
+        return (2 if version == "v1" else 3) * spec.pairs * min(taps, spec.kernel_size)
+
+    @staticmethod
+    def kernel_flops(spec: kernbench.KernelSpec, taps: int = 8, version: str = "gauss") -> int:
+        """About 10 K P taps: a shape, and its sum."""
+        return 10 * spec.kernel_size * spec.pairs * min(taps, spec.kernel_size)

@@ -1,0 +1,75 @@
+"""A bank of waves whose frequencies, widths, places and phases are learned, one set for the layer."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+import kernbench
+from kernbench.kernels.building_blocks import Bank, ends
+
+# Cycles per sample; the pulse of the task has 0.027, its useful band is 0.016 to 0.08.
+SLOWEST, FASTEST = 0.01, 0.1
+
+
+class WaveBank(Bank):
+    """k = sum over R waves of mix[o, i, r] psi(m; f_r, s_r, c_r, p_r), each wave at unit energy.
+
+    Parameters of the waves, (R, 1) each, those that a family uses: log f with f in cycles/sample, log s with s in
+    samples, c in samples, p in rad, a share of f. Start: f log-uniform in 0.01 .. 0.1, s from half a cycle to three, c uniform over
+    the taps, p uniform.
+
+    Args:
+        spec: channels, kernel size, extent.
+        waves: R.
+        twins: atoms that each wave gives.
+    """
+
+    learned: tuple[str, ...] = ()  # names of what a family learns of each wave
+    log_frequency: Tensor
+    log_width: Tensor
+    centre: Tensor
+    phase: Tensor
+    sweep: Tensor
+    damping: Tensor
+    band: Tensor
+
+    def __init__(self, spec: kernbench.KernelSpec, waves: int = 16, twins: int = 1) -> None:
+        super().__init__(spec)
+        frequency = SLOWEST * (FASTEST / SLOWEST) ** torch.rand(waves, 1)
+        cycles = 0.5 * 6 ** torch.rand(waves, 1)
+        first, last = ends(spec)
+        start = {
+            "log_frequency": frequency.log(),
+            "log_width": (cycles / frequency).clamp(min=spec.dilation).log(),
+            "centre": first + (last - first) * torch.rand(waves, 1),
+            "phase": 2 * math.pi * torch.rand(waves, 1),
+            "sweep": 0.2 * torch.randn(waves, 1),
+            "damping": torch.logit(0.05 + 0.25 * torch.rand(waves, 1)),
+            "band": torch.randn(waves, 1),
+        }
+        for name in self.learned:
+            setattr(self, name, nn.Parameter(start[name]))
+        self.draw_mix(waves * twins)
+
+    def frequency(self, lags: Tensor) -> Tensor:
+        """f in cycles/sample, (R, 1); above half a cycle per tap step it would be another one."""
+        return self.log_frequency.exp().clamp(max=0.5 / self.spec.dilation).to(lags.dtype)
+
+    def width(self, lags: Tensor) -> Tensor:
+        """Width in samples, (R, 1); narrower than half a tap step a wave would slip between two taps."""
+        return self.log_width.exp().clamp(min=0.5 * self.spec.dilation).to(lags.dtype)
+
+    def offset(self, lags: Tensor) -> Tensor:
+        """Lags from the place of each wave, (R, K)."""
+        return lags - self.centre.to(lags.dtype)
+
+    @classmethod
+    def param_count(cls, spec: kernbench.KernelSpec, waves: int = 16, **_: object) -> int:
+        """R for each thing learned of a wave, and R P."""
+        return waves * (len(cls.learned) + spec.pairs)
+
+    @staticmethod
+    def kernel_flops(spec: kernbench.KernelSpec, waves: int = 16, **_: object) -> int:
+        """2 K R P: the mixing; the waves themselves are not counted."""
+        return 2 * spec.kernel_size * waves * spec.pairs
