@@ -50,7 +50,7 @@ class Polynomials(Bank):
 
     @staticmethod
     def step(n: int) -> tuple[float, float]:
-        """a and b of p_(n + 1) = a t p_n - b p_(n - 1)."""
+        """A and b of p_(n + 1) = a t p_n - b p_(n - 1)."""
         raise NotImplementedError
 
     @staticmethod

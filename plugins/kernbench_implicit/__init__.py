@@ -54,8 +54,12 @@ def _sines() -> list[kernbench.KernelFamily]:
             "siren_multi",
             "kernbench_implicit.sines:MultiSine",
             space={
-                "lowest": kernbench.Float(0.1, 10.0, log=True, default=1.0, unit="cycles per extent", doc="first block"),
-                "highest": kernbench.Float(1.0, 100.0, log=True, default=12.0, unit="cycles per extent", doc="last one"),
+                "lowest": kernbench.Float(
+                    0.1, 10.0, log=True, default=1.0, unit="cycles per extent", doc="first block"
+                ),
+                "highest": kernbench.Float(
+                    1.0, 100.0, log=True, default=12.0, unit="cycles per extent", doc="last one"
+                ),
                 "blocks": kernbench.Int(1, 16, default=8, doc="frequencies"),
                 "hidden": _HIDDEN,
                 "learned": kernbench.Choice((False, True), doc="a factor of every row's frequency learns"),

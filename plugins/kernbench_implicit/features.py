@@ -1,6 +1,8 @@
 """Networks of features of the lag: random Fourier features, Hyena's windowed sines, Toeplitz's decayed index."""
 
+import itertools
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ class RandomFourier(KernelNetwork):
 
 
 class Hyena(kernbench.KernelModule):
-    """h(t) = MLP(z(t)) (e^(-delta t) + shift), z = t and the cosines and sines of B bands, sines inside; t = |m| / reach.
+    """h(t) = MLP(z(t)) (e^(-delta t) + shift), t = |m| / reach; z is t with cosines and sines of B bands, sines inside.
 
     delta of the output channels from 3.07 to 15.35; one learned vector of frequencies for all sines. Of each side of
     lag 0 its own network.
@@ -86,16 +88,12 @@ class Hyena(kernbench.KernelModule):
         self.bands, self.shift = bands, shift
         self.reach = float(spec.extent)
         fan_in = spec.shape[1] * spec.kernel_size
-        self.networks = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    Affine(2 * bands + 1, hidden),
-                    Affine(hidden, hidden),
-                    Affine(hidden, hidden),
-                    Affine(hidden, spec.pairs, math.sqrt(3 / hidden / fan_in)),
-                ]
-            )
-            for _ in range(sides(spec))
+        widths = (2 * bands + 1, hidden, hidden, hidden)
+        self.inner = nn.ModuleList(
+            nn.ModuleList(Affine(*pair) for pair in itertools.pairwise(widths)) for _ in range(sides(spec))
+        )
+        self.last = nn.ModuleList(
+            Affine(hidden, spec.pairs, math.sqrt(3 / hidden / fan_in)) for _ in range(sides(spec))
         )
         self.frequency = nn.Parameter(torch.full((hidden, 1), frequency))
         rates = torch.linspace(-math.log(0.01) / 1.5, -math.log(0.01) / 0.3, spec.out_channels)
@@ -110,17 +108,15 @@ class Hyena(kernbench.KernelModule):
         band = torch.linspace(1e-4, max(self.bands - 1, 1e-4), self.bands, dtype=t.dtype, device=t.device)[:, None]
         angle = 2 * math.pi * band * t
         rows = torch.cat([t[None], angle.cos(), -angle.sin()])
-        *inner, last = self.networks[side]  # type: ignore[misc]  # a list of layers
-        for layer in inner:
+        for layer in cast("nn.ModuleList", self.inner[side]):
             rows = torch.sin(self.frequency.to(t.dtype) * layer(rows))
-        values: Tensor = last(rows).view(*self.spec.shape[:2], -1)
+        values: Tensor = self.last[side](rows).view(*self.spec.shape[:2], -1)
         return values * (torch.exp(-self.delta.to(t.dtype) * t) + self.shift)
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number, in the last layers."""
-        for *_, last in self.networks:  # type: ignore[misc]
-            last.weight.mul_(factor)
-            last.bias.mul_(factor)
+        for parameter in self.last.parameters():
+            parameter.mul_(factor)
 
     @staticmethod
     def param_count(spec: kernbench.KernelSpec, bands: int = 4, hidden: int = 32, **_: object) -> int:

@@ -24,9 +24,7 @@ class GaborNetwork(KernelNetwork):
         scale: s.
     """
 
-    def __init__(
-        self, spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, scale: float = 25.6
-    ) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, scale: float = 25.6) -> None:
         super().__init__(spec)
         count = layers + 1
         shape = torch.tensor([6.0 / (layer + 1) for layer in range(count)])[:, None, None].expand(count, hidden, 1)
@@ -99,7 +97,7 @@ class FourierKan(KernelNetwork):
 
 
 def _waves(x: Tensor, count: int) -> Tensor:
-    """cos n x and sin n x for n = 1 .. count: (h, K) -> (2 count h, K)."""
+    """Cos n x and sin n x for n = 1 .. count: (h, K) -> (2 count h, K)."""
     order = torch.arange(1, count + 1, dtype=x.dtype, device=x.device)[:, None, None]
     return torch.cat([(order * x).cos(), (order * x).sin()]).flatten(0, 1)
 

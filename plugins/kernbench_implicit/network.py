@@ -1,5 +1,6 @@
 """What networks that draw a kernel share: position in, kernel values out."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -64,9 +65,9 @@ class KernelNetwork(kernbench.KernelModule):
 
 def affine_count(widths: Sequence[int]) -> int:
     """Numbers in affine layers from each width to the next."""
-    return sum((before + 1) * after for before, after in zip(widths[:-1], widths[1:], strict=True))
+    return sum((before + 1) * after for before, after in itertools.pairwise(widths))
 
 
 def affine_flops(spec: kernbench.KernelSpec, widths: Sequence[int]) -> int:
     """2 K times the products of affine layers."""
-    return 2 * spec.kernel_size * sum(before * after for before, after in zip(widths[:-1], widths[1:], strict=True))
+    return 2 * spec.kernel_size * sum(before * after for before, after in itertools.pairwise(widths))

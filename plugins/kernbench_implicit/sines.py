@@ -59,9 +59,7 @@ class Finer(SineNetwork):
         bias: biases of the first layer are uniform in +-bias.
     """
 
-    def __init__(
-        self, spec: kernbench.KernelSpec, omega_0: float = 30.0, hidden: int = 32, bias: float = 1.0
-    ) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, omega_0: float = 30.0, hidden: int = 32, bias: float = 1.0) -> None:
         super().__init__(spec, omega_0, hidden)
         self.first = Affine(1, hidden, 1.0, bias)
 
@@ -105,9 +103,7 @@ class Winner(SineNetwork):
         noise: standard deviation of the noise over the bound of the weights.
     """
 
-    def __init__(
-        self, spec: kernbench.KernelSpec, omega_0: float = 30.0, hidden: int = 32, noise: float = 1.0
-    ) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, omega_0: float = 30.0, hidden: int = 32, noise: float = 1.0) -> None:
         super().__init__(spec, omega_0, hidden)
         with torch.no_grad():
             for layer, bound in ((self.first, 1.0), (self.second, math.sqrt(6 / hidden) / omega_0)):

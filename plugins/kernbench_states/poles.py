@@ -91,10 +91,10 @@ class DiagonalStateSpace(Modes):
         size = self.log_step.to(distance.dtype).exp()
         decay = self.log_decay.to(distance.dtype).exp()
         # above half a cycle per tap step a mode would be the alias of another one
-        turn = (self.frequency.to(distance.dtype) * size).clamp(-math.pi / self.spec.dilation, math.pi / self.spec.dilation)
+        fastest = math.pi / self.spec.dilation
+        turn = (self.frequency.to(distance.dtype) * size).clamp(-fastest, fastest)
         pole = torch.complex(-decay * size, turn)  # D A, per sample
         return torch.expm1(pole * step) / pole * size * torch.exp(pole * distance) * (self.spec.dilation / step)
-
 
     def earlier(self, distance: Tensor, step: float) -> Tensor:
         """Integrals over the step that ends at the distance."""

@@ -40,7 +40,8 @@ class RationalTransfer(kernbench.KernelModule):
     def _half(self, side: int, taps: int) -> Tensor:
         above = torch.fft.rfft(self.numerator[side], taps)  # cut to the taps where there are fewer than coefficients
         below = 1 + torch.fft.rfft(nn.functional.pad(self.denominator[side], (1, 0)), taps)
-        return torch.fft.irfft(above / below, taps)
+        response: Tensor = torch.fft.irfft(above / below, taps)
+        return response
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""

@@ -33,7 +33,7 @@ class LongConvolution(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The taps; straight lines between them."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.smooth:
             weight = nn.functional.avg_pool1d(nn.functional.pad(weight, (3, 3)), 7, stride=1)
         return interpolated(self.spec, weight.sign() * (weight.abs() - self.threshold).clamp(min=0), grid)

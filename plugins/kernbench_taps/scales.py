@@ -117,8 +117,8 @@ class MultiResolution(Bank):
 
 def _groups(spec: kernbench.KernelSpec, taps: int) -> list[list[int]]:
     """Indices of the taps of every group; a group has two or more, but the first may be the only tap."""
-    middle, found = (spec.kernel_size - 1) // 2, []
-    step = 1
+    middle, step = (spec.kernel_size - 1) // 2, 1
+    found: list[list[int]] = []
     while True:
         group = [middle + step * (j - taps // 2) for j in range(taps)]
         inside = [place for place in group if 0 <= place < spec.kernel_size]

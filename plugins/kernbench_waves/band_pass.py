@@ -33,7 +33,7 @@ class Sinc(WaveBank):
     learned = ("log_frequency", "band", "centre")
 
     def __init__(self, spec: kernbench.KernelSpec, waves: int = 16, odd: bool = True) -> None:
-        super().__init__(spec, waves, twins=2 if odd else 1)
+        super().__init__(spec, waves, odd=odd)
         self.odd = odd
 
     def atoms(self, lags: Tensor) -> Tensor:
@@ -46,12 +46,7 @@ class Sinc(WaveBank):
         even = window * band_pass(u, low, high)
         return torch.cat([even, window * band_pass_twin(u, low, high)]) if self.odd else even
 
-    @classmethod
-    def param_count(cls, spec: kernbench.KernelSpec, waves: int = 16, odd: bool = True, **_: object) -> int:
-        """3 R, and R P or 2 R P with the twins."""
-        return waves * (len(cls.learned) + (2 if odd else 1) * spec.pairs)
-
     @staticmethod
-    def kernel_flops(spec: kernbench.KernelSpec, waves: int = 16, odd: bool = True, **_: object) -> int:
-        """2 K R P, twice with the twins: the mixing."""
-        return 2 * spec.kernel_size * waves * (2 if odd else 1) * spec.pairs
+    def twins(odd: object = True, **_: object) -> int:
+        """2 with the odd twins."""
+        return 2 if odd else 1

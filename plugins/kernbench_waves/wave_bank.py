@@ -16,13 +16,13 @@ class WaveBank(Bank):
     """k = sum over R waves of mix[o, i, r] psi(m; f_r, s_r, c_r, p_r), each wave at unit energy.
 
     Parameters of the waves, (R, 1) each, those that a family uses: log f with f in cycles/sample, log s with s in
-    samples, c in samples, p in rad, a share of f. Start: f log-uniform in 0.01 .. 0.1, s from half a cycle to three, c uniform over
+    samples, c in samples, p in rad. Start: f log-uniform in 0.01 .. 0.1, s from half a cycle to three, c uniform over
     the taps, p uniform.
 
     Args:
         spec: channels, kernel size, extent.
         waves: R.
-        twins: atoms that each wave gives.
+        hyper: what `twins` depends on.
     """
 
     learned: tuple[str, ...] = ()  # names of what a family learns of each wave
@@ -34,7 +34,7 @@ class WaveBank(Bank):
     damping: Tensor
     band: Tensor
 
-    def __init__(self, spec: kernbench.KernelSpec, waves: int = 16, twins: int = 1) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, waves: int = 16, **hyper: object) -> None:
         super().__init__(spec)
         frequency = SLOWEST * (FASTEST / SLOWEST) ** torch.rand(waves, 1)
         cycles = 0.5 * 6 ** torch.rand(waves, 1)
@@ -50,10 +50,10 @@ class WaveBank(Bank):
         }
         for name in self.learned:
             setattr(self, name, nn.Parameter(start[name]))
-        self.draw_mix(waves * twins)
+        self.draw_mix(waves * self.twins(**hyper))
 
     def frequency(self, lags: Tensor) -> Tensor:
-        """f in cycles/sample, (R, 1); above half a cycle per tap step it would be another one."""
+        """F in cycles/sample, (R, 1); above half a cycle per tap step it would be another one."""
         return self.log_frequency.exp().clamp(max=0.5 / self.spec.dilation).to(lags.dtype)
 
     def width(self, lags: Tensor) -> Tensor:
@@ -64,12 +64,17 @@ class WaveBank(Bank):
         """Lags from the place of each wave, (R, K)."""
         return lags - self.centre.to(lags.dtype)
 
-    @classmethod
-    def param_count(cls, spec: kernbench.KernelSpec, waves: int = 16, **_: object) -> int:
-        """R for each thing learned of a wave, and R P."""
-        return waves * (len(cls.learned) + spec.pairs)
-
     @staticmethod
-    def kernel_flops(spec: kernbench.KernelSpec, waves: int = 16, **_: object) -> int:
-        """2 K R P: the mixing; the waves themselves are not counted."""
-        return 2 * spec.kernel_size * waves * spec.pairs
+    def twins(**_: object) -> int:
+        """Atoms that each wave gives, by the family's other hyper-parameters."""
+        return 1
+
+    @classmethod
+    def param_count(cls, spec: kernbench.KernelSpec, waves: int = 16, **hyper: object) -> int:
+        """R for each thing learned of a wave, and R P for each of its twins."""
+        return waves * (len(cls.learned) + cls.twins(**hyper) * spec.pairs)
+
+    @classmethod
+    def kernel_flops(cls, spec: kernbench.KernelSpec, waves: int = 16, **hyper: object) -> int:
+        """2 K R P for each twin: the mixing; the waves themselves are not counted."""
+        return 2 * spec.kernel_size * waves * cls.twins(**hyper) * spec.pairs

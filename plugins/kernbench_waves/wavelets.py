@@ -11,7 +11,7 @@ from kernbench_waves.wave_bank import WaveBank
 class Gabor(WaveBank):
     """exp(-u^2 / 2 s^2) cos(2 pi f u + p), u = m - c."""
 
-    learned = ("log_frequency", "log_width", "centre", "phase")
+    learned: tuple[str, ...] = ("log_frequency", "log_width", "centre", "phase")
 
     def atoms(self, lags: Tensor) -> Tensor:
         """See the class."""
