@@ -21,6 +21,11 @@ def test_the_software_is_that_of_pyproject():
     assert CITATION["message"]
 
 
+def test_the_changelog_has_a_section_for_this_version_below_what_is_unreleased():
+    sections = re.findall(r"^## (.+)$", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sections[:2] == ["Unreleased", f"{CITATION['version']} - {CITATION['date-released'].isoformat()}"]
+
+
 def test_the_authors_hold_the_licence():
     assert [author["name"] for author in CITATION["authors"]] == re.findall(
         r"Copyright \(c\) \d{4} (.+)", (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
