@@ -20,13 +20,13 @@ from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
 from kernbench.host.entry_points import entries_of
 from kernbench.host.process_state import importing
+from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION
 
 if TYPE_CHECKING:
     from kernbench.kernels.family import KernelFamily
     from kernbench.networks.architecture import Architecture
 
 GROUP = "kernbench"
-BUNDLED_DISTRIBUTION = "kernbench"
 # What the core offers by the hooks itself, whatever KERNBENCH_LOAD_PLUGINS says: published weights need it.
 CORE = "kernbench.networks.bundled"
 FILE = "file"  # in the place of a distribution's name

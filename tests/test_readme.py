@@ -28,6 +28,12 @@ def test_ci_calls_the_readme_test_command():
     assert test_command in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_readme_names_the_cpu_build_of_the_tested_torch():
+    torch = re.search(r"^torch==.*$", (REPOSITORY / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    command = f"pip install {torch} --index-url https://download.pytorch.org/whl/cpu"
+    assert command in blocks(README, "bash")[2]
+
+
 def test_every_command_in_the_readme_is_one_that_exists():
     from kernbench.cli import cli
 
@@ -39,7 +45,7 @@ def test_every_command_in_the_readme_is_one_that_exists():
 
 
 def test_links_lead_somewhere():
-    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "plugins" / "README.md"]:
+    for page in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "plugins" / "README.md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 

@@ -21,6 +21,7 @@ from kernbench.engine.work import environment
 from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import StorageError, counted, one_line, only_warned
 from kernbench.host.files import json_digest
+from kernbench.kernels.bundled import is_bundled
 from kernbench.registry import Found
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import side_folder
@@ -287,6 +288,8 @@ def made_folder(url: str, kind: str) -> Path:
 def note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
     """Warn of stored cells that another version of the plugin has made."""
     others = result_tables.plugins_of(storage.engine, study.key)
+    if is_bundled(found.label):  # other releases have made the same kernels
+        others = {plugin: count for plugin, count in others.items() if not is_bundled(plugin)}
     others.pop(found.label, None)
     for plugin, count in others.items():
         observer.note(

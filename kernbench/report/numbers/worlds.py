@@ -7,18 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION, is_bundled
 from kernbench.store.reading.records import OK, Run
-
-KERNBENCH = "kernbench"
 
 
 def plugin_of(run: Run) -> str:
     """Plugin and version of a cell's family; of a plugin of others its source, too, since an edit keeps the version.
 
-    The source of a bundled family is that of all of kernbench, of which every commit would count as another kernel.
+    Version and source of a bundled family are those of all of kernbench, of which every release and every commit would
+    count as another kernel.
     """
-    bundled = run.plugin.partition(" ")[0] == KERNBENCH
-    return run.plugin if bundled or not run.plugin_source else f"{run.plugin}, source {run.plugin_source}"
+    if is_bundled(run.plugin):
+        return BUNDLED_DISTRIBUTION
+    return f"{run.plugin}, source {run.plugin_source}" if run.plugin_source else run.plugin
 
 
 # What all cells of a comparison must share for a verdict, and what the cells of one family must share for a mean.

@@ -12,6 +12,7 @@ import torch
 from kernbench.errors import DivergedError, KernbenchWarning, only_warned
 from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
+from kernbench.kernels.bundled import AS_FIRST_RELEASED, is_bundled
 from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network
 from kernbench.study.cell import PRUNED, CellContext, Outcome, derived_seed
@@ -173,7 +174,8 @@ def _hooks(
 ) -> tuple[Hooks, State | None]:
     """What training reports and asks, and the newest checkpoint that fits."""
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
-    digest = f"{context.study.digest} {context.plugin}{drawn}"  # an edited plugin starts again
+    plugin = AS_FIRST_RELEASED if is_bundled(context.plugin) else context.plugin
+    digest = f"{context.study.digest} {plugin}{drawn}"  # an edited plugin starts again
     state = context.checkpoints.newest(digest)
     if state is not None and not fits(network, state):
         text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"

@@ -239,11 +239,18 @@ def test_an_older_attempt_cannot_overwrite_a_newer_one(world):
 
 
 def test_cells_made_with_another_plugin_version_are_told(world):
-    world.run()
-    world.found = type(world.found)(world.found.family, "x", "kernbench", "99.9")
-    world.run()
+    for version in ("1.0", "99.9"):
+        world.found = type(world.found)(world.found.family, "x", "mine", version)
+        world.run()
     assert "2 stored cells" in world.observer.notes[-1]
-    assert "99.9" in world.observer.notes[-1]
+    assert "made with mine 1.0, the plugin is now mine 99.9" in world.observer.notes[-1]
+
+
+def test_another_release_of_kernbench_is_no_other_plugin(world):
+    for version in ("0.1.0", "99.9"):
+        world.found = type(world.found)(world.found.family, "x", "kernbench", version)
+        world.run()
+    assert not [note for note in world.observer.notes if "made with" in note]
 
 
 def test_families_do_not_mix_and_studies_of_others_in_the_same_database_are_left_alone(world):

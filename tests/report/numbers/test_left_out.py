@@ -9,6 +9,7 @@ import pytest
 from kernbench.cli.terminal.console import print_results
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.left_out import left_out
+from kernbench.report.numbers.provenance import provenance
 from kernbench.report.page.csv_tables import write_tables
 
 PROTOCOL_2 = {"protocol": 2}
@@ -143,6 +144,15 @@ def test_an_edited_checkout_of_kernbench_splits_no_bundled_family(make_run):
     runs = [make_run(seed=seed, plugin_source=source) for seed, source in enumerate("ab")]
     assert said(runs) == []
     assert len(means(runs)) == 1
+
+
+def test_releases_of_kernbench_split_no_bundled_family_and_are_said(make_run):
+    runs = [
+        make_run(seed=seed, plugin=f"kernbench {v}", kernbench_version=v) for seed, v in enumerate(("0.1.0", "0.2.0"))
+    ]
+    assert said(runs) == []
+    assert len(means(runs)) == 1
+    assert "kernbench versions: 0.1.0 (1 cell), 0.2.0 (1 cell)" in provenance(runs).warnings
 
 
 def test_a_failed_seed_stays_beside_the_others_of_its_family(make_run):

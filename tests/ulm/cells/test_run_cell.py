@@ -163,6 +163,14 @@ def test_an_edited_plugin_does_not_go_on_from_its_old_checkpoint(cell):
     assert cell(attempt=1, plugin="file 111111111111")[0].resumed_from is None
 
 
+def test_every_release_of_kernbench_goes_on_from_the_checkpoints_of_the_first(cell, tmp_path):
+    with pytest.raises(Interrupted):
+        cell(stop=StopAt(4), plugin="kernbench 0.2.0")
+    (path,) = (tmp_path / "one" / "checkpoints").iterdir()
+    assert torch.load(path, weights_only=True)["digest"].endswith(" kernbench 0.1.0")  # as the first wrote it
+    assert cell(attempt=1, plugin="kernbench 0.3.0")[0].resumed_from == 1
+
+
 def test_a_checkpoint_that_does_not_fit_is_reported_and_the_cell_starts_again(cell, tmp_path):
     with pytest.raises(Interrupted):
         cell(stop=StopAt(4))
