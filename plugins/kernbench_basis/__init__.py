@@ -27,7 +27,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
                 "window": _WINDOW,
             },
             description="Chebyshev polynomials under a window, orthonormal on the taps",
-            citation="standard mathematics",
+            citation="Mason and Handscomb 2002, Chebyshev Polynomials",
         ),
         kernbench.KernelFamily(
             "bspline",

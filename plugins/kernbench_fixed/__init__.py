@@ -26,7 +26,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             "kernbench_fixed.families:Laplacian",
             space=_SPACE,
             description="mixture of double exponentials exp(-|m| / b) of several widths and places",
-            citation="first-order recursive smoothing, forward and backward",
+            citation="First-order recursive smoothing, forward and backward",
         ),
         kernbench.KernelFamily(
             "log",

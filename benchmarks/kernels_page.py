@@ -1,0 +1,126 @@
+"""Writes docs/kernels.md from what the families say of themselves, and a picture of each at its start.
+
+    python benchmarks/kernels_page.py [--text]
+
+With --text the pictures stay as they are.
+"""
+
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import kernbench
+from kernbench.analysis.spectrum import power_spectrum
+from kernbench.kernels.gain import calibrate
+from kernbench.kernels.layer import KernelConv
+from kernbench.plotting.style import OUTPUT_COLOUR, panels, save_png, styled
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE, PICTURES = ROOT / "docs" / "kernels.md", ROOT / "docs" / "img" / "kernels"
+SIZES = (65, 257)
+HEAD = """# Kernel families
+
+Made by `python benchmarks/kernels_page.py` from what the families say of themselves. m is a lag in samples, t = m / extent, P the
+number of channel pairs, K the number of taps. Every family starts at gain 1. Each picture shows one kernel at its start with the
+default hyper-parameters, brought to gain 1: its taps at K = 65 and its power over frequency [cycles/sample], then the same at K = 257.
+The shaded band, 0.016 to 0.08 cycles/sample, is 1 to 5 MHz, where echoes lie.
+
+How good a family is says no part of this page: that needs trained networks and several seeds ([statistics](statistics.md)).
+"""
+
+
+def families() -> Iterator[tuple[str, str, kernbench.KernelFamily]]:
+    """Package, its first line, and family of all bundled ones, package by package."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        packages = tomllib.load(file)["project"]["entry-points"]["kernbench"].values()
+    for package in sorted(packages):
+        module = import_module(package)
+        for family in module.kernbench_kernels():
+            yield package, inspect.getdoc(module).splitlines()[0], family
+
+
+def section(family: kernbench.KernelFamily) -> str:
+    """What one family says of itself."""
+    kernel_class = family.load()
+    kin = [
+        each
+        for each in kernel_class.__mro__
+        if each.__module__.partition(".")[0] == kernel_class.__module__.partition(".")[0]
+    ]
+    text = "\n\n".join(_formula(each) for each in kin)
+    count = inspect.getdoc(kernel_class.param_count).splitlines()[0] if hasattr(kernel_class, "param_count") else ""
+    lines = [
+        f"### {family.name}",
+        "",
+        f"{family.description[0].upper()}{family.description[1:]}.",
+        "",
+        "```text",
+        text,
+        "```",
+    ]
+    lines += ["", f"![One kernel of {family.name} and its spectrum](img/kernels/{family.name}.png)", ""]
+    spec = kernbench.KernelSpec(22, 22, kernel_size=65)
+    lines += [f"Parameters: {count} For 22 x 22 channels at K = 65: {family.param_count(spec):,}.", ""]
+    if family.parameters:
+        lines += ["| hyper-parameter | range | default | meaning |", "|---|---|---|---|"]
+        for name, parameter in family.parameters.items():
+            ranges = parameter.describe().replace("|", "\\|")
+            lines.append(f"| `{name}` | {ranges} | {parameter.start} | {parameter.doc} |")
+        lines.append("")
+    licence = f" Licence of the reference: {family.licence}." if family.licence else ""
+    return "\n".join([*lines, f"{family.citation}.{licence}", ""])
+
+
+def _formula(kernel_class: type) -> str:
+    return (inspect.getdoc(kernel_class) or "").partition("\nArgs:")[0].strip()
+
+
+def page() -> str:
+    """The whole page."""
+    parts, last = [HEAD], ""
+    for package, title, family in families():
+        if package != last:
+            parts.append(f"## {title.rstrip('.')}\n")
+            last = package
+        parts.append(section(family))
+    return "\n".join(parts)
+
+
+@styled
+def picture(family: kernbench.KernelFamily) -> object:
+    """One kernel at its start and its spectrum, at two sizes."""
+    figure, axes = panels(1, 2 * len(SIZES), height=1.35)
+    for place, size in enumerate(SIZES):
+        torch.manual_seed(0)
+        spec = kernbench.KernelSpec(1, 1, kernel_size=size)
+        layer = KernelConv(family.build(spec), spec)
+        calibrate(layer)
+        taps = layer.kernel().detach().numpy()[0, 0]
+        spectrum = power_spectrum(taps)
+        shape, power = axes[0, 2 * place], axes[0, 2 * place + 1]
+        shape.plot(np.arange(size) - size // 2, taps, color=OUTPUT_COLOUR, linewidth=0.8)
+        shape.set_title(f"K = {size}")
+        power.axvspan(0.016, 0.08, color="#eeeeee")
+        power.plot(spectrum.frequency, spectrum.power / spectrum.power.max(), color=OUTPUT_COLOUR, linewidth=0.8)
+        power.set_xlim(0, 0.25)
+        power.set_yticks([])
+    return figure
+
+
+def main() -> None:
+    """Write the page, and the pictures unless only the text is asked for."""
+    PAGE.write_text(page(), encoding="utf-8")
+    if "--text" not in sys.argv:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for _, _, family in families():
+            save_png(picture(family), PICTURES / f"{family.name}.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
