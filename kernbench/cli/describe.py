@@ -4,10 +4,16 @@ from collections.abc import Callable
 
 import click
 
+from kernbench.cli import completing
+
 
 @click.command()
-@click.argument("plugin")
-@click.option("--network", help="Network: an installed name or ./file.py:name.  [the one of profile quick]")
+@click.argument("plugin", shell_complete=completing.family)
+@click.option(
+    "--network",
+    shell_complete=completing.network,
+    help="Network: an installed name or ./file.py:name.  [the one of profile quick]",
+)
 @click.option("--kernel-size", type=int, help="Taps per layer.  [the network's own]")
 @click.option("--channels", type=click.IntRange(1), help="Channels of the hidden layers.  [the network's own]")
 @click.option("--depth", type=click.IntRange(1), help="Layers.  [the network's own]")
