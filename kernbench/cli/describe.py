@@ -53,7 +53,10 @@ def describe_command(
     origin = (f"from {found.distribution} {found.version}", family.citation, licence)
     click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
-    click.echo(f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
+    source = plan.source and f"; {plan.source}"
+    click.echo(
+        f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us){source}"
+    )
     columns: dict[str, Callable[[measure.LayerCost], str]] = {
         "layer": lambda cost: str(cost.layer + 1),  # counted from 1, as in the report
         "channels": lambda cost: f"{cost.spec.in_channels} -> {cost.spec.out_channels}",
