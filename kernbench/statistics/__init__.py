@@ -1,14 +1,10 @@
 """Statistics of scores: what may be said about families from runs. Knows arrays (seeds, lines), not studies."""
 
-from typing import TYPE_CHECKING
-
-from kernbench.host.lazy import lazy_names
-
-if TYPE_CHECKING:
-    from kernbench.statistics.comparison import Comparison as Comparison
-    from kernbench.statistics.comparison import adjusted as adjusted
-    from kernbench.statistics.comparison import compare as compare
+from kernbench.statistics.comparison import Comparison, adjusted, compare
 
 __all__ = ["Comparison", "adjusted", "compare"]
 
-__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "comparison"))
+
+def __dir__() -> list[str]:
+    """Public names alone, not the modules that are imported to make them."""
+    return list(__all__)
