@@ -9,7 +9,9 @@ from kernbench.host.lazy import lazy_names
 
 if TYPE_CHECKING:
     from kernbench import conv as conv
+    from kernbench import kernels as kernels
     from kernbench import networks as networks
+    from kernbench import statistics as statistics
     from kernbench import ulm as ulm
     from kernbench.errors import KernbenchError as KernbenchError
     from kernbench.hookspecs import hookimpl as hookimpl
@@ -37,6 +39,23 @@ _HOMES = {
     "results": "report.results",
 }
 
-__all__ = list(_HOMES)
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Float",
+    "Int",
+    "KernbenchError",
+    "KernelFamily",
+    "KernelModule",
+    "KernelSpec",
+    "LagGrid",
+    "conv",
+    "hookimpl",
+    "kernels",
+    "networks",
+    "results",
+    "statistics",
+    "ulm",
+]
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES, ("conv", "networks", "ulm"))
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, ("conv", "kernels", "networks", "statistics", "ulm"))

@@ -38,6 +38,14 @@ class LazyGroup(click.Group):
         """Names in the order of a day's work."""
         return list(_COMMANDS)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:  # click's own items
+        """Commands and options, from the table alone."""
+        from click.shell_completion import CompletionItem
+
+        known = _COMMANDS.items()
+        named = [CompletionItem(name, help=line) for name, (_, line) in known if name.startswith(incomplete)]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and help lines, from the table alone."""
         with formatter.section("Commands"):

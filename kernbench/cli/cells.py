@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import FAMILIES, family_names, several, several_option
 from kernbench.cli.options import only_option, storage_option
 
@@ -35,7 +36,9 @@ def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
         storage_option,
         only_option,
         several_option("--plugin", "plugins", help=FAMILIES),
-        click.argument("studies", nargs=-1, required=True, metavar="STUDY...", callback=several),
+        click.argument(
+            "studies", nargs=-1, required=True, metavar="STUDY...", callback=several, shell_complete=completing.studies
+        ),
     ):
         command = option(command)
     return command

@@ -2,9 +2,11 @@
 
 import click
 
+from kernbench.cli import completing
+
 
 @click.command()
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=completing.family)
 def check_command(plugin: str) -> int:
     """Run the conformance checks on a kernel family, installed or ./file.py:name."""
     from kernbench.host.process_state import changed_by_import

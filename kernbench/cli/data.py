@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import STUDIES, one_option, several_option
 from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
@@ -134,7 +135,7 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
 @one_option("--plugin", help="Family that makes the kernels: NAME or FILE.py:NAME, of any version.")
-@click.option("--network", help="Network where it is from a local file: FILE.py:NAME.")
+@click.option("--network", shell_complete=completing.file, help="Network where it is from a local file: FILE.py:NAME.")
 def export_weights(weights: Path, out: Path, plugin: str | None, network: str | None) -> None:
     """Write the WEIGHTS of a cell in the published layout, a state dict of 86 tensors, with its thresholds.
 

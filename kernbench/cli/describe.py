@@ -4,10 +4,16 @@ from collections.abc import Callable
 
 import click
 
+from kernbench.cli import completing
+
 
 @click.command()
-@click.argument("plugin")
-@click.option("--network", help="Network: an installed name or ./file.py:name.  [the one of profile quick]")
+@click.argument("plugin", shell_complete=completing.family)
+@click.option(
+    "--network",
+    shell_complete=completing.network,
+    help="Network: an installed name or ./file.py:name.  [the one of profile quick]",
+)
 @click.option("--kernel-size", type=int, help="Taps per layer.  [the network's own]")
 @click.option("--channels", type=click.IntRange(1), help="Channels of the hidden layers.  [the network's own]")
 @click.option("--depth", type=click.IntRange(1), help="Layers.  [the network's own]")
@@ -47,7 +53,10 @@ def describe_command(
     origin = (f"from {found.distribution} {found.version}", family.citation, licence)
     click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
-    click.echo(f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us)")
+    source = plan.source and f"; {plan.source}"
+    click.echo(
+        f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us){source}"
+    )
     columns: dict[str, Callable[[measure.LayerCost], str]] = {
         "layer": lambda cost: str(cost.layer + 1),  # counted from 1, as in the report
         "channels": lambda cost: f"{cost.spec.in_channels} -> {cost.spec.out_channels}",

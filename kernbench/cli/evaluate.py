@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import family_names, one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
@@ -42,7 +43,11 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 @click.option("--kernel-size", type=click.IntRange(1), help="With --study: as --only kernel_size=N.")
 @only_option
 @storage_option
-@click.option("--network", help="Network of weights.pt where it is from a local file: FILE.py:NAME.")
+@click.option(
+    "--network",
+    shell_complete=completing.file,
+    help="Network of weights.pt where it is from a local file: FILE.py:NAME.",
+)
 @click.option(
     "--data",
     help="Imported set (name or digest), digest of simulated lines, or folder with a manifest.  [with --study its own]",

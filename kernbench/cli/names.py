@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from kernbench.cli import completing
+
 STUDIES = "Only this study; several by repetition or with commas."
 FAMILIES = "Only this kernel family; several by repetition or with commas."
 
@@ -41,12 +43,14 @@ def one_option(name: str, *names: str, **settings: Any) -> Any:  # Any: what cli
     default = settings.pop("default", None)
     if default is not None:
         settings |= {"default": [default], "show_default": default}
-    return click.option(name, *names, multiple=True, callback=one, **settings)
+    offered = {"--study": completing.study, "--plugin": completing.family}.get(name)
+    return click.option(name, *names, multiple=True, callback=one, shell_complete=offered, **settings)
 
 
 def several_option(name: str, *names: str, **settings: Any) -> Any:  # Any: what click takes and gives
     """An option with any number of names, by repetition or in a list."""
-    return click.option(name, *names, multiple=True, callback=several, **settings)
+    offered = {"--study": completing.studies, "--plugin": completing.families}.get(name)
+    return click.option(name, *names, multiple=True, callback=several, shell_complete=offered, **settings)
 
 
 def family_names(plugins: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli import completing
+
 if TYPE_CHECKING:
     from kernbench.engine.work.time_limit import Limit
     from kernbench.study.selection import Selection
@@ -30,7 +32,9 @@ only_option = click.option(
     metavar="NAME=VALUE",
     help="Only these cells: kernel_size=65, kernel_size=65,129, kernel_size=17..129, seed=0; repeatable.",
 )
-profile_option = click.option("--profile", help="Scale; quick without a CUDA device, else thesis.")
+profile_option = click.option(
+    "--profile", shell_complete=completing.profile, help="Scale; quick without a CUDA device, else thesis."
+)
 
 
 def limit_of(text: str | None, margin: str | None = None) -> "Limit | None":

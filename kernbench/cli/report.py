@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import FAMILIES, STUDIES, family_names, several, several_option
 from kernbench.cli.options import PATH, only_option
 
@@ -15,7 +16,7 @@ FORMATS = ("html", "latex", "markdown", "csv")
 
 
 @click.command()
-@click.argument("studies", nargs=-1, metavar="[STUDY]...", callback=several)
+@click.argument("studies", nargs=-1, metavar="[STUDY]...", callback=several, shell_complete=completing.studies)
 @several_option("--study", "names", help=STUDIES)
 @several_option("--plugin", "plugins", help=FAMILIES)
 @only_option

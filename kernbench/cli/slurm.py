@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import one_option
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PASSED_ON = ("KERNBENCH_CACHE", "KERNBENCH_LOAD_PLUGINS")
 @one_option("--study", "study_name", required=True, help="Study: an installed name or a .toml file.")
 @click.option("--array", type=click.IntRange(1), required=True, help="Tasks of the array, one worker each.")
 @one_option("--plugin", help="Serve this family only.  [all families of the study in the database]")
-@click.option("--profile", help="Scale.  [thesis with --gpu, else quick]")
+@click.option("--profile", shell_complete=completing.profile, help="Scale.  [thesis with --gpu, else quick]")
 @click.option("--storage", help="PostgreSQL URL, without password [KERNBENCH_STORAGE].")
 @click.option("--at-once", type=click.IntRange(1), help="Tasks that may run concurrently.  [all]")
 @click.option("--time", default="04:00:00", help="Limit of each task, HH:MM:SS or D-HH:MM:SS.", show_default=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import kernbench
+from kernbench.cli import completing
 from kernbench.cli.names import one_option
 from kernbench.cli.options import device_option, only_option, sigterm_is_no_error, storage_option
 
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 @click.command()
 @one_option("--study", "study_name", required=True, help="Study in the database: k_sweep, or its full name.")
 @storage_option
-@click.option("--profile", help="Scale, where the study is stored with several.")
+@click.option("--profile", shell_complete=completing.profile, help="Scale, where the study is stored with several.")
 @one_option("--plugin", help="Only this kernel family: an installed name or ./file.py:name.  [all of the study]")
-@click.option("--network", "networks", multiple=True, help="Network from a local file, FILE.py:NAME; repeatable.")
+@click.option(
+    "--network",
+    "networks",
+    shell_complete=completing.file,
+    multiple=True,
+    help="Network from a local file, FILE.py:NAME; repeatable.",
+)
 @only_option
 @device_option
 @click.option("--stop-after", help="Begin no cell after this time: 3h30m.")

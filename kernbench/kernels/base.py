@@ -148,7 +148,13 @@ class KernelModule(nn.Module):
             self.spec = spec
 
     def identify(self, family: str, spec: KernelSpec, hyper: Mapping[str, Value]) -> None:
-        """Remember what the module was built from; called by kernbench after construction."""
+        """Remember what the module was built from; called by kernbench after construction.
+
+        Args:
+            family: its name.
+            spec: sizes.
+            hyper: all hyper-parameters.
+        """
         self.family, self.spec, self.hyper = family, spec, dict(hyper)
 
     def forward(self, grid: LagGrid) -> Tensor:
@@ -163,11 +169,18 @@ class KernelModule(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define forward(self, grid)")
 
     def get_extra_state(self) -> Tensor:
-        """Family, hyper-parameters and sizes for the state dict, as JSON bytes so that it holds only tensors."""
+        """Family, hyper-parameters and sizes for the state dict, as JSON bytes so that it holds only tensors.
+
+        Returns:
+            Tensor (bytes,) of type uint8.
+        """
         return torch.tensor(list(json.dumps(self._identity(), sort_keys=True).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Refuse weights that were trained under other hyper-parameters: they would give other kernels.
+
+        Args:
+            state: as `get_extra_state` gives it.
 
         Raises:
             KernbenchError: names each field that differs.

@@ -73,7 +73,17 @@ class KernelFamily:
         return self.space or {}
 
     def parameter(self, name: str) -> Parameter:
-        """The hyper-parameter of that name; KernbenchError with a close match if there is none."""
+        """The hyper-parameter of that name.
+
+        Args:
+            name: in the space.
+
+        Returns:
+            The `Float`, `Int` or `Choice`.
+
+        Raises:
+            KernbenchError: there is none; with a close match.
+        """
         if name not in self.parameters:
             hint = close_match(name, self.parameters) or f"; it has {', '.join(self.parameters) or 'none'}"
             raise KernbenchError(f"family {self.name!r} has no hyper-parameter {name!r}{hint}")
@@ -81,6 +91,9 @@ class KernelFamily:
 
     def load(self) -> "type[KernelModule]":
         """The class that makes kernels, imported now if it was given by its path.
+
+        Returns:
+            A subclass of `kernbench.KernelModule`.
 
         Raises:
             PluginError: the path leads nowhere, or not to a subclass of `kernbench.KernelModule`.
@@ -104,6 +117,12 @@ class KernelFamily:
     def resolve(self, hyper: Mapping[str, object] | None = None) -> dict[str, Value]:
         """All hyper-parameters: those given, checked, and defaults for the others.
 
+        Args:
+            hyper: name -> value.
+
+        Returns:
+            Name -> value of each hyper-parameter in the space.
+
         Raises:
             KernbenchError: an unknown name (with a close match) or a value outside its range.
         """
@@ -122,6 +141,9 @@ class KernelFamily:
         Args:
             spec: channels, kernel size, dilation.
             hyper: hyper-parameters; defaults for those left out.
+
+        Returns:
+            The module, which knows from what it was built.
 
         Raises:
             KernbenchError: a hyper-parameter that does not fit.
@@ -143,7 +165,15 @@ class KernelFamily:
         return module
 
     def param_count(self, spec: "KernelSpec", hyper: Mapping[str, object] | None = None) -> int:
-        """Trainable parameters of one kernel module: the family's closed form, or counted on a built one."""
+        """Trainable parameters of one kernel module: the family's closed form, or counted on a built one.
+
+        Args:
+            spec: channels, kernel size, dilation.
+            hyper: hyper-parameters; defaults for those left out.
+
+        Returns:
+            Their number.
+        """
         closed_form = getattr(self.load(), "param_count", None)
         if closed_form is not None:
             return int(closed_form(spec, **self.resolve(hyper)))

@@ -39,11 +39,27 @@ class _Range(Generic[Number]):
         raise NotImplementedError
 
     def check(self, value: object) -> Number:
-        """The value as a number of its kind; raises KernbenchError with the reason if it is not one in the range."""
+        """The value as a number of its kind.
+
+        Args:
+            value: as it was given.
+
+        Returns:
+            The number.
+
+        Raises:
+            KernbenchError: not a number of this kind in the range.
+        """
         raise NotImplementedError
 
     def narrowed(self, given: object) -> Self:
         """The same hyper-parameter in a smaller range, [low, high], that still holds its default.
+
+        Args:
+            given: two bounds.
+
+        Returns:
+            A copy.
 
         Raises:
             KernbenchError: no such pair, outside the range, or without the default.
@@ -53,11 +69,19 @@ class _Range(Generic[Number]):
         return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
 
     def as_json(self) -> dict[str, Any]:
-        """Range and scale, as a definition stores them."""
+        """Range and scale, as a definition stores them.
+
+        Returns:
+            Names and values that JSON knows.
+        """
         return {"low": self.low, "high": self.high, "log": self.log, "default": self.start}
 
     def describe(self) -> str:
-        """Range, scale and unit in a few words, such as "1 .. 200 samples, log"."""
+        """Range, scale and unit in a few words.
+
+        Returns:
+            Text such as "1 .. 200 samples, log".
+        """
         bounds = f"{self.low:{self._form}} .. {self.high:{self._form}}"
         return f"{bounds}{' ' if self.unit else ''}{self.unit}{', log' if self.log else ''}"
 
@@ -77,7 +101,7 @@ class Float(_Range[float]):
         default: value when nothing is asked for; the (geometric, if log) middle when not given.
         unit: unit of the value, such as "samples".
         doc: meaning in one line.
-        budget: a budget solver may move it.
+        budget: it sets how many parameters the family has; said for readers, nothing acts on it yet.
     """
 
     _form: ClassVar[str] = "g"
@@ -90,7 +114,17 @@ class Float(_Range[float]):
         return math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
 
     def check(self, value: object) -> float:
-        """The value as a float; raises KernbenchError with the reason if it is not one in the range."""
+        """The value as a float.
+
+        Args:
+            value: as it was given.
+
+        Returns:
+            The number.
+
+        Raises:
+            KernbenchError: not a number in the range.
+        """
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise KernbenchError(f"expected a number, got {value!r}")
         self._refuse_outside(value)
@@ -104,7 +138,17 @@ class Float(_Range[float]):
 
 @dataclass(frozen=True)
 class Int(_Range[int]):
-    """A whole-number hyper-parameter in [low, high]; attributes as for `Float`."""
+    """A whole-number hyper-parameter in [low, high].
+
+    Attributes:
+        low: smallest value allowed.
+        high: largest value allowed.
+        log: search on a logarithmic axis; needs low > 0.
+        default: value when nothing is asked for; the (geometric, if log) middle, rounded, when not given.
+        unit: unit of the value, such as "samples".
+        doc: meaning in one line.
+        budget: it sets how many parameters the family has; said for readers, nothing acts on it yet.
+    """
 
     @property
     def start(self) -> int:
@@ -114,7 +158,17 @@ class Int(_Range[int]):
         return round(math.sqrt(self.low * self.high)) if self.log else (self.low + self.high) // 2
 
     def check(self, value: object) -> int:
-        """The value as an int; raises KernbenchError with the reason if it is not one in the range."""
+        """The value as an int.
+
+        Args:
+            value: as it was given.
+
+        Returns:
+            The number.
+
+        Raises:
+            KernbenchError: not a whole number in the range.
+        """
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise KernbenchError(f"expected a whole number, got {value!r}")
         self._refuse_outside(int(value))
@@ -133,6 +187,7 @@ class Choice:
     Attributes:
         options: the values allowed.
         default: value when nothing is asked for.
+        unit: unit of the options, such as "samples".
         doc: meaning in one line.
     """
 
@@ -156,7 +211,17 @@ class Choice:
         return self.options[0] if self.default is None else self.default
 
     def check(self, value: object) -> Value:
-        """The option equal to the value; raises KernbenchError with the options if there is none."""
+        """The option equal to the value.
+
+        Args:
+            value: as it was given.
+
+        Returns:
+            The option.
+
+        Raises:
+            KernbenchError: there is none; with the options.
+        """
         for option in self.options:
             # bool is an int to Python: True must not pass for the option 1
             if option == value and isinstance(option, bool) == isinstance(value, bool):
@@ -172,6 +237,12 @@ class Choice:
     def narrowed(self, given: object) -> Self:
         """The same hyper-parameter with some of its options, the default among them.
 
+        Args:
+            given: a list of options.
+
+        Returns:
+            A copy.
+
         Raises:
             KernbenchError: no list, not an option, one twice, or without the default.
         """
@@ -185,12 +256,20 @@ class Choice:
         return replace(self, options=options, default=self.start)
 
     def as_json(self) -> dict[str, Any]:
-        """The options, as a definition stores them."""
+        """The options, as a definition stores them.
+
+        Returns:
+            Names and values that JSON knows.
+        """
         return {"options": list(self.options), "default": self.start}
 
     def describe(self) -> str:
-        """The options, separated by bars."""
-        return " | ".join(map(str, self.options))
+        """The options and their unit.
+
+        Returns:
+            Text such as "8 | 16 samples".
+        """
+        return f"{' | '.join(map(str, self.options))}{' ' if self.unit else ''}{self.unit}"
 
 
 Parameter = Float | Int | Choice

@@ -52,19 +52,35 @@ class Architecture:
             kernel_size: of the study; odd. Each layer may have another odd number of taps.
             channels: of the study.
             depth: of the study, at least 1.
+
+        Returns:
+            One `kernbench.KernelSpec` for each layer.
         """
         from kernbench.kernels.base import KernelSpec  # noqa: PLC0415  # with it comes torch, which a list does not need
 
         return [KernelSpec(channels, channels if level else 1, kernel_size=kernel_size) for level in range(depth)]
 
     def padding(self, layers: "Sequence[KernelSpec]") -> int:
-        """Samples of reflection on each side of a line: the sum over layers of dilation (K - 1) / 2, K odd."""
+        """Samples of reflection on each side of a line: the sum over layers of dilation (K - 1) / 2, K odd.
+
+        Args:
+            layers: as `layers` gives them.
+
+        Returns:
+            A number of samples, 0 or more.
+        """
         return sum(layer.dilation * (layer.kernel_size - 1) for layer in layers) // 2
 
     def receptive_field(self, layers: "Sequence[KernelSpec]") -> int:
         """Input samples that can reach one output sample: 1 + the sum over layers of dilation (K - 1).
 
         Source: Araujo, Norris, Sim (2019), "Computing receptive fields of convolutional neural networks", Distill.
+
+        Args:
+            layers: as `layers` gives them.
+
+        Returns:
+            A number of samples, 1 or more.
         """
         return 1 + sum(layer.dilation * (layer.kernel_size - 1) for layer in layers)
 

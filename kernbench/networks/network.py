@@ -57,11 +57,21 @@ class Network(nn.Module):
         self.receptive_field = field
 
     def kernel_layers(self) -> list[KernelConv]:
-        """The convolution layers, input side first."""
+        """The convolution layers, input side first.
+
+        Returns:
+            One for each layer of the architecture.
+        """
         return [module for module in self.modules() if isinstance(module, KernelConv)]
 
     def forward(self, signal: Tensor) -> Tensor:
         """Localize: RF lines (N, 1, L) -> scores (N, 1, L), unbounded.
+
+        Args:
+            signal: RF lines, shape (N, 1, L).
+
+        Returns:
+            Scores, shape (N, 1, L): the higher, the more likely is a bubble at this sample.
 
         Raises:
             KernbenchError: the lines are too short to be reflected by the padding.

@@ -132,6 +132,12 @@ def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons as one declared family of contrasts: p-values by Holm, verdicts from them.
 
     Intervals and smallest detectable differences stay those of a single comparison.
+
+    Args:
+        comparisons: all contrasts that are looked at together.
+
+    Returns:
+        As many, in the same order.
     """
     found = holm([one.p_value for one in comparisons])
     same = holm([one.p_equivalence for one in comparisons])

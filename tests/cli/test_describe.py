@@ -1,4 +1,81 @@
-"""`kernbench describe` against hand counts."""
+"""`kernbench describe` against hand counts, and what it says of a family as the tutorial shows it."""
+
+import re
+from pathlib import Path
+
+from kernbench.kernels.conformance import check_family
+from kernbench.registry import find_family
+from kernbench.study.reading import load_study
+
+TUTORIAL = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+
+
+def _block(language, holds):
+    """The block of the tutorial that holds a text."""
+    return next(each for each in re.findall(rf"```{language}\n(.*?)```", TUTORIAL, flags=re.DOTALL) if holds in each)
+
+
+def test_the_tutorial_shows_what_describe_says_of_hyper_parameters_citation_and_licence(bench):
+    file = bench.folder / "rings.py"
+    file.write_text(_block("python", "class Rings"), encoding="utf-8")
+    told = bench.run("describe", "./rings.py:rings", "--channels", "2", "--kernel-size", "5")
+    assert told.code == 0, told
+    expected = _block("text", "sum of damped cosines").splitlines()
+    assert len(expected) == 5
+    for line in expected:
+        assert any(each.endswith(line) for each in told.out.splitlines()), line
+    more = bench.run("describe", "./rings.py:rings", "--channels", "2", "--kernel-size", "5", "--set", "terms=4")
+    parameters = [int(re.search(r"parameters in all: ([\d,]+)", each.out)[1].replace(",", "")) for each in (told, more)]
+    pairs = 2 * 1 + 2 * 2 * 3  # channel pairs of four layers
+    assert parameters[1] - parameters[0] == 2 * 4 * pairs  # two waves more, each with w, c, f and p
+
+
+def test_the_family_of_the_tutorial_keeps_the_contract(bench):
+    file = bench.folder / "rings.py"
+    file.write_text(_block("python", "class Rings"), encoding="utf-8")
+    assert not [each for each in check_family(find_family(f"{file}:rings")) if not each.passed]
+
+
+def test_a_value_outside_names_the_bounds(bench):
+    (bench.folder / "rings.py").write_text(_block("python", "class Rings"), encoding="utf-8")
+    for setting, said in (("terms=9", "expected 1 .. 8, got 9"), ("phase=zer", "did you mean 'zero'")):
+        told = bench.run("describe", "./rings.py:rings", "--set", setting)
+        assert told.code == 2
+        assert said in told.err
+        assert told.err.count("\n") == 1
+
+
+def test_a_study_fixes_sweeps_or_draws_a_hyper_parameter_as_the_tutorial_says(bench):
+    file = bench.folder / "rings.py"
+    file.write_text(_block("python", "class Rings"), encoding="utf-8")
+    family = find_family(f"{file}:rings")
+    text = "version = 1\n[axes]\nkernel_size = [9]\nterms = [1, 2, 4]\n[hyper.rings]\nphase = 'zero'\n[tuning]\n"
+    (bench.folder / "study.toml").write_text(text, encoding="utf-8")
+    study = load_study(str(bench.folder / "study.toml"), family, "quick")
+    assert study.axes["terms"] == (1, 2, 4)
+    assert study.tuning is not None
+    assert set(study.tuning.space) == {"b"}
+
+
+def test_describe_says_where_the_network_comes_from(bench):
+    for network, source in (("dilated", "Blanken et al. 2022, IEEE TMI (SRML-1D)"), ("shallow", "Jonker 2023")):
+        assert source in bench.run("describe", "discrete", "--network", network).out
+
+
+def test_every_bundled_family_shows_its_description_citation_and_licence(bench):
+    from kernbench.registry import installed
+
+    listed = bench.run("list", "plugins").out
+    for name, found in installed().found.items():
+        if found.distribution != "kernbench":
+            continue
+        told, family = bench.run("describe", name, "--channels", "2").out, found.family
+        assert family.description, name
+        assert family.citation, name
+        assert f"{name}: {family.description}" in told
+        assert family.citation in told
+        assert ("licence of its reference: " in told) == bool(family.licence)
+        assert f"{family.description} (kernbench " in listed
 
 
 def test_describe_shows_operations_of_making_kernels_and_the_licence(bench):

@@ -1,8 +1,10 @@
 """The dashboard shows studies and artifacts on loopback, and nothing that is sent to it changes a byte."""
 
+import dataclasses
 import hashlib
 import io
 import json
+import re
 import sqlite3
 import threading
 import urllib.error
@@ -13,10 +15,12 @@ import fakes
 import pytest
 
 from kernbench.errors import KernbenchError, StorageError
-from kernbench.report import dashboard
+from kernbench.report.dashboard import serving as dashboard
+from kernbench.report.dashboard.read_only import REASON
 
 pytest.importorskip("optuna_dashboard")
 
+QUESTION = "Which one? <b>x</b>"
 PICTURE = b"\x89PNG\r\n\x1a\n and then some"
 
 
@@ -28,7 +32,7 @@ def make_world(folder):
         (context.scratch / "kernel.png").write_bytes(PICTURE)
         return fakes.outcome(artifacts=[context.scratch / "kernel.png"])
 
-    world.run(compute=compute)
+    world.run(dataclasses.replace(world.study(), question=QUESTION), compute=compute)
     return world
 
 
@@ -54,7 +58,7 @@ def send(app, method, path, body=b""):
 @pytest.fixture(scope="module")
 def app(stored):
     """The WSGI application."""
-    return dashboard.application(stored.url)
+    return dashboard.application(stored.url, [].append)
 
 
 def state(world):
@@ -90,7 +94,7 @@ def test_page_studies_and_trials_with_scores_and_attributes_are_served(app):
 
 def test_an_artifact_is_served_as_it_is_unless_it_became_a_link(tmp_path):
     world = make_world(tmp_path)
-    app = dashboard.application(world.url)
+    app = dashboard.application(world.url, pytest.fail)
     trial_id, artifact_id = artifact(world)
     assert send(app, "GET", f"/artifacts/1/{trial_id}/{artifact_id}") == (200, PICTURE)
     (tmp_path / "secret").write_bytes(b"secret")
@@ -127,13 +131,28 @@ def attempts(world):
     }
 
 
-def test_nothing_that_is_sent_changes_a_row_or_a_file(app, stored):
-    before = state(stored)
+def test_nothing_that_is_sent_changes_a_row_or_a_file_and_the_answer_says_why(stored, caplog, capfd):
+    before, lines = state(stored), []
     assert before[1]
+    app = dashboard.application(stored.url, lines.append)
     for what, (method, path, body) in attempts(stored).items():
-        code, _ = send(app, method, path, body)
-        assert code >= 400, f"{what}: {method} {path} gave {code}"
+        code, answer = send(app, method, path, body)
+        assert (code, json.loads(answer)) == (403, {"reason": REASON}), f"{what}: {method} {path}"
         assert state(stored) == before, what
+        assert lines.pop() == f"refused {method} {path}: {REASON}"
+        assert not lines
+    assert caplog.text == ""  # no traceback
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_line_of_a_refusal_is_one_line_whatever_its_path_holds(stored):
+    lines = []
+    app = dashboard.application(stored.url, lines.append)
+    code, _ = send(app, "POST", "/api/\x1b[2J\r\nforged: line" + "y" * 10_000, b"")
+    assert code == 403
+    assert "\x1b" not in lines[0]
+    assert lines[0].splitlines() == lines
+    assert len(lines[0]) < 300
 
 
 def test_the_attempts_above_work_on_a_dashboard_that_may_write(tmp_path):
@@ -158,18 +177,41 @@ def test_a_path_cannot_leave_the_artifact_folder(app, stored):
         assert b"secret" not in body.replace(b"secret.txt", b"")
 
 
+def test_pages_load_the_additions_which_their_policy_allows_and_no_browser_keeps_them(app):
+    seen = {}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/dashboard/studies/1", "wsgi.input": io.BytesIO()}
+    setup_testing_defaults(environ)
+    environ["HTTP_IF_MODIFIED_SINCE"] = "Fri, 31 Dec 2100 00:00:00 GMT"  # of a page without additions
+    body = b"".join(app(environ, lambda status, headers: seen.update(headers, status=status)))
+    assert seen["status"] == "200 OK"
+    assert int(seen["Content-Length"]) == len(body)
+    assert "script-src 'self'" in seen["Content-Security-Policy"]
+    assert "'unsafe-inline'" not in seen["Content-Security-Policy"].partition("script-src")[2]
+    assert not {"Last-Modified", "ETag"} & set(seen)
+    head = body.partition(b"</head>")[0]
+    for name in re.findall(rb'(?:href|src)="(/kernbench/[^"]+)"', head):
+        assert send(app, "GET", name.decode())[0] == 200
+    assert head.count(b"/kernbench/") == 2
+    assert send(app, "GET", "/kernbench/../serving.py")[0] == 404
+
+
+def test_the_facts_are_the_questions_as_they_were_asked(app):
+    code, body = send(app, "GET", "/kernbench/about.json")
+    assert (code, json.loads(body)) == (200, {"questions": {"1": QUESTION}, "report": False})
+
+
 def test_without_a_study_there_is_nothing_to_show(tmp_path):
     (tmp_path / "empty.db").touch()
     with pytest.raises(StorageError, match="holds no study"):
-        dashboard.application(f"sqlite:///{tmp_path}/empty.db")
+        dashboard.application(f"sqlite:///{tmp_path}/empty.db", pytest.fail)
     with pytest.raises(StorageError, match="no database there yet"):
-        dashboard.application(f"sqlite:///{tmp_path}/missing.db")
+        dashboard.application(f"sqlite:///{tmp_path}/missing.db", pytest.fail)
 
 
 @pytest.fixture(scope="module")
 def server(stored):
     """A dashboard that serves on a free port; its address and its socket."""
-    seen, ready = {}, threading.Event()
+    seen, ready = {"refused": []}, threading.Event()
     usual = dashboard.make_server
 
     def make_server(*arguments, **options):
@@ -182,7 +224,7 @@ def server(stored):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dashboard, "make_server", make_server)
-        thread = threading.Thread(target=dashboard.serve, args=(stored.url, 0, listening))
+        thread = threading.Thread(target=dashboard.serve, args=(stored.url, 0, listening, seen["refused"].append))
         thread.start()
         assert ready.wait(60)
     yield seen
@@ -199,17 +241,19 @@ def test_it_listens_on_loopback_only_and_refuses_to_delete(server, stored):
     request = urllib.request.Request(server["address"] + "api/studies/1", method="DELETE")
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request, timeout=30)
-    assert error.value.code >= 400
+    assert error.value.code == 403
+    assert json.load(error.value) == {"reason": REASON}
     error.value.close()
     assert state(stored) == before
+    assert server["refused"] == [f"refused DELETE /api/studies/1: {REASON}"]
 
 
 def test_a_taken_port_is_one_line(server, stored):
     with pytest.raises(KernbenchError, match=r"port .* cannot be used"):
-        dashboard.serve(stored.url, server["server"].server_port, pytest.fail)
+        dashboard.serve(stored.url, server["server"].server_port, pytest.fail, pytest.fail)
 
 
 def test_without_the_extra_the_advice_is_how_to_install_it(stored, monkeypatch):
     monkeypatch.setattr(dashboard.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(KernbenchError, match=r"pip install 'kernbench\[dashboard\]'"):
-        dashboard.application(stored.url)
+        dashboard.application(stored.url, pytest.fail)

@@ -6,12 +6,15 @@ import math
 import re
 import subprocess
 import sys
+import urllib.request
 from urllib.parse import urlsplit
 
 import fakes
 import numpy as np
 import pytest
 
+from kernbench.report.dashboard.read_only import REASON
+from kernbench.report.page.manifest import Manifest, names_in, write_manifest
 from kernbench.study.cell import Outcome
 from kernbench.training.settings import Epoch
 from kernbench.ulm.cells import artifacts
@@ -55,16 +58,29 @@ def compute(context):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Where `kernbench dashboard` serves a study with hostile texts."""
+    """Where `kernbench dashboard` serves a study with hostile texts, and a report beside it."""
     world = fakes.World(tmp_path_factory.mktemp("dashboard"))
+    report = world.folder / "kernbench-report"
+    report.mkdir()
+    (report / "report.html").write_text("<p>This is the report.</p>")
+    write_manifest(report, Manifest("", names_in(report, [world.url]), {"report.html": "html"}))
     world.run(dataclasses.replace(world.study((9, 17, 33, 65, 129)), question=HOSTILE), compute)
     command = [sys.executable, "-m", "kernbench", "dashboard", "--port", "0", "--storage", world.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    errors = world.folder / "stderr"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
         try:
             yield re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
         finally:
             process.terminate()
     world.close()
+    refusals = [line for line in errors.read_text().splitlines() if "refused" in line]
+    assert refusals == [
+        "kernbench: refused DELETE /api/studies/1: this dashboard is for reading only; nothing was changed"
+    ]
+    assert "Traceback" not in errors.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +137,52 @@ def test_the_list_leads_to_the_study_and_its_note(browser, address):
     assert "tolerance 4 samples" in page
     assert "comb 0.200, random noise 0.100" in page
     assert "<script>window.hurt = 1</script>" in page
+
+
+# Whatever would create, rename, note, upload or delete something, by what a person reads or what its icon is.
+CHANGING = (
+    "[aria-label^='rename'], [aria-label^='delete'], [data-testid='AddBoxIcon'], [data-testid='DeleteIcon'], "
+    "[data-testid='EditIcon'], [data-testid='UploadFileIcon'], [data-testid='DriveFileRenameOutlineIcon']"
+)
+
+
+@pytest.mark.parametrize("page", ["", STUDY, NOTE, TRIALS.format(0), TRIALS.format(1)])
+def test_no_button_is_there_that_would_change_something(browser, address, page):
+    browser.get(address + page)
+    shown(browser, "Trial 0" if "numbers" in page else "mine.v1.quick" if page in ("", NOTE) else "Study Artifacts")
+    found = browser.find_elements(By.CSS_SELECTOR, CHANGING)
+    assert found  # or else the names of these buttons have changed
+    assert not [each.get_attribute("outerHTML") for each in found if each.is_displayed()]
+
+
+def test_a_card_says_the_question_and_leads_to_the_report(browser, address):
+    browser.get(address)
+    assert "create" not in shown(browser, HOSTILE[:60]).lower()
+    card = browser.find_element(By.CLASS_NAME, "kernbench-question")
+    assert card.text.startswith(" ".join(HOSTILE.split())[:60])
+    assert len(card.text) < 600
+    browser.find_element(By.LINK_TEXT, "Report").click()
+    shown(browser, "This is the report.")
+    assert browser.current_url == f"{address}report/"
+
+
+def test_the_note_leads_to_the_report(browser, address):
+    browser.get(address + NOTE)
+    shown(browser, "How to read.")
+    link = browser.find_element(By.LINK_TEXT, "the report")
+    assert link.get_attribute("href") == f"{address}report/"
+    with urllib.request.urlopen(link.get_attribute("href"), timeout=30) as answer:
+        assert b"This is the report." in answer.read()
+
+
+def test_a_change_that_is_sent_all_the_same_is_refused_in_words(browser, address):
+    browser.get(address)
+    shown(browser, "mine.v1.quick/discrete")
+    browser.execute_script("document.querySelector('link[href*=additions]').disabled = true")  # the buttons come back
+    browser.find_element(By.CSS_SELECTOR, "[aria-label='delete study']").click()
+    shown(browser, "Are you sure")
+    browser.find_element(By.XPATH, "//*[@role='dialog']//button[text()='Yes']").click()
+    shown(browser, REASON)
 
 
 def test_a_trial_shows_its_pictures_and_its_note(browser, address):

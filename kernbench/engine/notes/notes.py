@@ -35,7 +35,7 @@ F1 on the validation lines; a trial that diverged has minus infinity. `f1_test` 
 tolerance above, with thresholds frozen before; below the blind floors it is worse than a blind guess.
 
 A trial that failed says why in its note, and keeps the full traceback as an artifact. Families of one study are
-compared, with intervals, by `kernbench report`."""
+compared, with intervals, in [the report](/report/), which `kernbench report` writes."""
 WORDS = {
     "diverged": "Training met NaN or infinity: a result of this family, counted, ranked last and never repeated.",
     "oom": "It ran out of memory. `kernbench run --retry-failed` tries again.",

@@ -13,6 +13,7 @@ import optuna
 from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models  # Optuna's tables, of the version that this Optuna works with
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection, Engine, Table, select
 
@@ -50,7 +51,7 @@ def read_trials(study: optuna.Study) -> list[FrozenTrial]:
     return _read(engine_of(study), study_id(study))
 
 
-def study_id(study: optuna.Study) -> int:
+def study_id(study: optuna.Study | FrozenStudy) -> int:
     """Number of a study in its database, which its rows have."""
     return study._study_id
 

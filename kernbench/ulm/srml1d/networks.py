@@ -106,6 +106,10 @@ def load_thresholds(source: str | Path, split: str = "stored") -> Choice:
 def save_thresholds(choice: Choice, folder: str | Path) -> None:
     """Write `thresholds_optimal.npy` (float64) and `tolerance_list.npy` (int64), as published.
 
+    Args:
+        choice: thresholds, one for each tolerance.
+        folder: to write to; made where it is missing.
+
     Raises:
         DataError: the folder cannot be written.
     """

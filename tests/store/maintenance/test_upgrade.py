@@ -16,7 +16,7 @@ from forked import Forked
 from sqlalchemy import create_engine, event, inspect, text
 
 from kernbench.errors import StorageError
-from kernbench.report.dashboard import application
+from kernbench.report.dashboard.serving import application
 from kernbench.store.database.opening import open_storage
 from kernbench.store.database.schema import SCHEMA_VERSION
 from kernbench.store.database.url import sqlite_path
@@ -130,7 +130,7 @@ def test_reading_changes_nothing(old, bench):
         done = bench.run(*words.split(), "--storage", old.url)
         assert done.code == 0, done
     assert f"would be upgraded from version 1 to {SCHEMA_VERSION}" in done.out
-    application(old.url)
+    application(old.url, pytest.fail)
     checked = bench.run("storage", "check", "--storage", old.url)
     assert "result tables of version 1 (`kernbench storage upgrade`" in checked.out
     assert [line for line in checked.out.splitlines()[:-1] if "artifact" not in line] == []

@@ -1,7 +1,7 @@
 """optuna-dashboard on the study database: loopback only, nothing in it can be changed or deleted."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -9,6 +9,8 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from kernbench.errors import KernbenchError, StorageError
+from kernbench.report.dashboard import additions, report_files
+from kernbench.report.dashboard.read_only import Application, read_only
 from kernbench.store.database.opening import read_storage
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import is_plain
@@ -39,11 +41,12 @@ class _QuietHandler(WSGIRequestHandler):
         """No line per request."""
 
 
-def application(url: str) -> Callable[..., Any]:
-    """The dashboard as a WSGI application on a database that is opened for reading.
+def application(url: str, refused: Callable[[str], None]) -> Application:
+    """The dashboard as a WSGI application on a database that is opened for reading, with the report under /report/.
 
     Args:
         url: storage URL.
+        refused: called with one line for each request that would change something.
 
     Raises:
         KernbenchError: optuna-dashboard is not installed.
@@ -56,22 +59,35 @@ def application(url: str) -> Callable[..., Any]:
     storage = read_storage(url)
     if storage is None:
         raise StorageError(f"storage {shown_url(url)} holds no study yet; run `kernbench run` first")
-    app: Callable[..., Any] = wsgi(storage, artifact_store=ReadOnlyArtifacts(str(side_folder(url, "artifacts"))))
-    return app
+    artifacts = ReadOnlyArtifacts(str(side_folder(url, "artifacts")))
+    added = additions.additions(storage, lambda: report_files.report_folder(url) is not None)
+    report = report_files.report_files(url)
+    dashboard = additions.with_additions(wsgi(storage, artifact_store=artifacts))
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.startswith(additions.PREFIX):
+            return added(environ, start_response)
+        if path == report_files.PREFIX or path.startswith(f"{report_files.PREFIX}/"):
+            return report(environ, start_response)
+        return dashboard(environ, start_response)
+
+    return read_only(answer, refused)
 
 
-def serve(url: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(url: str, port: int, ready: Callable[[str], None], refused: Callable[[str], None]) -> None:
     """Serve the dashboard until interrupted.
 
     Args:
         url: storage URL.
         port: TCP port on loopback, 0 for a free one.
         ready: called with the address once it listens.
+        refused: called with one line for each request that would change something.
 
     Raises:
         KernbenchError: the port is taken; or see `application`.
     """
-    app = application(url)
+    app = application(url, refused)
     try:
         server = make_server(HOST, port, app, handler_class=_QuietHandler)
     except OSError as error:

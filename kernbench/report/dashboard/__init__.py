@@ -1,0 +1,1 @@
+"""optuna-dashboard on the study database, for reading only, with each study's question and the report beside it."""
