@@ -26,12 +26,14 @@ PAGE, PICTURES = ROOT / "docs" / "kernels.md", ROOT / "docs" / "img" / "kernels"
 SIZES = (65, 257)
 HEAD = """# Kernel families
 
-Made by `python benchmarks/kernels_page.py` from what the families say of themselves. m is a lag in samples, t = m / extent, P the
-number of channel pairs, K the number of taps. Every family starts at gain 1. Each picture shows one kernel at its start with the
-default hyper-parameters, brought to gain 1: its taps at K = 65 and its power over frequency [cycles/sample], then the same at K = 257.
-The shaded band, 0.016 to 0.08 cycles/sample, is 1 to 5 MHz, where echoes lie.
+Made by `python benchmarks/kernels_page.py` from what the families say of themselves. m is a lag in samples,
+t = m / extent, P the number of channel pairs, K the number of taps. Every family starts at gain 1. Each picture shows
+one kernel at its start with the default hyper-parameters, brought to gain 1: its taps at K = 65 and its power over
+frequency [cycles/sample], then the same at K = 257. The shaded band, 0.016 to 0.08 cycles/sample, is 1 to 5 MHz, where
+echoes lie.
 
-How good a family is says no part of this page: that needs trained networks and several seeds ([statistics](statistics.md)).
+This page does not say how good a family is: that needs trained networks and several seeds
+([statistics](statistics.md)).
 """
 
 
@@ -48,10 +50,8 @@ def families() -> Iterator[tuple[str, str, kernbench.KernelFamily]]:
 def section(family: kernbench.KernelFamily) -> str:
     """What one family says of itself."""
     kernel_class = family.load()
-    kin = [
-        each
-        for each in kernel_class.__mro__
-        if each.__module__.partition(".")[0] == kernel_class.__module__.partition(".")[0]
+    package = kernel_class.__module__.partition(".")[0]
+    kin = [each for each in kernel_class.__mro__ if each.__module__.partition(".")[0] == package]
     ]
     text = "\n\n".join(_formula(each) for each in kin)
     count = inspect.getdoc(kernel_class.param_count).splitlines()[0] if hasattr(kernel_class, "param_count") else ""
