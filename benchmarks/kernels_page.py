@@ -52,7 +52,6 @@ def section(family: kernbench.KernelFamily) -> str:
     kernel_class = family.load()
     package = kernel_class.__module__.partition(".")[0]
     kin = [each for each in kernel_class.__mro__ if each.__module__.partition(".")[0] == package]
-    ]
     text = "\n\n".join(_formula(each) for each in kin)
     count = inspect.getdoc(kernel_class.param_count).splitlines()[0] if hasattr(kernel_class, "param_count") else ""
     lines = [
