@@ -19,6 +19,7 @@ from kernbench.errors import counted
 from kernbench.study.columns import TERMINAL
 from kernbench.study.selection import ALL, Selection
 from kernbench.study.task import columns_shown
+from kernbench.study.time_left import time_left
 from kernbench.ulm.scoring.scores import is_silent
 
 if TYPE_CHECKING:
@@ -96,18 +97,21 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
     stdout().print(Text(f"{study.study_name}: {counts}", style="bold"))
     if not states:
         return
+    if left := time_left(states):
+        click.echo(f"  {left.text}")
     if is_tuned(study):
         print_searches(study, states)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for state in states[:SHOWN_CELLS]:
+    shown = [state for place, state in enumerate(states) if place < SHOWN_CELLS or state.state == "running"]
+    for state in shown:
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
         if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
             score += ", plateau: no better than a constant output"
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)
-    _more(len(states))
+    _more(len(states), len(shown))
 
 
 def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
@@ -314,9 +318,9 @@ def _detail(state: "CellState") -> str:
     return f": {state.detail}" if state.detail else ""
 
 
-def _more(count: int) -> None:
-    if count > SHOWN_CELLS:
-        click.echo(f"  ... and {count - SHOWN_CELLS} more")
+def _more(count: int, shown: int = SHOWN_CELLS) -> None:
+    if count > shown:
+        click.echo(f"  ... and {count - shown} more")
 
 
 def _are(cells: Sequence[object]) -> str:

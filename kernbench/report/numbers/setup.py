@@ -8,12 +8,11 @@ from kernbench.errors import counted
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import SEED, values_text
 from kernbench.store.reading.records import OK, Run
+from kernbench.study.durations import duration
 from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import tolerance_ns
 
 Table = Mapping[str, Any]  # TOML
-
-MINUTE = 60  # seconds, and minutes of an hour
 
 
 def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
@@ -49,19 +48,6 @@ def _time(runs: Sequence[Run]) -> str:
     each = f"; {ends} each" if len(known) > 1 else ""
     where = f" on {devices}" if devices else ""
     return f"{duration(sum(known))} for {counted(len(known), 'cell')}{where}{each} (wall time, training and evaluation)"
-
-
-def duration(seconds: float) -> str:
-    """A time for reading: two units at most."""
-    if seconds < MINUTE - 0.05:
-        return f"{seconds:.3g} s"
-    if seconds < 10 * MINUTE - 0.5:
-        minutes, rest = divmod(round(seconds), MINUTE)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes} min" if hours < 100 else f"{hours} h"
 
 
 def _axes(comparison: Comparison) -> list[tuple[str, str]]:

@@ -189,10 +189,10 @@ def _hooks(
         context.observer.note(f"goes on from epoch {first} of {epochs}, where its checkpoint is")
 
     def on_epoch(row: Epoch) -> None:
-        if row.val_f1 is not None:
-            context.report(row.epoch, row.val_f1)
         if row.epoch >= first:  # restored epochs belong to the curve, they are no news
             context.observer.epoch(row.epoch + 1, epochs, row.train_loss, row.val_f1, row.seconds)
+        if row.val_f1 is not None:  # after the observer: what it keeps is written together with the score
+            context.report(row.epoch, row.val_f1)
 
     hooks = Hooks(
         validate=lambda net: bench.validate(net, loss, context.tolerance),
