@@ -130,7 +130,8 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     if not points:
         return
     axes = list(points[0].params)
-    title = f"{study.key}: F1 at {comparison.tolerance} samples on {counted(points[0].f1().shape[1], 'test line')}"
+    lines, tolerance = counted(points[0].f1().shape[1], "test line"), counted(comparison.tolerance, "sample")
+    title = f"{study.key}: F1 at {tolerance} on {lines}"
     names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
     rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
@@ -246,9 +247,8 @@ def print_cache(uses: Mapping[str, str] | None = None) -> None:
     last = {entry.digest: entry for entry in entries}
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
-        facts = (
-            f"{entry.lines} lines, window {window}, {entry.recipe.get('population')}, seed {entry.recipe.get('seed')}"
-        )
+        population, seed = entry.recipe.get("population"), entry.recipe.get("seed")
+        facts = f"{counted(entry.lines, 'line')}, window {window}, {population}, seed {seed}"
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
         if uses is not None and last[entry.digest] is entry:

@@ -78,7 +78,11 @@ def _lines(table: Table) -> list[tuple[str, str]]:
     if not splits:
         return [("lines", _settings(table))]
     window = table.get("window", 0)
-    length = f"windows of {window} samples ({float(tolerance_ns(window)) / 1e3:.1f} µs)" if window else "complete lines"
+    length = (
+        f"windows of {counted(window, 'sample')} ({float(tolerance_ns(window)) / 1e3:.1f} µs)"
+        if window
+        else "complete lines"
+    )
     rest = {name: value for name, value in table.items() if name not in ("train", "validation", "test", "window")}
     return [("lines", f"{', '.join(splits)}; {length}; {_settings(rest)}")]
 

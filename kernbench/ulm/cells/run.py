@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kernbench.errors import DivergedError, KernbenchWarning, only_warned
+from kernbench.errors import DivergedError, KernbenchWarning, counted, only_warned
 from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
 from kernbench.networks import weights as weights_module
@@ -81,7 +81,7 @@ def run_cell(context: CellContext) -> Outcome:
         )
         if len(curve) == settings.epochs:
             scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
-        why = f"below the median of its search after {len(curve)} of {settings.epochs} epochs"
+        why = f"below the median of its search after {len(curve)} of {counted(settings.epochs, 'epoch')}"
     except DivergedError as error:
         curve, status, why = curve or list(error.curve), "diverged", str(error)
     outcome = _scored(cell, curve, scored) if scored else _unscored(cell, curve, status, why)
