@@ -3,9 +3,11 @@
 import io
 import time
 
+import optuna
 import pytest
 from rich.console import Console
 
+from kernbench.cli.terminal.console import SHOWN_CELLS, print_states
 from kernbench.cli.terminal.progress import BETWEEN_CREWS_S, LONGEST_SILENCE_S, PlainObserver, TerminalObserver
 from kernbench.study.cell import CellState
 from kernbench.study.progress import Progress
@@ -82,3 +84,14 @@ def test_a_terminal_has_a_bar_for_each_worker(clock):
         assert all(each in shown.getvalue() for each in ("worker 1: a=1", "3/50", "loss 0.5000  30 s left", LEFT))
         live.crew_told(crew(3)[1:], LEFT)
         assert [task.description for task in live.display.tasks] == ["  worker 2: a=2", "mine"]
+
+
+def test_status_shows_running_cells_of_large_studies_and_what_is_left(capsys):
+    states = [CellState(f"a={place}", "done", seconds=60.0) for place in range(SHOWN_CELLS + 5)]
+    progress = Progress(3, 50, 0.5, 30.0)
+    states.append(CellState("a=x", "running", f"worker h:7, {progress.text}", progress=progress))
+    print_states(optuna.create_study(study_name="mine.v1.quick/siren"), states)
+    said = capsys.readouterr().out
+    assert f"  about 30 s left with 1 worker (estimate from {SHOWN_CELLS + 5} cells)\n" in said
+    assert "worker h:7, epoch 3 of 50, loss 0.5000, 30 s left" in said
+    assert "  ... and 5 more\n" in said
