@@ -3,7 +3,8 @@
 It appends "cell" to LOG for each execution. DEEDS is JSON, kernel size -> what its cell does instead of ending well:
 segv, exit, interrupt, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave),
 first-segv, nap (half a second), report (thirty epochs, each told to the database). In the environment FAKE_TIMES is
-JSON with other times than usual: outage, heartbeat, grace, lock; FAKE_ALONE means that no coordinator watches it.
+JSON with other times than usual: outage, heartbeat, grace, lock, progress; FAKE_ALONE means that no coordinator
+watches it.
 """
 
 import json
@@ -20,6 +21,7 @@ from forked import as_children
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.joining import Joined, WorkerTerms, serve
 from kernbench.engine.fleet.runner import Options, run
+from kernbench.engine.work import reported
 from kernbench.engine.work.time_limit import Limit
 from kernbench.errors import KernbenchError
 from kernbench.store.database import opening, outage
@@ -75,6 +77,7 @@ def _compute(log, deeds):
                 raise Interrupted("asked to leave")
         for epoch in range(30 if deed == "report" else 0):
             time.sleep(0.2)
+            context.observer.epoch(epoch + 1, 30, 0.25, 0.1, 0.2 * (epoch + 1))
             context.report(epoch, 0.1)
             context.saved(epoch)
         time.sleep(0.5 if deed == "nap" else 0.05)
@@ -100,6 +103,7 @@ def main(url, toml, log, deeds, *limit):
     times = json.loads(os.environ.get("FAKE_TIMES", "{}"))
     outage.OUTAGE_S = times.get("outage", outage.OUTAGE_S)
     opening.LOCK_TIMEOUT_S = times.get("lock", opening.LOCK_TIMEOUT_S)
+    reported.BETWEEN_S = times.get("progress", reported.BETWEEN_S)
     beats = (times.get("heartbeat", 60), times.get("grace", 240))
     terms = WorkerTerms(url, "cpu", bound, *beats, coordinated="FAKE_ALONE" not in os.environ)
     try:

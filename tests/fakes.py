@@ -57,7 +57,7 @@ class Notes(Silent):
     """An observer that remembers."""
 
     def __init__(self):
-        self.started, self.finished, self.notes, self.told = [], [], [], []
+        self.started, self.finished, self.notes, self.told, self.crew = [], [], [], [], []
 
     def cell_started(self, cell, position, total):
         self.started.append((cell, position, total))
@@ -67,6 +67,9 @@ class Notes(Silent):
 
     def cell_told(self, state, position, total, worker):
         self.told.append((state.cell, position, total, worker))
+
+    def crew_told(self, running, left):
+        self.crew.append((dict(running), left))
 
     def note(self, text):
         self.notes.append(text)

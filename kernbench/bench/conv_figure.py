@@ -10,7 +10,7 @@ from kernbench.bench.table import BenchTable
 from kernbench.errors import KernbenchError
 from kernbench.plotting.style import save_png, styled
 
-_UNITS = {" [ms]": "time [ms]", " [MiB]": "peak memory [MiB]"}
+_UNITS = {" [ms]": "time [ms]", " [MiB]": "peak resident memory [MiB]"}
 
 
 def draw(tables: Sequence[BenchTable], folder: Path) -> Path:

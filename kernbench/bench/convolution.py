@@ -102,6 +102,24 @@ def forward_table(
     )
 
 
+def memory_tables(
+    kernel_sizes: Sequence[int],
+    *,
+    channels: int,
+    batch: int = 4,
+    samples: int = SAMPLES,
+    progress: Callable[[str], None] = print,
+) -> list[BenchTable]:
+    """Peak memory at all sizes, and once more with `MEMORY_CHANNELS` at those of `MEMORY_SIZES` among them, if any."""
+    parts = {channels: list(kernel_sizes)}
+    parts.setdefault(MEMORY_CHANNELS, [size for size in MEMORY_SIZES if size in kernel_sizes])
+    return [
+        memory_table(sizes, channels=width, batch=batch, samples=samples, progress=progress)
+        for width, sizes in parts.items()
+        if sizes
+    ]
+
+
 def memory_table(
     kernel_sizes: Sequence[int],
     *,
@@ -110,7 +128,7 @@ def memory_table(
     samples: int = SAMPLES,
     progress: Callable[[str], None] = print,
 ) -> BenchTable:
-    """Peak memory of the same pass, each in a fresh process: what it adds to libraries, signal, kernel and gradient."""
+    """Peak resident memory of the same pass, each in a fresh process, beyond libraries, signal, kernel and gradient."""
     rows: list[list[Value]] = []
     for size in kernel_sizes:
         progress(f"memory, {channels} channels, K = {size}")
@@ -121,7 +139,7 @@ def memory_table(
         rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
     return BenchTable(
         f"conv_memory_{channels}",
-        f"Peak memory that a first pass adds to its inputs, {channels} to {channels} channels, batch {batch}, "
+        f"Peak resident memory that a first pass adds to its inputs, {channels} to {channels} channels, batch {batch}, "
         f"{samples:,} samples",
         ["K", *(f"{name} [MiB]" for name in BACKENDS), "fft_conv / auto"],
         rows,

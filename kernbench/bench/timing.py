@@ -61,7 +61,7 @@ def where(device: str = "cpu") -> str:
 
 
 def fresh_peak(target: str, *arguments: object) -> float:
-    """Peak memory [MiB] that a call adds in a fresh process, on one thread, its import left out.
+    """Peak resident memory [MiB] that a call adds in a fresh process, on one thread, its import left out.
 
     Args:
         target: "package.module:function". If it returns something to call, that call is measured, and what the function

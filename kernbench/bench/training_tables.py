@@ -66,11 +66,11 @@ def ratio_table(name: str, title: str, works: Mapping[str, training.Timings]) ->
 
 
 def memory_table(cases: Sequence[tuple[str, str, int, int, int]]) -> BenchTable:
-    """Peak memory of one update, as it is and with recomputed activations."""
+    """Peak resident memory of one update, as it is and with recomputed activations."""
     rows: list[Sequence[Value]] = []
     for network, family, size, channels, batch in cases:
         plain, again = training.update_memory(network, family, size, channels, batch)
         name = f"{network}, {family}, K = {size}, {channels} channels, batch {batch} of {SAMPLES}"
         rows.append([name, plain, again, plain / again])
     heads = ["one update of", "kept [MiB]", "recomputed [MiB]", "kept / recomputed"]
-    return BenchTable("train_memory", "Peak memory that one update adds, in a fresh process", heads, rows)
+    return BenchTable("train_memory", "Peak resident memory that one update adds, in a fresh process", heads, rows)

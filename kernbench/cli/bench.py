@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.errors import counted
+
 if TYPE_CHECKING:
     from kernbench.bench.table import BenchTable
 
@@ -51,7 +53,12 @@ def bench_command() -> None:
 @click.option("--samples", type=click.IntRange(1), default=8446, show_default=True)
 @click.option("--turns", type=click.IntRange(1), default=5, help="Rounds; medians are shown.", show_default=True)
 @click.option("--device", default="cpu", help="cpu or cuda[:i].", show_default=True)
-@click.option("--memory/--no-memory", default=True, help="Peak memory in fresh processes.", show_default=True)
+@click.option(
+    "--memory/--no-memory",
+    default=True,
+    help="Peak resident memory that a pass adds, in fresh processes.",
+    show_default=True,
+)
 @_saving
 def conv_command(
     kernel_sizes: str,
@@ -79,9 +86,7 @@ def conv_command(
     if where == "cpu":
         tables += [convolution.forward_table(sizes[1::2] or sizes, channels=channels, batch=batch, samples=samples)]
         if memory:
-            large = [size for size in convolution.MEMORY_SIZES if size in sizes]
-            for width, some in ((channels, sizes), (convolution.MEMORY_CHANNELS, large)):
-                tables += [convolution.memory_table(some, channels=width, batch=batch, samples=samples, progress=_tell)]
+            tables += convolution.memory_tables(sizes, channels=channels, batch=batch, samples=samples, progress=_tell)
         tables += [convolution.limit_table()]
     _show(tables, out, page)
     if (found := convolution.growth(timed)) is not None:
@@ -195,5 +200,5 @@ def _machine() -> str:
 
     import torch
 
-    system = f"{platform.machine()}, {os.cpu_count()} cores"
+    system = f"{platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"
     return f"Measured on {system}, PyTorch {torch.__version__}, Python {platform.python_version()}."

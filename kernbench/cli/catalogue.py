@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernbench.errors import counted
+
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
@@ -45,7 +47,7 @@ def _tuned(table: dict[str, Any]) -> str:
     if not isinstance(table.get("tuning"), dict):
         return ""
     tuning = DEFAULTS | table["tuning"]
-    return f" (tuned: {tuning['trials']} draws by {tuning['sampler']})"
+    return f" (tuned: {counted(tuning['trials'], 'draw')} by {tuning['sampler']})"
 
 
 def _profiles() -> list[tuple[str, str]]:

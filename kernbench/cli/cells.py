@@ -9,6 +9,7 @@ import click
 from kernbench.cli import completing
 from kernbench.cli.names import FAMILIES, family_names, several, several_option
 from kernbench.cli.options import only_option, storage_option
+from kernbench.errors import counted
 
 if TYPE_CHECKING:
     from kernbench.store.maintenance.superseding import Chosen, Superseded
@@ -78,8 +79,9 @@ def _change(
     chosen = [choose_cells(study, only, what) for study in found]
     count = sum(len(each.cells) for each in chosen)
     if count and not yes and not _is_terminal():
-        many = f"{count} cells" if count > 1 else "1 cell"
-        raise click.UsageError(f"{many} would be {ASKED[what]}, and there is no terminal to ask on; give --yes")
+        raise click.UsageError(
+            f"{counted(count, 'cell')} would be {ASKED[what]}, and there is no terminal to ask on; give --yes"
+        )
     for each in chosen:
         _print_chosen(each, what)
     if not count:
@@ -109,7 +111,7 @@ def _is_terminal() -> bool:
 
 def _confirmed(count: int, names: Sequence[str], what: str, *, whole: bool) -> bool:
     """Ask; for whole studies, which is more than one may have meant, by their names."""
-    cells = f"{count} cells" if count > 1 else "this cell"
+    cells = "this cell" if count == 1 else counted(count, "cell")
     if not whole:
         return click.confirm(f"{what} {cells}?")
     typed = click.prompt(f"{what} {cells}, all of {', '.join(names)}? Type the name to confirm", default="")
@@ -136,6 +138,4 @@ def _state_text(state: "CellState") -> str:
 
 
 def _counted(cells: Sequence[object]) -> str:
-    from kernbench.errors import counted
-
     return counted(len(cells), "cell")

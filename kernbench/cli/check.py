@@ -3,6 +3,7 @@
 import click
 
 from kernbench.cli import completing
+from kernbench.errors import counted
 
 
 @click.command()
@@ -22,7 +23,7 @@ def check_command(plugin: str) -> int:
         click.echo(f"note: importing it changes the {', the '.join(changed)}; kernbench puts that back")
     failed = [result.name for result in results if not result.passed]
     if failed:
-        click.echo(f"{plugin}: {len(failed)} of {len(results)} checks failed: {', '.join(failed)}", err=True)
+        click.echo(f"{plugin}: {len(failed)} of {counted(len(results), 'check')} failed: {', '.join(failed)}", err=True)
         return 2
-    click.echo(f"{plugin}: all {len(results)} checks passed")
+    click.echo(f"{plugin}: all {counted(len(results), 'check')} passed")
     return 0

@@ -1,5 +1,6 @@
 """`kernbench data`: simulate, import and export lines, and show what the cache holds."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from kernbench.cli import completing
 from kernbench.cli.names import STUDIES, one_option, several_option
 from kernbench.cli.options import device_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
+from kernbench.errors import counted
 
 
 @click.group(name="data")
@@ -33,8 +35,7 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     with console.observer(study) as observer:
         task().prepare(study, where, observer.simulated)
     recipe = recipe_of(study.definition)
-    lines = ", ".join(f"{split} {number}" for split, number in recipe.lines.items())
-    click.echo(f"data {recipe.digest()}: {lines} lines, in {cache_folder()}")
+    click.echo(f"data {recipe.digest()}: {_lines_text(recipe.lines)}, in {cache_folder()}")
 
 
 @data_command.command()
@@ -71,7 +72,7 @@ def manifest(
     made = manifest_by_number(folder, ranges, form)
     path = out or folder / MANIFEST_NAMES[0]
     write_manifest(path, made)
-    click.echo(f"{path}: {len(made.lines)} lines, {made.rule}")
+    click.echo(f"{path}: {counted(len(made.lines), 'line')}, {made.rule}")
 
 
 @data_command.command(name="import")
@@ -88,8 +89,7 @@ def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
 
     with bar("imported", now_and_then) as progress:
         found = import_lines(folder, manifest_path or find_manifest(folder), name, progress)
-    lines = ", ".join(f"{split} {number}" for split, number in found.lines.items())
-    click.echo(f"data set {found.name} ({found.digest}): {lines} lines, in {found.folder}")
+    click.echo(f"data set {found.name} ({found.digest}): {_lines_text(found.lines)}, in {found.folder}")
 
 
 @data_command.command()
@@ -116,7 +116,6 @@ def weights(names: tuple[str, ...], storage: str | None) -> None:
     Of each search of a tuned study the best draw comes first: the one of the highest F1 on the validation lines.
     """
     from kernbench.cli.trained_cell import best_first
-    from kernbench.errors import counted
     from kernbench.networks.weights import WEIGHTS
     from kernbench.store.database.url import resolve_url, shown_url
     from kernbench.store.reading.runs import load_runs
@@ -158,14 +157,18 @@ def _range(split: str, text: str) -> tuple[int, int]:
 
 def _print_imported() -> None:
     """Imported sets, below the simulated ones."""
-    from kernbench.errors import counted
     from kernbench.ulm.data.imported import describe_imported
 
     sets = describe_imported()
     if sets:
         click.echo(f"imported: {counted(len(sets), 'set')}, {sum(each.size_bytes for each in sets) / 1e6:,.1f} MB")
     for each in sets:
-        lines = ", ".join(f"{split} {number}" for split, number in each.lines.items())
         state = f"DAMAGED ({each.problem}); import it again" if each.problem else "intact"
         size = f"{each.size_bytes / 1e6:8.1f} MB"
-        click.echo(f"  {each.digest} {each.name}  {size}  {lines} lines, {state}; {each.source}")
+        click.echo(f"  {each.digest} {each.name}  {size}  {_lines_text(each.lines)}, {state}; {each.source}")
+
+
+def _lines_text(lines: Mapping[str, int]) -> str:
+    """Lines by split: "train 8, test 1 line"."""
+    *others, (split, number) = lines.items()
+    return ", ".join([*(f"{name} {count}" for name, count in others), f"{split} {counted(number, 'line')}"])

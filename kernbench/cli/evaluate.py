@@ -11,6 +11,7 @@ from kernbench.cli import completing
 from kernbench.cli.names import family_names, one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
+from kernbench.errors import counted
 
 if TYPE_CHECKING:
     from kernbench.study.selection import Selection
@@ -139,7 +140,7 @@ def evaluate_command(
     level = added.level(split)
     named = found.name if found.name == found.digest else f"{found.name} ({found.digest})"
     origin = f"data set {named}, {found.origin}" + (f", noise {level:g} %" if level else "")
-    click.echo(f"{weights} on {len(scored.bubbles)} {split} lines of {origin}")
+    click.echo(f"{weights} on {counted(len(scored.bubbles), f'{split} line')} of {origin}")
     if trained.facts:
         click.echo(f"trained as {trained.label}")
     facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}

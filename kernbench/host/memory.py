@@ -79,10 +79,12 @@ def advice(error: BaseException, device: str, recompute: bool) -> str:
         device: "cpu" or "cuda:0".
         recompute: whether activations are recomputed already.
     """
+    what = "allocated by torch" if torch.device(device).type == "cuda" else "resident in the process"
     again = "" if recompute else "set training.recompute = true (the same result in less memory), or "
     return (
-        f"{first_line(error)}; reached {peak_memory(device) / 2**30:.2f} GiB on {device}; {again}take fewer channels "
-        "or a smaller batch_size as another study (BatchNorm makes the batch a part of the result); then --retry-failed"
+        f"{first_line(error)}; reached {peak_memory(device) / 2**30:.2f} GiB {what} on {device}; {again}take fewer "
+        "channels or a smaller batch_size as another study (BatchNorm makes the batch a part of the result); then "
+        "--retry-failed"
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec
 from kernbench.kernels.counting import trainable_numbers
@@ -64,7 +64,7 @@ def _shape(family: KernelFamily) -> str:
 def _finite(family: KernelFamily) -> str:
     for where, _, kernel in _kernels(family):
         if bad := int((~torch.isfinite(kernel)).sum()):
-            raise Finding(f"{where}: {bad} taps are NaN or infinite")
+            raise Finding(f"{where}: {counted(bad, 'tap')} {'is' if bad == 1 else 'are'} NaN or infinite")
     for hyper in _other_hypers(family):
         if not torch.isfinite(_kernel(family.build(_BASE, hyper))).all():
             raise Finding(f"with {hyper} some taps are NaN or infinite")
@@ -165,7 +165,7 @@ def _gradient_with(family: KernelFamily, hyper: dict[str, Value]) -> str:
     dead = [name for name, p in parameters.items() if p.grad is None or not p.grad.abs().max() > 0]
     if dead:
         raise Finding(f"no gradient reaches {', '.join(dead)} after one step, with {hyper or 'the defaults'}")
-    return f"reaches all {len(parameters)} parameters"
+    return f"reaches all {counted(len(parameters), 'parameter')}"
 
 
 def _gain(family: KernelFamily) -> str:

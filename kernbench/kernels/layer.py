@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kernbench.conv.dispatch import check_backend, convolve
 from kernbench.conv.prepared import PreparedKernel
-from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
@@ -130,8 +130,8 @@ class KernelConv(nn.Module):
             raise PluginError(f"{self.label} cannot make its kernel: {first_line(error)} ({self.place})") from error
         if bad := int((~torch.isfinite(kernel)).sum()):
             raise PluginError(
-                f"{self.label} returned a kernel with {bad} of {kernel.numel()} taps NaN or infinite ({self.place}). "
-                "forward(grid) must return finite numbers."
+                f"{self.label} returned a kernel with {bad} of {counted(kernel.numel(), 'tap')} NaN or infinite "
+                f"({self.place}). forward(grid) must return finite numbers."
             )
         return kernel
 

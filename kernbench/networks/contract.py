@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from kernbench.errors import PluginError
+from kernbench.errors import PluginError, counted
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
@@ -54,7 +54,9 @@ def check_module(module: object, plan: Architecture, layers: Sequence[KernelConv
     assert isinstance(module, KernelNetwork)
     own = fitting.asked(plan, module.kernel_layers)
     if not isinstance(own, list | tuple) or list(map(id, own)) != list(map(id, layers)):
-        raise PluginError(f"{who}: kernel_layers() must return the {len(layers)} layers that build() was given")
+        raise PluginError(
+            f"{who}: kernel_layers() must return the {counted(len(layers), 'layer')} that build() was given"
+        )
     specs = [layer.spec for layer in layers]
     for name in ("padding", "receptive_field"):
         if getattr(module, name) != (wanted := fitting.checked_length(plan, name, specs)):

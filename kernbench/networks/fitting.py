@@ -111,7 +111,7 @@ def check_kernel_size(
     where = f" ({context})" if context else ""
     advice = _advice(plan, kernel_size, channels, depth, line_length)
     raise KernbenchError(
-        f"{_spell(kernel_size, layers)} needs {need} samples of padding on each side, the line has "
+        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of padding on each side, the line has "
         f"{line_length}{where}. Use {advice}longer lines."
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, first_line
+from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, counted, first_line
 from kernbench.host.files import sha256_of_parts
 from kernbench.host.tensor_files import check_tensors, write_tensors
 from kernbench.networks.network import Network, build
@@ -101,7 +101,7 @@ def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: C
     layers = [dataclasses.asdict(layer.spec) for layer in built.kernel_layers()]
     if layers != (stored := facts.get("layers", list)):
         differ = next((n for n, pair in enumerate(zip(layers, stored, strict=False)) if pair[0] != pair[1]), None)
-        where = f"{len(stored)} layers" if differ is None else f"layer {differ + 1} as {stored[differ]}"
+        where = counted(len(stored), "layer") if differ is None else f"layer {differ + 1} as {stored[differ]}"
         raise DataError(f"{facts.path} has {where}; this kernbench builds another network from the same settings")
     return built
 

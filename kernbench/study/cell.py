@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kernbench.host.files import sha256_of
+from kernbench.study.progress import Progress
 from kernbench.study.study import Params, Study
 
 PRUNED = "pruned"
@@ -30,6 +31,8 @@ class CellState:
         retry: whether the next `run` takes it up by itself.
         score: validation score of a done cell.
         plateau: whether training left it where it began; None where that was not stored.
+        seconds: that an ended cell took; None where that was not stored.
+        progress: of a running cell; None where its worker has stored none yet.
     """
 
     cell: str
@@ -38,6 +41,8 @@ class CellState:
     retry: bool = False
     score: float | None = None
     plateau: bool | None = None
+    seconds: float | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +196,14 @@ class Observer(Protocol):
 
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process, the position-th of this run; `worker` says which."""
+
+    def crew_told(self, running: Sequence[tuple[str, CellState]], left: str) -> None:
+        """How far cells in other processes are; called often, for an observer that shows some of it.
+
+        Args:
+            running: worker and cell of each that runs.
+            left: an estimate of the time until all cells are finished; empty where nothing is known.
+        """
 
     def note(self, text: str) -> None:
         """One line worth reading."""

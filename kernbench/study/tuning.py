@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from kernbench.errors import KernbenchError, StudyError
+from kernbench.errors import KernbenchError, StudyError, counted
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Choice, Parameter
 from kernbench.study.settings import Setting, Value, axis_home
@@ -71,11 +71,13 @@ class Tuning:
 
     def lines(self) -> list[str]:
         """What is tuned and how, for the terminal."""
-        settings = "one setting" if self.settings == 1 else f"{self.draws} draws"
+        settings = "one setting" if self.settings == 1 else counted(self.draws, "draw")
         pruned = "none is ended early" if self.pruner == NONE else "those below the median end early"
         found = [f"tuned by {self.sampler}, seed {self.seed}: {settings} at each point and seed, {pruned}"]
         if self.draws < self.trials:
-            found.append(f"  the study allows {self.trials} draws; this family has {self.settings:.0f} to try")
+            found.append(
+                f"  the study allows {counted(self.trials, 'draw')}; this family has {self.settings:.0f} to try"
+            )
         found += [
             f"  {name}: {parameter.describe()}; draw 0 has {parameter.start}" for name, parameter in self.space.items()
         ]

@@ -51,6 +51,21 @@ def test_files_keep_all_digits_or_are_refused(tmp_path):
         write_csv(TABLE, tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "channels", "expected"),
+    [
+        ([17, 65], 22, [("conv_memory_22", [17, 65])]),  # none of the sizes that are measured with 64 channels
+        ([17, 263], 22, [("conv_memory_22", [17, 263]), ("conv_memory_64", [263])]),
+        ([17, 263], 64, [("conv_memory_64", [17, 263])]),  # the same channels: one table, and one file
+    ],
+)
+def test_tables_of_memory_have_rows_and_names_of_their_own(monkeypatch, sizes, channels, expected):
+    monkeypatch.setattr(convolution, "fresh_peak", lambda *_: 1.0)
+    tables = convolution.memory_tables(sizes, channels=channels, progress=lambda _text: None)
+    assert [(table.name, table.column("K")) for table in tables] == expected
+    assert all("Peak resident memory" in table.title for table in tables)
+
+
 def test_scipy_computes_what_we_compute():
     generator = torch.Generator().manual_seed(0)
     signal, kernel = torch.randn(2, 3, 90, generator=generator), torch.randn(4, 3, 17, generator=generator)

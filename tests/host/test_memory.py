@@ -46,7 +46,7 @@ def test_what_a_plugin_error_hides_is_found():
 def test_the_advice_names_the_peak_and_what_is_left_to_do():
     said = advice(MemoryError("no room"), "cpu", recompute=False)
     assert said.startswith("MemoryError: no room; reached ")
-    assert " GiB on cpu; set training.recompute = true" in said
+    assert " GiB resident in the process on cpu; set training.recompute = true" in said
     assert "\n" not in said
     assert "recompute" not in advice(MemoryError("no room"), "cpu", recompute=True)
 

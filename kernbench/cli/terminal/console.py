@@ -19,6 +19,7 @@ from kernbench.errors import counted
 from kernbench.study.columns import TERMINAL
 from kernbench.study.selection import ALL, Selection
 from kernbench.study.task import columns_shown
+from kernbench.study.time_left import time_left
 from kernbench.ulm.scoring.scores import is_silent
 
 if TYPE_CHECKING:
@@ -96,18 +97,21 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
     stdout().print(Text(f"{study.study_name}: {counts}", style="bold"))
     if not states:
         return
+    if left := time_left(states):
+        click.echo(f"  {left.text}")
     if is_tuned(study):
         print_searches(study, states)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for state in states[:SHOWN_CELLS]:
+    shown = [state for place, state in enumerate(states) if place < SHOWN_CELLS or state.state == "running"]
+    for state in shown:
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
         if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
             score += ", plateau: no better than a constant output"
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)
-    _more(len(states))
+    _more(len(states), len(shown))
 
 
 def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
@@ -126,7 +130,8 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     if not points:
         return
     axes = list(points[0].params)
-    title = f"{study.key}: F1 at {comparison.tolerance} samples on {counted(points[0].f1().shape[1], 'test line')}"
+    lines, tolerance = counted(points[0].f1().shape[1], "test line"), counted(comparison.tolerance, "sample")
+    title = f"{study.key}: F1 at {tolerance} on {lines}"
     names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
     rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
@@ -242,9 +247,8 @@ def print_cache(uses: Mapping[str, str] | None = None) -> None:
     last = {entry.digest: entry for entry in entries}
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
-        facts = (
-            f"{entry.lines} lines, window {window}, {entry.recipe.get('population')}, seed {entry.recipe.get('seed')}"
-        )
+        population, seed = entry.recipe.get("population"), entry.recipe.get("seed")
+        facts = f"{counted(entry.lines, 'line')}, window {window}, {population}, seed {seed}"
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
         if uses is not None and last[entry.digest] is entry:
@@ -314,9 +318,9 @@ def _detail(state: "CellState") -> str:
     return f": {state.detail}" if state.detail else ""
 
 
-def _more(count: int) -> None:
-    if count > SHOWN_CELLS:
-        click.echo(f"  ... and {count - SHOWN_CELLS} more")
+def _more(count: int, shown: int = SHOWN_CELLS) -> None:
+    if count > shown:
+        click.echo(f"  ... and {count - shown} more")
 
 
 def _are(cells: Sequence[object]) -> str:

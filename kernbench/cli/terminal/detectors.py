@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.errors import counted
+
 if TYPE_CHECKING:
     from kernbench.ulm.detectors.results import DetectorRow, Domain
 
@@ -27,7 +29,7 @@ def print_rows(rows: Sequence["DetectorRow"], title: str) -> None:
     from kernbench.ulm.scoring.protocol import HEADLINE_TOLERANCE
     from kernbench.ulm.scoring.scores import TOLERANCES, tolerance_um
 
-    where = f"{title}: {rows[0].lines} test lines, tolerance {HEADLINE_TOLERANCE} samples"
+    where = f"{title}: {counted(rows[0].lines, 'test line')}, tolerance {HEADLINE_TOLERANCE} samples"
     caption = "Precision, recall and RMSE (samples, and µm of two-way depth) belong to the one-to-one metric."
     table = Table(title=Text(where), title_justify="left", caption=caption, caption_justify="left")
     table.add_column("method", no_wrap=True)

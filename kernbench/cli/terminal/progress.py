@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -11,9 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kernbench.cli.terminal.bars import SECONDS_BETWEEN_LINES
-from kernbench.study.cell import CellState, Observer
+from kernbench.study.cell import DONE, CellState, Observer
+from kernbench.study.durations import duration
+from kernbench.study.time_left import TimeLeft
 
 LINES_PER_CELL = 6  # in a log
+BETWEEN_CREWS_S = 30.0  # in a log, where cells end all the time
+LONGEST_SILENCE_S = 300.0  # where none ends
 
 Watcher = TypeVar("Watcher")
 Given = ParamSpec("Given")
@@ -38,15 +42,18 @@ class LiveObserver(Observer, Protocol):
 
 
 class PlainObserver:
-    """Plain lines: the start and end of each cell, and a few epochs in between."""
+    """Plain lines: the start and end of each cell, a few epochs in between, and the time that is left."""
 
     def __init__(self, study: str) -> None:
         self._study = study
         self._said = 0.0
+        self._crew_said, self._news, self._lines = time.monotonic(), True, list[str]()
+        self._began, self._to_come, self._seconds = 0.0, 0, list[float]()  # of this run's finished cells
 
     @_only_shown
     def cell_started(self, cell: str, position: int, total: int) -> None:
         """A cell begins."""
+        self._began, self._to_come = time.monotonic(), total - position
         click.echo(f"[{position}/{total}] {self._study} {cell}")
 
     @_only_shown
@@ -63,11 +70,29 @@ class PlainObserver:
     def cell_finished(self, cell: str, status: str, summary: str) -> None:
         """A cell ended."""
         click.echo(f"  {status}: {summary}" if summary else f"  {status}")
+        if status in DONE:
+            self._seconds.append(time.monotonic() - self._began)
+        if self._seconds and self._to_come:
+            mean = sum(self._seconds) / len(self._seconds)
+            click.echo(f"  {TimeLeft(self._to_come * mean, 1, len(self._seconds)).text}")
 
     @_only_shown
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process."""
+        self._news = True
         click.echo(_told(state, position, total, worker))
+
+    @_only_shown
+    def crew_told(self, running: Sequence[tuple[str, CellState]], left: str) -> None:
+        """A line for each worker and one for all: when a cell has ended, or after a while, and never often."""
+        since = time.monotonic() - self._crew_said
+        if since < (BETWEEN_CREWS_S if self._news else LONGEST_SILENCE_S):
+            return
+        lines = [_of_worker(worker, state) for worker, state in running] + ([left] if left else [])
+        if lines and lines != self._lines and (left or any(state.progress for _, state in running)):
+            self._crew_said, self._news, self._lines = time.monotonic(), False, lines
+            for line in lines:
+                click.echo(f"  {line}")
 
     @_only_shown
     def note(self, text: str) -> None:
@@ -88,6 +113,11 @@ def _told(state: CellState, position: int, total: int, worker: str) -> str:
     return "  ".join(filter(None, [f"[{position}/{total}] {state.cell}", state.state, score, state.detail, worker]))
 
 
+def _of_worker(worker: str, state: CellState) -> str:
+    progress = "no epoch stored yet" if state.progress is None else state.progress.text
+    return f"{worker}: {state.cell}, {progress}"
+
+
 class TerminalObserver:
     """Lines of finished cells above bars, which are shown while `display` is entered."""
 
@@ -104,7 +134,7 @@ class TerminalObserver:
             *columns, TextColumn("{task.fields[info]}", markup=False), console=console, transient=True
         )
         self._tasks: dict[str, TaskID] = {}
-        self._score = ""
+        self._score = self._left = ""
 
     @_only_shown
     def cell_started(self, cell: str, position: int, total: int) -> None:
@@ -133,7 +163,23 @@ class TerminalObserver:
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process: a line stays above the display, the bar of cells moves."""
         self.note(_told(state, position, total, worker))
-        self._bar("cells", self._study, position, total, "")
+        self._bar("cells", self._study, position, total, self._left)
+
+    @_only_shown
+    def crew_told(self, running: Sequence[tuple[str, CellState]], left: str) -> None:
+        """A bar for each cell that runs in another process."""
+        self._left = left
+        if "cells" in self._tasks:
+            self.display.update(self._tasks["cells"], info=left)
+        bars = {f"crew {worker}": (worker, state) for worker, state in running}
+        for key in [key for key in self._tasks if key.startswith("crew ") and key not in bars]:
+            self._drop(key)
+        for key, (worker, state) in bars.items():
+            done, total, info = 0, None, ""
+            if state.progress is not None:
+                done, total = state.progress.epoch, state.progress.epochs
+                info = f"loss {state.progress.loss:.4f}  {duration(round(state.progress.left_s))} left"
+            self._bar(key, f"  {worker.partition(' (')[0]}: {state.cell}", done, total, info)
 
     @_only_shown
     def note(self, text: str) -> None:

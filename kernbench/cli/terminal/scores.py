@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kernbench.cli.terminal.console import print_table
+from kernbench.errors import counted
 
 if TYPE_CHECKING:
     from kernbench.ulm.evaluation.pair_card import MatchedCard
@@ -33,7 +34,7 @@ def print_card(card: "Scorecard", lines: int) -> None:
         for row in card.rows
     ]
     click.echo(f"thresholds: {card.evaluation.threshold_split}; tolerance in samples of 16 ns")
-    print_table(f"F1, mean over {lines} lines", names, rows)
+    print_table(f"F1, mean over {counted(lines, 'line')}", names, rows)
     click.echo(FLOORS_TEXT)
     shown = [f"F1, t = {tolerance}" for tolerance in BINNED_TOLERANCES if tolerance in card.evaluation.tolerances]
     for by, bins in (("bubbles", card.by_bubbles), ("pressure [kPa]", card.by_pressure)):
@@ -48,8 +49,8 @@ def print_matched(card: "MatchedCard", lines: int) -> None:
 
     choice = card.evaluation.choice
     click.echo(f"decoder {choice.decoder.name}, width {choice.decoder.width}; thresholds: {choice.split}")
-    title = f"One to one, {lines} lines: mean F1 and Jaccard, pooled precision and recall; RMSE in samples, um two-way"
-    print_table(title, *table_columns(card))
+    scores = "mean F1 and Jaccard, pooled precision and recall; RMSE in samples, um two-way"
+    print_table(f"One to one, {counted(lines, 'line')}: {scores}", *table_columns(card))
 
 
 def print_comparison(compared: "Comparison") -> None:
@@ -63,7 +64,7 @@ def print_comparison(compared: "Comparison") -> None:
     ]
     lines, chosen = evaluation.f1.shape[1], evaluation.threshold_split
     print_table(
-        f"{compared.network.name}: mean F1 on {lines} lines; thresholds: {chosen}",
+        f"{compared.network.name}: mean F1 on {counted(lines, 'line')}; thresholds: {chosen}",
         ("tolerance", *map(str, evaluation.tolerances)),
         rows,
     )
@@ -94,7 +95,7 @@ def print_verdict(comparisons: "Sequence[Comparison]", left_out: "Sequence[Publi
             + (
                 verdict
                 if lines >= FULL and compared.network.stored
-                else f"{share:.1f} standard errors of {lines} lines"
+                else f"{share:.1f} standard errors of {counted(lines, 'line')}"
             )
         )
     for network in left_out:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.errors import counted
 from kernbench.study.cell import ENDED
 from kernbench.study.tuning import DRAW
 
@@ -59,7 +60,7 @@ def _progress(states: "Sequence[CellState]") -> str:
     ended = [state for state in states if state.state in (*ENDED, "failed")]
     kinds = sorted({state.state for state in ended} - {"done"})
     counts = [f"{sum(s.state == kind for s in ended)} {kind}" for kind in kinds]
-    return ", ".join([f"{len(ended)} of {len(states)} draws", *counts])
+    return ", ".join([f"{len(ended)} of {counted(len(states), 'draw')}", *counts])
 
 
 def _best(states: "Sequence[CellState]", drawn: "dict[str | None, dict[str, object]]", tuned: "Sequence[str]") -> str:

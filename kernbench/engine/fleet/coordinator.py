@@ -22,6 +22,7 @@ from kernbench.store.tables.cell_states import KILLED_LIMIT, cell_states
 from kernbench.store.tables.optuna_tables import close
 from kernbench.study.cell import CellState, Observer
 from kernbench.study.study import Study
+from kernbench.study.time_left import time_left
 
 POLL_S = 0.5
 RECOVER_S = 15.0
@@ -228,16 +229,21 @@ class _Watch:
                 child.send(signal.SIGKILL)
 
     def _tell(self, states: Sequence[CellState]) -> None:
-        """One line for each cell that has ended."""
+        """Each cell that has ended, once; then how far the others are."""
         named = [each.user_attrs for each in self._trials() if "worker" in each.user_attrs]
         workers = {each.get("cell"): str(each["worker"]) for each in named}
+        running: list[tuple[str, CellState]] = []
         for state in states:
-            if state.cell in self._open and state.state in SETTLED and not state.retry:
+            worker = workers.get(state.cell, "")
+            name = self._names.get(worker, f"worker {worker}")
+            if state.state == "running":
+                running.append((name, state))
+            elif state.cell in self._open and state.state in SETTLED and not state.retry:
                 self._open.discard(state.cell)
                 self._reported += 1
-                worker = workers.get(state.cell, "")
-                name = self._names.get(worker, f"worker {worker}")
                 self._observer.cell_told(state, self._reported, self._total, name)
+        left = time_left(states, self._crew.count)
+        self._observer.crew_told(running, "" if left is None else left.text)
 
     def _leave(self) -> tuple[int, bool]:
         """Pass the signal on once, wait, and see to it that every cell waits again."""

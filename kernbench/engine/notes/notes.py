@@ -111,7 +111,7 @@ def of_study(study: Study, floors: Iterable[tuple[str, str]]) -> str:
         ("study", study.base),
         ("kernel family", study.family.name),
         ("profile", study.profile),
-        ("tolerance", f"{study.tolerance} samples"),
+        ("tolerance", counted(study.tolerance, "sample")),
         *((name, ", ".join(map(str, values))) for name, values in study.axes.items()),
         ("seeds", ", ".join(map(str, study.seeds))),
         *(("blind floors (F1 on test lines)", f"{said} (data {digest})") for digest, said in floors),

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kernbench.engine.queue.draws import PUT_BACK, early_end, queued, suggest_value, unknown_names
+from kernbench.engine.work.reported import Reported
 from kernbench.engine.work.storing import Job, attach, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
 from kernbench.errors import FULL, KernbenchError, StorageError, first_line
@@ -118,7 +119,7 @@ def context_of(
         scratch=scratch,
         report=lambda epoch, score: trial.report(score, epoch),
         stop=lambda: job.stop() or over(),
-        observer=job.observer,
+        observer=Reported(job.observer, job.storage, trial),
         saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
         plugin=job.found.label,
         enough=early_end(job.study, trial, params),

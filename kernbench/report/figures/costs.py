@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
+from kernbench.errors import counted
 from kernbench.plotting.looks import Look, series_look
 from kernbench.plotting.style import FULL_WIDTH, RULE, letter, panels, styled
 from kernbench.report.figures.layout import legend_below, series_keys
@@ -41,7 +42,7 @@ def cost_figure(comparison: Comparison) -> Figure:
         panel.set_xlabel(column.heading)
         letter(panel, place, column.label)
     for panel in axes[:, 0]:
-        panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
+        panel.set_ylabel(f"mean F1, tolerance {counted(comparison.tolerance, 'sample')}")
     shown = [(series.name, looks[series.name]) for series in comparison.series if series.scored]
     legend_below(figure, series_keys((name, (c, m, "")) for name, (c, m, _) in shown), across)
     return figure

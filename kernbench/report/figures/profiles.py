@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kernbench.errors import counted
 from kernbench.plotting.looks import series_look
 from kernbench.plotting.style import panels, styled
 from kernbench.report.figures.layout import legend_columns, series_keys
@@ -36,7 +37,9 @@ def profile_figure(comparison: Comparison) -> Figure:
         panel.step(thresholds, found.above, where="post", color=colour, linestyle=dash)
         if _seeds(series) >= ENOUGH:
             panel.fill_between(thresholds, found.low, found.high, step="post", color=colour, alpha=0.12, linewidth=0)
-    panel.set(xlabel=f"mean F1 of a run, tolerance {comparison.tolerance} samples", ylabel="share of runs above it")
+    panel.set(
+        xlabel=f"mean F1 of a run, tolerance {counted(comparison.tolerance, 'sample')}", ylabel="share of runs above it"
+    )
     panel.set_ylim(-0.02, 1.02)
     keys = series_keys((series.name, (looks[series.name][0], "", looks[series.name][2])) for series in shown)
     figure.legend(handles=keys, loc="outside lower center", ncols=legend_columns([series.name for series in shown]))

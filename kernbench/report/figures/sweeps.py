@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from kernbench.errors import counted
 from kernbench.plotting.looks import Look, series_look
 from kernbench.plotting.style import QUIET, RULE, panels, styled
 from kernbench.report.figures.layout import (
@@ -74,7 +75,7 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
     _draw_levels(panel, comparison.floors, references)
     _axis(panel, comparison, places)
     panel.set_ylim(*_range(comparison, references))
-    panel.set_ylabel(f"mean F1, tolerance {comparison.tolerance} samples")
+    panel.set_ylabel(f"mean F1, tolerance {counted(comparison.tolerance, 'sample')}")
     handles = series_keys(looks.items(), 4.5)
     if any(point.failed for point in comparison.points):
         handles.append(Line2D([], [], color=RULE, marker="x", linestyle="", label="diverged or failed"))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from kernbench.errors import counted
 from kernbench.report.numbers.points import TEST
 from kernbench.store.reading.records import OK, Run
 
@@ -43,9 +44,9 @@ def _reason(run: Run, tolerances: int, lines: int) -> str:
         return "no scores on the test lines are stored"
     here = run.scores[TEST]
     if here.tp.shape[1] != lines:
-        return f"scores of {here.tp.shape[1]} of {lines} test lines are stored"
+        return f"scores of {here.tp.shape[1]} of {counted(lines, 'test line')} are stored"
     if run.tolerance not in here.tolerances:
-        return f"no scores at the headline tolerance of {run.tolerance} samples are stored"
+        return f"no scores at the headline tolerance of {counted(run.tolerance, 'sample')} are stored"
     if here.tp.shape[0] != tolerances:
         return f"scores at {here.tp.shape[0]} of {tolerances} tolerances are stored"
     return ""

@@ -113,8 +113,9 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     ended = Counter(run.study for run in runs)
     missing = {study: count - ended[study] for study, count in asked.items() if count > ended[study]}
     return [
-        f"{study} is not finished: {count} of its {asked[study]} cells {'has' if count == 1 else 'have'} not ended, "
-        "which may change these results; the same `kernbench run` continues with the rest."
+        f"{study} is not finished: {count} of its {counted(asked[study], 'cell')} "
+        f"{'has' if count == 1 else 'have'} not ended, which may change these results; "
+        "the same `kernbench run` continues with the rest."
         for study, count in missing.items()
     ]
 
@@ -123,7 +124,8 @@ def _without_files(runs: Sequence[Run]) -> list[str]:
     cells, files = sum(run.lacking > 0 for run in runs), sum(run.lacking for run in runs)
     if not files:
         return []
-    where = f"{files} artifacts of {cells} cells are not where the database says: their pictures and curves are missing"
+    many, are = f"{counted(files, 'artifact')} of {counted(cells, 'cell')}", "is" if files == 1 else "are"
+    where = f"{many} {are} not where the database says: pictures and curves are missing"
     return [f"{where}; make the report in the folder where the study ran; `kernbench storage check` names the files."]
 
 
@@ -192,7 +194,7 @@ def _undecided(open_: Sequence[Difference], total: int) -> str:
     needed = closest.found.seeds_needed or math.inf
     if math.isinf(needed):
         return f"{text}; more test lines are needed, not only more seeds."
-    return f"{text}; {_pair_text(closest)} would need about {needed:.0f} seeds each."
+    return f"{text}; {_pair_text(closest)} would need about {counted(round(needed), 'seed')} each."
 
 
 def _pair_text(each: Difference) -> str:
@@ -200,7 +202,9 @@ def _pair_text(each: Difference) -> str:
 
 
 def _seeds(seeds: tuple[int, int]) -> str:
-    return f"{seeds[0]} seeds each" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]} seeds"
+    return (
+        f"{counted(seeds[0], 'seed')} each" if seeds[0] == seeds[1] else f"{seeds[0]} and {counted(seeds[1], 'seed')}"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -217,7 +221,7 @@ def _score(comparison: Comparison, point: Point) -> str:
     return (
         f"{interval_text(point.interval)} is the mean F1 of {point.name}{chosen}, on "
         f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of "
-        f"{t} samples ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth)"
+        f"{counted(t, 'sample')} ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth)"
         f"{below.get(_place_of(point), '')}; "
         f"{_against_floor(point)}."
     )
@@ -259,7 +263,7 @@ def _below_floor(comparison: Comparison) -> list[str]:
         ]
     told = ((below, "below the blind floor, worse than a blind guess"), (unsure, "not surely above the blind floor"))
     return [
-        f"{len(named)} of {len(points)} points {'is' if len(named) == 1 else 'are'} {what}: "
+        f"{len(named)} of {counted(len(points), 'point')} {'is' if len(named) == 1 else 'are'} {what}: "
         f"{_listed([point.name for point in named])}."
         for named, what in told
         if named

@@ -8,12 +8,11 @@ from kernbench.errors import counted
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import SEED, values_text
 from kernbench.store.reading.records import OK, Run
+from kernbench.study.durations import duration
 from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import tolerance_ns
 
 Table = Mapping[str, Any]  # TOML
-
-MINUTE = 60  # seconds, and minutes of an hour
 
 
 def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
@@ -51,19 +50,6 @@ def _time(runs: Sequence[Run]) -> str:
     return f"{duration(sum(known))} for {counted(len(known), 'cell')}{where}{each} (wall time, training and evaluation)"
 
 
-def duration(seconds: float) -> str:
-    """A time for reading: two units at most."""
-    if seconds < MINUTE - 0.05:
-        return f"{seconds:.3g} s"
-    if seconds < 10 * MINUTE - 0.5:
-        minutes, rest = divmod(round(seconds), MINUTE)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes} min" if hours < 100 else f"{hours} h"
-
-
 def _axes(comparison: Comparison) -> list[tuple[str, str]]:
     values: dict[str, set[Any]] = {}
     for run in comparison.runs:
@@ -92,7 +78,11 @@ def _lines(table: Table) -> list[tuple[str, str]]:
     if not splits:
         return [("lines", _settings(table))]
     window = table.get("window", 0)
-    length = f"windows of {window} samples ({float(tolerance_ns(window)) / 1e3:.1f} µs)" if window else "complete lines"
+    length = (
+        f"windows of {counted(window, 'sample')} ({float(tolerance_ns(window)) / 1e3:.1f} µs)"
+        if window
+        else "complete lines"
+    )
     rest = {name: value for name, value in table.items() if name not in ("train", "validation", "test", "window")}
     return [("lines", f"{', '.join(splits)}; {length}; {_settings(rest)}")]
 

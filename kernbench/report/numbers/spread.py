@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kernbench.errors import counted
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.moderation import seed_prior
 from kernbench.study.settings import axis_home
@@ -23,8 +24,7 @@ def own_spread(points: Iterable[Point], where: str) -> SeedSpread:
     prior = seed_prior([point.f1() for point in known])
     if prior is None:
         return UNKNOWN
-    plural = "" if len(known) == 1 else "s"
-    return SeedSpread(prior, f"{len(known)} point{plural} of {where} with several seeds")
+    return SeedSpread(prior, f"{counted(len(known), 'point')} of {where} with several seeds")
 
 
 @dataclass(frozen=True)

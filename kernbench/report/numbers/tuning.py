@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from kernbench.errors import counted
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import TEST, Floats, line_f1, values_text
 from kernbench.report.numbers.searches import Search, setting_text, validation_f1, varying
@@ -47,8 +48,9 @@ def tuning_text(comparison: Comparison) -> list[str]:
     tuning = search.draws[0].definition["tuning"]
     sentences = [
         (
-            f"Each point is the draw with the highest mean F1 on the validation lines, out of {tuning['trials']} draws "
-            f"by {tuning['sampler']} (seed {tuning['seed']}) at each point and seed; test lines are not used for it."
+            "Each point is the draw with the highest mean F1 on the validation lines, out of "
+            f"{counted(tuning['trials'], 'draw')} by {tuning['sampler']} (seed {tuning['seed']}) at each point and "
+            "seed; test lines are not used for it."
         ),
         "The best of many validation scores is biased upwards: compare test scores.",
     ]
@@ -63,15 +65,15 @@ def _of_family(family: str, searches: Sequence[Search]) -> list[str]:
     first = searches[0]
     draws, due = sum(len(each.draws) for each in searches), sum(each.budget for each in searches)
     spent, whole = (sum(getattr(each, name) for each in searches) for name in ("epochs", "whole_epochs"))
-    text = f"{family}: {draws} of {due} draws, {spent:,} of {whole:,} epochs"
+    text = f"{family}: {draws} of {counted(due, 'draw')}, {spent:,} of {whole:,} epoch{'' if whole == 1 else 's'}"
     pruned = sum(each.count(PRUNED) for each in searches)
     if pruned:
         saved = sum(each.saved_epochs for each in searches)
-        text += f"; {pruned} draw{'' if pruned == 1 else 's'} ended early and saved {saved:,} epochs"
+        text += f"; {counted(pruned, 'draw')} ended early and saved {saved:,} epoch{'' if saved == 1 else 's'}"
     if not first.tuned:
         text += "; it has nothing to tune, and the same setting again would give the same score"
     elif first.budget < first.allowed:
-        text += f"; it has {first.budget} different settings, and draws each of them once"
+        text += f"; it has {counted(first.budget, 'different setting')}, and draws each of them once"
     if draws < due:
         text += "; its searches are not finished"
     return [text + "."]

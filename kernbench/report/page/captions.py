@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from kernbench.errors import counted
 from kernbench.report.figures.spreads import FEWEST_FOR_VIOLIN, LINE_LABELS, MOST_CLOUDS
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.over_sizes import ENOUGH
@@ -128,7 +129,7 @@ def _density(comparison: Comparison) -> str:
 
 def _share(curves: int, comparison: Comparison) -> str:
     known = sum(CURVE in run.artifacts for run in comparison.runs)
-    return "every cell" if curves == known else f"{curves} of {known} cells"
+    return "every cell" if curves == known else f"{curves} of {counted(known, 'cell')}"
 
 
 def _published(text: str, quantity: str) -> Callable[[Comparison], str]:

@@ -142,6 +142,7 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder,
     )
     environment.filters["shown"] = published_texts
     environment.filters["seeds_needed"] = seeds_needed_text
+    environment.filters["counted"] = counted
     environment.filters["p_text"] = p_text
     environment.filters["code"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped
     environment.globals["MOST_ROWS"] = MOST_ROWS

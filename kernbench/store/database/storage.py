@@ -12,7 +12,8 @@ from typing import Any
 
 import optuna
 from optuna.trial import TrialState
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from kernbench.store.database.outage import Outages, is_outage, outlasting
 
@@ -26,10 +27,13 @@ class SteadyStorage(optuna.storages.RDBStorage):
 
     Attributes:
         outages: what is known of outages; shared with the result tables of the same engine.
+        beside: trial id -> what is written in the transaction of its next heartbeat or score, and dropped then;
+            it is for show, so what fails is left out.
     """
 
     def __init__(self, url: str, outages: Outages, engine_kwargs: Mapping[str, Any], **options: Any) -> None:
         self.outages = outages
+        self.beside: dict[int, Callable[[Connection], None]] = {}
         self._ahead, self._jumped = _clock_ahead(), float("-inf")
         super().__init__(url, {**engine_kwargs, "execution_options": {"outages": outages}}, **options)
 
@@ -41,14 +45,44 @@ class SteadyStorage(optuna.storages.RDBStorage):
     def record_heartbeat(self, trial_id: int) -> None:
         """Write a heartbeat; a storage error is logged, and the next beat tries again."""
         try:
+            self._accompany(trial_id)
             super().record_heartbeat(trial_id)
-        except optuna.exceptions.StorageInternalError as error:
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
             if is_outage(error):
                 self.outages.does_not_answer(error)
             else:
                 log.warning("heartbeat of trial id %d not written, trying again", trial_id)
         else:
             self.outages.answers()
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Store the score of an epoch."""
+
+        def store() -> None:
+            self._accompany(trial_id)
+            super(SteadyStorage, self).set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+        self.outages.outlast(store)
+
+    def _accompany(self, trial_id: int) -> None:
+        """Write what is `beside` a trial in the transaction that the next call of this thread ends.
+
+        Raises:
+            SQLAlchemyError: the database is unavailable, so that the next call would fail, too.
+        """
+        write = self.beside.pop(trial_id, None)
+        if write is None:
+            return
+        session = self.scoped_session()  # of this thread; Optuna's methods take the same one, commit and close it
+        try:
+            with session.begin_nested():  # what fails inside is undone, the transaction goes on
+                write(session.connection())
+        except Exception as error:
+            session.rollback()
+            session.close()
+            if is_outage(error):
+                raise
+            log.debug("progress of trial id %d not written: %s", trial_id, error)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
         """Change a trial's state; a claim is followed by its first heartbeat immediately."""
@@ -115,7 +149,8 @@ def _waits(name: str) -> Callable[..., Any]:
 # All may be repeated: they read, or write the same again. A trial that is queued twice is pruned at its claim,
 # a claim whose answer was lost is found by its missing heartbeat.
 _PUBLIC = {name for name in vars(optuna.storages.BaseStorage) if not name.startswith("_")}
-_OTHERS = {"set_trial_state_values", "delete_study", "remove_session", "check_trial_is_updatable"}
+_OTHERS = {"set_trial_state_values", "set_trial_intermediate_value"}
+_OTHERS |= {"delete_study", "remove_session", "check_trial_is_updatable"}
 for _name in _PUBLIC - _OTHERS | {"_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id"}:
     setattr(SteadyStorage, _name, _waits(_name))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, func, or_, select, union
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kernbench.errors import StorageError, first_line, one_line
+from kernbench.errors import StorageError, counted, first_line, one_line
 from kernbench.host.files import json_digest
 from kernbench.store.database.opening import check_place, read_storage
 from kernbench.store.database.outage import is_outage
@@ -195,16 +195,18 @@ def _of_rows(session: Session, study: optuna.Study, trials: Sequence[FrozenTrial
             got, expected = scores.pop((cell, split), 0), known * len(thresholds)
             if got != expected or not known:
                 yield (
-                    f"cell {name}: {got} scores on the {split} lines, expected {known} lines x {len(thresholds)} "
-                    f"tolerances = {expected}; {RERUN}"
+                    f"cell {name}: {counted(got, 'score')} on the {split} lines, expected "
+                    f"{counted(known, 'line')} x {counted(len(thresholds), 'tolerance')} = {expected}; {RERUN}"
                 )
     for cell, count in session.execute(_no_counts(study.study_name)):
-        yield f"cell {one_line(cell)}: {count} scores are no counts; {RERUN}"
+        many = "1 score is no count" if count == 1 else f"{count} scores are no counts"
+        yield f"cell {one_line(cell)}: {many}; {RERUN}"
     for (cell, split), count in scores.items():
         owner = numbers.get(rows[cell].trial) if cell in rows else None
         if cell not in rows or (owner and is_done(owner)):  # else named above, or at work
-            where = f"{count} scores on the {one_line(split)} lines"
-            yield f"cell {one_line(cell)}: {where} belong to no run; they are not read, nothing needs to be done"
+            where = f"{counted(count, 'score')} on the {one_line(split)} lines"
+            belong = "belongs to no run; it is" if count == 1 else "belong to no run; they are"
+            yield f"cell {one_line(cell)}: {where} {belong} not read, nothing needs to be done"
 
 
 def _current(rows: Mapping[str, RunRow], numbers: Mapping[int, FrozenTrial]) -> Iterator[tuple[str, RunRow]]:

@@ -92,7 +92,7 @@ def _copy(origin: Connection, source: str, target: str, studies: Sequence[optuna
             for study in studies:
                 files.copy_study(origin, study.study_name)
             files.flush()
-            note(f"{files.count} files copied")
+            note(f"{counted(files.count, 'file')} copied")
             with storage.engine.connect() as to:
                 transaction = to.begin()
                 copied = [_copy_study(origin, to, study, note) for study in studies]
@@ -159,7 +159,10 @@ def _copy_study(origin: Connection, to: Connection, study: optuna.Study, note: N
     _copy_results(origin, to, name)
     dead = {trial.number for trial, _ in running_trials(origin, study)}
     queued = _queue_again(to, new_id, study.get_trials(deepcopy=False), dead, len(ids))
-    note(f"{name}: {len(ids)} trials" + (f", {queued} cells of vanished workers queued again" if queued else ""))
+    note(
+        f"{name}: {counted(len(ids), 'trial')}"
+        + (f", {counted(queued, 'cell')} of vanished workers queued again" if queued else "")
+    )
     return len(ids), queued
 
 

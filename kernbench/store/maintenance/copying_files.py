@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from kernbench.errors import StorageError
+from kernbench.errors import StorageError, counted
 from kernbench.host.files import PART, whole_file, writer_of
 from kernbench.store.database.url import shown_url, side_folder
 from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
@@ -59,8 +59,9 @@ class FileCopies:
         old, new = (side_folder(url, "artifacts") for url in (self._source, self._target))
         if found and not old.is_dir():
             raise StorageError(
-                f"{name} has {len(found)} artifacts, but {old.absolute()} is not there; run this in the folder where "
-                f"the studies of {shown_url(self._source)} run, or make an empty folder there to copy without them"
+                f"{name} has {counted(len(found), 'artifact')}, but {old.absolute()} is not there; run this in the "
+                f"folder where the studies of {shown_url(self._source)} run, or make an empty folder there to copy "
+                "without them"
             )
         if old.resolve() == new.resolve():
             return

@@ -1,5 +1,6 @@
 """The state of every cell, derived from Optuna's trials: what is done, running, waiting, failed, and why."""
 
+import math
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kernbench.errors import counted
 from kernbench.host.processes import is_here, process_is_gone
 from kernbench.store.tables.optuna_tables import trial_id
+from kernbench.store.tables.trial_progress import progress_of
 from kernbench.study.cell import DONE, ENDED, CellState
 
 KILLED_LIMIT = 5
@@ -83,11 +85,11 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         score = done[0].value if status == "ok" else None
         name = status if status in ENDED else "done"
         said, plateau = str(done[0].user_attrs.get("message", "")), done[0].user_attrs.get("plateau")
-        return CellState(cell, name, said, score=score, plateau=None if plateau is None else bool(plateau))
+        known = None if plateau is None else bool(plateau)
+        return CellState(cell, name, said, score=score, plateau=known, seconds=_seconds(done[0]))
     running = by_state[TrialState.RUNNING]
     if live := next((trial for trial in running if not worker_is_gone(trial)), None):
-        beat = f", last heartbeat {silent[trial_id(live)]:.0f} s ago" if trial_id(live) in silent else ""
-        return CellState(cell, "running", f"worker {live.user_attrs.get('worker', 'unknown')}{beat}")
+        return _running(cell, live, silent.get(trial_id(live)))
     if by_state[TrialState.WAITING]:
         reached = max(map(_checkpoint_epoch, attempts))
         return CellState(cell, "waiting", f"goes on from epoch {reached}" if reached > 0 else "")
@@ -95,6 +97,20 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         worker = running[0].user_attrs.get("worker")
         return CellState(cell, "lost", f"worker {worker} is gone; the next run takes the cell up", retry=True)
     return _failed(cell, by_state[TrialState.FAIL])
+
+
+def _running(cell: str, trial: FrozenTrial, silent_s: float | None) -> CellState:
+    progress = progress_of(trial)
+    said = [f"worker {trial.user_attrs.get('worker', 'unknown')}"]
+    said += [] if progress is None else [progress.text]
+    said += [] if silent_s is None else [f"last heartbeat {silent_s:.0f} s ago"]
+    return CellState(cell, "running", ", ".join(said), progress=progress)
+
+
+def _seconds(trial: FrozenTrial) -> float | None:
+    """Time of an ended cell, for an estimate; None where the attribute is not what kernbench writes."""
+    stored = trial.user_attrs.get("wall_s")
+    return float(stored) if isinstance(stored, int | float) and 0 <= stored < math.inf else None
 
 
 def _failed(cell: str, failures: Sequence[FrozenTrial]) -> CellState:

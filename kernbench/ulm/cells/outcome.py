@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from kernbench.errors import only_warned
+from kernbench.errors import counted, only_warned
 from kernbench.host import memory
 from kernbench.networks import cost
 from kernbench.networks.network import Network, lines_at_once
@@ -139,8 +139,8 @@ def _note(scored: Scored, test: SplitFacts, context: CellContext, stuck: bool) -
     spread = ends if interval.lines > 1 else ""
     comb, random = (test.floors[name][tolerance] for name in ("comb", "random"))
     return [
-        ("F1 on test lines", f"{interval.mean:.3f}{spread} over {interval.lines} line{'s' * (interval.lines > 1)}"),
-        ("tolerance", f"{tolerance} samples"),
+        ("F1 on test lines", f"{interval.mean:.3f}{spread} over {counted(interval.lines, 'line')}"),
+        ("tolerance", counted(tolerance, "sample")),
         ("blind floors", f"comb {comb:.3f}, random noise {random:.3f}"),
         ("F1 on validation lines", f"{scored.splits['validation'].at(tolerance):.3f}"),
         ("threshold", f"{scored.choice.thresholds[tolerance]:.3g}, chosen on {scored.choice.split} lines"),

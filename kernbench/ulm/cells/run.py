@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kernbench.errors import DivergedError, KernbenchWarning, only_warned
+from kernbench.errors import DivergedError, KernbenchWarning, counted, only_warned
 from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
 from kernbench.kernels.bundled import AS_FIRST_RELEASED, is_bundled
@@ -82,7 +82,7 @@ def run_cell(context: CellContext) -> Outcome:
         )
         if len(curve) == settings.epochs:
             scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
-        why = f"below the median of its search after {len(curve)} of {settings.epochs} epochs"
+        why = f"below the median of its search after {len(curve)} of {counted(settings.epochs, 'epoch')}"
     except DivergedError as error:
         curve, status, why = curve or list(error.curve), "diverged", str(error)
     outcome = _scored(cell, curve, scored) if scored else _unscored(cell, curve, status, why)
@@ -191,10 +191,10 @@ def _hooks(
         context.observer.note(f"goes on from epoch {first} of {epochs}, where its checkpoint is")
 
     def on_epoch(row: Epoch) -> None:
-        if row.val_f1 is not None:
-            context.report(row.epoch, row.val_f1)
         if row.epoch >= first:  # restored epochs belong to the curve, they are no news
             context.observer.epoch(row.epoch + 1, epochs, row.train_loss, row.val_f1, row.seconds)
+        if row.val_f1 is not None:  # after the observer: what it keeps is written together with the score
+            context.report(row.epoch, row.val_f1)
 
     hooks = Hooks(
         validate=lambda net: bench.validate(net, loss, context.tolerance),

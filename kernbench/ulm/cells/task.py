@@ -39,7 +39,15 @@ COLUMNS = (
         attribute="flops_fwd",
     ),
     Column("latency_ms", "latency", "time of that pass", "ms", 1, shown=COSTS),
-    Column("peak_memory_mb", "memory", "highest memory while training", "MB", shown=COSTS, attribute="peak_mem_mb"),
+    Column(
+        "peak_memory_mb",
+        "peak memory",
+        "CPU: largest resident memory of the process, all it holds included; CUDA: largest memory that torch has "
+        "allocated there; from the beginning of a cell to its scores",
+        "MiB",
+        shown=COSTS,
+        attribute="peak_mem_mb",
+    ),
     # page and CSV have these two among the other one-to-one scores, at every tolerance
     Column("f1_matched", "one-to-one F1", "mean one-to-one F1 of the test lines", digits=3, shown=(DASHBOARD,)),
     Column(

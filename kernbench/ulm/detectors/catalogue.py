@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernbench.errors import KernbenchError, close_match
+from kernbench.errors import KernbenchError, close_match, counted
 from kernbench.training.settings import Settings
 from kernbench.ulm.detectors.blind import blind_rows
 from kernbench.ulm.detectors.detector import Detector
@@ -106,9 +106,8 @@ def check_methods(names: Sequence[str], length: int) -> list[str]:
             hint = close_match(name, METHODS) or f"; known: {', '.join(METHODS)}"
             raise KernbenchError(f"no baseline {name!r}{hint}")
         if not fits(name, length):
-            raise KernbenchError(
-                f"{name} needs {(taps(name) - 1) // 2} samples of padding on each side, the lines have {length}"
-            )
+            padding = counted((taps(name) - 1) // 2, "sample")
+            raise KernbenchError(f"{name} needs {padding} of padding on each side, the lines have {length}")
     return [name for name in METHODS if (name in names if names else fits(name, length))]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernbench.errors import DataError
+from kernbench.errors import DataError, counted
 from kernbench.ulm.pairing.points import Floats, Ints, Points, Steps, places
 
 # Any: indices are narrowed to 32 bits where speed counts.
@@ -81,7 +81,7 @@ def reach(detections: Points, truths: Points, tolerances: Sequence[float]) -> Re
         DataError: tables of different numbers of lines, a negative tolerance, or none.
     """
     if detections.lines != truths.lines:
-        raise DataError(f"detections cover {detections.lines} lines, truths {truths.lines}")
+        raise DataError(f"detections cover {counted(detections.lines, 'line')}, truths {truths.lines}")
     if not len(tolerances) or not min(tolerances) >= 0:
         raise DataError(f"tolerances must be samples >= 0, at least one: got {list(tolerances)}")
     first = [places(detections, truths.line, truths.sample - tolerance, "left") for tolerance in tolerances]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kernbench.errors import DataError
+from kernbench.errors import DataError, counted
 from kernbench.ulm.scoring.loss import as_lines
 
 # Any: predictions and labels come in every number type.
@@ -166,7 +166,7 @@ def output_lines(prediction: Array | torch.Tensor) -> torch.Tensor:
     lines = as_lines(prediction.detach(), "prediction").float()
     bad = int(lines.isnan().any(dim=1).sum())
     if bad:
-        raise DataError(f"the prediction has NaN in {bad} of {len(lines)} lines; scores need numbers")
+        raise DataError(f"the prediction has NaN in {bad} of {counted(len(lines), 'line')}; scores need numbers")
     if not lines.numel():
         raise DataError(f"there is nothing to score: the prediction has shape {tuple(lines.shape)}")
     return lines

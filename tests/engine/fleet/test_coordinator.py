@@ -56,6 +56,23 @@ def test_cells_are_shared_run_once_and_told_once(world):
     assert len(executed(world)) == 6
 
 
+def test_epoch_and_loss_of_each_worker_and_the_time_left_are_told(world):
+    study = world.study([9, 33, 65])
+    deeds = {9: "report", 33: "nap", 65: "nap"}
+    coordinate(world, study, 2, deeds, environment={"FAKE_TIMES": '{"progress": 0}'})
+    known = [state for running, _ in world.observer.crew for state in running.values() if state.progress is not None]
+    assert {(state.cell, state.progress.epochs, state.progress.loss) for state in known} == {(NINE, 30, 0.25)}
+    epochs = [state.progress.epoch for state in known]
+    assert epochs == sorted(epochs)
+    assert len(set(epochs)) > 1
+    workers = {worker.partition(" (")[0] for running, _ in world.observer.crew for worker in running}
+    assert workers == {"worker 1", "worker 2"}
+    # nothing is known before a cell is finished; then it is said from how many
+    assert world.observer.crew[0][1] == ""
+    assert any("estimate from 2 cells" in left for _, left in world.observer.crew)
+    assert world.observer.crew[-1] == ({}, "")
+
+
 def test_a_worker_that_dies_is_replaced_and_its_cell_held_after_the_limit(world, held_soon):
     study = world.study([9, 33, 65, 129])
     once, exits = "kernel_size=65,seed=0", "kernel_size=129,seed=0"

@@ -7,7 +7,8 @@ import pytest
 
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.matrix import matrix
-from kernbench.report.numbers.setup import duration, setup_rows
+from kernbench.report.numbers.setup import setup_rows
+from kernbench.study.durations import duration
 
 DEFINITION = {
     "network": {"name": "dilated", "depth": 12, "channels": 16, "gain": "unit"},

@@ -319,6 +319,24 @@ def test_a_study_of_one_test_line_has_a_page(page_of, make_run):
     assert page.figures
 
 
+def test_one_of_anything_is_no_plural(page_of, make_run):
+    """One cell of one line and one seed, at a tolerance of one sample, with one file lost and one cell to come."""
+    run = make_run("siren", lines=1, tolerance=1, asked=2, lacking=1)
+    page = page_of([run, make_run("discrete", tolerance=1, lines=1)])
+    nouns = "artifact|cell|comparison|draw|environment|line|point|run|sample|seed|sentence|series"
+    for each in re.finditer(rf"(?<![\d.,])\b1 (?:test |further )?(?:{nouns})s\b", page.text):
+        pytest.fail(page.text[max(0, each.start() - 60) : each.end() + 20])
+    assert "1 artifact of 1 cell is not where the database says" in page.text
+    assert "tolerance 1 sample" in page.text
+
+
+def test_the_page_says_which_memory_is_meant(page_of, make_run):
+    text = page_of([make_run()]).text
+    assert "peak memory [MiB]" in text
+    for said in ("on a CPU the largest resident memory of the process", "on CUDA it is the largest memory that torch"):
+        assert said in text
+
+
 @pytest.mark.parametrize(
     ("quality", "said"),
     [(0.66, "not surely above the blind floor"), (0.3, "below the blind floor, worse than a blind guess"), (0.9, "")],
