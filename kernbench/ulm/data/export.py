@@ -67,9 +67,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists() and not folder.is_dir():
             raise DataError(f"{folder} is not a folder")
         if folder.is_dir() and any(folder.iterdir()):
-            raise DataError(f"folder {folder} is not empty; export writes a new folder")
+            raise DataError(f"folder {folder} is not empty; give a new folder")
         if folder.exists() and folder.samefile(Path.cwd()):  # it cannot be replaced
-            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
+            raise DataError(f"folder {folder} is the working folder; give a new folder")
         with partial_folder(folder) as partial:
             yield partial
             if folder.is_dir():

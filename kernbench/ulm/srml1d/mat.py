@@ -3,7 +3,7 @@
 Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,15 @@ import scipy  # not scipy.io: every command that knows networks would load it, a
 from kernbench.errors import DataError
 from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLES
 from kernbench.ulm.simulator import embedded_fits
-from kernbench.ulm.simulator.mat_file import read_variables
 from kernbench.ulm.simulator.physics import C4F10, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
 from kernbench.ulm.simulator.scene import arrival_samples, depth_m
 from kernbench.ulm.simulator.simulate import SENSOR_DISTANCE_M
 from kernbench.ulm.simulator.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
-from kernbench.ulm.srml1d.text import LARGEST, FloatArray, RecordedLine
+from kernbench.ulm.srml1d.structs import Structs, chosen_channel, numbers, read_structs
+from kernbench.ulm.srml1d.text import FloatArray, RecordedLine
 
 IMAGING_DEPTH_M = 0.1
-
-Structs = Mapping[str, Any]  # whatever a .mat file holds
 
 # Water and C4F10, with the names and units of SRML-1D.
 LIQUID = {
@@ -66,14 +64,15 @@ def parse_mat(content: bytes, name: str) -> RecordedLine:
     Bubbles that are all on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
     they are no positions.
     """
-    structs = _structs(content, name)
+    structs = read_structs(content, name)
+    chosen_channel(structs, None, name)
     for key, wanted in (("RF.fs", RATE_HZ), ("domain.c", WATER.sound_speed)):
-        (value,) = _field(structs, key, name, size=1)
+        (value,) = numbers(structs, key, name, size=1)
         if not np.isclose(value, wanted, rtol=1e-9):
             raise DataError(f"{name}: {key} expected {wanted:.12g}, got {value:.12g}")
-    voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
-    pressure = float(_field(structs, "pulse.A", name, size=1)[0])
-    field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
+    voltage = numbers(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
+    pressure = float(numbers(structs, "pulse.A", name, size=1)[0])
+    field = numbers(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
     positions = _positions(structs, name)
     if pressure < 0:
         raise DataError(f"{name}: pulse.A expected an amplitude of 0 Pa or more, got {pressure:g}")
@@ -134,36 +133,11 @@ def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
     return np.stack([z, np.zeros(len(z)), np.full(len(z), np.nan)], axis=1)
 
 
-def _structs(content: bytes, name: str) -> Structs:
-    """Variables of the file."""
-    return read_variables(content, name, ("RF", "bubble", "domain", "pulse", "pfield"))
-
-
-def _field(structs: Structs, key: str, name: str, size: int | None = None) -> FloatArray:
-    """All numbers of one field of a struct (or array of structs), in order; finite, as many as expected."""
-    struct, _, field = key.partition(".")
-    array = structs.get(struct)
-    if not isinstance(array, np.ndarray) or array.dtype.names is None or field not in array.dtype.names:
-        raise DataError(f"{name}: no {key} in it; expected the structs that the SRML-1D simulator writes")
-    parts = [np.asarray(part) for part in array[field].ravel()]
-    if any(part.dtype.kind not in "biuf" for part in parts):  # text, structs, complex numbers
-        raise DataError(f"{name}: {key} does not hold real numbers")
-    values = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
-    if size is not None and (len(values) != size or len(parts) != 1):
-        elements = f" in {len(parts)} elements; only lines of one element are read" if len(parts) > 1 else ""
-        raise DataError(f"{name}: {key} expected {size} numbers, got {len(values)}{elements}")
-    if size is not None and size not in (1, *parts[0].shape):
-        raise DataError(f"{name}: {key} expected a row or a column, got a matrix of {parts[0].shape}")
-    if field != "R0" and not (np.abs(values) < LARGEST).all():  # false for NaN, too
-        raise DataError(f"{name}: {key} has NaN, infinite or too large numbers")
-    return values
-
-
 def _positions(structs: Structs, name: str) -> FloatArray:
     """z, x and radius of the bubbles, (bubbles, 3)."""
-    z, x = _field(structs, "bubble.z", name), _field(structs, "bubble.x", name)
+    z, x = numbers(structs, "bubble.z", name), numbers(structs, "bubble.x", name)
     known = "R0" in (structs["bubble"].dtype.names or ())
-    radius = _field(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
+    radius = numbers(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
     if not len(z) == len(x) == len(radius):
         raise DataError(f"{name}: bubble.z, x and R0 have {len(z)}, {len(x)} and {len(radius)} numbers")
     return np.stack([z, x, radius], axis=1)

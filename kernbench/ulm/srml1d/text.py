@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from kernbench.errors import DataError
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.srml1d.structs import LARGEST
 
 HEADER_LINES = 4
 TEXT_LINES = HEADER_LINES + SAMPLES
@@ -28,8 +29,6 @@ _HEADER = (
 
 _NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*")
 _NO_NUMBER = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
-
-LARGEST = float(np.finfo(np.float32).max)
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -87,7 +87,7 @@ def test_several_elements_are_refused(scene, simulated):
     elements = np.zeros((1, 96), dtype=[("V", "O"), ("fs", "O")])
     for element in range(96):
         elements[0, element] = (np.zeros((1, SAMPLES)), 62.5e6)
-    with pytest.raises(DataError, match="in 96 elements; only lines of one element"):
+    with pytest.raises(DataError, match=r"a\.mat: RF has 96 channels; choose one of them by --channel, 1 to 96"):
         parse_line(published_mat(scene, simulated, RF=elements), "a.mat")
 
 

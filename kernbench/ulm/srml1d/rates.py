@@ -1,0 +1,80 @@
+"""Lines of another sampling rate, brought to the 62.5 MHz for which networks are made."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from kernbench.errors import DataError
+from kernbench.ulm.line import SAMPLE_RATE_HZ
+
+RATES_HZ = (5e6, 1e9)  # lower ones lose the second harmonic of the pulse; others are most likely given in MHz
+_WINDOW = ("kaiser", 8.0)  # of the filter: ripple and aliases below 1e-4, where the usual 5.0 has 1.5e-3
+_LARGEST_FACTOR = 1000  # of a ratio of rates: 62.5 MHz is 25 / 16 of 40 MHz
+
+Array = npt.NDArray[np.float64]
+
+
+def checked_rate(rate_hz: float, where: str) -> float:
+    """A sampling rate [Hz] that can be one.
+
+    Raises:
+        DataError: it is outside of 5 MHz to 1 GHz, or no ratio of small numbers to 62.5 MHz.
+    """
+    low, high = RATES_HZ
+    if not low <= rate_hz <= high:
+        limits = f"{low / 1e6:g} to {high / 1e6:g} MHz"
+        raise DataError(f"{where} expected a sampling rate of {limits}, got {rate_hz:.9g} Hz")
+    ratio = _ratio(rate_hz)
+    if not math.isclose(ratio, SAMPLE_RATE_HZ / rate_hz, rel_tol=1e-9):
+        raise DataError(
+            f"{where}: {rate_hz / 1e6:.9g} MHz is no ratio of whole numbers up to {_LARGEST_FACTOR} to "
+            f"{SAMPLE_RATE_HZ / 1e6:g} MHz; resample the lines before"
+        )
+    return rate_hz
+
+
+def is_native(rate_hz: float) -> bool:
+    """Whether lines of this rate need no resampling."""
+    return math.isclose(rate_hz, SAMPLE_RATE_HZ, rel_tol=1e-9)
+
+
+def at_native_rate(signal: Array, rate_hz: float) -> Array:
+    """A signal at 62.5 MHz: polyphase filter with a linear-phase low pass below the lower of both Nyquist frequencies.
+
+    Args:
+        signal: (samples,), sampled at `rate_hz`; around its mean, it is 0 outside.
+        rate_hz: checked by `checked_rate`.
+
+    Returns:
+        ceil(samples * 62.5 MHz / rate) samples; the first one is at the time of the first one of the signal.
+    """
+    if is_native(rate_hz):
+        return signal
+    from scipy.signal import resample_poly  # noqa: PLC0415  few files need it, and it takes half a second to import
+
+    ratio = _ratio(rate_hz)
+    moved = resample_poly(signal, ratio.numerator, ratio.denominator, window=_WINDOW, padtype="mean")
+    return np.asarray(moved, np.float64)
+
+
+def nearest_samples(samples: npt.ArrayLike, rate_hz: float, length: int) -> npt.NDArray[np.int64]:
+    """Samples of a line at 62.5 MHz nearest to those of a line at another rate, half rounded up, within the line.
+
+    Args:
+        samples: from 0, (n,).
+        rate_hz: of these samples.
+        length: of the line at 62.5 MHz.
+    """
+    moved = np.floor(np.asarray(samples, np.float64) * float(_ratio(rate_hz)) + 0.5)
+    return np.minimum(moved, length - 1).astype(np.int64)
+
+
+def rate_note(rate_hz: float) -> str:
+    """What was done to lines of this rate, for people; empty for 62.5 MHz."""
+    return "" if is_native(rate_hz) else f"resampled from {rate_hz / 1e6:.9g} to {SAMPLE_RATE_HZ / 1e6:g} MHz"
+
+
+def _ratio(rate_hz: float) -> Fraction:
+    return Fraction(SAMPLE_RATE_HZ / rate_hz).limit_denominator(_LARGEST_FACTOR)
