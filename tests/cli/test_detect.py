@@ -122,7 +122,7 @@ def test_integers_are_said_and_scaled(bench, weights):
     np.save(bench.folder / "whole.npy", whole)
     ended = bench.run("detect", "whole.npy", "--weights", weights, "--out", "whole")
     assert ended.code == 0, ended
-    assert "lines: int16 read as float32" in ended.out
+    assert "lines: stored as int16, read as float32" in ended.out
     assert "the lines have an RMS of 9.97e+03 (median), simulated ones 1 to 60 a.u." in ended.err
     np.save(bench.folder / "scaled.npy", whole.astype(np.float32) * np.float32(0.001))
     expected = found(bench, "scaled.npy", "--weights", weights)

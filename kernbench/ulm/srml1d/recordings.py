@@ -11,8 +11,8 @@ import numpy.typing as npt
 from kernbench.errors import DataError, close_match, first_line
 from kernbench.ulm.line import SAMPLE_RATE_HZ
 from kernbench.ulm.srml1d.formats import read_bytes
-from kernbench.ulm.srml1d.rates import at_native_rate, checked_rate, rate_note
-from kernbench.ulm.srml1d.structs import LARGEST, channels, chosen_channel, numbers, read_structs, signal
+from kernbench.ulm.srml1d.rates import at_native_rate, checked_rate, conversion_notes, file_rate
+from kernbench.ulm.srml1d.structs import LARGEST, channels, chosen_channel, numbers, read_structs, signal, stored_as
 
 SUFFIXES = (".mat", ".npy", ".txt", ".csv")
 _LABELLED = re.compile(r'\s*"Bubble count","Voltage')  # the names of columns of SRML-1D
@@ -68,10 +68,8 @@ def _recording(name: str, channel: int, voltage: Floats, rate_hz: float, start_s
     """A line at 62.5 MHz, with what was done to it."""
     if not (np.abs(voltage) < LARGEST).all():  # false for NaN, too
         raise DataError(f"{name}: channel {channel} has NaN, infinite or too large numbers")
-    integers = f"{stored} read as float32" if stored else ""
-    notes = tuple(note for note in (rate_note(rate_hz), integers) if note)
     there = at_native_rate(voltage, rate_hz).astype(np.float32)
-    return Recording(name, channel, there, start_s * SAMPLE_RATE_HZ, notes)
+    return Recording(name, channel, there, start_s * SAMPLE_RATE_HZ, conversion_notes(rate_hz, stored))
 
 
 def _mat(content: bytes, name: str, rate_hz: float | None, channel: int | None) -> list[Recording]:
@@ -81,22 +79,10 @@ def _mat(content: bytes, name: str, rate_hz: float | None, channel: int | None) 
         raise DataError(f"{name}: no struct RF in it; expected RF.V (voltage) and RF.fs (sampling rate in Hz)")
     lines = []
     for each in chosen:
-        voltage, stored = signal(structs, name, each)
+        voltage = signal(structs, name, each)
         own = file_rate(float(numbers(structs, "RF.fs", name, 1, each)[0]), rate_hz, name)
-        lines.append(_recording(name, each, voltage, own, 0.0, stored))
+        lines.append(_recording(name, each, voltage, own, 0.0, stored_as(structs, each, name)))
     return lines
-
-
-def file_rate(own_hz: float, given_hz: float | None, name: str) -> float:
-    """The sampling rate that a file names.
-
-    Raises:
-        DataError: it cannot be one, or another one was given.
-    """
-    rate = checked_rate(own_hz, f"{name}: RF.fs")
-    if given_hz is not None and not np.isclose(given_hz, rate, rtol=1e-9):
-        raise DataError(f"{name}: RF.fs says {rate / 1e6:.9g} MHz, --rate {given_hz / 1e6:.9g}; leave --rate out")
-    return rate
 
 
 def _npy(content: bytes, name: str, rate_hz: float | None, channel: int | None) -> list[Recording]:

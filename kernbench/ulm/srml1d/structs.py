@@ -79,18 +79,20 @@ def numbers(
     return np.asarray(values)
 
 
-def signal(structs: Structs, name: str, channel: int) -> tuple[npt.NDArray[np.float64], str]:
-    """Voltage of a channel, (samples,), and the type of the integers that it is stored as; empty for floats.
+def signal(structs: Structs, name: str, channel: int) -> npt.NDArray[np.float64]:
+    """Voltage of a channel, (samples,), however many there are.
 
     Raises:
         DataError: see `numbers`; or a matrix.
     """
-    voltage = numbers(structs, "RF.V", name, channel=channel)
+    return numbers(structs, "RF.V", name, numbers(structs, "RF.V", name, channel=channel).size, channel)
+
+
+def stored_as(structs: Structs, channel: int, name: str) -> str:
+    """Type of the integers that the voltage of a channel is stored as, int16; empty for floats."""
     array, _ = _field(structs, "RF.V", name)
-    stored = np.asarray(array.ravel()[channel - 1])
-    if len(voltage) not in stored.shape:
-        raise DataError(f"{name}: RF.V expected a row or a column, got a matrix of {stored.shape}")
-    return voltage, str(stored.dtype) if stored.dtype.kind in "iu" else ""
+    kept = np.asarray(array.ravel()[channel - 1]).dtype
+    return str(kept) if kept.kind in "iu" else ""
 
 
 def _field(structs: Structs, key: str, name: str) -> tuple[npt.NDArray[Any], str]:
