@@ -138,7 +138,8 @@ class KernelConv(nn.Module):
 
     def _kept(self) -> PreparedKernel | None:
         """The training-grid kernel of these very parameters, made once; None in training and where gradients flow."""
-        flowing = self.training or torch.is_grad_enabled() or is_transformed()  # a transform's tensors have no storage
+        abstract = is_transformed() or torch.compiler.is_exporting()  # tensors without storage
+        flowing = self.training or torch.is_grad_enabled() or abstract
         key = None if flowing else self._versions()
         if key is None:
             self._cache = None

@@ -103,3 +103,12 @@ def test_a_traced_network_scores_lines_of_another_length(backend, gradients):
         traced = torch.jit.trace(network, torch.randn(2, 1, 400))
         line = torch.randn(3, 1, 517, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(traced(line), network(line), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_is_exported_with_and_without_gradients(backend, gradients):
+    (network,), line = networks(backend, 1), torch.randn(2, 1, 400, generator=torch.Generator().manual_seed(0))
+    with torch.set_grad_enabled(gradients):
+        exported = torch.export.export(network, (line,)).module()
+        torch.testing.assert_close(exported(line), network(line))
