@@ -97,7 +97,7 @@ def detect_command(
         _warn(said)
     click.echo(f"threshold {level:.4g}, {origin}; decoder {decoder.name}, width {decoder.width}")
     click.echo(_summary(found))
-    facts = {"tolerance": tolerance, "threshold": level, "threshold_origin": origin, "scale": scale, "device": where}
+    facts: dict[str, object] = {"threshold": level, "threshold_origin": origin, "scale": scale, "device": where}
     facts |= {"decoder": decoder.name, "width": decoder.width}
     _save(found, trained, level, out, facts | {"lines": list(lines)})
     click.echo(f"detections, counts and picture: {out}")
@@ -124,7 +124,8 @@ def _level(
     assert pairs is not None  # else refused above
     meant = HEADLINE_TOLERANCE if tolerance is None else tolerance
     level = float(pairs.thresholds[tolerance_index(pairs.tolerances, meant)])
-    return level, decoder, f"stored for a tolerance of {meant} samples, chosen on {pairs.split} lines"
+    chosen = f", chosen on {pairs.split} lines" if trained.pairs is not None else ""  # of published ones it is not said
+    return level, decoder, f"stored for a tolerance of {meant} samples{chosen}"
 
 
 def _read(lines: "Sequence[str]", split: str, rate: float | None, channel: int | None) -> "list[Recording]":

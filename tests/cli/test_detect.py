@@ -154,7 +154,7 @@ def test_a_published_network_has_its_thresholds_beside_it(bench, lines):
     save_thresholds(Choice("train", np.arange(10), np.full(10, 0.05), np.zeros(10)), bench.folder / "net")
     ended = bench.run("detect", "lines/RFDATA00001.txt", "--weights", "net", "--nms-width", "3", *OUT)
     assert ended.code == 0, ended
-    assert "threshold 0.05, stored for a tolerance of 4 samples" in ended.out
+    assert "threshold 0.05, stored for a tolerance of 4 samples; decoder" in ended.out
     assert "decoder peak-nms, width 3" in ended.out
 
 
