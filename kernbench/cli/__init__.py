@@ -20,6 +20,7 @@ _COMMANDS = {
     "describe": ("describe", "Parameters, operations, receptive field and search space of a plugin."),
     "check": ("check", "Conformance of a plugin, installed or a local file."),
     "evaluate": ("evaluate", "Score trained networks on any lines, or reproduce the published scores."),
+    "detect": ("detect", "Detections of a trained network on lines without labels."),
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
     "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
     "bench": ("bench", "Time convolution, simulation, metrics and training side by side with the peers."),

@@ -55,24 +55,36 @@ def info(storage: str | None) -> None:
 @click.option("--validation", help="The same for the validation lines.")
 @click.option("--test", help="The same for the test lines.")
 @click.option("--format", "form", type=click.Choice(["text", "mat"]), default="text", show_default=True)
+@click.option("--rate", type=float, help="Sampling rate of text files in MHz; MATLAB files name theirs.  [62.5]")
+@click.option("--channel", type=click.IntRange(1), help="The line in MATLAB files with several channels.")
 @click.option("--out", type=click.Path(path_type=Path), help="Manifest, .json or .csv.  [FOLDER/manifest.json]")
 def manifest(
-    folder: Path, train: str | None, validation: str | None, test: str | None, form: str, out: Path | None
+    folder: Path,
+    train: str | None,
+    validation: str | None,
+    test: str | None,
+    form: str,
+    rate: float | None,
+    channel: int | None,
+    out: Path | None,
 ) -> None:
     """Write the split manifest of a folder of line files, by the numbers in their names.
 
-    It lists file, content hash, split, position, bubbles and pressure of each line, and the rule that chose them.
+    It lists file, content hash, split, position, bubbles and pressure of each line, and the rule that chose them, with
+    sampling rate and channel. In folders TRAINING, VALIDATION and TESTING each split is looked up in its own; without
+    numbers, all lines of them are taken.
     """
     from kernbench.ulm.data.manifest import MANIFEST_NAMES, manifest_by_number, write_manifest
+    from kernbench.ulm.srml1d.rates import checked_rate
 
     given = {"train": train, "validation": validation, "test": test}
     ranges = {split: _range(split, text) for split, text in given.items() if text is not None}
-    if not ranges:
-        raise click.UsageError("expected --train, --validation or --test: the rule must be given")
-    made = manifest_by_number(folder, ranges, form)
+    rate_hz = None if rate is None else checked_rate(rate * 1e6, "--rate")
+    made = manifest_by_number(folder, ranges, form, rate_hz, channel)
     path = out or folder / MANIFEST_NAMES[0]
     write_manifest(path, made)
-    click.echo(f"{path}: {counted(len(made.lines), 'line')}, {made.rule}")
+    resampled = "" if made.rate_hz is None else f"; to be resampled from {made.rate_hz / 1e6:.9g} MHz"
+    click.echo(f"{path}: {counted(len(made.lines), 'line')}, {made.rule}{resampled}")
 
 
 @data_command.command(name="import")
@@ -80,9 +92,10 @@ def manifest(
 @click.option("--name", required=True, help="Name of the data set.")
 @click.option("--manifest", "manifest_path", type=click.Path(path_type=Path), help="[FOLDER/manifest.json or .csv]")
 def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
-    """Import published text lines or MATLAB v5 results into the cache, as a manifest lists them.
+    """Import published text lines or MATLAB results into the cache, as a manifest lists them.
 
-    A malformed file is named with its line number, and nothing is imported.
+    Lines of another sampling rate are resampled to 62.5 MHz, labels move to the nearest sample; the files stay as they
+    are. A malformed file is named with its line number, and nothing is imported.
     """
     from kernbench.ulm.data.imported import import_lines
     from kernbench.ulm.data.manifest import find_manifest
@@ -90,6 +103,8 @@ def import_(folder: Path, name: str, manifest_path: Path | None) -> None:
     with bar("imported", now_and_then) as progress:
         found = import_lines(folder, manifest_path or find_manifest(folder), name, progress)
     click.echo(f"data set {found.name} ({found.digest}): {_lines_text(found.lines)}, in {found.folder}")
+    for note in found.notes:
+        click.echo(f"lines: {note}")
 
 
 @data_command.command()
@@ -165,7 +180,8 @@ def _print_imported() -> None:
     for each in sets:
         state = f"DAMAGED ({each.problem}); import it again" if each.problem else "intact"
         size = f"{each.size_bytes / 1e6:8.1f} MB"
-        click.echo(f"  {each.digest} {each.name}  {size}  {_lines_text(each.lines)}, {state}; {each.source}")
+        of = "; ".join((each.source, *each.notes))
+        click.echo(f"  {each.digest} {each.name}  {size}  {_lines_text(each.lines)}, {state}; {of}")
 
 
 def _lines_text(lines: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kernbench.cli import completing
-from kernbench.cli.names import family_names, one_option
+from kernbench.cli.names import one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
 from kernbench.errors import counted
@@ -107,9 +107,8 @@ def evaluate_command(
     come from another file, or be chosen on a split of the data set.
     """
     from kernbench.cli.terminal import scores
-    from kernbench.cli.trained_cell import lines_of_cell, weights_of_cell
+    from kernbench.cli.trained_cell import cell_or_file, lines_of_cell
     from kernbench.host.device import choose_device
-    from kernbench.store.database.url import resolve_url
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
     from kernbench.ulm.evaluation.trained import load_trained
@@ -120,10 +119,7 @@ def evaluate_command(
         _reproduce(published, models, lines, seed, choose_device(device), out)
         return
     where = choose_device(device)
-    if study is not None:
-        weights = weights_of_cell(resolve_url(storage), study, *_of_study(plugin, kernel_size, only))
-        plugin = plugin if plugin is not None and ".py" in plugin else None  # an installed one must be of its version
-    assert weights is not None  # else refused above
+    weights, plugin = cell_or_file(weights, study, plugin, kernel_size, only, storage)
     trained = load_trained(weights, plugin, network)
     found = lines_of_cell(trained, split) if data is None else find_set(data)
     content = found.content(split)
@@ -182,14 +178,6 @@ def _check_together(given: Mapping[str, Any]) -> None:
     for said, wrong in refusals.items():
         if wrong:
             raise click.UsageError(said)
-
-
-def _of_study(plugin: str | None, kernel_size: int | None, only: "Selection") -> "tuple[tuple[str, ...], Selection]":
-    """Families and cells that --plugin, --kernel-size and --only mean together."""
-    from kernbench.study.selection import read_selection
-
-    sizes = [] if kernel_size is None else [f"kernel_size={kernel_size}"]
-    return family_names([] if plugin is None else [plugin]), read_selection([*only.options[1::2], *sizes])
 
 
 def _predicted(

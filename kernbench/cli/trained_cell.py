@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from kernbench.cli.names import family_names
 from kernbench.errors import DataError, counted
 
 if TYPE_CHECKING:
@@ -13,6 +16,45 @@ if TYPE_CHECKING:
     from kernbench.ulm.evaluation.trained import Trained
 
 MOST_LISTED = 6
+
+
+def cell_or_file(
+    weights: Path | None,
+    study: str | None,
+    plugin: str | None,
+    kernel_size: int | None,
+    only: "Selection",
+    storage: str | None,
+) -> tuple[Path, str | None]:
+    """Weights that the options of a command mean, and the family to take in place of the one that they name.
+
+    Args:
+        weights: of --weights, or None with --study.
+        study: of --study.
+        plugin: of --plugin: with a study its family, else that of the kernels.
+        kernel_size: of --kernel-size.
+        only: of --only.
+        storage: of --storage.
+
+    Raises:
+        click.UsageError: options that exclude or need each other.
+        KernbenchError: see `weights_of_cell`.
+    """
+    from kernbench.store.database.url import resolve_url
+    from kernbench.study.selection import read_selection
+
+    if study is not None and weights is not None:
+        raise click.UsageError("--weights and --study exclude each other")
+    if study is None and (kernel_size or only):
+        raise click.UsageError("--kernel-size and --only go with --study")
+    if weights is not None:
+        return weights, plugin
+    if study is None:
+        raise click.UsageError("expected --weights or --study")
+    sizes = [] if kernel_size is None else [f"kernel_size={kernel_size}"]
+    families = family_names([] if plugin is None else [plugin])
+    found = weights_of_cell(resolve_url(storage), study, families, read_selection([*only.options[1::2], *sizes]))
+    return found, plugin if plugin is not None and ".py" in plugin else None  # an installed one must be of its version
 
 
 def weights_of_cell(url: str, study: str, families: Sequence[str], only: "Selection") -> Path:

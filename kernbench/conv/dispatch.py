@@ -9,6 +9,7 @@ from kernbench.conv.direct import convolve_direct
 from kernbench.conv.fft_conv import convolve_fft_conv
 from kernbench.conv.plan import Plan, whole
 from kernbench.conv.spectral import convolve_spectral
+from kernbench.conv.transformed import convolve_transformed, is_transformed
 from kernbench.errors import KernbenchError, close_match
 
 _WITHOUT_PLAN = {"direct": convolve_direct, "fft_conv": convolve_fft_conv}
@@ -29,7 +30,8 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
 
     Returns:
         Tensor (B, Co, L - dilation (K - 1)) in the signal's dtype, on its device; half precision is computed in
-        float32 and cast back.
+        float32 and cast back. Under `torch.func` and `torch.jit.trace`, "fft" and "overlap_save" take one spectrum of
+        each whole line, and "fft_conv" cannot be batched by vmap.
 
     Raises:
         KernbenchError: shapes, dtypes or channels that do not fit, integers or complex numbers, or no output
@@ -42,6 +44,8 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
     if dtype in _HALF:  # torch has no half-precision FFT on the CPU
         signal, kernel = signal.float(), kernel.float()
     with torch.autocast(signal.device.type, enabled=False):
+        if backend != "fft_conv" and is_transformed():
+            return convolve_transformed(signal, kernel, dilation, groups, spectral=plan is not None).to(dtype)
         if plan is None:
             return _WITHOUT_PLAN[backend](signal, kernel, dilation, groups).to(dtype)
         return convolve_spectral(signal, kernel, groups, plan).to(dtype)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kernbench.conv.dispatch import check_backend, convolve
 from kernbench.conv.prepared import PreparedKernel
+from kernbench.conv.transformed import is_transformed
 from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
@@ -137,7 +138,9 @@ class KernelConv(nn.Module):
 
     def _kept(self) -> PreparedKernel | None:
         """The training-grid kernel of these very parameters, made once; None in training and where gradients flow."""
-        key = None if self.training or torch.is_grad_enabled() else self._versions()
+        abstract = is_transformed() or torch.compiler.is_exporting()  # tensors without storage
+        flowing = self.training or torch.is_grad_enabled() or abstract
+        key = None if flowing else self._versions()
         if key is None:
             self._cache = None
         elif self._cache is None or self._cache[0] != key:

@@ -6,6 +6,8 @@ LABEL_SUPPORT = (312, 8177)  # [first, stop) of the samples that can carry a lab
 
 SAMPLE_RATE_HZ = 62.5e6
 
+IMAGING_DEPTH_M = 0.1
+
 SPEED_OF_SOUND_M_PER_S = 1480.0
 
 PULSE_FREQUENCY_HZ = 1.7e6

@@ -48,7 +48,7 @@ def export_set(
             for position, line in enumerate(_recorded_lines(content, echoes=form == "mat")):
                 path = partial / f"RFDATA{len(entries) + 1:05d}{LINE_FORMATS[form]}"
                 write_line(path, line, f"{source}, {content.split.name} {position}")
-                entries.append(describe_file(path, partial, content.split.name, position))
+                entries.append(describe_file(path, partial, content.split.name, position)[0])
                 if progress is not None:
                     progress(len(entries), total)
         write_manifest(partial / MANIFEST_NAMES[0], Manifest(f"exported by {source}", tuple(entries)))
@@ -67,9 +67,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists() and not folder.is_dir():
             raise DataError(f"{folder} is not a folder")
         if folder.is_dir() and any(folder.iterdir()):
-            raise DataError(f"folder {folder} is not empty; export writes a new folder")
+            raise DataError(f"folder {folder} is not empty; give a new folder")
         if folder.exists() and folder.samefile(Path.cwd()):  # it cannot be replaced
-            raise DataError(f"folder {folder} is the working folder; export writes a new folder")
+            raise DataError(f"folder {folder} is the working folder; give a new folder")
         with partial_folder(folder) as partial:
             yield partial
             if folder.is_dir():
@@ -94,10 +94,11 @@ def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]
     for row in range(len(split.voltage)):
         again = content.again(row) if echoes and content.again is not None else None
         pressure_pa = float(split.pressure_pa[row])
-        if content.field_pa is None:  # it depends on the pulse only: a line without bubbles has the same
-            field = simulate_lines([Scene([], [], [], pressure_pa)]).pressure_field_pa[0].numpy()
-        else:
+        field = None
+        if content.field_pa is not None:
             field = np.asarray(content.field_pa[row])
+        elif not np.isnan(pressure_pa):  # it depends on the pulse only: a line without bubbles has the same
+            field = simulate_lines([Scene([], [], [], pressure_pa)]).pressure_field_pa[0].numpy()
         yield RecordedLine(
             voltage=np.asarray(split.voltage[row]),
             counts=np.asarray(split.counts[row]),

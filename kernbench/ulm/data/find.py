@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from kernbench.errors import DataError, close_match
 from kernbench.ulm.data.cache import Damaged, Facts, read_entry
 from kernbench.ulm.data.imported import DIGEST, Arrays, describe_imported, find_imported, read_lines, read_set
-from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, find_manifest, is_folder, read_manifest
+from kernbench.ulm.data.line_files import is_folder
+from kernbench.ulm.data.manifest import MANIFEST_NAMES, find_manifest, read_manifest
 from kernbench.ulm.data.recipe import (
     SPLITS,
     Recipe,
@@ -93,7 +94,7 @@ def find_set(name: str) -> DataSet:
         return DataSet(name, name, splits, "simulated", lambda split: _simulated(name, split))
     if is_folder(folder := Path(name)):
         manifest = read_manifest(find_manifest(folder))
-        parts = {split: Manifest(manifest.rule, tuple(manifest.split(split))) for split in manifest.splits}
+        parts = {split: replace(manifest, lines=tuple(manifest.split(split))) for split in manifest.splits}
         digest, origin = manifest.digest(), f"folder; {manifest.rule}"
         return DataSet(name, digest, (*parts,), origin, lambda each: _content(each, *read_lines(folder, parts[each])))
     known = [each.name for each in describe_imported()]

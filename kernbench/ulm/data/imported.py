@@ -1,6 +1,7 @@
 """Data sets that were not simulated from a recipe: imported line files, in the cache, by name or digest."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kernbench.ulm.data.recipe import SPLITS
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.simulate import Progress
 from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, read_bytes
+from kernbench.ulm.srml1d.rates import conversion_notes
 
 Arrays = Mapping[str, npt.NDArray[Any]]  # voltage, counts, fields and positions differ in type
 
@@ -38,6 +40,7 @@ class ImportedSet:
         size_bytes: of all its files.
         source: rule of its manifest, or how it was made.
         problem: why it cannot be used, empty if it is intact.
+        notes: what was done to its lines, for people: resampled, integers.
     """
 
     name: str
@@ -47,14 +50,15 @@ class ImportedSet:
     size_bytes: int
     source: str
     problem: str
+    notes: tuple[str, ...] = ()
 
 
-def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | None = None) -> ImportedSet:
+def import_lines(folder: Path, manifest: Path | Manifest, name: str, progress: Progress | None = None) -> ImportedSet:
     """Import a folder of line files into the cache; files are read one at a time, each once.
 
     Args:
         folder: of the files that the manifest names.
-        manifest: JSON or CSV, see `kernbench.ulm.data.manifest`.
+        manifest: JSON or CSV, see `kernbench.ulm.data.manifest`; or what was read from it.
         name: of the data set.
         progress: called as progress(lines done, lines in all).
 
@@ -65,7 +69,7 @@ def import_lines(folder: Path, manifest: Path, name: str, progress: Progress | N
         DataError: a file that is malformed (named with its line number) or not the one of the manifest, two files with
             the same signal, or a name that is taken. Nothing is left in the cache then.
     """
-    chosen = read_manifest(manifest)
+    chosen = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     digest = chosen.digest()
     if found := _existing(name, digest):
         return found
@@ -147,6 +151,7 @@ def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = Non
     arrays: dict[str, Any] = {}
     splits: dict[str, Facts] = {}
     signals: dict[str, str] = {}
+    notes: dict[str, None] = {}  # in their order
     done = 0
     for split in manifest.splits:
         entries = manifest.split(split)
@@ -156,7 +161,8 @@ def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = Non
         positions: list[Any] = []  # the same
         pressures = []
         for row, entry in enumerate(entries):
-            line = _read(folder, entry)
+            line = _read(folder, entry, manifest)
+            notes |= dict.fromkeys(conversion_notes(line.rate_hz, line.stored))
             # Other line ends or another header hide a copy from the hash of the file; in two splits it would leak.
             first = signals.setdefault(sha256_of(line.voltage.tobytes()), entry.file)
             if first != entry.file:
@@ -164,7 +170,7 @@ def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = Non
             voltage[row], counts[row] = line.voltage, line.counts
             fields.append(line.field_pa)
             positions.append(line.positions)
-            pressures.append(line.pressure_pa)
+            pressures.append(None if math.isnan(line.pressure_pa) else line.pressure_pa)
             done += 1
             if progress is not None:
                 progress(done, len(manifest.lines))
@@ -175,20 +181,22 @@ def read_lines(folder: Path, manifest: Manifest, progress: Progress | None = Non
             arrays[f"{split}_positions"] = np.concatenate(positions)
         names, bubbles = [entry.file for entry in entries], [entry.bubbles for entry in entries]
         splits[split] = {"files": names, "bubbles": bubbles, "pressure_pa": pressures}
-    return arrays, {"splits": splits}
+    return arrays, {"splits": splits} | ({"notes": list(notes)} if notes else {})
 
 
-def _read(folder: Path, entry: ManifestLine) -> RecordedLine:
+def _read(folder: Path, entry: ManifestLine, manifest: Manifest) -> RecordedLine:
     """One line file, checked against its entry in the manifest."""
     content = read_bytes(folder / entry.file)
     # The line number of a malformed text says more than its hash; damaged MATLAB files can crash their reader.
-    line = None if entry.file.lower().endswith(".mat") else parse_line(content, entry.file)
+    how = manifest.rate_hz, manifest.channel
+    line = None if entry.file.lower().endswith(".mat") else parse_line(content, entry.file, *how)
     if sha256_of(content) != entry.sha256:
         raise DataError(f"{entry.file}: its content is not the one of the manifest (sha256 {entry.sha256[:12]}...)")
-    line = line or parse_line(content, entry.file)
-    if line.bubbles != entry.bubbles or abs(line.pressure_pa / 1e3 - entry.pressure_kpa) > 5e-3:
+    line = line or parse_line(content, entry.file, *how)
+    said = math.nan if entry.pressure_kpa is None else entry.pressure_kpa
+    if line.bubbles != entry.bubbles or not np.isclose(line.pressure_pa / 1e3, said, rtol=0, atol=5e-3, equal_nan=True):
         raise DataError(
-            f"{entry.file}: the manifest says {entry.bubbles} bubbles and {entry.pressure_kpa:g} kPa, the file "
+            f"{entry.file}: the manifest says {entry.bubbles} bubbles and {said:g} kPa, the file "
             f"{line.bubbles} and {line.pressure_pa / 1e3:g}"
         )
     return line
@@ -200,7 +208,8 @@ def _describe(folder: Path) -> ImportedSet:
     facts = _unchecked_facts(folder) if problem else facts
     splits = facts.get("splits", {})
     lines = {split: len(splits[split]["bubbles"]) for split in SPLITS if split in splits}
-    return ImportedSet(facts.get("name", ""), folder.name, lines, folder, size, facts.get("source", ""), problem)
+    name, notes = facts.get("name", ""), tuple(facts.get("notes", ()))
+    return ImportedSet(name, folder.name, lines, folder, size, facts.get("source", ""), problem, notes)
 
 
 def _unchecked_facts(folder: Path) -> Facts:

@@ -5,22 +5,25 @@ import io
 import json
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernbench.errors import DataError, close_match, first_line
 from kernbench.host.files import json_digest, sha256_of, write_whole
+from kernbench.ulm.data.line_files import SPLIT_FOLDERS, listed, numbered, split_folder
 from kernbench.ulm.data.recipe import SPLITS
+from kernbench.ulm.line import SAMPLE_RATE_HZ
 from kernbench.ulm.srml1d.formats import LINE_FORMATS, parse_line, read_bytes
+from kernbench.ulm.srml1d.rates import checked_rate, is_native
 from kernbench.ulm.srml1d.text import parse_text_header
 
 MANIFEST_NAMES = ("manifest.json", "manifest.csv")
 MANIFEST_VERSION = 1
 LONGEST_NAME = 1024
-_RULE = "# rule: "
+_SAID = re.compile(r"# (rule|rate_hz|channel): (.*)\n")  # at the top of a CSV
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class ManifestLine:
         split: train, validation or test.
         position: place in its split, from 0.
         bubbles: number of bubbles, as the file says.
-        pressure_kpa: amplitude of the pulse, as the file says.
+        pressure_kpa: amplitude of the pulse, as the file says; None where it does not.
     """
 
     file: str
@@ -41,7 +44,7 @@ class ManifestLine:
     split: str
     position: int
     bubbles: int
-    pressure_kpa: float
+    pressure_kpa: float | None
 
 
 _KEYS = [field.name for field in fields(ManifestLine)]
@@ -54,10 +57,14 @@ class Manifest:
     Attributes:
         rule: in words, such as "number in the file name: train 1-1024".
         lines: sorted by split (train, validation, test) and position.
+        rate_hz: sampling rate of the files where it is another than 62.5 MHz, to which they are resampled.
+        channel: of files with several, from 1, the one that is the line.
     """
 
     rule: str
     lines: tuple[ManifestLine, ...]
+    rate_hz: float | None = None
+    channel: int | None = None
 
     def split(self, name: str) -> list[ManifestLine]:
         """Lines of one split in order."""
@@ -69,11 +76,17 @@ class Manifest:
         return [split for split in SPLITS if self.split(split)]
 
     def digest(self) -> str:
-        """Name of the data set: 12 hexadecimal digits of contents and order, file names left out."""
+        """Name of the data set: 12 hexadecimal digits of contents, order and how they are read, file names left out."""
         facts = {"version": MANIFEST_VERSION} | {
             split: [line.sha256 for line in self.split(split)] for split in self.splits
         }
-        return json_digest(facts)
+        return json_digest(facts | self.how)
+
+    @property
+    def how(self) -> dict[str, Any]:  # JSON
+        """How the files are read where it is not as usual: rate_hz, channel."""
+        given = {"rate_hz": self.rate_hz, "channel": self.channel}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -87,9 +100,9 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"manifest {path} cannot be read: {reason}") from error
-    rule, rows = _read_csv(text, path) if path.suffix.lower() == ".csv" else _read_json(text, path)
+    rule, rows, how = _read_csv(text, path) if path.suffix.lower() == ".csv" else _read_json(text, path)
     lines = [_line(row, f"manifest {path}, entry {number}") for number, row in enumerate(rows, 1)]
-    return _checked(rule, lines, f"manifest {path}")
+    return replace(_checked(rule, lines, f"manifest {path}"), **_checked_how(how, f"manifest {path}"))
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -113,7 +126,7 @@ def find_manifest(folder: Path) -> Path:
     Raises:
         DataError: there is none; the order of a directory is undefined and never used.
     """
-    there = {path.name for path in _listed(folder)}
+    there = {path.name for path in listed(folder)}
     if found := [folder / name for name in MANIFEST_NAMES if name in there]:
         return found[0]
     raise DataError(
@@ -122,35 +135,56 @@ def find_manifest(folder: Path) -> Path:
     )
 
 
-def manifest_by_number(folder: Path, ranges: Mapping[str, tuple[int, int]], form: str = "text") -> Manifest:
+def manifest_by_number(
+    folder: Path,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+    form: str = "text",
+    rate_hz: float | None = None,
+    channel: int | None = None,
+) -> Manifest:
     """A manifest by the last number in the file name, as SRML-1D numbers its lines: RFDATA00001.txt is number 1.
 
     Args:
-        folder: of the line files.
-        ranges: split -> first and last number, both included.
+        folder: of the line files, or of the folders TRAINING, VALIDATION and TESTING, which have those of a split each.
+        ranges: split -> first and last number, both included; left out, all lines of those three folders.
         form: "text" or "mat".
+        rate_hz: sampling rate of text files; MATLAB files name their own.
+        channel: of MATLAB files with several, from 1.
 
     Raises:
-        DataError: a number of the ranges has no file or several, or a file's header cannot be read.
+        DataError: a number of the ranges has no file or several, a file's header cannot be read, files of several
+            rates, or neither ranges nor folders of splits.
     """
-    numbered = defaultdict(list)
-    for path in _listed(folder):
-        if path.suffix.lower() == LINE_FORMATS[form] and (digits := re.findall(r"\d+", path.stem)):
-            numbered[int(digits[-1])].append(path)
-    lines = []
-    for split, (first, last) in ranges.items():
-        for position, number in enumerate(range(first, last + 1)):
-            found = numbered[number]
-            if len(found) != 1:
-                what = f"files {', '.join(path.name for path in found)}" if found else "no file"
-                raise DataError(f"{folder}: {what} of number {number} ({LINE_FORMATS[form]}), asked for by {split}")
-            lines.append(describe_file(found[0], folder, split, position))
-    rule = "number in the file name: " + ", ".join(f"{split} {first}-{last}" for split, (first, last) in ranges.items())
-    return _checked(rule, lines, f"folder {folder}")
+    homes = {split: split_folder(folder, name) for split, name in SPLIT_FOLDERS.items()}
+    chosen: Mapping[str, tuple[int, int] | None] = ranges or {
+        split: None for split, home in homes.items() if home is not None
+    }
+    if not chosen:
+        raise DataError(
+            f"{folder} has no folders {', '.join(SPLIT_FOLDERS.values())}; say which files are of which split: "
+            "--train 1-1024 and so on"
+        )
+    lines: list[ManifestLine] = []
+    rates: dict[float, str] = {}
+    for split, wanted in chosen.items():
+        for position, path in enumerate(numbered(homes[split] or folder, wanted, LINE_FORMATS[form], split)):
+            line, rate = describe_file(path, folder, split, position, rate_hz, channel)
+            lines.append(line)
+            rates.setdefault(rate, path.name)
+    if len(rates) > 1:
+        (one, first), (other, second), *_ = rates.items()
+        got = f"{one / 1e6:g} MHz ({first}) and {other / 1e6:g} MHz ({second})"
+        raise DataError(f"{folder}: expected files of one sampling rate, got {got}")
+    by_number = (f"{split} {pair[0]}-{pair[1]}" for split, pair in chosen.items() if pair is not None)
+    rule = f"number in the file name: {', '.join(by_number)}" if ranges else "folders TRAINING, VALIDATION, TESTING"
+    own = next((rate for rate in rates if not is_native(rate)), None)
+    return replace(_checked(rule, lines, f"folder {folder}"), rate_hz=own, channel=channel)
 
 
-def describe_file(path: Path, folder: Path, split: str, position: int) -> ManifestLine:
-    """Entry of one line file.
+def describe_file(
+    path: Path, folder: Path, split: str, position: int, rate_hz: float | None = None, channel: int | None = None
+) -> tuple[ManifestLine, float]:
+    """Entry of one line file, and its sampling rate [Hz].
 
     Raises:
         DataError: the file (of text, its header) is malformed.
@@ -158,29 +192,13 @@ def describe_file(path: Path, folder: Path, split: str, position: int) -> Manife
     content = read_bytes(path)
     if path.suffix.lower() == ".txt":
         bubbles, pressure = parse_text_header(content, path.name)
+        rate = rate_hz or SAMPLE_RATE_HZ
     else:
-        line = parse_line(content, path.name)
-        bubbles, pressure = line.bubbles, line.pressure_pa
+        line = parse_line(content, path.name, rate_hz, channel)
+        bubbles, pressure, rate = line.bubbles, line.pressure_pa, line.rate_hz
     name = path.relative_to(folder).as_posix()
-    return ManifestLine(name, sha256_of(content), split, position, bubbles, round(pressure / 1e3, 6))
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder is there; what the file system does not take for a name is none."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, sorted by name."""
-    if not is_folder(folder):
-        raise DataError(f"no folder {folder}; expected the folder of the line files")
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"folder {folder} cannot be read: {error.strerror}") from error
+    kpa = None if math.isnan(pressure) else round(pressure / 1e3, 6)
+    return ManifestLine(name, sha256_of(content), split, position, bubbles, kpa), rate
 
 
 def _checked(rule: str, lines: Sequence[ManifestLine], where: str) -> Manifest:
@@ -206,7 +224,7 @@ def _line(row: Mapping[str, Any], where: str) -> ManifestLine:
         raise DataError(f"{where}: expected a table with {', '.join(_KEYS)}")
     if unknown := [key for key in row if key not in _KEYS]:
         raise DataError(f"{where}: unknown key {unknown[0]!r}{close_match(str(unknown[0]), _KEYS)}")
-    if absent := [key for key in _KEYS if row.get(key) in (None, "")]:
+    if absent := [key for key in _KEYS if key not in row or (row[key] in (None, "") and key != "pressure_kpa")]:
         raise DataError(f"{where}: {absent[0]} is missing")
     for key in ("file", "sha256", "split"):
         if not isinstance(row[key], str):
@@ -236,14 +254,33 @@ def _whole(value: object) -> int:
     return int(str(value))
 
 
-def _pressure(value: Any) -> float:  # number or text
+def _pressure(value: Any) -> float | None:  # number or text
+    if value in (None, ""):
+        return None
     number = float(value)
     if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(value)
     return number
 
 
-def _read_json(text: str, path: Path) -> tuple[str, list[Any]]:
+def _checked_how(how: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Rate and channel of a manifest, in their types."""
+    checked: dict[str, Any] = {}
+    try:
+        if how.get("rate_hz") is not None:
+            checked["rate_hz"] = float(how["rate_hz"])
+        if how.get("channel") is not None:
+            checked["channel"] = _whole(how["channel"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: rate_hz must be a number [Hz], channel an integer >= 1") from error
+    if "rate_hz" in checked:
+        checked_rate(checked["rate_hz"], f"{where}: rate_hz")
+    if checked.get("channel") == 0:
+        raise DataError(f"{where}: channel must be an integer >= 1, got 0")
+    return checked
+
+
+def _read_json(text: str, path: Path) -> tuple[str, list[Any], Mapping[str, Any]]:
     try:
         content = json.loads(text)
         rows = content["lines"]
@@ -256,26 +293,31 @@ def _read_json(text: str, path: Path) -> tuple[str, list[Any]]:
         )
     if not isinstance(rule, str):
         raise DataError(f"manifest {path}: rule must be text, got {rule!r:.40}")
-    return rule, rows
+    return rule, rows, content
 
 
-def _read_csv(text: str, path: Path) -> tuple[str, list[dict[str, Any]]]:
-    first, _, rest = text.partition("\n")
-    rule = first.removeprefix(_RULE).strip() if first.startswith(_RULE) else ""
+def _read_csv(text: str, path: Path) -> tuple[str, list[dict[str, Any]], Mapping[str, Any]]:
+    said = {}
+    while found := _SAID.match(text):  # comments at the top
+        said[found[1]] = found[2].strip()
+        text = text[found.end() :]
     try:
-        return rule, list(csv.DictReader(io.StringIO(rest if rule else text)))
+        return said.get("rule", ""), list(csv.DictReader(io.StringIO(text))), said
     except csv.Error as error:
         raise DataError(f"manifest {path} is not CSV: {error}") from error
 
 
 def _json_text(manifest: Manifest) -> str:
     rows = ",\n  ".join(json.dumps(asdict(line)) for line in manifest.lines)
-    return f'{{"version": {MANIFEST_VERSION},\n "rule": {json.dumps(manifest.rule)},\n "lines": [\n  {rows}\n ]\n}}\n'
+    how = "".join(f' "{name}": {json.dumps(value)},\n' for name, value in manifest.how.items())
+    return (
+        f'{{"version": {MANIFEST_VERSION},\n "rule": {json.dumps(manifest.rule)},\n{how} "lines": [\n  {rows}\n ]\n}}\n'
+    )
 
 
 def _csv_text(manifest: Manifest) -> str:
     out = io.StringIO()
-    out.write(f"{_RULE}{manifest.rule}\n")
+    out.writelines(f"# {name}: {value}\n" for name, value in ({"rule": manifest.rule} | manifest.how).items())
     writer = csv.DictWriter(out, _KEYS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(line) for line in manifest.lines)

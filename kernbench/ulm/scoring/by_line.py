@@ -74,7 +74,7 @@ def rank_correlation(values: ArrayLike, by: ArrayLike) -> float:
 
     Args:
         values: score of each line, (N,); NaN are left out.
-        by: bubble number or pressure of each line, (N,).
+        by: bubble number or pressure of each line, (N,); NaN, not known, are left out.
 
     Returns:
         -1..1; NaN where one of the two is constant, or fewer than two lines are left.
@@ -83,6 +83,8 @@ def rank_correlation(values: ArrayLike, by: ArrayLike) -> float:
         DataError: two lists of different lengths.
     """
     score, place = _lists(values, by)
+    known = ~np.isnan(place)
+    score, place = score[known], place[known]
     if len(score) < 2 or np.ptp(score) == 0 or np.ptp(place) == 0:
         return float("nan")
     return float(np.corrcoef(_ranks(score), _ranks(place))[0, 1])

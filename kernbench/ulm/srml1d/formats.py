@@ -12,23 +12,28 @@ from kernbench.ulm.srml1d.text import RecordedLine, parse_text, write_text
 __all__ = ["LINE_FORMATS", "RecordedLine", "parse_line", "read_bytes", "write_line"]
 
 LINE_FORMATS = {"text": ".txt", "mat": ".mat"}
-_PARSERS = {".txt": parse_text, ".mat": parse_mat}
 
 
-def parse_line(content: bytes, name: str) -> RecordedLine:
+def parse_line(content: bytes, name: str, rate_hz: float | None = None, channel: int | None = None) -> RecordedLine:
     """A line from the content of a file.
 
     Args:
         content: of the file, all of it.
         name: of the file, whose suffix is the format.
+        rate_hz: sampling rate, see `parse_text` and `parse_mat`.
+        channel: from 1, of a MATLAB file with several.
 
     Raises:
         DataError: another suffix, or a malformed file.
     """
     suffix = Path(name).suffix.lower()
-    if suffix not in _PARSERS:
-        raise DataError(f"{name}: expected a file .txt or .mat{close_match(suffix, _PARSERS)}")
-    return _PARSERS[suffix](content, name)
+    if suffix == LINE_FORMATS["mat"]:
+        return parse_mat(content, name, rate_hz, channel)
+    if suffix != LINE_FORMATS["text"]:
+        raise DataError(f"{name}: expected a file .txt or .mat{close_match(suffix, LINE_FORMATS.values())}")
+    if channel not in (None, 1):
+        raise DataError(f"{name}: a text file has one line, got channel {channel}")
+    return parse_text(content, name, rate_hz)
 
 
 def write_line(path: Path, line: RecordedLine, source: str) -> None:

@@ -1,9 +1,9 @@
-"""MATLAB v5 results of the SRML-1D simulator, one line each; the only files with continuous bubble positions.
+"""MATLAB results of the SRML-1D simulator, one line each; the only files with continuous bubble positions.
 
 Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), and its code SRML-1D.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,16 @@ import numpy.typing as npt
 import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
 
 from kernbench.errors import DataError
-from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLES
+from kernbench.ulm.line import IMAGING_DEPTH_M, PULSE_FREQUENCY_HZ, SAMPLES
 from kernbench.ulm.simulator import embedded_fits
-from kernbench.ulm.simulator.mat_file import read_variables
 from kernbench.ulm.simulator.physics import C4F10, REST_TENSION, WATER, shell_viscosity
 from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
 from kernbench.ulm.simulator.scene import arrival_samples, depth_m
 from kernbench.ulm.simulator.simulate import SENSOR_DISTANCE_M
 from kernbench.ulm.simulator.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
-from kernbench.ulm.srml1d.text import LARGEST, FloatArray, RecordedLine
-
-IMAGING_DEPTH_M = 0.1
-
-Structs = Mapping[str, Any]  # whatever a .mat file holds
+from kernbench.ulm.srml1d.rates import at_native_rate, field_at_native_rate, file_rate, line_samples
+from kernbench.ulm.srml1d.structs import Structs, channels, chosen_channel, numbers, read_structs, stored_as
+from kernbench.ulm.srml1d.text import FloatArray, RecordedLine
 
 # Water and C4F10, with the names and units of SRML-1D.
 LIQUID = {
@@ -51,34 +48,48 @@ GAS = {
 }
 
 
-def parse_mat(content: bytes, name: str) -> RecordedLine:
-    """A line from a MATLAB v5 result; labels are rebuilt from the positions of the bubbles.
+def parse_mat(content: bytes, name: str, rate_hz: float | None = None, channel: int | None = None) -> RecordedLine:
+    """A line from a MATLAB result; labels are rebuilt from the positions of the bubbles, for the element of the line.
 
     Args:
-        content: of the file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c), pulse (A) and,
-            if known, pfield (PA).
+        content: of the file, with the structs RF (V, fs), bubble (z, x; R0 if known), domain (c; of several channels
+            x_el, their positions), pulse (A) and, if known, pfield (PA).
         name: of the file, for messages.
+        rate_hz: what RF.fs must be; any rate if left out. Another than 62.5 MHz is resampled.
+        channel: element of RF, from 1; may be left out where there is one.
 
     Raises:
-        DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 8446
-            samples at 62.5 MHz and 1480 m/s.
+        DataError: not such a file, a field that is missing, has another size or holds NaN, or another grid than 0.1 m
+            at 1480 m/s.
 
     Bubbles that are all on the axis with a radius of NaN were placed there by `write_mat`: labels come from them, but
     they are no positions.
     """
-    structs = _structs(content, name)
-    for key, wanted in (("RF.fs", RATE_HZ), ("domain.c", WATER.sound_speed)):
-        (value,) = _field(structs, key, name, size=1)
-        if not np.isclose(value, wanted, rtol=1e-9):
-            raise DataError(f"{name}: {key} expected {wanted:.12g}, got {value:.12g}")
-    voltage = _field(structs, "RF.V", name, size=SAMPLES).astype(np.float32)
-    pressure = float(_field(structs, "pulse.A", name, size=1)[0])
-    field = _field(structs, "pfield.PA", name, size=SAMPLES).astype(np.float32) if "pfield" in structs else None
+    structs = read_structs(content, name)
+    chosen = chosen_channel(structs, channel, name)
+    rate = file_rate(float(numbers(structs, "RF.fs", name, 1, chosen)[0]), rate_hz, name)
+    (speed,) = numbers(structs, "domain.c", name, size=1)
+    if not np.isclose(speed, WATER.sound_speed, rtol=1e-9):
+        raise DataError(f"{name}: domain.c expected {WATER.sound_speed:.12g}, got {speed:.12g}")
+    samples = line_samples(rate)
+    given = numbers(structs, "RF.V", name, samples, chosen)
+    voltage = at_native_rate(given, rate)[:SAMPLES].astype(np.float32)
+    pressure = float(numbers(structs, "pulse.A", name, size=1)[0])
+    field = numbers(structs, "pfield.PA", name, size=samples) if "pfield" in structs else None
     positions = _positions(structs, name)
     if pressure < 0:
         raise DataError(f"{name}: pulse.A expected an amplitude of 0 Pa or more, got {pressure:g}")
     placed = np.isnan(positions[:, 2]).all() and not positions[:, 1].any() and len(positions) > 0
-    return RecordedLine(voltage, _labels(positions, name), field, pressure, None if placed else positions)
+    positions[:, 1] -= _element_m(structs, chosen, name)
+    return RecordedLine(
+        voltage,
+        _labels(positions, name),
+        None if field is None else field_at_native_rate(field, rate).astype(np.float32),
+        pressure,
+        None if placed else positions,
+        rate_hz=rate,
+        stored=stored_as(structs, chosen, name),
+    )
 
 
 def write_mat(path: Path, line: RecordedLine, source: str) -> None:
@@ -91,7 +102,10 @@ def write_mat(path: Path, line: RecordedLine, source: str) -> None:
 
     Raises:
         OSError: the file cannot be written.
+        DataError: the pressure of the pulse is not known.
     """
+    if np.isnan(line.pressure_pa):
+        raise DataError(f"{path.name}: a MATLAB result needs the pressure of the pulse, this line has none; write text")
     near, far = DEPTH_RANGE_M
     positions = on_axis(line.counts) if line.positions is None else line.positions
     echo = np.full(SAMPLES, np.nan) if line.echo_pa is None else line.echo_pa.astype(np.float64)
@@ -134,36 +148,25 @@ def on_axis(counts: npt.NDArray[np.uint8]) -> FloatArray:
     return np.stack([z, np.zeros(len(z)), np.full(len(z), np.nan)], axis=1)
 
 
-def _structs(content: bytes, name: str) -> Structs:
-    """Variables of the file."""
-    return read_variables(content, name, ("RF", "bubble", "domain", "pulse", "pfield"))
-
-
-def _field(structs: Structs, key: str, name: str, size: int | None = None) -> FloatArray:
-    """All numbers of one field of a struct (or array of structs), in order; finite, as many as expected."""
-    struct, _, field = key.partition(".")
-    array = structs.get(struct)
-    if not isinstance(array, np.ndarray) or array.dtype.names is None or field not in array.dtype.names:
-        raise DataError(f"{name}: no {key} in it; expected the structs that the SRML-1D simulator writes")
-    parts = [np.asarray(part) for part in array[field].ravel()]
-    if any(part.dtype.kind not in "biuf" for part in parts):  # text, structs, complex numbers
-        raise DataError(f"{name}: {key} does not hold real numbers")
-    values = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
-    if size is not None and (len(values) != size or len(parts) != 1):
-        elements = f" in {len(parts)} elements; only lines of one element are read" if len(parts) > 1 else ""
-        raise DataError(f"{name}: {key} expected {size} numbers, got {len(values)}{elements}")
-    if size is not None and size not in (1, *parts[0].shape):
-        raise DataError(f"{name}: {key} expected a row or a column, got a matrix of {parts[0].shape}")
-    if field != "R0" and not (np.abs(values) < LARGEST).all():  # false for NaN, too
-        raise DataError(f"{name}: {key} has NaN, infinite or too large numbers")
-    return values
+def _element_m(structs: Structs, channel: int, name: str) -> float:
+    """Lateral position of the element of a channel [m]; 0 of the only one."""
+    there = channels(structs)
+    if there == 1:
+        return 0.0
+    elements = numbers(structs, "domain.x_el", name)
+    if len(elements) != there:
+        raise DataError(
+            f"{name}: domain.x_el expected the positions of {there} channels, by which bubbles are labelled, got "
+            f"{len(elements)}; `kernbench detect` needs no labels"
+        )
+    return float(elements[channel - 1])
 
 
 def _positions(structs: Structs, name: str) -> FloatArray:
     """z, x and radius of the bubbles, (bubbles, 3)."""
-    z, x = _field(structs, "bubble.z", name), _field(structs, "bubble.x", name)
+    z, x = numbers(structs, "bubble.z", name), numbers(structs, "bubble.x", name)
     known = "R0" in (structs["bubble"].dtype.names or ())
-    radius = _field(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
+    radius = numbers(structs, "bubble.R0", name) if known else np.full(len(z), np.nan)
     if not len(z) == len(x) == len(radius):
         raise DataError(f"{name}: bubble.z, x and R0 have {len(z)}, {len(x)} and {len(radius)} numbers")
     return np.stack([z, x, radius], axis=1)

@@ -96,3 +96,12 @@ def test_bad_arguments_are_refused():
     for edges in ([0], [0, 0], [2, 1]):
         with pytest.raises(DataError, match="rising edges"):
             binned([1], [1], edges)
+
+
+def test_lines_of_unknown_pressure_are_in_no_bin_and_in_no_correlation():
+    nan = float("nan")
+    found = binned([0.1, 0.2, 0.3, 0.4], [10, nan, 20, nan], [0, 15, 30])
+    assert found.number.tolist() == [1, 1]
+    assert found.outside == 2
+    assert rank_correlation([0.1, 0.9, 0.3, 0.4], [10, nan, 20, 30]) == pytest.approx(1)
+    assert np.isnan(rank_correlation([0.1, 0.2], [nan, nan]))

@@ -90,8 +90,8 @@ def test_what_cannot_be_a_response_is_refused_in_one_line(written, variables, sa
     ("content", "said"),
     [
         (b"# Created by Octave 9.2.0\n# name: Fs\n# type: scalar\n250000000\n", "text that Octave wrote; save it with"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(600), "MATLAB v7.3 files are not read; save it with -v7"),
-        (b"MATLAB 7.3".ljust(512) + b"\x89HDF\r\n\x1a\n", "MATLAB v7.3 files are not read; save it with -v7"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "is not a complete MATLAB v7.3 file"),
+        (b"MATLAB 7.3".ljust(512) + b"\x89HDF\r\n\x1a\n", "is not a complete MATLAB v7.3 file"),
         (b"", "not a complete MATLAB v5 file"),
         (b"Fs, Hfit\n1, 2\n", "not a complete MATLAB v5 file"),
     ],
