@@ -19,6 +19,7 @@ _COMMANDS = {
     "list": ("catalogue", "List plugins, studies, profiles, networks or backends."),
     "describe": ("describe", "Parameters, operations, receptive field and search space of a plugin."),
     "check": ("check", "Conformance of a plugin, installed or a local file."),
+    "new-plugin": ("new_plugin", "A package for a kernel family of your own, which works from the start."),
     "evaluate": ("evaluate", "Score trained networks on any lines, or reproduce the published scores."),
     "detect": ("detect", "Detections of a trained network on lines without labels."),
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
@@ -60,7 +61,7 @@ class LazyGroup(click.Group):
 
         ctx.with_resource(entry_points_go_on())
         module, _ = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(f"kernbench.cli.{module}"), f"{cmd_name}_command")
+        command = getattr(importlib.import_module(f"kernbench.cli.{module}"), f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 
