@@ -31,7 +31,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
         kernbench.KernelFamily(
             "decay",
             "kernbench_taps.free:Decay",
-            space={"alpha": kernbench.Float(0.0, 20.0, default=3.0, doc="largest decay over the extent; 0: discrete")},
+            space={"strength": kernbench.Float(0.0, 20.0, default=3.0, doc="decay over the extent; 0: discrete")},
             description="one free weight per tap under a decay that differs between channels",
             citation="Ku et al. 2025, multi-hybrid language models (Hyena-MR)",
         ),

@@ -55,22 +55,22 @@ class LongConvolution(kernbench.KernelModule):
 
 
 class Decay(kernbench.KernelModule):
-    """k[m] = w_m exp(-alpha |m| / extent): free taps under decays that grow over the output channels from 0 to alpha.
+    """k[m] = w_m exp(-a |m| / extent), free taps under decays; a grows over the output channels from 0 to `strength`.
 
-    alpha = 0 is `discrete`.
+    A strength of 0 is `discrete`.
 
     Args:
         spec: channels, kernel size, extent.
-        alpha: decay of the last output channel over the extent.
+        strength: decay of the last output channel over the extent.
     """
 
     rate: Tensor
 
-    def __init__(self, spec: kernbench.KernelSpec, alpha: float = 3.0) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, strength: float = 3.0) -> None:
         super().__init__(spec)
         self.weight = nn.Parameter(torch.empty(spec.shape))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        rates = torch.linspace(0, alpha, spec.out_channels) if spec.out_channels > 1 else torch.tensor([alpha])
+        rates = torch.linspace(0, strength, spec.out_channels) if spec.out_channels > 1 else torch.tensor([strength])
         self.register_buffer("rate", (rates / spec.extent)[:, None, None])
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:

@@ -112,10 +112,10 @@ def test_simulated_and_imported_lines_are_scored_by_digest_and_name(bench, weigh
     recipe = Recipe({"test": 2}, seed=1)
     load_split(recipe, "test")
     assert bench.run("data", "import", lines, "--name", "mine").code == 0
-    for data, first in ((recipe.digest(), "2"), ("mine", "1")):
+    for data, first, said in ((recipe.digest(), "2", "2 test lines"), ("mine", "1", "1 test line")):
         ended = bench.run("evaluate", "--weights", weights, "--data", data, "--lines", first)
         assert ended.code == 0, ended
-        assert f"net on {first} test lines of data set {data}" in ended.out
+        assert f"net on {said} of data set {data}" in ended.out
 
 
 SINGLE = "--weights net --data lines"

@@ -237,7 +237,7 @@ class _Watch:
             worker = workers.get(state.cell, "")
             name = self._names.get(worker, f"worker {worker}")
             if state.state == "running":
-                running.append((name, state))
+                running += [(name, state)] if worker else []  # one that was claimed just now has not said by whom
             elif state.cell in self._open and state.state in SETTLED and not state.retry:
                 self._open.discard(state.cell)
                 self._reported += 1
