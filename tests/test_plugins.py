@@ -89,6 +89,27 @@ def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):
     torch.testing.assert_close(refine * fine[..., ::refine], coarse, rtol=0, atol=1e-10 * coarse.abs().max().item())
 
 
+@pytest.mark.parametrize("value", [-100.0, 100.0])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_parameters_that_ran_away_leave_kernel_and_gradients_finite(name, value):
+    family, spec = find_family(name), kernbench.KernelSpec(2, 1, kernel_size=33)
+    learned = {key: True for key in ("learn_width", "learned") if key in family.parameters}
+    module = family.build(spec, learned)
+    start = {key: parameter.detach().clone() for key, parameter in module.named_parameters()}
+    for away in start:
+        with torch.no_grad():
+            for key, parameter in module.named_parameters():
+                parameter.copy_(start[key] if key != away else torch.full_like(parameter, value))
+        module.zero_grad()
+        kernel = module(spec.grid())
+        assert torch.isfinite(kernel).all(), away
+        kernel.square().sum().backward()
+        odd = [
+            key for key, each in module.named_parameters() if each.grad is not None and not each.grad.isfinite().all()
+        ]
+        assert not odd, away
+
+
 def test_dc_gain_of_discrete_taps_is_kept_by_refinement_if_they_end_in_zeros():
     spec = kernbench.KernelSpec(1, 1, kernel_size=9)
     layer = KernelConv(find_family("discrete").build(spec).double(), spec)

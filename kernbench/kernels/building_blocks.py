@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 
-__all__ = ["Bank", "both_sides", "ends", "hann", "interpolated", "places", "position", "sides"]
+__all__ = ["Bank", "both_sides", "bounded", "ends", "hann", "interpolated", "places", "position", "sides"]
 
 
 class Bank(KernelModule):
@@ -52,6 +52,22 @@ class Bank(KernelModule):
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""
         self.mix.mul_(factor)
+
+
+def bounded(logarithm: Tensor, low: float, high: float) -> Tensor:
+    """A positive quantity from its learned logarithm, between two bounds.
+
+    The bounds hold before the exponential: after it a logarithm that has run away would give infinite gradients.
+
+    Args:
+        logarithm: natural, of any shape.
+        low: smallest value, above 0.
+        high: largest value.
+
+    Returns:
+        Tensor of the same shape; no gradient flows where a bound holds.
+    """
+    return logarithm.clamp(math.log(low), math.log(high)).exp()
 
 
 def position(spec: KernelSpec, lags: Tensor) -> Tensor:

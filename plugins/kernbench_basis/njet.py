@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import Bank, ends, places
+from kernbench.kernels.building_blocks import Bank, bounded, ends, places
 
 
 class NJet(Bank):
@@ -37,7 +37,7 @@ class NJet(Bank):
 
     def atoms(self, lags: Tensor) -> Tensor:
         """sigma^n g^(n) of every order at every place, each place with all its orders."""
-        sigma = self.log_sigma.exp().clamp(min=0.5 * self.spec.dilation).to(lags.dtype)
+        sigma = bounded(self.log_sigma, 0.5 * self.spec.dilation, 1e6).to(lags.dtype)
         u = (lags - self.centre.to(lags.dtype)) / (sigma * math.sqrt(2))
         hermite = [torch.ones_like(u), 2 * u]
         for n in range(1, self.order):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
+from kernbench.kernels.building_blocks import bounded
 from kernbench_fixed import shapes
 
 
@@ -55,7 +56,7 @@ class Bank(kernbench.KernelModule):
         """All atoms, shape (R, K); unit energy on the training grid, whatever grid they are asked for."""
         log_width = self.fixed_log_width if self.log_width is None else self.log_width
         # a learned width far below a tap step would slip between two taps and leave an atom of energy 0
-        width = log_width.to(grid.lags.dtype).exp().clamp(min=0.5 * self.spec.dilation)
+        width = bounded(log_width.to(grid.lags.dtype), 0.5 * self.spec.dilation, 1e9)
         centre = self.centre.to(grid.lags.dtype)
         taps = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags - centre
         energy = self.shape(taps, width, taps).square().sum(-1, keepdim=True)

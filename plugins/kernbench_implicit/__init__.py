@@ -127,8 +127,8 @@ def _others() -> list[kernbench.KernelFamily]:
             "kernbench_implicit.multiplicative:Masked",
             space={
                 "inner": kernbench.Choice(("gabor_mfn", "siren", "rff"), doc="network under the mask"),
-                "width": kernbench.Float(0.05, 2.0, log=True, default=0.4, unit="extent", doc="at the start"),
-                "place": kernbench.Float(-1.0, 1.0, default=0.0, unit="extent", doc="at the start"),
+                "width": kernbench.Float(0.1, 2.0, log=True, default=0.4, unit="extent", doc="at the start"),
+                "place": kernbench.Float(-0.8, 0.8, default=0.0, unit="extent", doc="at the start"),
             },
             description="learned Gaussian mask over a network (FlexConv)",
             citation="Romero et al. 2022, FlexConv, ICLR",

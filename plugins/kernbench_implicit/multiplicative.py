@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
+from kernbench.kernels.building_blocks import bounded
 from kernbench_implicit.features import RandomFourier
 from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affine_flops
 from kernbench_implicit.sines import SineNetwork
@@ -45,7 +46,7 @@ class GaborNetwork(KernelNetwork):
         return found
 
     def _waves(self, t: Tensor) -> Tensor:
-        sharp = self.log_sharpness.to(t.dtype).exp()
+        sharp = bounded(self.log_sharpness.to(t.dtype), 1e-6, 1e4)
         envelope = torch.exp(-0.5 * (sharp * (t - self.place.to(t.dtype))).square())
         return envelope * torch.sin(self.frequency.to(t.dtype) * t + self.phase.to(t.dtype))
 
@@ -129,7 +130,7 @@ class Masked(kernbench.KernelModule):
         """The masked kernel."""
         t = grid.lags / grid.extent
         values: Tensor = self.kernel(grid)
-        distance = (t - self.place.to(t.dtype)) / self.log_width.to(t.dtype).exp()
+        distance = (t - self.place.to(t.dtype)) / bounded(self.log_width.to(t.dtype), 1e-3, 1e6)
         return values * torch.exp(-0.5 * distance.square())
 
     def scale_(self, factor: float) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import Bank, sides
+from kernbench.kernels.building_blocks import Bank, bounded, sides
 
 
 class Modes(Bank):
@@ -88,8 +88,8 @@ class DiagonalStateSpace(Modes):
 
     def modes(self, distance: Tensor, step: float) -> Tensor:
         """See the class; divided by the spacing, as every kernel is per training sample."""
-        size = self.log_step.to(distance.dtype).exp()
-        decay = self.log_decay.to(distance.dtype).exp()
+        size = bounded(self.log_step.to(distance.dtype), 1e-6, 1e2)
+        decay = bounded(self.log_decay.to(distance.dtype), 1e-6, 1e4)
         # above half a cycle per tap step a mode would be the alias of another one
         fastest = math.pi / self.spec.dilation
         turn = (self.frequency.to(distance.dtype) * size).clamp(-fastest, fastest)
@@ -123,7 +123,7 @@ class Poles(Modes):
 
     def modes(self, distance: Tensor, step: float) -> Tensor:  # the step of the taps changes nothing at a point
         """See the class."""
-        decay = self.log_decay.to(distance.dtype).exp()
+        decay = bounded(self.log_decay.to(distance.dtype), 1e-9, 1e2)
         fastest = math.pi / self.spec.dilation
         return torch.exp(torch.complex(-decay, self.angle.to(distance.dtype).clamp(-fastest, fastest)) * distance)
 

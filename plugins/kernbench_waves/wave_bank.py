@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import Bank, ends
+from kernbench.kernels.building_blocks import Bank, bounded, ends
 
 # Cycles per sample; the pulse of the task has 0.027, its useful band is 0.016 to 0.08.
 SLOWEST, FASTEST = 0.01, 0.1
+WIDEST = 1e9  # samples: no kernel is as long
 
 
 class WaveBank(Bank):
@@ -54,11 +55,11 @@ class WaveBank(Bank):
 
     def frequency(self, lags: Tensor) -> Tensor:
         """F in cycles/sample, (R, 1); above half a cycle per tap step it would be another one."""
-        return self.log_frequency.exp().clamp(max=0.5 / self.spec.dilation).to(lags.dtype)
+        return bounded(self.log_frequency, 1e-6 / self.spec.dilation, 0.5 / self.spec.dilation).to(lags.dtype)
 
     def width(self, lags: Tensor) -> Tensor:
         """Width in samples, (R, 1); narrower than half a tap step a wave would slip between two taps."""
-        return self.log_width.exp().clamp(min=0.5 * self.spec.dilation).to(lags.dtype)
+        return bounded(self.log_width, 0.5 * self.spec.dilation, WIDEST).to(lags.dtype)
 
     def offset(self, lags: Tensor) -> Tensor:
         """Lags from the place of each wave, (R, K)."""
