@@ -70,7 +70,7 @@ def hypers(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=25)
+@settings(max_examples=12)  # of each of many families
 @given(data=st.data(), spec=specs())
 def test_param_count_is_the_number_of_parameters(name, data, spec):
     family, hyper = find_family(name), data.draw(hypers(name))
@@ -79,7 +79,7 @@ def test_param_count_is_the_number_of_parameters(name, data, spec):
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in OWN_RULE])
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data(), spec=specs(), refine=st.integers(2, 4))
 def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):
     family, hyper = find_family(name), data.draw(hypers(name))
