@@ -83,6 +83,9 @@ def describe_command(
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
 
 
+_TRUTH = {"True": "true", "False": "false"}  # as this command prints them
+
+
 def _hyper(settings: tuple[str, ...]) -> dict[str, object]:
     import tomllib
 
@@ -94,7 +97,7 @@ def _hyper(settings: tuple[str, ...]) -> dict[str, object]:
         if not equals:
             raise KernbenchError(f"--set: expected NAME=VALUE, got {setting!r}")
         try:
-            values[name] = tomllib.loads(f"value = {value}")["value"]
+            values[name] = tomllib.loads(f"value = {_TRUTH.get(value, value)}")["value"]
         except tomllib.TOMLDecodeError:
             values[name] = value
     return values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli import completing
 from kernbench.cli.names import one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("lines", nargs=-1, required=True)
+@click.argument("lines", nargs=-1, required=True, shell_complete=completing.file)
 @click.option("--out", type=PATH, required=True, help="New folder for detections.csv, counts.csv and the picture.")
 @click.option("--weights", type=PATH, help="weights.pt of a cell, or a published state dict or its folder.")
 @one_option("--study", help="In place of --weights: the cell of this study in the database, by what follows.")

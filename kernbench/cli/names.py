@@ -68,9 +68,16 @@ def family_names(plugins: Sequence[str]) -> tuple[str, ...]:
 
 
 def _split(text: str, option: click.Parameter) -> list[str]:
-    if "," not in text or _is_file(text):
+    if "," not in text:
         return [text]
-    names = [name.strip() for name in text.split(",")]
+    if _is_file(text):
+        path, dot, name = text.rpartition(".py")
+        if not (name.startswith(":") and "," in name):
+            return [text]
+        first, *others = name.split(",")  # no family or network has a comma
+        names = [f"{path}{dot}{first}", *(other.strip() for other in others)]
+    else:
+        names = [name.strip() for name in text.split(",")]
     if not all(names):
         raise click.UsageError(f"{_called(option)}: expected names between the commas, got {text!r}")
     return names

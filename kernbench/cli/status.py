@@ -20,13 +20,19 @@ def status_command(names: tuple[str, ...], plugins: tuple[str, ...], only: "Sele
     """Show the cells of the stored studies: done, running, waiting or failed, and why."""
     from kernbench.cli.terminal import console
     from kernbench.store.database.url import resolve_url, shown_url
+    from kernbench.store.reading.naming import family_of
     from kernbench.store.reading.runs import asked_cells, stored_states, stored_studies
 
     url = resolve_url(storage)
-    studies = stored_studies(url, names, family_names(plugins))
+    families = family_names(plugins)
+    studies = stored_studies(url, names, families, some=True)
     if not studies:
         click.echo(f"no studies in {shown_url(url)} yet; try: kernbench run --plugin siren --study k_sweep")
         return
     only.check(cell for study in studies for cell in asked_cells(study))
     for study in studies:
         console.print_states(study, stored_states(study, only), only)
+    stored = {family_of(study.study_name) for study in studies}
+    for family in families:
+        if family not in stored:
+            click.echo(f"{family}: no study yet")

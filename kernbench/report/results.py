@@ -14,6 +14,7 @@ from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, TEST, VALIDATION, tolerance_place
 from kernbench.report.result_cell import Cell, Value
 from kernbench.store.database.url import resolve_url
+from kernbench.store.reading.naming import matches
 from kernbench.store.reading.records import OK, Curves, Run
 from kernbench.store.reading.several import distinct, load_several
 
@@ -57,7 +58,8 @@ class Results:
 
         Args:
             test: of a cell; all by default.
-            values: that a cell must have: `family`, `study`, `status`, `seed`, or a parameter such as `kernel_size`.
+            values: that a cell must have: `family`, `study` (also in short: "k_sweep"), `status`, `seed`, or a
+                parameter such as `kernel_size`.
 
         Raises:
             KernbenchError: a name that no cell has.
@@ -67,7 +69,7 @@ class Results:
             if self.cells and name not in known:
                 hint = close_match(name, known) or f"; there are: {', '.join(sorted(known))}"
                 raise KernbenchError(f"no cell has {name!r}{hint}")
-        chosen = (cell for cell in self.cells if all(_value(cell, name) == value for name, value in values.items()))
+        chosen = (cell for cell in self.cells if all(_has(cell, name, value) for name, value in values.items()))
         return Results(tuple(cell for cell in chosen if test is None or test(cell)))
 
     def f1(self, split: str = TEST, tolerance: int | None = None) -> NDArray[np.float64]:
@@ -167,6 +169,10 @@ def _url(storage: str | Path | None) -> str | None:
         name = " or ".join(sorted(odd))
         raise KernbenchError(f"{storage}: a file whose name holds {name} has no URL; rename it")
     return f"sqlite:///{storage}"
+
+
+def _has(cell: Cell, name: str, value: Value) -> bool:
+    return matches(cell.study, str(value)) if name == "study" else _value(cell, name) == value
 
 
 def _value(cell: Cell, name: str) -> Value | None:

@@ -82,6 +82,14 @@ def test_a_dropped_cell_is_no_longer_asked_for(bench, trained):
     assert trained == [f"mine.v1.quick/siren kernel_size={size},seed=1" for size in (9, 33)]
 
 
+def test_what_was_dropped_is_not_counted_where_settings_have_changed(bench, trained):
+    assert bench.run("cells", "drop", "mine", "--only", "seed=1", "--yes").code == 0
+    (bench.folder / "mine.toml").write_text(STUDY.replace("channels = 4", "channels = 3"))
+    ended = bench.run(*RUN, "siren")
+    assert ended.code == 2
+    assert "mine.v1.quick/siren has 2 finished cells made with other settings" in ended.err, ended
+
+
 def test_it_asks_first_and_no_changes_nothing(bench, trained, answers):
     answers += ["n", "y"]
     ended = bench.run("cells", "redo", "mine", "--only", "seed=0")

@@ -36,6 +36,14 @@ def test_the_family_of_the_tutorial_keeps_the_contract(bench):
     assert not [each for each in check_family(find_family(f"{file}:rings")) if not each.passed]
 
 
+def test_a_choice_is_taken_as_it_is_printed(bench):
+    for value in ("True", "true", "False", "false"):
+        told = bench.run("describe", "sinc", "--set", f"odd={value}")
+        assert told.code == 0, told.err
+    atoms = [bench.run("describe", "sinc", "--set", f"odd={value}").out for value in ("True", "False")]
+    assert atoms[0] != atoms[1]
+
+
 def test_a_value_outside_names_the_bounds(bench):
     (bench.folder / "rings.py").write_text(_block("python", "class Rings"), encoding="utf-8")
     for setting, said in (("terms=9", "expected 1 .. 8, got 9"), ("phase=zer", "did you mean 'zero'")):

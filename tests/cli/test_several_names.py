@@ -34,10 +34,11 @@ def of_families(*names):
     "words",
     [
         ("--plugin", "siren,gaussian,./mine.py"),
+        ("--plugin", "./mine.py:mine,siren, gaussian"),
         ("--plugin", "siren", "--plugin", "gaussian", "--plugin", "./mine.py:mine"),
         ("--plugin", "siren, gaussian", "--plugin", "./mine.py", "--plugin", "siren", "--plugin", "./mine.py:mine"),
     ],
-    ids=["list", "repeated", "both, with duplicates"],
+    ids=["list", "list after a file", "repeated", "both, with duplicates"],
 )
 def test_every_family_that_is_named_runs_once_and_one_report_shows_all(bench, quick_cells, words):
     (bench.folder / "mine.py").write_text(PLUGIN)
@@ -150,6 +151,9 @@ def test_status_and_report_take_several_studies_and_families(bench, quick_cells,
 
     assert shown() == of_families("discrete", "gaussian", "siren")
     assert shown("--plugin", "siren,discrete") == of_families("discrete", "siren")
+    begun = bench.run("status", "--plugin", "siren,log")  # as during a run of both
+    assert (begun.code, begun.err) == (0, ""), begun
+    assert begun.out.endswith("log: no study yet\n"), begun
     assert shown("--study", "smoke.v1.quick/gaussian,smoke.v1.quick/siren") == of_families("gaussian", "siren")
     refused("status", "--plugin", "sirne", said=["no study of kernel family 'sirne'", "did you mean 'siren'?"])
     refused("report", "--plugin", "log", said=["no study of kernel family 'log'", "stored: discrete, gaussian, siren"])

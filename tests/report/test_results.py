@@ -49,6 +49,9 @@ def test_scores_of_several_cells_are_what_compare_takes(found):
     first, second = (found.where(family=family, kernel_size=65).f1() for family in ("discrete", "siren"))
     assert first.shape == second.shape == (3, 64)
     assert compare(first, second).verdict == "better"
+    study = found.cells[0].study
+    of_study = len(found.where(study=study.partition(".")[0]))
+    assert of_study == len([cell for cell in found if cell.study.partition(".")[0] == study.partition(".")[0]]) > 0
     only = found.where(lambda cell: cell.seed == 1)
     assert {cell.seed for cell in only} == {1}
 

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 import optuna
-from optuna.trial import TrialState
 
 from kernbench.engine.fleet.children import Crew
 from kernbench.engine.fleet.coordinator import coordinate
@@ -24,7 +23,7 @@ from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import sqlite_path
 from kernbench.store.reading.runs import damage_explained
 from kernbench.store.reading.stored_study import DROPPED, ask_for
-from kernbench.store.tables.cell_states import cell_states
+from kernbench.store.tables.cell_states import cell_states, is_done
 from kernbench.store.tables.optuna_tables import read_trials, study_id
 from kernbench.study.cell import ENDED, CellContext, CellState, Observer, Outcome
 from kernbench.study.selection import ALL, Selection
@@ -258,7 +257,7 @@ def _check_digest(study: Study, stored: optuna.Study) -> None:
     if definition is None or json_digest(definition) == study.digest:
         return
     changed = differences(definition, study.definition)
-    finished = len(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    finished = sum(is_done(trial) for trial in stored.get_trials(deepcopy=False))
     raise StudyError(
         f"{study.key} has {counted(finished, 'finished cell')} made with other settings: {'; '.join(changed)}. "
         f"Restore the value, or raise version in {study.source}."

@@ -26,7 +26,8 @@ from kernbench.registry import Found
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import side_folder
 from kernbench.store.tables import result_tables
-from kernbench.store.tables.cell_states import is_stray
+from kernbench.store.tables.cell_states import SUPERSEDED, is_stray
+from kernbench.store.tables.optuna_rows import marked_trials
 from kernbench.store.tables.result_tables import ScoreRow
 from kernbench.study.cell import CellContext, Observer, Outcome
 from kernbench.study.columns import DASHBOARD
@@ -287,12 +288,13 @@ def made_folder(url: str, kind: str) -> Path:
 
 def note_other_plugins(storage: SteadyStorage, study: Study, found: Found, observer: Observer) -> None:
     """Warn of stored cells that another version of the plugin has made."""
-    others = result_tables.plugins_of(storage.engine, study.key)
+    put_back = marked_trials(storage.engine, storage.get_study_id_from_name(study.key), SUPERSEDED)
+    others = result_tables.plugins_of(storage.engine, study.key, put_back)
     if is_bundled(found.label):  # other releases have made the same kernels
         others = {plugin: count for plugin, count in others.items() if not is_bundled(plugin)}
     others.pop(found.label, None)
     for plugin, count in others.items():
         observer.note(
             f"warning: {counted(count, 'stored cell')} of {study.key} made with {plugin}, the plugin is now "
-            f"{found.label}; what is stored is kept: rename the family or use another --storage to run it again"
+            f"{found.label}; what is stored is kept: `kernbench cells redo` puts it back to be trained again"
         )

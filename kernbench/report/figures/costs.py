@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullLocator
 
 from kernbench.errors import counted
 from kernbench.plotting.looks import Look, series_look
@@ -16,6 +16,7 @@ from kernbench.report.numbers.fronts import cost_of, costs, front
 from kernbench.study.columns import Column
 
 MOST_TICKS = 9
+_LARGE = EngFormatter()
 
 
 @styled
@@ -37,7 +38,7 @@ def cost_figure(comparison: Comparison) -> Figure:
         panel.step([*x, panel.get_xlim()[1]], [*y, y[-1]], where="post", color=RULE, linewidth=0.8, zorder=1)
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=MOST_TICKS))
-        panel.xaxis.set_major_formatter(EngFormatter())
+        panel.xaxis.set_major_formatter(FuncFormatter(_number))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xlabel(column.heading)
         letter(panel, place, column.label)
@@ -46,6 +47,11 @@ def cost_figure(comparison: Comparison) -> Figure:
     shown = [(series.name, looks[series.name]) for series in comparison.series if series.scored]
     legend_below(figure, series_keys((name, (c, m, "")) for name, (c, m, _) in shown), across)
     return figure
+
+
+def _number(value: float, _place: int) -> str:
+    """A tick: 200 k from a thousand on, plain digits below: "550 m" of milliseconds reads badly."""
+    return _LARGE(value) if value >= 1000 else f"{value:g}"
 
 
 def _draw(panel: Axes, series: Series, column: Column, look: Look) -> None:

@@ -45,13 +45,16 @@ from kernbench.study.task import task
 OF_ROW = {field.name for field in fields(Run)} & set(table_of(RunRow).columns.keys()) - {"study", "environment"}
 
 
-def stored_studies(url: str, names: Sequence[str] = (), families: Sequence[str] = ()) -> list[optuna.Study]:
+def stored_studies(
+    url: str, names: Sequence[str] = (), families: Sequence[str] = (), *, some: bool = False
+) -> list[optuna.Study]:
     """Optuna studies of the database that kernbench made, by name.
 
     Args:
         url: storage URL.
         names: only these; `k_sweep` means all its versions, profiles and families, `k_sweep.v1.quick/siren` one.
         families: only of these kernel families; each of them is in one of the studies of these names.
+        some: one of the families is enough, as while a run of several has only begun.
 
     Raises:
         StorageError: no database, or it cannot be opened.
@@ -62,7 +65,8 @@ def stored_studies(url: str, names: Sequence[str] = (), families: Sequence[str] 
     for name in names:
         check_stored(name, ours, shown_url(url))
     chosen = [name for name in sorted(ours) if not names or any(matches(name, each) for each in names)]
-    for family in families:
+    begun = {family_of(name) for name in chosen}.intersection(families) if some else set()
+    for family in families if not begun else ():
         check_family(family, chosen, shown_url(url))
     chosen = [name for name in chosen if not families or family_of(name) in families]
     assert storage is not None or not chosen

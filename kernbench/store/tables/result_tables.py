@@ -1,7 +1,8 @@
 """SQLAlchemy tables beside Optuna's: runs, per-line scores, environments, test lines and floors."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    func,
     insert,
     inspect,
     select,
@@ -176,11 +176,17 @@ def runs_of(session: Session, study: str) -> list[RunRow]:
 
 
 @outlasting
-def plugins_of(engine: Engine, study: str) -> dict[str, int]:
-    """Distribution and version of the plugins that made the stored cells of a study -> number of cells."""
-    query = select(RunRow.plugin, func.count()).where(RunRow.study == study).group_by(RunRow.plugin)
+def plugins_of(engine: Engine, study: str, without: Collection[int] = ()) -> dict[str, int]:
+    """Distribution and version of the plugins that made the stored cells of a study -> number of cells.
+
+    Args:
+        engine: of the storage.
+        study: its name.
+        without: trials that count no more.
+    """
     with Session(engine) as session:
-        return {str(plugin): int(count) for plugin, count in session.execute(query)}
+        made = session.execute(select(RunRow.trial, RunRow.plugin).where(RunRow.study == study)).all()
+    return dict(Counter(plugin for trial, plugin in made if trial not in without))
 
 
 @outlasting

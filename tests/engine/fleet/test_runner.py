@@ -19,10 +19,12 @@ from kernbench.engine.fleet import runner
 from kernbench.engine.fleet.runner import Options, plan
 from kernbench.errors import StudyError
 from kernbench.store.database import storage as steady
-from kernbench.store.reading.runs import stored_states
+from kernbench.store.maintenance.superseding import choose_cells, supersede
+from kernbench.store.reading.runs import stored_states, stored_studies
 from kernbench.store.tables import result_tables
 from kernbench.store.tables.cell_states import KILLED_LIMIT
 from kernbench.store.tables.result_tables import RunRow, ScoreRow
+from kernbench.study.selection import read_selection
 
 
 def test_a_run_fills_the_queue_and_runs_every_cell_once_and_again_changes_nothing(world):
@@ -244,6 +246,12 @@ def test_cells_made_with_another_plugin_version_are_told(world):
         world.run()
     assert "2 stored cells" in world.observer.notes[-1]
     assert "made with mine 1.0, the plugin is now mine 99.9" in world.observer.notes[-1]
+    assert "`kernbench cells redo`" in world.observer.notes[-1]
+    study = stored_studies(world.url)[0]
+    chosen = choose_cells(study, read_selection(["kernel_size=9"]), "redo")
+    supersede(world.url, [chosen], "redo", world.observer.note)
+    world.run()
+    assert "1 stored cell of" in [note for note in world.observer.notes if "made with" in note][-1]
 
 
 def test_another_release_of_kernbench_is_no_other_plugin(world):
