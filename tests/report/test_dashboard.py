@@ -42,11 +42,12 @@ def stored(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("stored"))
 
 
-def send(app, method, path, body=b""):
+def send(app, method, path, body=b"", host="127.0.0.1"):
     """Status and answer of a WSGI application to a request."""
     body = json.dumps(body).encode() if isinstance(body, dict) else body
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body)}
     environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)), "wsgi.errors": io.StringIO()}
+    environ["HTTP_HOST"] = host
     setup_testing_defaults(environ)
     seen = []
     chunks = app(environ, lambda status, *_: seen.append(int(status[:3])))
@@ -143,6 +144,29 @@ def test_nothing_that_is_sent_changes_a_row_or_a_file_and_the_answer_says_why(st
         assert not lines
     assert caplog.text == ""  # no traceback
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:8080", 200),
+        ("localhost:9", 200),
+        ("[::1]:8080", 200),
+        ("evil.example", 403),
+        ("evil.example:8080", 403),
+        ("127.0.0.1.evil.example:80", 403),
+        ("evil\r\nforged: line", 403),
+    ],
+)
+def test_a_name_of_another_site_that_points_here_reads_nothing(stored, host, code):
+    lines = []
+    app = dashboard.application(stored.url, lines.append)
+    found, body = send(app, "GET", "/api/studies", host=host)
+    assert found == code
+    assert (b"mine.v1.quick" in body) == (code == 200)
+    assert len(lines) == (code == 403)
+    assert all(len(line.splitlines()) == 1 for line in lines)
 
 
 def test_the_line_of_a_refusal_is_one_line_whatever_its_path_holds(stored):
