@@ -89,6 +89,19 @@ def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):
     torch.testing.assert_close(refine * fine[..., ::refine], coarse, rtol=0, atol=1e-10 * coarse.abs().max().item())
 
 
+@pytest.mark.parametrize("taps", [3, 33])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_dilated_kernel_starts_as_the_one_that_is_not(name, taps):
+    """Else a start in samples would be an alias, or have died out, in the deep layers of a dilated network."""
+    kernels = []
+    for dilation in (1, 8, 2048):
+        spec = kernbench.KernelSpec(4, 3, kernel_size=taps, dilation=dilation)
+        torch.manual_seed(1)
+        kernels.append(find_family(name).build(spec)(spec.grid()).detach())
+    for kernel in kernels[1:]:
+        torch.testing.assert_close(kernel, kernels[0], rtol=0, atol=1e-3 * kernels[0].abs().max().item())
+
+
 @pytest.mark.parametrize("value", [-100.0, 100.0])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_parameters_that_ran_away_leave_kernel_and_gradients_finite(name, value):

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -25,15 +26,17 @@ def beside(work: Callable[[], object]) -> Iterator[None]:
         copy = None
     finally:
         if copy is not None:
-            os.kill(copy, signal.SIGKILL)
-            os.waitpid(copy, 0)
+            with suppress(ProcessLookupError, ChildProcessError):  # it has ended, and something else has noted it
+                os.kill(copy, signal.SIGKILL)
+                os.waitpid(copy, 0)
     if not done:
         work()
 
 
 def _copied(work: Callable[[], object]) -> int | None:
     """The number of a process that does the work and ends; None where there is no such copy."""
-    if not hasattr(os, "fork") or (os.cpu_count() or 1) < 2:
+    # a lock that another thread holds at this moment would stay locked in the copy
+    if not hasattr(os, "fork") or (os.cpu_count() or 1) < 2 or threading.active_count() > 1:
         return None
     try:
         with warnings.catch_warnings():
@@ -53,4 +56,7 @@ def _copied(work: Callable[[], object]) -> int | None:
 
 
 def _succeeded(copy: int | None) -> bool:
-    return copy is not None and os.waitpid(copy, 0)[1] == 0
+    try:
+        return copy is not None and os.waitpid(copy, 0)[1] == 0
+    except ChildProcessError:  # the program ignores or collects children that end: the exit status is lost
+        return False

@@ -70,7 +70,7 @@ def _fixed(spec: kernbench.KernelSpec, filters: int) -> np.ndarray:
     taps = spec.kernel_size
     if spec.side != "centered":
         rows = hankel_filters(taps, filters)[1]
-        return np.ascontiguousarray(rows if spec.side == "anticausal" else rows[:, ::-1])
+        return (rows if spec.side == "anticausal" else rows[:, ::-1]).copy()
     before = taps // 2
     later = hankel_filters(taps - before, filters)[1]
     found = [np.pad(later, ((0, 0), (before, 0)))]

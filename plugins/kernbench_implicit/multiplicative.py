@@ -62,7 +62,9 @@ class GaborNetwork(KernelNetwork):
 
 
 class FourierKan(KernelNetwork):
-    """Two layers whose edges are Fourier series: h_j = sum over n of a_jn cos n x + b_jn sin n x, x = pi t, then again.
+    """Two layers whose edges are Fourier series: h_j = sum over n of a_jn cos n x + b_jn sin n x, then again.
+
+    x = pi t (K - 1) / K.
 
     Args:
         spec: channels, kernel size, extent.
@@ -74,12 +76,14 @@ class FourierKan(KernelNetwork):
     def __init__(self, spec: kernbench.KernelSpec, harmonics: int = 8, hidden: int = 16, inner: int = 2) -> None:
         super().__init__(spec)
         self.harmonics, self.inner = harmonics, inner
+        # the period is one tap longer than the kernel, or its first and its last tap would be the same
+        self.period = math.pi * (spec.kernel_size - 1) / spec.kernel_size
         self.first = nn.Parameter(torch.randn(hidden, 2 * harmonics) / math.sqrt(harmonics))
         self.finish(2 * inner * hidden)
 
     def hidden(self, position: Tensor) -> Tensor:
         """Waves of the first layer's sums, (2 inner h, K); their weights are those of the last layer."""
-        sums = self.first.to(position.dtype) @ _waves(math.pi * position[None], self.harmonics)
+        sums = self.first.to(position.dtype) @ _waves(self.period * position[None], self.harmonics)
         return _waves(sums, self.inner)
 
     @staticmethod

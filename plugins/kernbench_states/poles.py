@@ -83,12 +83,12 @@ class DiagonalStateSpace(Modes):
         super().__init__(spec)
         self.log_decay = nn.Parameter(torch.full((modes, 1), math.log(0.5)))
         self.frequency = nn.Parameter(math.pi * torch.arange(1, modes + 1, dtype=torch.get_default_dtype())[:, None])
-        self.log_step = nn.Parameter((0.001 * 100 ** torch.rand(modes, 1)).log())
+        self.log_step = nn.Parameter((0.001 * 100 ** torch.rand(modes, 1) / spec.dilation).log())
         self.draw_modes(modes)
 
     def modes(self, distance: Tensor, step: float) -> Tensor:
         """See the class; divided by the spacing, as every kernel is per training sample."""
-        size = bounded(self.log_step.to(distance.dtype), 1e-6, 1e2)
+        size = bounded(self.log_step.to(distance.dtype), 1e-6 / self.spec.dilation, 1e2)
         decay = bounded(self.log_decay.to(distance.dtype), 1e-6, 1e4)
         # above half a cycle per tap step a mode would be the alias of another one
         fastest = math.pi / self.spec.dilation
@@ -116,9 +116,9 @@ class Poles(Modes):
 
     def __init__(self, spec: kernbench.KernelSpec, modes: int = 16, start: str = "echo") -> None:
         super().__init__(spec)
-        decay, angle = _start(start, modes)
-        self.log_decay = nn.Parameter(decay.log())
-        self.angle = nn.Parameter(angle)
+        decay, angle = _start(start, modes)  # per tap step
+        self.log_decay = nn.Parameter((decay / spec.dilation).log())
+        self.angle = nn.Parameter(angle / spec.dilation)
         self.draw_modes(modes)
 
     def modes(self, distance: Tensor, step: float) -> Tensor:  # the step of the taps changes nothing at a point
@@ -129,7 +129,7 @@ class Poles(Modes):
 
 
 def _start(name: str, modes: int) -> tuple[Tensor, Tensor]:
-    """Decay and angle of every pole, per sample, (J, 1)."""
+    """Decay and angle of every pole, per tap step, (J, 1)."""
     share = torch.rand(modes, 1)
     if name == "ring":
         return -(0.9 + 0.099 * torch.rand(modes, 1)).log(), math.pi / 5 * share

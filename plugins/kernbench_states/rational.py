@@ -64,6 +64,5 @@ def _later(spec: kernbench.KernelSpec) -> int:
 
 
 def _order(spec: kernbench.KernelSpec, order: int) -> int:
-    """Coefficients that both sides have a tap for, one at least."""
-    shorter = spec.kernel_size // 2 if spec.side == "centered" else spec.kernel_size
-    return max(1, min(order, shorter - 1))
+    """Coefficients for which the side of lag 0 has a tap."""
+    return min(order, _later(spec))

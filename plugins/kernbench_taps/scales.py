@@ -136,11 +136,14 @@ class WaveletTree(Bank):
 
     Args:
         spec: channels, kernel size, extent.
-        taps: q, of each filter.
+        taps: q, of each filter; lowered to K.
     """
 
     def __init__(self, spec: kernbench.KernelSpec, taps: int = 4) -> None:
         super().__init__(spec)
+        if spec.kernel_size < 2:
+            raise kernbench.KernbenchError(f"WaveletTree needs at least 2 taps, got K = {spec.kernel_size}")
+        taps = min(taps, spec.kernel_size)
         self.low = nn.Parameter(torch.empty(taps).uniform_(-1, 1) / math.sqrt(taps))
         self.high = nn.Parameter(torch.empty(taps).uniform_(-1, 1) / math.sqrt(taps))
         self.levels = _levels(spec, taps)
@@ -168,7 +171,7 @@ class WaveletTree(Bank):
     @staticmethod
     def param_count(spec: kernbench.KernelSpec, taps: int = 4) -> int:
         """2 q + (J + 2) P."""
-        return 2 * taps + (_levels(spec, taps) + 2) * spec.pairs
+        return 2 * min(taps, spec.kernel_size) + (_levels(spec, taps) + 2) * spec.pairs
 
     @staticmethod
     def kernel_flops(spec: kernbench.KernelSpec, taps: int = 4) -> int:
@@ -177,8 +180,8 @@ class WaveletTree(Bank):
 
 
 def _levels(spec: kernbench.KernelSpec, taps: int) -> int:
-    """J: as many as fit; none where even one level does not."""
-    return int(math.log2((spec.kernel_size - 1) / (taps - 1) + 1))
+    """J: as many as fit, one at least."""
+    return int(math.log2((spec.kernel_size - 1) / max(min(taps, spec.kernel_size) - 1, 1) + 1))
 
 
 def _dilated(signal: Tensor, weight: Tensor, step: int) -> Tensor:

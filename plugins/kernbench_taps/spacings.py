@@ -51,7 +51,9 @@ class LearnableSpacings(kernbench.KernelModule):
     def _phi(self, lags: Tensor) -> Tensor:
         """The shape of every tap, (out_channels, in_channels // groups, taps, K)."""
         first, last = self.spec.grid(dtype=lags.dtype, device=lags.device).lags[[0, -1]]
-        place = self.place.to(lags.dtype).clamp(first, last)  # beyond the last tap it would vanish
+        place = self.place.to(lags.dtype)
+        # beyond the last tap it would vanish; the gradient goes on, so that it can come back
+        place = place + (place.clamp(first, last) - place).detach()
         u = (lags - place[..., None]).abs() / self.spec.dilation
         if self.width is None:
             return (1 - u).clamp(min=0)

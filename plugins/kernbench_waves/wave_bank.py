@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import kernbench
 from kernbench.kernels.building_blocks import Bank, bounded, ends
 
-# Cycles per sample; the pulse of the task has 0.027, its useful band is 0.016 to 0.08.
+# Cycles per tap step; the pulse of the task has 0.027 a sample, its useful band is 0.016 to 0.08.
 SLOWEST, FASTEST = 0.01, 0.1
 WIDEST = 1e9  # samples: no kernel is as long
 
@@ -17,8 +17,8 @@ class WaveBank(Bank):
     """k = sum over R waves of mix[o, i, r] psi(m; f_r, s_r, c_r, p_r), each wave at unit energy.
 
     Parameters of the waves, (R, 1) each, those that a family uses: log f with f in cycles/sample, log s with s in
-    samples, c in samples, p in rad. Start: f log-uniform in 0.01 .. 0.1, s from half a cycle to three, c uniform over
-    the taps, p uniform.
+    samples, c in samples, p in rad. Start: f log-uniform in 0.01 .. 0.1 cycles per tap step, s from half a cycle to
+    three, c uniform over the taps, p uniform.
 
     Args:
         spec: channels, kernel size, extent.
@@ -37,7 +37,7 @@ class WaveBank(Bank):
 
     def __init__(self, spec: kernbench.KernelSpec, waves: int = 16, **hyper: object) -> None:
         super().__init__(spec)
-        frequency = SLOWEST * (FASTEST / SLOWEST) ** torch.rand(waves, 1)
+        frequency = SLOWEST * (FASTEST / SLOWEST) ** torch.rand(waves, 1) / spec.dilation
         cycles = 0.5 * 6 ** torch.rand(waves, 1)
         first, last = ends(spec)
         start = {

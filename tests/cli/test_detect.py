@@ -195,6 +195,7 @@ GIVEN = "--weights weights.pt --out found"
         (f"bad/pickle.npy {GIVEN}", "pickle.npy is not a complete NumPy array"),
         (f"bad/short.npy {GIVEN}", "lines need at least"),
         (f"bad/none.npy {GIVEN}", "none.npy: expected lines of samples, got 0"),
+        (f"bad/empty.npy {GIVEN}", "empty.npy: expected one line or more, got none"),
         (f"bad/two.npy {GIVEN} --channel 3", "two.npy: 2 lines in it, got --channel 3"),
         (f"bad/words.txt {GIVEN}", "words.txt: no row of numbers among its first 20 lines"),
         (f"bad/hole.txt {GIVEN}", "hole.txt, line 3: expected 1 numbers as in line 1, got ''"),
@@ -219,6 +220,7 @@ def test_what_cannot_be_detected_on_is_one_line(refused, bench, weights, lines, 
     np.save(bad / "pickle.npy", np.array([{}]), allow_pickle=True)
     np.save(bad / "short.npy", line[:8])
     np.save(bad / "none.npy", line[:0])
+    np.save(bad / "empty.npy", np.zeros((0, 100)))
     np.save(bad / "two.npy", np.stack([line, line]))
     (bad / "cut.npy").write_bytes((bad / "two.npy").read_bytes()[:-9])
     (bad / "words.txt").write_text("RF\nlines\n")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 import warnings
 
@@ -9,6 +10,11 @@ import pytest
 
 from kernbench.host import beside as module
 from kernbench.host.beside import beside
+
+
+def fail_later():
+    time.sleep(0.2)
+    raise KeyError
 
 
 @pytest.fixture
@@ -71,6 +77,41 @@ def test_a_killed_copy_costs_nothing_but_time(tmp_path):
     with beside(work):
         pass
     assert (tmp_path / "file").read_text() == "here"
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_lost_exit_status_costs_nothing_but_time(tmp_path):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as some supervisors leave it
+    try:
+        with beside(lambda: (tmp_path / "file").write_text("done")):
+            pass
+        assert (tmp_path / "file").read_text() == "done"
+        with pytest.raises(KeyError), beside(lambda: None):
+            fail_later()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_lock_of_another_thread_does_not_stay_locked_in_a_copy(tmp_path):
+    lock, held, done = threading.Lock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(30)
+
+    def work():
+        with lock:
+            (tmp_path / "file").write_text(str(os.getpid()))
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    with beside(work):
+        done.set()
+    thread.join()
+    assert (tmp_path / "file").read_text() == str(os.getpid())
 
 
 @pytest.mark.usefixtures("two_processors")

@@ -159,6 +159,12 @@ def test_spectral_filters_are_the_eigenvectors_of_the_hankel_matrix(taps):
     assert values.min() > 1e-12 * values.max()
 
 
+@pytest.mark.parametrize("side", ["centered", "causal", "anticausal"])
+def test_one_tap_has_spectral_filters_too(side):
+    spec = kernbench.KernelSpec(2, 2, kernel_size=1, side=side)
+    assert find_family("stu").build(spec)(spec.grid()).abs().min() > 0
+
+
 @pytest.mark.parametrize(("side", "sign"), [("anticausal", 1), ("causal", -1)])
 def test_spectral_filters_of_one_side_go_away_from_lag_0(side, sign):
     spec = kernbench.KernelSpec(1, 1, kernel_size=20, side=side)

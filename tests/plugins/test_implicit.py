@@ -122,10 +122,15 @@ def test_a_mask_multiplies_the_kernel_of_its_network_and_a_wide_one_leaves_it(in
     torch.testing.assert_close(module(grid), plain, rtol=0, atol=1e-12)
 
 
+def test_first_and_last_tap_of_a_fourier_kan_are_two_taps():
+    kernel = built("fourier_kan")(SPEC.grid(dtype=torch.float64))
+    assert (kernel[..., 0] - kernel[..., -1]).abs().max() > 1e-3 * kernel.abs().max()
+
+
 def test_one_edge_of_one_layer_is_a_fourier_series():
     module = built("fourier_kan", harmonics=6, hidden=2, inner=1)
     x = math.pi * torch.linspace(-1, 1, 33, dtype=torch.float64)
     n = torch.arange(1, 7, dtype=torch.float64)[:, None]
     sums = module.first @ torch.cat([torch.cos(n * x), torch.sin(n * x)])
     expected = torch.cat([torch.cos(sums), torch.sin(sums)])
-    torch.testing.assert_close(module.hidden(x / math.pi), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(module.hidden(x / (math.pi * 64 / 65)), expected, rtol=0, atol=1e-12)

@@ -43,6 +43,21 @@ def test_a_gaussian_spacing_has_its_closed_form(spread):
     np.testing.assert_allclose(module(grid).detach().numpy(), expected, rtol=0, atol=1e-10)
 
 
+def test_a_place_beyond_the_taps_can_come_back():
+    module, grid = built("dcls", 9, taps=2, version="v1")
+    with torch.no_grad():
+        module.place.fill_(6.0)
+    (module(grid)[..., 2].sum() + module(grid)[..., 7].sum()).backward()
+    assert (module.place.grad != 0).all()
+
+
+def test_one_tap_needs_no_tree():
+    with pytest.raises(kernbench.KernbenchError, match="at least 2 taps, got K = 1"):
+        find_family("wavelet_tree").build(kernbench.KernelSpec(1, 1, kernel_size=1))
+    module, grid = built("wavelet_tree", 3, taps=16)
+    assert (module(grid).detach().abs().amax((0, 1)) > 0).all()
+
+
 def test_a_place_beyond_the_taps_stays_at_the_last_one():
     module, grid = built("dcls", 9, taps=1, version="v1")
     with torch.no_grad():

@@ -58,6 +58,8 @@ def read_recordings(path: Path, rate_hz: float | None = None, channel: int | Non
     if suffix not in readers:
         raise DataError(f"{path}: expected a file {', '.join(SUFFIXES)}{close_match(suffix, SUFFIXES)}")
     lines = readers[suffix](read_bytes(path), path.name, rate_hz, channel)
+    if not lines:
+        raise DataError(f"{path.name}: expected one line or more, got none")
     for line in lines:
         if len(line.voltage) < 2:
             raise DataError(f"{path.name}: expected lines of samples, got {len(line.voltage)} of them in channel 1")
