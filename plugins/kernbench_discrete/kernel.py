@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
+from kernbench.kernels.building_blocks import interpolated
 
 
 class Discrete(kernbench.KernelModule):
@@ -22,11 +23,7 @@ class Discrete(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The weights; on a grid finer than the training grid, linear interpolation of them."""
-        if grid.spacing == 1:
-            return self.weight
-        taps = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
-        distance = (taps[:, None] - grid.lags).abs() / self.spec.dilation
-        return self.weight @ (1 - distance).clamp(min=0)
+        return interpolated(self.spec, self.weight, grid)
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import bounded
+from kernbench.kernels.building_blocks import bounded, places
 from kernbench_fixed import shapes
 
 
@@ -44,7 +44,7 @@ class Bank(kernbench.KernelModule):
         log_width = widths.log().to(torch.get_default_dtype())[:, None, None]
         self.register_parameter("log_width", nn.Parameter(log_width) if learn_width else None)
         self.register_buffer("fixed_log_width", None if learn_width else log_width)
-        self.register_buffer("centre", _places(spec, centres)[None, :, None])
+        self.register_buffer("centre", places(spec, centres).to(torch.get_default_dtype())[None, :, None])
         atoms = scales * min(centres, spec.kernel_size)
         self.mix = nn.Parameter(torch.randn(*spec.shape[:2], atoms) / math.sqrt(spec.shape[1] * atoms))
 
@@ -105,12 +105,3 @@ class LaplacianOfGaussian(Bank):
     def shape(self, m: Tensor, width: Tensor, taps: Tensor) -> Tensor:
         """See `shapes.laplacian_of_gaussian`."""
         return shapes.laplacian_of_gaussian(m, width, taps)
-
-
-def _places(spec: kernbench.KernelSpec, centres: int) -> Tensor:
-    """Centres in samples, evenly over the grid from its first to its last lag; one alone sits in the middle."""
-    lags = spec.grid(dtype=torch.float64).lags
-    count = min(centres, spec.kernel_size)
-    first, last = lags[0].item(), lags[-1].item()
-    places = torch.linspace(first, last, count, dtype=torch.float64)
-    return (places if count > 1 else torch.tensor([(first + last) / 2])).to(torch.get_default_dtype())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
+from kernbench.kernels.building_blocks import interpolated
 from kernbench_stencil.stencils import SETS, fitting
 
 
@@ -32,12 +33,7 @@ class Stencil(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The mixture; on a grid finer than the training grid, linear interpolation of it."""
-        kernel = self.mix @ self.bank
-        if grid.spacing == 1:
-            return kernel
-        lags = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
-        distance = (lags[:, None] - grid.lags).abs() / self.spec.dilation
-        return kernel @ (1 - distance).clamp(min=0)
+        return interpolated(self.spec, self.mix @ self.bank, grid)
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""
