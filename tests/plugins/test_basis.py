@@ -60,7 +60,8 @@ def test_b_splines_are_those_of_scipy(degree):
 
 
 @settings(max_examples=50)
-@given(st.integers(0, 5), st.floats(-0.5, 0.5))
+# binary fractions, so that no subtraction below rounds a place onto a knot, where degree 0 jumps; knots are among them
+@given(st.integers(0, 5), st.integers(-512, 511).map(lambda place: place / 1024))
 def test_shifted_b_splines_sum_to_one_and_are_sums_of_narrower_ones(degree, x):
     shifts = torch.arange(-5, 6, dtype=torch.float64)
     assert b_spline(x - shifts, degree).sum().item() == pytest.approx(1, abs=1e-12)
