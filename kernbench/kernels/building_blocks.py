@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 
-__all__ = ["Bank", "both_sides", "bounded", "ends", "hann", "interpolated", "places", "position", "sides"]
+__all__ = ["Bank", "both_sides", "bounded", "ends", "hann", "in_parts", "interpolated", "places", "position", "sides"]
+
+LARGEST_PART = 1 << 22  # numbers: 16 MiB in float32
 
 
 class Bank(KernelModule):
@@ -143,3 +146,24 @@ def both_sides(spec: KernelSpec, lags: Tensor, half: Callable[[Tensor, int], Ten
 def sides(spec: KernelSpec) -> int:
     """Number of sides of lag 0 that a kernel has."""
     return 2 if spec.side == "centered" else 1
+
+
+def in_parts(make: Callable[..., Tensor], numbers: int, *tensors: Tensor) -> Tensor:
+    """A kernel made a few rows at a time where all of it would take much memory, each part again in the backward pass.
+
+    Args:
+        make: from the same rows of every tensor to these rows of the kernel.
+        numbers: in the largest tensor that `make` needs on its way for all rows.
+        tensors: of as many rows each, (out_channels, ...).
+
+    Returns:
+        Tensor (out_channels, ...): what `make(*tensors)` gives.
+    """
+    if numbers <= LARGEST_PART:
+        return make(*tensors)
+    rows = max(1, len(tensors[0]) * LARGEST_PART // numbers)
+    parts = zip(*(each.split(rows) for each in tensors), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([make(*part) for part in parts])
+    again = [checkpoint(make, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+    return torch.cat([torch.as_tensor(each) for each in again])

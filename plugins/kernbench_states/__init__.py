@@ -21,7 +21,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             "kernbench_states.poles:Poles",
             space={
                 "modes": _MODES,
-                "start": kernbench.Choice(("echo", "ring", "oscillators"), doc="where the poles begin"),
+                "start": kernbench.Choice(("echo", "ring", "oscillators", "s4d-lin"), doc="where the poles begin"),
             },
             description="decaying complex exponentials |m| of each side of lag 0 (LRU, S5, D-LinOSS)",
             citation="Orvieto et al. 2023, LRU, ICML; Smith et al. 2023, S5, ICLR; Rusch and Rus 2025, LinOSS",

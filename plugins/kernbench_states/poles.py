@@ -106,7 +106,7 @@ class Poles(Modes):
 
     Starts: "ring" moduli uniform in 0.9 .. 0.999 and angles uniform up to the fastest; "echo" 0.016 .. 0.08
     cycles/sample and decays of 20 .. 100 samples, the echo of a bubble; "oscillators" x'' = -A x - G x', critically
-    to weakly damped.
+    to weakly damped; "s4d-lin" as the family `s4d`, decays of a half and angles pi j times a step in 0.001 .. 0.1.
 
     Args:
         spec: channels, kernel size, extent.
@@ -135,6 +135,10 @@ def _start(name: str, modes: int) -> tuple[Tensor, Tensor]:
         return -(0.9 + 0.099 * torch.rand(modes, 1)).log(), math.pi / 5 * share
     if name == "echo":
         return 1 / (20 * 5 ** torch.rand(modes, 1)), 2 * math.pi * 0.016 * 5**share
+    if name == "s4d-lin":
+        step = 0.001 * 100**share
+        # above half a cycle per tap step a pole would be the alias of another one
+        return step / 2, (math.pi * torch.arange(1, modes + 1)[:, None] * step).clamp(max=0.9 * math.pi)
     own = 2 * math.pi * 0.01 * 10**share  # sqrt(A)
     ratio = 0.02 * 40 ** torch.rand(modes, 1)  # G / 2 sqrt(A), below 1
     return ratio * own, own * (1 - ratio.square()).sqrt()

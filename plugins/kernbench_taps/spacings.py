@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import places
+from kernbench.kernels.building_blocks import ends, in_parts, places
 
 NARROWEST = 0.27  # of a Gaussian, in tap steps
 _AT_START = {"max": 0.05, "gauss": 0.23}  # published 0 for "max", where |s| has no gradient
@@ -44,23 +44,28 @@ class LearnableSpacings(kernbench.KernelModule):
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The taps at the grid's lags; the sum that they are divided by is that of the training grid."""
         training = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
-        share = self._phi(training).sum(-1, keepdim=True)
-        height = self.weight.to(grid.lags.dtype)[..., None] / (share + 1e-7)
-        return (height * self._phi(grid.lags)).sum(-2)
+        same = grid.lags.shape == training.shape and bool((grid.lags == training).all())
 
-    def _phi(self, lags: Tensor) -> Tensor:
+        def rows(weight: Tensor, place: Tensor, *width: Tensor) -> Tensor:
+            phi = self._phi(training, place, *width)
+            height = weight / (phi.sum(-1) + 1e-7)
+            return (height[..., None, :] @ (phi if same else self._phi(grid.lags, place, *width))).squeeze(-2)
+
+        learned = (self.weight, self.place, self.width)
+        tensors = [each.to(grid.lags.dtype) for each in learned if each is not None]
+        return in_parts(rows, self.weight.numel() * max(len(training), len(grid.lags)), *tensors)
+
+    def _phi(self, lags: Tensor, place: Tensor, width: Tensor | None = None) -> Tensor:
         """The shape of every tap, (out_channels, in_channels // groups, taps, K)."""
-        first, last = self.spec.grid(dtype=lags.dtype, device=lags.device).lags[[0, -1]]
-        place = self.place.to(lags.dtype)
+        first, last = ends(self.spec)
         # beyond the last tap it would vanish; the gradient goes on, so that it can come back
         place = place + (place.clamp(first, last) - place).detach()
-        u = (lags - place[..., None]).abs() / self.spec.dilation
-        if self.width is None:
-            return (1 - u).clamp(min=0)
-        size = self.width.to(lags.dtype).abs()[..., None]
-        if self.version == "max":
-            return (1 - u / (1 + size)).clamp(min=0) / (1 + size)
-        return torch.exp(-0.5 * (u / (size + NARROWEST)).square())
+        size = torch.ones_like(place) if width is None else width.abs() + (1 if self.version == "max" else NARROWEST)
+        u = (lags - place[..., None]) * (1 / (self.spec.dilation * size))[..., None]
+        if self.version == "gauss":
+            return torch.exp(-0.5 * u.square())
+        bump = (1 - u.abs()).clamp(min=0)
+        return bump if width is None else bump / size[..., None]
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""

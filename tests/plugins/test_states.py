@@ -83,7 +83,18 @@ def test_poles_with_the_poles_and_residues_of_a_state_space_are_that_state_space
     np.testing.assert_allclose(of_poles * factor, of_state, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("start", ["echo", "ring", "oscillators"])
+def test_the_start_of_a_state_space_is_that_of_s4d():
+    found = []
+    for family, hyper in (("s4d", {}), ("poles", {"start": "s4d-lin"})):
+        torch.manual_seed(3)
+        found.append(built(family, 33, modes=5, **hyper)[0])
+    state, poles = found
+    np.testing.assert_allclose((state.log_step.exp() / 2).detach(), poles.log_decay.exp().detach(), rtol=1e-6)
+    turn = (state.frequency * state.log_step.exp()).detach().numpy()
+    np.testing.assert_allclose(np.minimum(turn, 0.9 * np.pi), poles.angle.detach(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", ["echo", "ring", "oscillators", "s4d-lin"])
 def test_every_start_is_stable_and_in_its_band(start):
     module, _ = built("poles", 65, modes=64, start=start)
     assert (module.log_decay.exp() > 0).all()

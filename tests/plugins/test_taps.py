@@ -51,6 +51,20 @@ def test_a_place_beyond_the_taps_can_come_back():
     assert (module.place.grad != 0).all()
 
 
+@pytest.mark.parametrize("version", ["v1", "max", "gauss"])
+def test_in_parts_kernel_and_gradients_are_those_of_the_whole(version, monkeypatch):
+    module, grid = built("dcls", 33, taps=4, version=version)
+    found = []
+    for largest in (1 << 22, 500):
+        monkeypatch.setattr("kernbench.kernels.building_blocks.LARGEST_PART", largest)
+        kernel = module(grid)
+        with torch.no_grad():
+            torch.testing.assert_close(module(grid), kernel.detach(), rtol=0, atol=1e-15)
+        found.append((kernel, *torch.autograd.grad(kernel.square().sum(), list(module.parameters()))))
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
+
+
 def test_one_tap_needs_no_tree():
     with pytest.raises(kernbench.KernbenchError, match="at least 2 taps, got K = 1"):
         find_family("wavelet_tree").build(kernbench.KernelSpec(1, 1, kernel_size=1))
