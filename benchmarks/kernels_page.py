@@ -32,6 +32,13 @@ one kernel at its start with the default hyper-parameters, brought to gain 1: it
 frequency [cycles/sample], then the same at K = 257. The shaded band, 0.016 to 0.08 cycles/sample, is 1 to 5 MHz, where
 echoes lie.
 
+In a study, `network.layer` puts a family's kernels into another layer than a plain one; `describe --layer` counts it:
+
+- `separable`: k[o, i, m] = mix[o, i] k_i[m]. The family makes one kernel for each of the C input channels, C_in C_out
+  numbers mix them (Chollet 2017, Xception). The layer starts at gain 1.
+- `branches`: BN(k * x) + BN(s * x), s of 5 free taps. The family makes k, each branch starts at gain 1, and evaluation
+  convolves once with the merged kernel (Ding et al. 2022, RepLKNet, MIT). P 5 + 4 C_out parameters more.
+
 This page does not say how good a family is: that needs trained networks and several seeds
 ([statistics](statistics.md)).
 """

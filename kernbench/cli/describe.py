@@ -20,6 +20,13 @@ from kernbench.cli import completing
 @click.option(
     "--length", type=click.IntRange(1), default=8446, help="Samples of a line, for operations.", show_default=True
 )
+@click.option(
+    "--layer",
+    type=click.Choice(("plain", "separable", "branches")),
+    default="plain",
+    help="Form of every layer.",
+    show_default=True,
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
 def describe_command(
     plugin: str,
@@ -28,6 +35,7 @@ def describe_command(
     channels: int | None,
     depth: int | None,
     length: int,
+    layer: str,
     settings: tuple[str, ...],
 ) -> None:
     """Parameters per layer, operations, receptive field and search space of a kernel family."""
@@ -46,7 +54,7 @@ def describe_command(
     size = plan.kernel_size if kernel_size is None else kernel_size
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
-    net = build(plan, family, size, channels, _hyper(settings), depth)
+    net = build(plan, family, size, channels, _hyper(settings), depth, layer=layer)
     costs = measure.layer_costs(net, length)  # before anything is printed: it may refuse
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
@@ -57,18 +65,20 @@ def describe_command(
     click.echo(
         f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us){source}"
     )
-    columns: dict[str, Callable[[measure.LayerCost], str]] = {
+    columns: dict[str, Callable[[measure.LayerCost], str] | None] = {
         "layer": lambda cost: str(cost.layer + 1),  # counted from 1, as in the report
         "channels": lambda cost: f"{cost.spec.in_channels} -> {cost.spec.out_channels}",
         "taps, dilation": lambda cost: f"{cost.spec.kernel_size}, {cost.spec.dilation}",
         "kernel": lambda cost: f"{cost.kernel:,}",
         "bias, gain": lambda cost: f"{cost.bias + cost.amplitude:,}",
+        "mixing": (lambda cost: f"{cost.mixing:,}") if any(cost.mixing for cost in costs) else None,
         "norm": lambda cost: f"{cost.norm:,}",
         "gain as drawn": lambda cost: f"{cost.raw_gain:.3g}",
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
-    console.print_table(None, list(columns), [[text(cost) for text in columns.values()] for cost in costs])
+    shown = {name: text for name, text in columns.items() if text is not None}
+    console.print_table(None, list(shown), [[text(cost) for text in shown.values()] for cost in costs])
     total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from kernbench.errors import PluginError
+from kernbench.kernels.composed import ComposedConv
 from kernbench.kernels.layer import KernelConv, layer_gain
 
 
@@ -23,6 +24,11 @@ def calibrate(layer: KernelConv) -> float:
         PluginError: the kernel is all zeros, or `scale_` does not scale.
     """
     raw = layer.gain
+    if isinstance(layer, ComposedConv):
+        calibrate(layer.inner)
+        layer.rescale_()
+        layer.gain = layer_gain(layer.checked_kernel())
+        return raw
     if raw == 0:
         raise PluginError(
             f"{layer.label} starts with a kernel of zeros, which has no gain to calibrate ({layer.place})"

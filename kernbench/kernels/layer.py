@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,14 @@ def layer_gain(kernel: Tensor) -> float:
         G, so that unit white input gives output variance G^2 (before the bias).
     """
     return math.sqrt(kernel.detach().double().square().sum(dim=(1, 2)).mean().item())
+
+
+class Run(NamedTuple):
+    """A convolution that a layer does: signal (1, C_in, L), kernel (C_out, C_in // groups, K), dilation."""
+
+    signal: tuple[int, int, int]
+    kernel: tuple[int, int, int]
+    dilation: int
 
 
 class KernelConv(nn.Module):
@@ -62,6 +71,25 @@ class KernelConv(nn.Module):
             self.bias = nn.Parameter(torch.empty(spec.out_channels).uniform_(-bound, bound))
         self._cache: tuple[object, PreparedKernel] | None = None
         self.raw_gain = self.gain = layer_gain(self.checked_kernel())
+
+    @property
+    def mixing(self) -> int:
+        """Trainable numbers beside those of kernel, bias and amplitude."""
+        return 0
+
+    @property
+    def plain(self) -> "KernelConv":
+        """The layer whose kernel the family makes: this one, or the one inside."""
+        return self
+
+    @property
+    def shift(self) -> Tensor | None:
+        """What evaluation adds to each output channel, (out_channels,)."""
+        return self.bias
+
+    def runs(self, length: int) -> list[Run]:
+        """The convolutions of one line of a length [samples], in evaluation; the one of most operations first."""
+        return [Run((1, self.spec.in_channels, length), self.spec.shape, self.spec.dilation)]
 
     @property
     def label(self) -> str:

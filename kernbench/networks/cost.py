@@ -30,6 +30,7 @@ class LayerCost:
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
+        mixing: those of a separable layer's 1x1 convolution, or of a second branch; 0 in a plain layer.
         raw_gain: gain as the family drew it.
         operations: forward operations of the convolution by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
@@ -41,6 +42,7 @@ class LayerCost:
     bias: int
     amplitude: int
     norm: int
+    mixing: int
     raw_gain: float
     operations: Mapping[str, float]
     backend: str
@@ -71,7 +73,7 @@ def layer_costs(network: Network, length: int) -> list[LayerCost]:
     norms = [parameter_count(norm) for norm in _outside_families(network, nn.modules.batchnorm._BatchNorm)]
     norms = norms if len(norms) == len(layers) else [0] * len(layers)
     return [
-        _layer_cost(position, layer, (1, layer.spec.in_channels, taken), norm)
+        _layer_cost(position, layer, taken, norm)
         for position, (layer, taken, norm) in enumerate(zip(layers, _lengths(network, length), norms, strict=True))
     ]
 
@@ -100,7 +102,7 @@ def flops_generation(network: Network) -> int | None:
         closed_form = getattr(layer.kernel_module, "kernel_flops", None)
         if closed_form is None:
             return None
-        total += int(closed_form(layer.spec, **layer.kernel_module.hyper))
+        total += int(closed_form(layer.plain.spec, **layer.kernel_module.hyper))
     return total
 
 
@@ -140,21 +142,22 @@ def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
     return [each for each in network.modules() if isinstance(each, kind) and id(each) not in making]
 
 
-def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], norm: int) -> LayerCost:
-    spec = layer.spec
-    arguments = signal, spec.shape, spec.dilation, layer.device.type
+def _layer_cost(position: int, layer: KernelConv, length: int, norm: int) -> LayerCost:
+    runs = layer.runs(length)
+    blocks = [block_flops(run.signal, run.kernel, block_plan(*run, layer.device.type)) for run in runs]
     return LayerCost(
         layer=position,
-        spec=spec,
+        spec=layer.spec,
         kernel=parameter_count(layer.kernel_module),
         bias=0 if layer.bias is None else layer.bias.numel(),
-        amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
+        amplitude=0 if layer.plain.amplitude is None else layer.plain.amplitude.numel(),
         norm=norm,
+        mixing=layer.mixing,
         raw_gain=layer.raw_gain,
         operations={
-            "direct": direct_flops(signal, spec.shape, spec.dilation),
-            "fft": fft_flops(signal, spec.shape, spec.dilation),
-            "overlap_save": block_flops(signal, spec.shape, block_plan(*arguments)),
+            "direct": sum(direct_flops(*run) for run in runs),
+            "fft": sum(fft_flops(*run) for run in runs),
+            "overlap_save": sum(blocks),
         },
-        backend=choose(*arguments) if layer.backend == "auto" else layer.backend,
+        backend=choose(*runs[0], layer.device.type) if layer.backend == "auto" else layer.backend,
     )

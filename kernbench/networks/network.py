@@ -13,6 +13,7 @@ from kernbench.conv.spectral import spectra_made_again
 from kernbench.errors import KernbenchError, PluginError, close_match
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.layer_options import PLAIN, make_layer
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.contract import KernelNetwork, check_module
@@ -62,7 +63,9 @@ class Network(nn.Module):
         Returns:
             One for each layer of the architecture.
         """
-        return [module for module in self.modules() if isinstance(module, KernelConv)]
+        found = [module for module in self.modules() if isinstance(module, KernelConv)]
+        within = {id(module.plain) for module in found if module.plain is not module}
+        return [module for module in found if id(module) not in within]
 
     def forward(self, signal: Tensor) -> Tensor:
         """Localize: RF lines (N, 1, L) -> scores (N, 1, L), unbounded.
@@ -158,6 +161,7 @@ def build(
     depth: int | None = None,
     gain: str = "unit",
     backend: str = "auto",
+    layer: str = PLAIN,
 ) -> Network:
     """A network with fresh weights, drawn from torch's global random generator.
 
@@ -170,6 +174,7 @@ def build(
         depth: layers; the network's default if left out.
         gain: "unit" starts every layer at gain 1; "published" leaves the family's own start.
         backend: how to convolve.
+        layer: form of every layer, see `kernbench.kernels.layer_options.make_layer`.
 
     Returns:
         A module that maps (N, 1, L) to (N, 1, L): a `Network`, or what the architecture's own `build` gives, which
@@ -184,12 +189,12 @@ def build(
     specs = fitting.layers_of(plan, kernel_size, channels, depth, f"family {offered.name}")
     if gain not in GAINS:
         raise KernbenchError(f"gain must be unit or published, got {gain!r}{close_match(str(gain), GAINS)}")
-    layers = [KernelConv(offered.build(spec, hyper), spec, backend=backend) for spec in specs]
-    for layer in layers:
-        _check_dtype(layer)
+    layers = [make_layer(layer, offered, spec, hyper, backend) for spec in specs]
+    for each in layers:
+        _check_dtype(each)
     if gain == "unit":
-        for layer in layers:
-            calibrate(layer)
+        for each in layers:
+            calibrate(each)
     module = fitting.asked(plan, plan.build, layers)
     if not fitting.is_stack(plan):
         check_module(module, plan, layers)

@@ -20,6 +20,7 @@ class Setting:
         high: largest value allowed, for numbers.
         options: values allowed, for text.
         runtime: says how a cell is computed, not what it means: neither in the definition nor an axis.
+        later: came after databases did: a definition holds it only where a study gives it, so that their digests hold.
         named: for the name of something that plugins offer: gives the name in definitions, or raises PluginError.
     """
 
@@ -29,6 +30,7 @@ class Setting:
     high: float = float("inf")
     options: tuple[str, ...] = ()
     runtime: bool = False
+    later: bool = False
     named: Callable[[str], str] | None = None
 
     def checked(self, value: object, where: str) -> Value:
@@ -94,6 +96,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "channels": Setting(int, "channels of the hidden layers", 1, 4096),
         "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),
         "gain": Setting(str, "start of each layer", options=("unit", "published")),
+        "layer": Setting(
+            str,
+            "form of each layer: the family's kernels alone; for each channel, then mixed; beside a small kernel",
+            options=("plain", "separable", "branches"),
+            later=True,
+        ),
     },
     "training": {
         "epochs": Setting(int, "passes over the training lines", 1, 10**6),

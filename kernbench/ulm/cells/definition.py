@@ -6,6 +6,7 @@ from typing import Any
 
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
+from kernbench.kernels.layer_options import PLAIN
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
@@ -70,7 +71,8 @@ def make_network(study: Study, params: Params) -> Network:
     """
     plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
-    network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
+    form = plan.get("layer", PLAIN)  # databases of before there were others do not name it
+    network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"], layer=form)
     set_recompute(network, bool(study.runtime.get("recompute", False)))
     return network
 

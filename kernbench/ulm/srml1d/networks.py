@@ -157,6 +157,7 @@ def _published_state(network: nn.Module) -> "OrderedDict[str, Tensor]":
     own = network.state_dict()
     with torch.no_grad():
         own |= {f"blocks.{level}.0.kernel_module.weight": layer.kernel() for level, layer in enumerate(layers)}
+        own |= {f"blocks.{level}.0.bias": layer.shift for level, layer in enumerate(layers) if layer.shift is not None}
     state = OrderedDict((key, own[ours].detach().cpu().contiguous().clone()) for key, ours in _keys())
     for key, tensor in state.items():
         wanted_type = torch.int64 if key.endswith("num_batches_tracked") else torch.float32
