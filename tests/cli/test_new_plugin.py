@@ -23,12 +23,10 @@ def test_a_new_package_is_installed_keeps_the_contract_and_runs(bench):
     assert "pip install -e kernbench_my_waves && kernbench check my_waves" in result.out
     install = "pip install --quiet --no-deps --no-build-isolation --target site ./kernbench_my_waves"
     beside_the_package(bench.folder, *install.split())
-    assert "my_waves" in beside_the_package(bench.folder, "kernbench", "list", "plugins")
-    assert "all 18 checks passed" in beside_the_package(bench.folder, "kernbench", "check", "my_waves")
     tests = str(bench.folder / "kernbench_my_waves" / "tests")
-    assert "2 passed" in beside_the_package(
-        bench.folder, "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests, tests
-    )
+    # one of its tests calls `kernbench check`
+    test = ["pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests, tests]
+    assert "2 passed" in beside_the_package(bench.folder, *test)
     run = "kernbench run --plugin my_waves --study smoke --only kernel_size=33 --no-baselines"
     assert "smoke.v1.quick/my_waves: all complete (1 done)" in beside_the_package(bench.folder, *run.split())
 
