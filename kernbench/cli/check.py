@@ -12,8 +12,9 @@ def check_command(plugin: str) -> int:
     """Run the conformance checks on a kernel family, installed or ./file.py:name.
 
     All of them run, and all failures are shown; a check that needs one that failed is skipped. A note is about what a
-    family need not be able to do.
+    family need not be able to do. `run` warns of families that have not passed here.
     """
+    from kernbench.cli.checked import remember
     from kernbench.host.process_state import changed_by_import
     from kernbench.kernels.conformance import check_family
     from kernbench.registry import find
@@ -31,6 +32,7 @@ def check_command(plugin: str) -> int:
         said = f"{len(failed)} of {counted(len(results), 'check')} failed: {', '.join(failed)}"
         click.echo(f"{plugin}: {said}{f'; {skipped} skipped' if skipped else ''}", err=True)
         return 2
+    remember(found)
     notes = sum(result.state == "note" for result in results)
     also = f" ({counted(notes, 'note')})" if notes else ""
     click.echo(f"{plugin}: all {counted(len(results), 'check')} passed{also}")
