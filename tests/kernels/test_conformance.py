@@ -141,6 +141,16 @@ class OneGridForAll(Sound):
         return self.weight * torch.exp(-own.abs() / self.log_b.exp())
 
 
+class NaNBetweenItsTaps(Sound):
+    def forward(self, grid):
+        return torch.where((grid.lags - grid.lags[0]) % 1 == 0, super().forward(grid), torch.nan)
+
+
+class NaNInDouble(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (1.0 if grid.lags.dtype == torch.float32 else torch.nan)
+
+
 class NotAnticausal(Sound):
     def __init__(self, spec, b=8.0):
         if spec.side == "anticausal":
@@ -177,6 +187,8 @@ class Averages(Sound):
         (OnlyItsOwnLags, "resampling"),
         (OneGridForAll, "resampling"),
         (Averages, "resampling"),
+        (NaNBetweenItsTaps, "resampling"),
+        (NaNInDouble, "dtype"),
         (NotAnticausal, "sides"),
         (ZeroAfterTheOutput, "sides"),
     ],
