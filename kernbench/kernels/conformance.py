@@ -49,36 +49,40 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
         family: as offered by a plugin.
 
     Returns:
-        One result per check, in their order. A check that needs another one, which failed, is skipped; all others run.
+        One result per check, in their order. A check that could only repeat one that failed is skipped; all others run.
     """
     found: dict[str, CheckResult] = {}
+    blocked: dict[str, str] = {}
     with torch.random.fork_rng(devices=[]):
         for name in CHECKS:
-            _add(name, family, found)
+            _add(name, family, found, blocked)
     return [found[name] for name in CHECKS]
 
 
-def _add(name: str, family: KernelFamily, found: dict[str, CheckResult]) -> None:
-    """Run a check after those that it needs, unless one of them says why it cannot be."""
+def _add(name: str, family: KernelFamily, found: dict[str, CheckResult], blocked: dict[str, str]) -> None:
+    """Run a check after those that it needs, unless one of them is blocked: `blocked` says by which check."""
     if name in found:
         return
     for need in needs(name):
-        _add(need, family, found)
-        if not found[need].passed:
-            why = f"{need} failed" if found[need].failed else found[need].detail
-            found[name] = CheckResult(name, "skip", why)
+        _add(need, family, found, blocked)
+        if need in blocked:
+            blocked[name] = blocked[need]
+            found[name] = CheckResult(name, "skip", f"{blocked[need]} failed")
             return
     torch.manual_seed(SEED)
-    found[name] = _run(name, CHECKS[name], family)
+    found[name], blocks = _run(name, CHECKS[name], family)
+    if blocks:
+        blocked[name] = name
 
 
-def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> CheckResult:
+def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> tuple[CheckResult, bool]:
+    """What a check found, and whether that blocks those that need it."""
     try:
         with kept():
-            return CheckResult(name, "ok", check(family))
+            return CheckResult(name, "ok", check(family)), False
     except Note as note:
-        return CheckResult(name, "note", str(note))
+        return CheckResult(name, "note", str(note)), False
     except Finding as finding:
-        return CheckResult(name, "FAIL", str(finding))
+        return CheckResult(name, "FAIL", str(finding)), finding.blocks
     except (Exception, SystemExit) as error:  # whatever a plugin does is a finding about the plugin
-        return CheckResult(name, "FAIL", first_line(error))
+        return CheckResult(name, "FAIL", first_line(error)), True

@@ -11,6 +11,7 @@ from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.conformance import check_family
 from kernbench.kernels.finding import Finding
 
+NO_OTHERS = {"build"}  # broken for groups alone: nothing else is skipped
 # One needs an accelerator, and what torch can do with a module is shown, not required.
 NEVER_FAIL_HERE = {"device", "compile", "func"}
 
@@ -48,7 +49,8 @@ def test_every_check_has_a_broken_family():
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_skipped_needs_what_failed_and_says_so(name):
     for result in of_broken(name):
-        assert (result.state == "skip") == _needs(result.name, name), result
+        repeats = name not in NO_OTHERS and _needs(result.name, name)
+        assert (result.state == "skip") == repeats, result
         if result.state == "skip":
             assert result.detail == f"{name} failed"
 
@@ -158,6 +160,13 @@ class NotAnticausal(Sound):
         super().__init__(spec, b)
 
 
+class NotCausal(Sound):
+    def __init__(self, spec, b=8.0):
+        if spec.side == "causal":
+            raise kernbench.KernbenchError("no lags before 0 alone")
+        super().__init__(spec, b)
+
+
 class ZeroAfterTheOutput(Sound):
     def forward(self, grid):
         return super().forward(grid) * (grid.lags < 0)
@@ -195,6 +204,37 @@ class Averages(Sound):
 )
 def test_other_breaks_are_named_by_one_check_alone(module, name):
     assert failures(module) == [name]
+
+
+class TransposedInGroups(Sound):
+    def forward(self, grid):
+        kernel = super().forward(grid)
+        return kernel.transpose(0, 1) if self.spec.groups > 1 else kernel
+
+
+class NaNWhereDilated(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (torch.nan if self.spec.dilation > 1 else 1.0)
+
+
+class ZeroFromOneChannel(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (self.spec.in_channels > 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (TransposedInGroups, "shape"),
+        (NaNWhereDilated, "finite"),
+        (ZeroFromOneChannel, "alive"),
+        (OwnGenerator, "determinism"),
+        (NotCausal, "sides"),
+    ],
+)
+def test_what_holds_for_some_kernels_alone_keeps_no_check_from_running(module, name):
+    states = {result.name: result.state for result in check_family(family(module))}
+    assert states == {**dict.fromkeys(CHECKS, "ok"), name: "FAIL"}
 
 
 def test_two_breaks_are_two_findings():

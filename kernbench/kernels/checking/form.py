@@ -15,12 +15,12 @@ _KERNEL_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 64, 65, 131)
 
 
 def build(family: KernelFamily) -> str:
-    """The class can be built, also with groups, dilation and one-sided lags."""
+    """The class can be built, also with one input channel, groups and dilation."""
     for where, spec in SPECS.items():
         try:
             family.build(spec)
         except KernbenchError as error:
-            raise Finding(f"{where}: {error}") from error
+            raise Finding(f"{where}: {error}", blocks=spec is BASE) from error
     return f"built for {', '.join(SPECS)}"
 
 
@@ -31,16 +31,18 @@ def shape(family: KernelFamily) -> str:
             got = tuple(kernel.shape) if isinstance(kernel, Tensor) else type(kernel).__name__
             raise Finding(
                 f"{where}: expected {spec.shape}, got {got}; forward(grid) must return "
-                "(out_channels, in_channels // groups, K)"
+                "(out_channels, in_channels // groups, K)",
+                blocks=spec is BASE or not isinstance(kernel, Tensor),
             )
     return "exactly (out_channels, in_channels // groups, K)"
 
 
 def finite(family: KernelFamily) -> str:
     """No NaN, no infinity, whatever the hyper-parameters."""
-    for where, _, kernel in kernels(family):
+    for where, spec, kernel in kernels(family):
         if bad := int((~torch.isfinite(kernel)).sum()):
-            raise Finding(f"{where}: {counted(bad, 'tap')} {'is' if bad == 1 else 'are'} NaN or infinite")
+            said = f"{where}: {counted(bad, 'tap')} {'is' if bad == 1 else 'are'} NaN or infinite"
+            raise Finding(said, blocks=spec is BASE)
     for hyper in other_hypers(family):
         if not torch.isfinite(kernel_of(family.build(BASE, hyper))).all():
             raise Finding(f"with {hyper} some taps are NaN or infinite")
@@ -76,9 +78,9 @@ def precision(family: KernelFamily) -> str:
 
 def alive(family: KernelFamily) -> str:
     """Some taps are not 0."""
-    for where, _, kernel in kernels(family):
-        if not kernel.detach().abs().max() > 0:
-            raise Finding(f"{where}: the kernel starts with all taps 0")
+    for where, spec, kernel in kernels(family):
+        if not kernel.count_nonzero():
+            raise Finding(f"{where}: the kernel starts with all taps 0", blocks=spec is BASE)
     return "some taps are not 0"
 
 

@@ -1,10 +1,12 @@
 """Which kernels the checks ask for, and how: a few specs that differ in one thing each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
+from kernbench.errors import KernbenchError
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec
 from kernbench.kernels.family import KernelFamily
@@ -17,8 +19,8 @@ SPECS = {
     "one input channel": KernelSpec(4, 1, kernel_size=17),
     "2 groups": KernelSpec(4, 4, groups=2, kernel_size=9),
     "dilation 4": KernelSpec(2, 2, kernel_size=9, dilation=4),
-    "causal": KernelSpec(2, 2, kernel_size=9, side="causal"),
 }
+ONE_SIDED = {side: KernelSpec(2, 2, kernel_size=9, side=side) for side in ("causal", "anticausal")}
 
 
 def kernel_of(module: KernelModule) -> Tensor:
@@ -29,9 +31,19 @@ def kernel_of(module: KernelModule) -> Tensor:
 
 
 def kernels(family: KernelFamily) -> Iterator[tuple[str, KernelSpec, Tensor]]:
-    """A kernel of the defaults for every spec; whatever the family takes for one."""
-    for where, spec in SPECS.items():
+    """A kernel of the defaults for every spec that can be built; whatever the family takes for one."""
+    for where, spec in buildable(family, SPECS).items():
         yield where, spec, kernel_of(family.build(spec))
+
+
+def buildable(family: KernelFamily, specs: Mapping[str, KernelSpec]) -> dict[str, KernelSpec]:
+    """Those of some specs for which a family can be built; of the others `build` and `sides` speak."""
+    found = {}
+    for where, spec in specs.items():
+        with suppress(KernbenchError):
+            family.build(spec)
+            found[where] = spec
+    return found
 
 
 def other_hypers(family: KernelFamily) -> Iterator[dict[str, Value]]:

@@ -5,13 +5,12 @@ from torch import Tensor
 
 from kernbench.errors import KernbenchError, first_line
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
-from kernbench.kernels.checking.kernels import BASE, kernel_of, relative
+from kernbench.kernels.checking.kernels import BASE, ONE_SIDED, kernel_of, relative
 from kernbench.kernels.family import INTEGRALS, NOTHING, KernelFamily
 from kernbench.kernels.finding import Finding
 from kernbench.kernels.layer import KernelConv
 
 _EQUAL = 1e-9  # of the largest tap, in float64
-_SIDES = {side: KernelSpec(2, 2, kernel_size=9, side=side) for side in ("causal", "anticausal")}
 
 
 def resampling(family: KernelFamily) -> str:
@@ -64,7 +63,7 @@ def _adds_up_in_pairs(fine: Tensor, coarse: Tensor) -> str:
 
 def sides(family: KernelFamily) -> str:
     """Kernels of one side have K taps, finite and not all 0, at the lags of that side."""
-    for side, spec in _SIDES.items():
+    for side, spec in ONE_SIDED.items():
         try:
             module = family.build(spec)
         except KernbenchError as error:

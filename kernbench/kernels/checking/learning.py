@@ -3,7 +3,7 @@
 import torch
 
 from kernbench.errors import counted
-from kernbench.kernels.checking.kernels import BASE, SPECS, kernel_of, other_hypers
+from kernbench.kernels.checking.kernels import BASE, ONE_SIDED, SPECS, buildable, kernel_of, other_hypers
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.finding import Finding
@@ -14,7 +14,7 @@ from kernbench.kernels.space import Value
 
 def param_count(family: KernelFamily) -> str:
     """The closed form is the number of trainable parameters."""
-    for where, spec in SPECS.items():
+    for where, spec in buildable(family, {**SPECS, **ONE_SIDED}).items():
         for hyper in ({}, *other_hypers(family)):
             numel = trainable_numbers(family.build(spec, hyper))
             declared = family.param_count(spec, hyper)
