@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kernbench.kernels.base import KernelSpec as KernelSpec
     from kernbench.kernels.base import LagGrid as LagGrid
     from kernbench.kernels.family import KernelFamily as KernelFamily
+    from kernbench.kernels.inclusion import Inclusion as Inclusion
     from kernbench.kernels.space import Choice as Choice
     from kernbench.kernels.space import Float as Float
     from kernbench.kernels.space import Int as Int
@@ -29,6 +30,7 @@ _HOMES = {
     "Architecture": "networks.architecture",
     "Choice": "kernels.space",
     "Float": "kernels.space",
+    "Inclusion": "kernels.inclusion",
     "Int": "kernels.space",
     "KernbenchError": "errors",
     "KernelFamily": "kernels.family",
@@ -43,6 +45,7 @@ __all__ = [
     "Architecture",
     "Choice",
     "Float",
+    "Inclusion",
     "Int",
     "KernbenchError",
     "KernelFamily",

@@ -30,7 +30,6 @@ FAMILIES = (
     *("s4d", "poles", "rtf"),
     *("finer", "wire", "winner", "siren_multi", "rff", "hyena", "tnn", "gabor_mfn", "masked", "fourier_kan"),
 )
-OWN_RULE = ("s4d",)  # taps are integrals over their step, see tests/plugins/test_states.py
 PLUGIN_FILES = sorted((REPOSITORY / "plugins").glob("kernbench_*/*.py"))
 
 
@@ -78,7 +77,7 @@ def test_param_count_is_the_number_of_parameters(name, data, spec):
     assert family.param_count(spec, hyper) == sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in OWN_RULE])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if find_family(name).resampling == "points"])
 @settings(max_examples=12)
 @given(data=st.data(), spec=specs(), refine=st.integers(2, 4))
 def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):

@@ -1,5 +1,6 @@
 """The README's commands and examples work as printed."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -64,3 +65,24 @@ def test_ten_line_plugin_passes_the_check(page, tmp_path):
     file.write_text(next(block for block in blocks(page, "python") if "class Ringing" in block), encoding="utf-8")
     failed = [result for result in check_family(find_family(f"{file}:ringing")) if not result.passed]
     assert not failed
+
+
+def test_the_tutorial_lists_every_check_in_its_order():
+    from kernbench.kernels.checks import CHECKS
+
+    table = TUTORIAL.partition("## Check it")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", table, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(CHECKS)
+
+
+def test_the_tutorials_inclusion_holds():
+    from kernbench.kernels.conformance import check_family
+
+    namespace = {"__name__": "tutorial"}
+    python = blocks(TUTORIAL, "python")
+    for part in ("class Ringing", "class Rings(", "def rings_of_ringing"):
+        exec(next(block for block in python if part in block), namespace)  # the page of this repository
+    (rings,) = namespace["kernbench_kernels"]()  # of the second block
+    rings = dataclasses.replace(rings, contains=namespace["contains"])
+    (result,) = (each for each in check_family(rings) if each.name == "inclusions")
+    assert (result.state, "ringing" in result.detail) == ("ok", True), result

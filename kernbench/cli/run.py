@@ -89,6 +89,7 @@ def run_command(
 
     with put_off():
         from kernbench.engine.fleet import runner  # and with it nearly everything
+    from kernbench.cli.checked import warn_unchecked
     from kernbench.cli.jobs import needed, planned
     from kernbench.cli.options import limit_of
     from kernbench.cli.terminal import console
@@ -112,13 +113,16 @@ def run_command(
         only=only,
     )
     jobs = planned(plugins, names, profile or default_profile(options.device), seeds, options)
+    families = [(job.plugin, job.found) for job in jobs]
     if dry_run:
+        warn_unchecked(families)
         for job in jobs:
             console.print_plan(job.study, job.plan)
         return 0
     folder = out or default_folder([options.url])[0]
     check_places(options.url, folder)
     check_room(needed(jobs, options.url, folder, max(1, workers)))
+    warn_unchecked(families)  # a command that is refused has said why, in one line
     return _Runs(options, workers, device, baselines=not no_baselines).all_of(jobs, out)
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from kernbench.kernels.base import KernelSpec as KernelSpec
     from kernbench.kernels.base import LagGrid as LagGrid
     from kernbench.kernels.family import KernelFamily as KernelFamily
+    from kernbench.kernels.inclusion import Inclusion as Inclusion
     from kernbench.kernels.space import Choice as Choice
     from kernbench.kernels.space import Float as Float
     from kernbench.kernels.space import Int as Int
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Choice": "space",
     "Float": "space",
+    "Inclusion": "inclusion",
     "Int": "space",
     "KernelFamily": "family",
     "KernelModule": "base",
@@ -23,6 +25,6 @@ _HOMES = {
     "LagGrid": "base",
 }
 
-__all__ = ["Choice", "Float", "Int", "KernelFamily", "KernelModule", "KernelSpec", "LagGrid"]
+__all__ = ["Choice", "Float", "Inclusion", "Int", "KernelFamily", "KernelModule", "KernelSpec", "LagGrid"]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

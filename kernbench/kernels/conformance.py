@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from kernbench.errors import first_line
 from kernbench.host.process_state import kept
-from kernbench.kernels.checks import CHECKS, ESSENTIAL, SEED
+from kernbench.kernels.checking.kernels import SEED
+from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.finding import Finding
+from kernbench.kernels.finding import Finding, Note
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,24 @@ class CheckResult:
 
     Attributes:
         name: stable short name, such as "shape".
-        passed: whether the family keeps that part of the contract.
-        detail: what was measured, or what is wrong; one line.
+        state: "ok"; "note", what a family need not be able to do, and is not; "skip", not tried because a check that
+            it needs failed; "FAIL".
+        detail: what was measured, what is wrong, or which check failed before; one line.
     """
 
     name: str
-    passed: bool
+    state: Literal["ok", "note", "skip", "FAIL"]
     detail: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the family keeps that part of the contract, as far as it was tried."""
+        return self.state in ("ok", "note")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it breaks that part of the contract."""
+        return self.state == "FAIL"
 
 
 def check_family(family: KernelFamily) -> list[CheckResult]:
@@ -36,23 +49,40 @@ def check_family(family: KernelFamily) -> list[CheckResult]:
         family: as offered by a plugin.
 
     Returns:
-        One result per check, in order. A failure that makes the later checks meaningless ends the list.
+        One result per check, in their order. A check that could only repeat one that failed is skipped; all others run.
     """
-    results = []
+    found: dict[str, CheckResult] = {}
+    blocked: dict[str, str] = {}
     with torch.random.fork_rng(devices=[]):
-        for name, check in CHECKS.items():
-            torch.manual_seed(SEED)
-            results.append(_run(name, check, family))
-            if name in ESSENTIAL and not results[-1].passed:
-                break
-    return results
+        for name in CHECKS:
+            _add(name, family, found, blocked)
+    return [found[name] for name in CHECKS]
 
 
-def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> CheckResult:
+def _add(name: str, family: KernelFamily, found: dict[str, CheckResult], blocked: dict[str, str]) -> None:
+    """Run a check after those that it needs, unless one of them is blocked: `blocked` says by which check."""
+    if name in found:
+        return
+    for need in needs(name):
+        _add(need, family, found, blocked)
+        if need in blocked:
+            blocked[name] = blocked[need]
+            found[name] = CheckResult(name, "skip", f"{blocked[need]} failed")
+            return
+    torch.manual_seed(SEED)
+    found[name], blocks = _run(name, CHECKS[name], family)
+    if blocks:
+        blocked[name] = name
+
+
+def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) -> tuple[CheckResult, bool]:
+    """What a check found, and whether that blocks those that need it."""
     try:
         with kept():
-            return CheckResult(name, True, check(family))
+            return CheckResult(name, "ok", check(family)), False
+    except Note as note:
+        return CheckResult(name, "note", str(note)), False
     except Finding as finding:
-        return CheckResult(name, False, str(finding))
+        return CheckResult(name, "FAIL", str(finding)), finding.blocks
     except (Exception, SystemExit) as error:  # whatever a plugin does is a finding about the plugin
-        return CheckResult(name, False, first_line(error))
+        return CheckResult(name, "FAIL", first_line(error)), True

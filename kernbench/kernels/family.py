@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
 from kernbench.host.process_state import importing, kept
+from kernbench.kernels.inclusion import Inclusion
 from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 
 if TYPE_CHECKING:
     from kernbench.kernels.base import KernelModule, KernelSpec
 
 MAX_NAME = 100
+POINTS, INTEGRALS, NOTHING = "points", "integrals", "none"
+RESAMPLING = (POINTS, INTEGRALS, NOTHING)
 
 
 def check_name(kind: str, name: object) -> None:
@@ -42,6 +45,9 @@ class KernelFamily:
         description: one line for `kernbench list plugins`.
         citation: where the family comes from.
         licence: licence of the reference implementation, if there is one.
+        resampling: what lies between two taps. "points": the kernel is a function of the lag; "integrals": a tap is
+            the integral over its step, divided by `grid.spacing`; "none": nothing, other lags are refused.
+        contains: families all of whose kernels this one can make, see `kernbench.Inclusion`.
     """
 
     name: str
@@ -50,12 +56,20 @@ class KernelFamily:
     description: str = ""
     citation: str = ""
     licence: str = ""
+    resampling: str = POINTS
+    contains: tuple[Inclusion, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where the plugin author can see it."""
         check_name("family", self.name)
         if isinstance(self.module, str) and ":" not in self.module:
             raise PluginError(f"family {self.name!r}: expected a class or 'package.module:Class', got {self.module!r}")
+        if self.resampling not in RESAMPLING:
+            raise PluginError(
+                f"family {self.name!r}: resampling must be one of {', '.join(RESAMPLING)}, got {self.resampling!r}"
+            )
+        if not isinstance(self.contains, tuple) or not all(isinstance(each, Inclusion) for each in self.contains):
+            raise PluginError(f"family {self.name!r}: contains must be a tuple of kernbench.Inclusion")
         for name, parameter in self.parameters.items():
             if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
                 raise PluginError(

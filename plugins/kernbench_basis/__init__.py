@@ -2,6 +2,7 @@
 
 import kernbench
 
+_DISCRETE = "discrete", "kernbench_discrete.kernel:Discrete"
 _KNOTS = kernbench.Int(2, 64, log=True, default=16, budget=True, doc="places, spread evenly over the taps")
 _WINDOW = kernbench.Choice(("hann", "none"), doc="window over the taps; without one the ends dominate")
 
@@ -36,6 +37,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             description="cardinal B-splines at even knots",
             citation="Bekkers 2020, B-Spline CNNs on Lie Groups, ICLR",
             licence="MIT",
+            contains=(kernbench.Inclusion(*_DISCRETE, "kernbench_basis.nested:bspline_of_discrete"),),
         ),
         kernbench.KernelFamily(
             "wendland",
@@ -68,6 +70,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             description="Fourier series over the taps; with (K - 1) / 2 modes every kernel",
             citation="Li et al. 2021, Fourier Neural Operator, ICLR",
             licence="MIT",
+            contains=(kernbench.Inclusion(*_DISCRETE, "kernbench_basis.nested:fourier_of_discrete"),),
         ),
         kernbench.KernelFamily(
             "njet",

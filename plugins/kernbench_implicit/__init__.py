@@ -6,6 +6,7 @@ _HIDDEN = kernbench.Int(4, 128, log=True, default=32, budget=True, doc="width of
 _OMEGA = kernbench.Float(
     1.0, 200.0, log=True, default=30.0, unit="rad per extent", doc="highest frequency of the first layer"
 )
+_SIREN = "siren", "kernbench_siren.kernel:Siren"
 
 
 @kernbench.hookimpl
@@ -49,6 +50,7 @@ def _sines() -> list[kernbench.KernelFamily]:
             },
             description="sine network that starts with noise on the weights of its first two layers",
             citation="Chandravamsi et al. 2025, WINNER",
+            contains=(kernbench.Inclusion(*_SIREN, "kernbench_implicit.nested:winner_of_siren"),),
         ),
         kernbench.KernelFamily(
             "siren_multi",
@@ -67,6 +69,7 @@ def _sines() -> list[kernbench.KernelFamily]:
             description="sine network with several frequencies in its first layer",
             citation="nvSubquadratic, NVIDIA 2025",
             licence="Apache-2.0",
+            contains=(kernbench.Inclusion(*_SIREN, "kernbench_implicit.nested:siren_multi_of_siren"),),
         ),
     ]
 
@@ -133,6 +136,13 @@ def _others() -> list[kernbench.KernelFamily]:
             description="learned Gaussian mask over a network (FlexConv)",
             citation="Romero et al. 2022, FlexConv, ICLR",
             licence="MIT",
+            contains=(
+                kernbench.Inclusion(
+                    "gabor_mfn",
+                    "kernbench_implicit.multiplicative:GaborNetwork",
+                    "kernbench_implicit.nested:masked_of_gabor_mfn",
+                ),
+            ),
         ),
         kernbench.KernelFamily(
             "fourier_kan",

@@ -15,6 +15,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             description="diagonal state space with a zero-order hold, one of each side of lag 0 (S4D)",
             citation="Gu et al. 2022, On the Parameterization and Initialization of Diagonal State Space Models",
             licence="Apache-2.0",
+            resampling="integrals",
         ),
         kernbench.KernelFamily(
             "poles",
@@ -25,6 +26,11 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             },
             description="decaying complex exponentials |m| of each side of lag 0 (LRU, S5, D-LinOSS)",
             citation="Orvieto et al. 2023, LRU, ICML; Smith et al. 2023, S5, ICLR; Rusch and Rus 2025, LinOSS",
+            contains=(
+                kernbench.Inclusion(
+                    "s4d", "kernbench_states.poles:DiagonalStateSpace", "kernbench_states.nested:poles_of_s4d"
+                ),
+            ),
         ),
         kernbench.KernelFamily(
             "rtf",

@@ -2,6 +2,8 @@
 
 import kernbench
 
+_DISCRETE = "discrete", "kernbench_discrete.kernel:Discrete"
+
 
 @kernbench.hookimpl
 def kernbench_kernels() -> list[kernbench.KernelFamily]:
@@ -16,6 +18,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             description="a few taps at learned places (dilated convolution with learnable spacings)",
             citation="Khalfaoui-Hassani et al. 2023, DCLS, ICLR; Beyond Bilinear Interpolation",
             licence="MIT (file) and GPL-3.0 (classifier); written from the papers",
+            contains=(kernbench.Inclusion(*_DISCRETE, "kernbench_taps.nested:dcls_of_discrete", tolerance=1e-6),),
         ),
         kernbench.KernelFamily(
             "longconv",
@@ -34,6 +37,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             space={"strength": kernbench.Float(0.0, 20.0, default=3.0, doc="decay over the extent; 0: discrete")},
             description="one free weight per tap under a decay that differs between channels",
             citation="Ku et al. 2025, multi-hybrid language models (Hyena-MR)",
+            contains=(kernbench.Inclusion(*_DISCRETE, "kernbench_taps.nested:decay_of_discrete"),),
         ),
         kernbench.KernelFamily(
             "sgconv",
@@ -52,6 +56,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             space={"taps": kernbench.Int(3, 65, log=True, default=9, budget=True, doc="of every group")},
             description="groups of free taps whose step doubles from group to group (MRConv without its norms)",
             citation="Cunningham et al. 2024, Reparameterized Multi-Resolution Convolutions, NeurIPS",
+            contains=(kernbench.Inclusion(*_DISCRETE, "kernbench_taps.nested:multires_of_discrete"),),
         ),
         kernbench.KernelFamily(
             "wavelet_tree",

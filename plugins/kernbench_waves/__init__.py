@@ -19,6 +19,11 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             description="cosines under Gaussians",
             citation="Zeghidour et al. 2021, LEAF, ICLR",
             licence="Apache-2.0",
+            contains=(
+                kernbench.Inclusion(
+                    "cosine", "kernbench_waves.wavelets:Cosine", "kernbench_waves.nested:gabor_of_cosine"
+                ),
+            ),
         ),
         kernbench.KernelFamily(
             "morlet",
@@ -33,6 +38,11 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             space=_WAVES,
             description="chirps under Gaussians",
             citation="Mann and Haykin 1995, IEEE Trans. Signal Process.",
+            contains=(
+                kernbench.Inclusion(
+                    "gabor", "kernbench_waves.wavelets:Gabor", "kernbench_waves.nested:chirplet_of_gabor"
+                ),
+            ),
         ),
         kernbench.KernelFamily(
             "ricker",

@@ -1,43 +1,62 @@
 """The conformance checks name what is broken; broken plugins of many kinds."""
 
+from functools import cache
+
 import pytest
 import torch
+from broken_families import BROKEN, Sound, family
 
 import kernbench
-from kernbench.kernels.checks import CHECKS
+from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.conformance import check_family
+from kernbench.kernels.finding import Finding
+
+NO_OTHERS = {"build"}  # broken for groups alone: nothing else is skipped
+# One needs an accelerator, and what torch can do with a module is shown, not required.
+NEVER_FAIL_HERE = {"device", "compile", "func"}
 
 
-class Sound(kernbench.KernelModule):
-    """The ten-line plugin of the documentation, without a closed form."""
-
-    def __init__(self, spec, b=8.0):
-        super().__init__(spec)
-        self.weight = torch.nn.Parameter(torch.randn(spec.out_channels, spec.in_channels // spec.groups, 1))
-        self.log_b = torch.nn.Parameter(torch.tensor(float(b)).log())
-
-    def forward(self, grid):
-        return self.weight * torch.exp(-grid.lags.abs() / self.log_b.exp())
+def failures(module, **more):
+    return failed(check_family(family(module, **more)))
 
 
-def check(module):
-    space = {"b": kernbench.Float(1.0, 64.0, log=True, default=8.0)}
-    return check_family(kernbench.KernelFamily("broken", module, space=space))
+@cache
+def of_broken(name):
+    return check_family(BROKEN[name])
 
 
-def failures(module):
-    return [result.name for result in check(module) if not result.passed]
+def failed(results):
+    return [result.name for result in results if result.failed]
 
 
 def test_the_documented_ten_lines_pass_every_check():
-    results = check(Sound)
+    results = check_family(family(Sound))
     assert [result.name for result in results] == list(CHECKS)
-    assert all(result.passed for result in results), results
+    assert {result.state for result in results} == {"ok"}, results
 
 
-class WrongShape(Sound):
-    def forward(self, grid):
-        return super().forward(grid)[0]
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_family_broken_in_one_way_is_caught_by_that_check_alone(name):
+    results = of_broken(name)
+    assert failed(results) == [name], results
+
+
+def test_every_check_has_a_broken_family():
+    assert set(BROKEN) == set(CHECKS) - NEVER_FAIL_HERE
+    assert len(BROKEN) >= 18
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_skipped_needs_what_failed_and_says_so(name):
+    for result in of_broken(name):
+        repeats = name not in NO_OTHERS and _needs(result.name, name)
+        assert (result.state == "skip") == repeats, result
+        if result.state == "skip":
+            assert result.detail == f"{name} failed"
+
+
+def _needs(name, other):
+    return other in needs(name) or any(_needs(need, other) for need in needs(name))
 
 
 class NotATensor(Sound):
@@ -45,26 +64,9 @@ class NotATensor(Sound):
         return 0.0
 
 
-class NotFinite(Sound):
-    def forward(self, grid):
-        return super().forward(grid) / grid.lags.abs()
-
-
 class NotFiniteAtTheEdgeOfItsSpace(Sound):
     def forward(self, grid):
         return super().forward(grid) * torch.sqrt(60 - self.log_b.exp())
-
-
-class Dead(Sound):
-    def forward(self, grid):
-        return super().forward(grid) * 0
-
-
-class LazyBuffer(Sound):
-    def forward(self, grid):
-        if not hasattr(self, "norm"):
-            self.register_buffer("norm", super().forward(grid).detach().norm())
-        return super().forward(grid) / self.norm
 
 
 class LazyAttribute(Sound):
@@ -88,48 +90,12 @@ class MovesTheGrid(Sound):
         return self.weight * torch.exp(-grid.lags.abs_() / self.log_b.exp())
 
 
-class Unconnected(Sound):
-    def __init__(self, spec, b=8.0):
-        super().__init__(spec, b)
-        self.unused = torch.nn.Parameter(torch.ones(3))
-
-
-class Miscounted(Sound):
-    @staticmethod
-    def param_count(spec, b=8.0):
-        return spec.pairs
-
-
-class RandomForward(Sound):
-    def forward(self, grid):
-        return super().forward(grid) * torch.rand(())
-
-
 class OwnGenerator(Sound):
     def __init__(self, spec, b=8.0):
         super().__init__(spec, b)
         generator = torch.Generator()
         generator.seed()
         self.weight.data.uniform_(-1, 1, generator=generator)
-
-
-class HalfInside(Sound):
-    def forward(self, grid):
-        return super().forward(grid).half().float()
-
-
-class Fixed32(Sound):
-    def forward(self, grid):
-        return super().forward(grid).float()
-
-
-class NotStored(Sound):
-    def __init__(self, spec, b=8.0):
-        super().__init__(spec, b)
-        self.phase = torch.rand(())  # neither a parameter nor a buffer
-
-    def forward(self, grid):
-        return super().forward(grid) * torch.cos(grid.lags + self.phase)
 
 
 class ForgetsItsHyperParameters(Sound):
@@ -152,16 +118,6 @@ class OddOnly(Sound):
         return super().forward(grid)[..., : grid.lags.numel() - (grid.origin is None)]
 
 
-class FailsForEven(Sound):
-    def forward(self, grid):
-        return super().forward(grid) + 0 * grid.lags[int(grid.origin)]
-
-
-class WrongScale(Sound):
-    def scale_(self, factor):
-        self.weight.mul_(factor**2)
-
-
 class RaisesInInit(Sound):
     def __init__(self, spec, b=8.0):
         raise SystemError("no")
@@ -172,53 +128,205 @@ class ExitsInForward(Sound):
         raise SystemExit(3)
 
 
+class OnlyItsOwnLags(Sound):
+    """Refuses others in words; the layer does it for a family that returns its own K taps, as `OneGridForAll`."""
+
+    def forward(self, grid):
+        if len(grid.lags) != self.spec.kernel_size:
+            raise kernbench.KernbenchError("no other lags")
+        return super().forward(grid)
+
+
+class OneGridForAll(Sound):
+    def forward(self, grid):
+        own = self.spec.grid(dtype=grid.lags.dtype).lags
+        return self.weight * torch.exp(-own.abs() / self.log_b.exp())
+
+
+class NaNBetweenItsTaps(Sound):
+    def forward(self, grid):
+        return torch.where((grid.lags - grid.lags[0]) % 1 == 0, super().forward(grid), torch.nan)
+
+
+class NaNInDouble(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (1.0 if grid.lags.dtype == torch.float32 else torch.nan)
+
+
+class NotAnticausal(Sound):
+    def __init__(self, spec, b=8.0):
+        if spec.side == "anticausal":
+            raise kernbench.KernbenchError("no lags after 0")
+        super().__init__(spec, b)
+
+
+class NotCausal(Sound):
+    def __init__(self, spec, b=8.0):
+        if spec.side == "causal":
+            raise kernbench.KernbenchError("no lags before 0 alone")
+        super().__init__(spec, b)
+
+
+class ZeroAfterTheOutput(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (grid.lags < 0)
+
+
+class Averages(Sound):
+    """Taps are averages of cos(lag / b) over the step that begins at the lag."""
+
+    def forward(self, grid):
+        step, b = grid.spacing * grid.dilation, self.log_b.exp()
+        return self.weight * b / step * (torch.sin((grid.lags + step) / b) - torch.sin(grid.lags / b))
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (WrongShape, "shape"),
         (NotATensor, "shape"),
-        (NotFinite, "finite"),
+        (ExitsInForward, "shape"),
         (NotFiniteAtTheEdgeOfItsSpace, "finite"),
-        (Dead, "alive"),
-        (LazyBuffer, "stateless-forward"),
         (LazyAttribute, "stateless-forward"),
         (LazyParameter, "stateless-forward"),
         (MovesTheGrid, "stateless-forward"),
         (RaisesInInit, "build"),
-        (ExitsInForward, "shape"),
+        (OwnGenerator, "determinism"),
+        (ForgetsItsHyperParameters, "state-dict"),
+        (OddOnly, "every-k"),
+        (OnlyItsOwnLags, "resampling"),
+        (OneGridForAll, "resampling"),
+        (Averages, "resampling"),
+        (NaNBetweenItsTaps, "resampling"),
+        (NaNInDouble, "dtype"),
+        (NotAnticausal, "sides"),
+        (ZeroAfterTheOutput, "sides"),
     ],
 )
-def test_an_essential_break_is_the_last_finding(module, name):
+def test_other_breaks_are_named_by_one_check_alone(module, name):
     assert failures(module) == [name]
+
+
+class TransposedInGroups(Sound):
+    def forward(self, grid):
+        kernel = super().forward(grid)
+        return kernel.transpose(0, 1) if self.spec.groups > 1 else kernel
+
+
+class NaNWhereDilated(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (torch.nan if self.spec.dilation > 1 else 1.0)
+
+
+class ZeroFromOneChannel(Sound):
+    def forward(self, grid):
+        return super().forward(grid) * (self.spec.in_channels > 1)
 
 
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (Unconnected, "gradient"),
-        (Miscounted, "param-count"),
-        (RandomForward, "determinism"),
+        (TransposedInGroups, "shape"),
+        (NaNWhereDilated, "finite"),
+        (ZeroFromOneChannel, "alive"),
         (OwnGenerator, "determinism"),
-        (HalfInside, "precision"),
-        (Fixed32, "dtype"),
-        (NotStored, "state-dict"),
-        (ForgetsItsHyperParameters, "state-dict"),
-        (FailsForEven, "every-k"),
-        (OddOnly, "every-k"),
-        (WrongScale, "gain"),
+        (NotCausal, "sides"),
     ],
 )
-def test_any_other_break_is_named(module, name):
-    assert name in failures(module)
+def test_what_holds_for_some_kernels_alone_keeps_no_check_from_running(module, name):
+    states = {result.name: result.state for result in check_family(family(module))}
+    assert states == {**dict.fromkeys(CHECKS, "ok"), name: "FAIL"}
 
 
-@pytest.mark.parametrize("module", [Unconnected, Miscounted, ForgetsItsHyperParameters, FailsForEven, OddOnly])
-def test_one_break_gives_one_finding(module):
-    assert len(failures(module)) == 1
+def test_two_breaks_are_two_findings():
+    class Both(Sound):
+        param_count = staticmethod(lambda spec, b=8.0: spec.pairs)
+
+        def forward(self, grid):
+            return super().forward(grid)[0]
+
+    assert failures(Both) == ["shape", "param-count"]
+
+
+@pytest.mark.parametrize(
+    ("module", "rule"), [(OnlyItsOwnLags, "none"), (OneGridForAll, "none"), (Averages, "integrals"), (Sound, "points")]
+)
+def test_a_family_declares_what_lies_between_its_taps(module, rule):
+    check = CHECKS["resampling"]
+    assert check(family(module, resampling=rule)).partition(":")[0] in (rule, "nothing between its taps")
+    for other in {"none", "integrals", "points"} - {rule}:
+        with pytest.raises(Finding, match=r'resampling="(none|integrals)"'):
+            check(family(module, resampling=other))
+
+
+def test_a_rule_that_is_none_of_them_is_refused_where_it_is_declared():
+    with pytest.raises(kernbench.KernbenchError, match="one of points, integrals, none, got 'linear'"):
+        family(Sound, resampling="linear")
+
+
+class Steeper(Sound):
+    """exp(-p |lag| / b) with p of its own: p = 1 is `Sound`."""
+
+    def __init__(self, spec, b=8.0):
+        super().__init__(spec, b)
+        self.power = torch.nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, grid):
+        return self.weight * torch.exp(-self.power * grid.lags.abs() / self.log_b.exp())
+
+
+def steeper_of_sound(sound):
+    own = Steeper(sound.spec)
+    own.weight.copy_(sound.weight)
+    own.log_b.copy_(sound.log_b)
+    own.power.fill_(1.0)
+    return own
+
+
+def refuses(sound):
+    raise ValueError("no such kernel")
+
+
+@pytest.mark.parametrize(
+    ("embed", "said"),
+    [
+        (steeper_of_sound, ""),
+        (refuses, "ValueError: no such kernel"),
+        (lambda sound: sound, "embed must return a Steeper, got Sound"),
+        (lambda sound: Steeper(sound.spec), "kernels differ by"),
+        ("no.such:function", "No module named"),
+    ],
+)
+def test_an_inclusion_is_held_to_its_word(embed, said):
+    contains = (kernbench.Inclusion("sound", Sound, embed, hyper={"b": 3.0}),)
+    (result,) = (each for each in check_family(family(Steeper, contains=contains)) if each.name == "inclusions")
+    assert (result.state, said in result.detail) == ("FAIL" if said else "ok", True), result
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_what_is_no_inclusion_is_refused_where_it_is_declared():
+    with pytest.raises(kernbench.KernbenchError, match=r"embed must be 'package.module:name', got 'louder'"):
+        kernbench.Inclusion("sound", Sound, "louder")
+    with pytest.raises(kernbench.KernbenchError, match=r"a tuple of kernbench.Inclusion"):
+        family(Sound, contains="sound")
+
+
+class AsksForAValue(Sound):
+    """Neither a graph nor vmap knows the value of a parameter."""
+
+    def forward(self, grid):
+        return super().forward(grid) * (2.0 if self.log_b.item() > 0 else 1.0)
+
+
+def test_what_torch_cannot_do_with_it_is_a_note_and_no_failure():
+    results = {result.name: result for result in check_family(family(AsksForAValue))}
+    assert {name for name, result in results.items() if result.state == "note"} == {"compile", "func"}
+    assert all(result.passed and not result.failed for result in results.values())
+    assert "torch.compile" in results["compile"].detail
+    assert "torch.func" in results["func"].detail
 
 
 def test_findings_are_one_line_and_leave_the_random_state_alone():
     before = torch.get_rng_state()
-    for module in (WrongShape, RandomForward, ForgetsItsHyperParameters):
-        assert all("\n" not in result.detail for result in check(module))
+    for name in ("shape", "determinism", "state-dict"):
+        assert all("\n" not in result.detail for result in check_family(BROKEN[name]))
     assert torch.equal(before, torch.get_rng_state())

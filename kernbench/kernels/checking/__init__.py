@@ -1,0 +1,1 @@
+"""The conformance checks, one file a theme; `kernbench.kernels.checks` lists them."""
