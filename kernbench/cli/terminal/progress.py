@@ -80,7 +80,7 @@ class PlainObserver:
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process."""
         self._news = True
-        click.echo(_told(state, position, total, worker))
+        click.echo(_told(self._study, state, position, total, worker))
 
     @_only_shown
     def crew_told(self, running: Sequence[tuple[str, CellState]], left: str) -> None:
@@ -108,9 +108,9 @@ class PlainObserver:
             click.echo(f"  simulating {split} lines: {done:,} of {total:,} bubbles")
 
 
-def _told(state: CellState, position: int, total: int, worker: str) -> str:
+def _told(study: str, state: CellState, position: int, total: int, worker: str) -> str:
     score = "" if state.score is None else f"F1 {state.score:.3f} on validation lines"
-    return "  ".join(filter(None, [f"[{position}/{total}] {state.cell}", state.state, score, state.detail, worker]))
+    return "  ".join(filter(None, [f"[{position}/{total}] {study} {state.cell}", state.state, score, state.detail, worker]))
 
 
 def _of_worker(worker: str, state: CellState) -> str:
@@ -162,7 +162,7 @@ class TerminalObserver:
     @_only_shown
     def cell_told(self, state: CellState, position: int, total: int, worker: str) -> None:
         """A cell ended in another process: a line stays above the display, the bar of cells moves."""
-        self.note(_told(state, position, total, worker))
+        self.note(_told(self._study, state, position, total, worker))
         self._bar("cells", self._study, position, total, self._left)
 
     @_only_shown
