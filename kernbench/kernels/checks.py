@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.process_state import kept
+from kernbench.kernels import capabilities, capability_checks
 from kernbench.kernels.base import KernelModule, KernelSpec
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
@@ -141,7 +142,7 @@ def _param_count(family: KernelFamily) -> str:
             declared = family.param_count(spec, hyper)
             if declared != numel:
                 raise Finding(f"{where}, {hyper or 'defaults'}: param_count says {declared}, the module has {numel}")
-    closed = getattr(family.load(), "param_count", None) is not None
+    closed = capabilities.of(family.load(), "param_count") is not None
     return "closed form agrees" if closed else "no closed form: counted by construction"
 
 
@@ -343,6 +344,7 @@ CHECKS: dict[str, Callable[[KernelFamily], str]] = {
     "deepcopy": _deepcopy,
     "cache": _cache,
     "lags": _lags,
+    **capability_checks.CAPABILITY_CHECKS,
 }
 # without these the later checks would only repeat the first finding
 ESSENTIAL = ("build", "shape", "finite", "alive", "stateless-forward")

@@ -13,6 +13,7 @@ from kernbench.conv.spectral import spectra_made_again
 from kernbench.errors import KernbenchError, PluginError, close_match
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.trained import check_trainable
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.contract import KernelNetwork, check_module
@@ -187,6 +188,7 @@ def build(
     layers = [KernelConv(offered.build(spec, hyper), spec, backend=backend) for spec in specs]
     for layer in layers:
         _check_dtype(layer)
+        check_trainable(layer.kernel_module)
     if gain == "unit":
         for layer in layers:
             calibrate(layer)
