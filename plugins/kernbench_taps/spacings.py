@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import kernbench
-from kernbench.kernels.building_blocks import places
+from kernbench.kernels.building_blocks import ends, places
 
 NARROWEST = 0.27  # of a Gaussian, in tap steps
 _AT_START = {"max": 0.05, "gauss": 0.23}  # published 0 for "max", where |s| has no gradient
@@ -37,7 +37,8 @@ class LearnableSpacings(kernbench.KernelModule):
         gap = float(middle[1] - middle[0]) if len(middle) > 1 else 0.0
         shape = (*spec.shape[:2], len(middle))
         self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(spec.shape[1] * len(middle)))
-        self.place = nn.Parameter(middle.to(torch.get_default_dtype()) + gap * (torch.rand(shape) - 0.5))
+        drawn = middle.to(torch.get_default_dtype()) + gap * (torch.rand(shape) - 0.5)
+        self.place = nn.Parameter(drawn.clamp(*ends(spec)))
         start = _AT_START.get(version)
         self.register_parameter("width", None if start is None else nn.Parameter(torch.full(shape, start)))
 
@@ -61,6 +62,15 @@ class LearnableSpacings(kernbench.KernelModule):
         if self.version == "max":
             return (1 - u / (1 + size)).clamp(min=0) / (1 + size)
         return torch.exp(-0.5 * (u / (size + NARROWEST)).square())
+
+    def constrain_(self) -> None:
+        """Keep the places between the first and the last tap."""
+        self.place.clamp_(*ends(self.spec))
+
+    def param_groups(self) -> list[dict[str, object]]:
+        """Places and widths learn five times as fast as the weights and do not decay, as published."""
+        moved = [self.place] if self.width is None else [self.place, self.width]
+        return [{"params": [self.weight]}, {"params": moved, "lr_mult": 5.0, "weight_decay": 0.0}]
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""
