@@ -3,7 +3,7 @@
 import kernbench
 
 _ANTI_ALIAS = kernbench.Float(
-    0.0, 1.0, default=0.0, doc="weight of the penalty on frequencies above half a cycle per tap; published 0.1"
+    0.0, 1.0, default=0.0, doc="weight of gabor_mfn's penalty on frequencies above half a cycle per tap; published 0.1"
 )
 _HIDDEN = kernbench.Int(4, 128, log=True, default=32, budget=True, doc="width of the hidden layers")
 _OMEGA = kernbench.Float(

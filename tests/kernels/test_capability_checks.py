@@ -220,3 +220,20 @@ def test_the_command_names_the_near_miss(bench):
     assert "FAIL  capabilities" in ended.out
     assert "never calls contrain_; did you mean 'constrain_'?" in ended.out
     assert ended.err.strip() == f"./mine.py:mine: 1 of {ended.out.count(chr(10))} checks failed: capabilities"
+
+
+def test_a_run_refuses_groups_that_leave_a_parameter_out_before_it_writes_anything(bench):
+    (bench.folder / "mine.py").write_text(
+        "import torch, kernbench\n\n\nclass Mine(kernbench.KernelModule):\n"
+        "    def __init__(self, spec):\n        super().__init__(spec)\n"
+        "        self.weight = torch.nn.Parameter(torch.ones(*spec.shape[:2], 1))\n\n"
+        "    def forward(self, grid):\n        return self.weight * torch.exp(-grid.lags.abs())\n\n"
+        "    def param_groups(self):\n        return []\n\n\n@kernbench.hookimpl\ndef kernbench_kernels():\n"
+        "    return [kernbench.KernelFamily('mine', Mine)]\n",
+        encoding="utf-8",
+    )
+    ended = bench.run("run", "--plugin", "./mine.py:mine", "--study", "smoke", "--profile", "quick")
+    assert ended.code == 2, ended
+    assert ended.err.count("\n") == 1
+    assert "param_groups() must have every trainable parameter exactly once, got weight 0 times" in ended.err
+    assert bench.files() == ["mine.py"]
