@@ -17,6 +17,7 @@ import torch
 
 import kernbench
 from kernbench.analysis.spectrum import power_spectrum
+from kernbench.kernels import capabilities
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.plotting.style import OUTPUT_COLOUR, panels, save_png, styled
@@ -30,7 +31,7 @@ Made by `python benchmarks/kernels_page.py` from what the families say of themse
 t = m / extent, P the number of channel pairs, K the number of taps. Every family starts at gain 1. Each picture shows
 one kernel at its start with the default hyper-parameters, brought to gain 1: its taps at K = 65 and its power over
 frequency [cycles/sample], then the same at K = 257. The shaded band, 0.016 to 0.08 cycles/sample, is 1 to 5 MHz, where
-echoes lie.
+echoes lie. What a family offers beyond its kernel: [hooks](hooks.md#what-a-kernel-module-may-offer).
 
 In a study, `network.layer` puts a family's kernels into another layer than a plain one; `describe --layer` counts it:
 
@@ -60,7 +61,8 @@ def section(family: kernbench.KernelFamily) -> str:
     package = kernel_class.__module__.partition(".")[0]
     kin = [each for each in kernel_class.__mro__ if each.__module__.partition(".")[0] == package]
     text = "\n\n".join(_formula(each) for each in kin)
-    count = inspect.getdoc(kernel_class.param_count).splitlines()[0] if hasattr(kernel_class, "param_count") else ""
+    counted = capabilities.of(kernel_class, "param_count")
+    count = "" if counted is None else inspect.getdoc(counted).splitlines()[0]
     lines = [
         f"### {family.name}",
         "",
@@ -79,6 +81,7 @@ def section(family: kernbench.KernelFamily) -> str:
             ranges = parameter.describe().replace("|", "\\|")
             lines.append(f"| `{name}` | {ranges} | {parameter.start} | {parameter.doc} |")
         lines.append("")
+    lines += [f"Offers {', '.join(f'`{each}`' for each in capabilities.offered(kernel_class))}.", ""]
     licence = f" Licence of the reference: {family.licence}." if family.licence else ""
     return "\n".join([*lines, f"{family.citation}.{licence}", ""])
 

@@ -77,6 +77,9 @@ def describe_command(
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
+    supports = measure.supports(net)
+    if any(supports):
+        columns["taps in use"] = lambda cost: _taps(supports[cost.layer])
     shown = {name: text for name, text in columns.items() if text is not None}
     console.print_table(None, list(shown), [[text(cost) for text in shown.values()] for cost in costs])
     total, making = measure.parameter_count(net), measure.flops_generation(net)
@@ -91,6 +94,11 @@ def describe_command(
         click.echo("no hyper-parameters: a study with [tuning] runs it once at each point")
     for name, parameter in family.parameters.items():
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
+
+
+def _taps(support: tuple[int, int] | None) -> str:
+    """A learned support, taps counted from 1."""
+    return "" if support is None else f"{support[0] + 1} .. {support[1]}"
 
 
 _TRUTH = {"True": "true", "False": "false"}  # as this command prints them

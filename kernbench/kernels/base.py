@@ -128,11 +128,23 @@ class KernelModule(nn.Module):
     the kernel from `forward(grid)`. It never convolves, pads, uses the signal, draws random numbers or changes its
     state in `forward`.
 
-    Optional members that kernbench uses:
+    Optional members that kernbench uses, the table in `kernbench.kernels.capabilities`; a class offers one by
+    defining it:
         param_count(spec, **hyper): staticmethod, trainable parameters by arithmetic; without it they are counted.
         kernel_flops(spec, **hyper): staticmethod, floating-point operations to make the kernel once.
-        scale_(c): multiply the kernel by c in place, inside a linear last stage; used to start every family at
+        scale_(factor): multiply the kernel in place, inside a linear last stage; used to start every family at
             gain 1. Without it the layer adds a learnable amplitude per output channel.
+        constrain_(): put parameters back where they may be, in place; called after each optimizer step.
+        param_groups(): list of dicts with every trainable parameter exactly once: `params`, a list; `lr_mult`,
+            learning rate over the network's, 1 if left out; `weight_decay`, Adam's, 0 if left out.
+        regularizers(): name -> scalar tensor, added to the training loss times the hyper-parameter of that name.
+        support(grid): (lo, hi), whole numbers: the taps outside lo .. hi - 1 add to an output at most `threshold`, an
+            attribute, times the largest signal times the summed sizes of the taps of `unmasked(grid)`, a method.
+        to_state_space(): a discrete (A, B, C, D) for each side of lag 0, lags >= 0 first; A (N, N), B (N, 1),
+            C (out_channels, in_channels // groups, N), D (out_channels, in_channels // groups). D, C B, C A B, ...
+            are the taps of the side from lag 0 outwards.
+        import_state(format_name, state): take the parameters of a network that other code has trained, all or none;
+            raises KernbenchError for a format or an entry that does not fit.
 
     Attributes:
         spec: what was asked for.

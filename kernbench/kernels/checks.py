@@ -6,6 +6,7 @@ A check takes a family and returns one line about what it measured, or raises `F
 
 from collections.abc import Callable, Mapping
 
+from kernbench.kernels.capability_checks import CAPABILITY_CHECKS
 from kernbench.kernels.checking import form, learning, state
 from kernbench.kernels.checking.inclusions import inclusions
 from kernbench.kernels.checking.lags import resampling, sides
@@ -34,6 +35,7 @@ CHECKS: dict[str, Callable[[KernelFamily], str]] = {
     "resampling": resampling,
     "sides": sides,
     "inclusions": inclusions,
+    **CAPABILITY_CHECKS,
     "compile": compile_whole,
     "func": func,
 }
@@ -55,6 +57,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "resampling": (*_SOUND, "dtype"),
     "sides": (*_SOUND, "resampling"),
     "inclusions": (*_SOUND, "dtype"),
+    "capabilities": (),
+    "kernel-flops": ("build",),
 }
 
 

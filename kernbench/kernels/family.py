@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
 from kernbench.host.process_state import importing, kept
+from kernbench.kernels import capabilities
 from kernbench.kernels.inclusion import Inclusion
 from kernbench.kernels.space import Choice, Float, Int, Parameter, Value
 
@@ -188,7 +189,7 @@ class KernelFamily:
         Returns:
             Their number.
         """
-        closed_form = getattr(self.load(), "param_count", None)
+        closed_form = capabilities.of(self.load(), "param_count")
         if closed_form is not None:
             return int(closed_form(spec, **self.resolve(hyper)))
         import torch  # noqa: PLC0415  # only families without a closed form need it

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from kernbench.errors import PluginError
+from kernbench.kernels import capabilities
 from kernbench.kernels.composed import ComposedConv
 from kernbench.kernels.layer import KernelConv, layer_gain
 
@@ -33,7 +34,7 @@ def calibrate(layer: KernelConv) -> float:
         raise PluginError(
             f"{layer.label} starts with a kernel of zeros, which has no gain to calibrate ({layer.place})"
         )
-    scale = getattr(layer.kernel_module, "scale_", None)
+    scale = capabilities.of(layer.kernel_module, "scale_")
     if scale is None:
         shape = (layer.spec.out_channels, 1, 1)
         layer.amplitude = nn.Parameter(torch.full(shape, 1 / raw, dtype=layer.dtype, device=layer.device))

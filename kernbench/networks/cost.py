@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError
+from kernbench.kernels import capabilities
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.layer import KernelConv
@@ -99,11 +100,27 @@ def flops_generation(network: Network) -> int | None:
     """Operations to make all kernels once (per training step; never again in eval); None if a family is silent."""
     total = 0
     for layer in network.kernel_layers():
-        closed_form = getattr(layer.kernel_module, "kernel_flops", None)
+        closed_form = capabilities.of(layer.kernel_module, "kernel_flops")
         if closed_form is None:
             return None
         total += int(closed_form(layer.plain.spec, **layer.kernel_module.hyper))
     return total
+
+
+def supports(network: Network) -> list[tuple[int, int] | None]:
+    """Taps that hold each layer's kernel but for what is below a threshold of its family.
+
+    Args:
+        network: made by `kernbench.networks.build`.
+
+    Returns:
+        First tap and the one after the last, from 0, for each layer; None where the family has no learned support.
+    """
+    found: list[tuple[int, int] | None] = []
+    for layer in network.kernel_layers():
+        support = capabilities.of(layer.kernel_module, "support")
+        found.append(support and support(layer.spec.grid(dtype=layer.dtype, device=layer.device)))
+    return found
 
 
 def latency(network: nn.Module, signal: Tensor) -> float:

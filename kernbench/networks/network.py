@@ -14,6 +14,7 @@ from kernbench.errors import KernbenchError, PluginError, close_match
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.kernels.layer_options import PLAIN, make_layer
+from kernbench.kernels.trained import check_trainable
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.contract import KernelNetwork, check_module
@@ -192,6 +193,7 @@ def build(
     layers = [make_layer(layer, offered, spec, hyper, backend) for spec in specs]
     for each in layers:
         _check_dtype(each)
+        check_trainable(each.kernel_module)
     if gain == "unit":
         for each in layers:
             calibrate(each)

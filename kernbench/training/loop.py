@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
+from kernbench.kernels.base import KernelModule
+from kernbench.kernels.trained import constrain, kernel_modules, penalties
 from kernbench.training.batches import Lines, TrainingData
+from kernbench.training.families import grouped, penalized, sizes
 from kernbench.training.settings import Epoch, Hooks, Interrupted, Loss, Settings
 
 
@@ -27,6 +30,8 @@ class Run:
         epoch: finished epochs.
         seconds: that they took.
         curve: their rows.
+        families: kernel modules of the network.
+        regularized: those that add to the loss.
     """
 
     network: nn.Module
@@ -37,18 +42,27 @@ class Run:
     epoch: int = 0
     seconds: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
+    families: list[KernelModule] = field(init=False)
+    regularized: list[KernelModule] = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scheduler: torch.optim.lr_scheduler.LRScheduler = field(init=False)
 
     def __post_init__(self) -> None:
-        """Adam with default betas and eps, no weight decay, as published."""
-        parameters = list(self.network.parameters())
+        """Adam with default betas and eps, no weight decay, as published, where no family says otherwise."""
+        self.families = kernel_modules(self.network)
+        self.regularized = [each for each in self.families if penalties(each)]
         # one kernel for all parameters: a fifth of the time of a loop over them
-        fused = all(each.is_floating_point() for each in parameters)
-        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.rate, fused=fused)
+        fused = all(each.is_floating_point() for each in self.network.parameters())
+        self.optimizer = torch.optim.Adam(grouped(self.network, self.settings.rate), lr=self.settings.rate, fused=fused)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
             self.optimizer, [self.settings.decay_epoch], self.settings.decay_factor
         )
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of what no family gives a rate of its own."""
+        first = self.optimizer.param_groups[0]
+        return float(first["lr"] / first.get("lr_mult", 1.0))
 
     def state(self) -> dict[str, Any]:
         """Checkpoint content after `epoch` finished epochs; loads under weights_only."""
@@ -83,11 +97,13 @@ class Run:
 
 
 def fits(network: nn.Module, state: dict[str, Any]) -> bool:
-    """Whether a checkpoint state is complete and has the weights of this network."""
+    """Whether a checkpoint state is complete and has the weights of this network, in the groups that learn alike."""
     keys = {"epoch", "seconds", "curve", "network", "optimizer", "scheduler", "order", "torch", "cuda"}
     if not keys <= set(state):
         return False
     own, its = network.state_dict(), state["network"]
+    if sizes(network) != [len(each["params"]) for each in state["optimizer"]["param_groups"]]:
+        return False
     return set(own) == set(its) and all(own[name].shape == its[name].shape for name in own)
 
 
@@ -148,7 +164,7 @@ def train(
 
 def _epoch(run: Run, source: Lines, hooks: Hooks) -> Epoch:
     started = time.monotonic()
-    rate = run.optimizer.param_groups[0]["lr"]
+    rate = run.rate
     loss, terms = _pass(run, source, hooks)
     if not math.isfinite(loss):
         raise _diverged(run, f"the training loss became {loss} in epoch {run.epoch}")
@@ -196,6 +212,7 @@ def _copied(state: Any) -> Any:  # Any: nested dicts and lists of tensors and pl
 def _backward(run: Run, signal: Tensor, target: Tensor) -> tuple[Tensor, list[str]]:
     """Add the gradients of one batch; its loss and terms, float64 on the device, and the names of the terms."""
     loss, terms = run.loss(run.forward(signal.unsqueeze(1)), target.unsqueeze(1))
+    loss, terms = penalized(loss, terms, run.regularized)
     loss.backward()
     return torch.stack([loss, *terms.values()]).detach().to(torch.float64), list(terms)
 
@@ -203,10 +220,7 @@ def _backward(run: Run, signal: Tensor, target: Tensor) -> tuple[Tensor, list[st
 def _step(run: Run) -> None:
     run.optimizer.step()
     run.optimizer.zero_grad()
-    for module in run.network.modules():  # some put their parameters back where they may be
-        constrain = getattr(module, "constrain_", None)
-        if callable(constrain):
-            constrain()
+    constrain(run.families)
 
 
 def _validate(run: Run, hooks: Hooks) -> tuple[float | None, float | None]:

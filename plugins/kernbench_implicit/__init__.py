@@ -2,6 +2,9 @@
 
 import kernbench
 
+_ANTI_ALIAS = kernbench.Float(
+    0.0, 1.0, default=0.0, doc="weight of gabor_mfn's penalty on frequencies above half a cycle per tap; published 0.1"
+)
 _HIDDEN = kernbench.Int(4, 128, log=True, default=32, budget=True, doc="width of the hidden layers")
 _OMEGA = kernbench.Float(
     1.0, 200.0, log=True, default=30.0, unit="rad per extent", doc="highest frequency of the first layer"
@@ -120,6 +123,7 @@ def _others() -> list[kernbench.KernelFamily]:
                 "hidden": _HIDDEN,
                 "layers": kernbench.Int(1, 4, default=3, doc="products"),
                 "scale": kernbench.Float(1.0, 100.0, log=True, default=25.6, doc="of the frequencies at the start"),
+                "anti_alias": _ANTI_ALIAS,
             },
             description="products of Gabor waves (MAGNet)",
             citation="Romero et al. 2022, FlexConv, ICLR; Fathony et al. 2021, Multiplicative Filter Networks, ICLR",
@@ -132,6 +136,7 @@ def _others() -> list[kernbench.KernelFamily]:
                 "inner": kernbench.Choice(("gabor_mfn", "siren", "rff"), doc="network under the mask"),
                 "width": kernbench.Float(0.1, 2.0, log=True, default=0.4, unit="extent", doc="at the start"),
                 "place": kernbench.Float(-0.8, 0.8, default=0.0, unit="extent", doc="at the start"),
+                "anti_alias": _ANTI_ALIAS,
             },
             description="learned Gaussian mask over a network (FlexConv)",
             citation="Romero et al. 2022, FlexConv, ICLR",

@@ -11,6 +11,8 @@ from kernbench_implicit.features import RandomFourier
 from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affine_flops
 from kernbench_implicit.sines import SineNetwork
 
+_SHARPNESS = 1e-6, 1e4  # over the extent
+
 
 class GaborNetwork(KernelNetwork):
     """z_0 = f_0(t), z_l = f_l(t) (A_l z_(l - 1) + c_l), f = exp(-g^2 (t - u)^2 / 2) sin(w t + p), for l = 1 .. L.
@@ -23,10 +25,19 @@ class GaborNetwork(KernelNetwork):
         hidden: h.
         layers: L.
         scale: s.
+        anti_alias: weight of that regularizer; kernbench reads it.
     """
 
-    def __init__(self, spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, scale: float = 25.6) -> None:
+    def __init__(
+        self,
+        spec: kernbench.KernelSpec,
+        hidden: int = 32,
+        layers: int = 3,
+        scale: float = 25.6,
+        anti_alias: float = 0.0,
+    ) -> None:
         super().__init__(spec)
+        self.anti_alias = anti_alias
         count = layers + 1
         shape = torch.tensor([6.0 / (layer + 1) for layer in range(count)])[:, None, None].expand(count, hidden, 1)
         sharp = torch.distributions.Gamma(shape, 1.0).sample().clamp(min=1e-3)
@@ -46,9 +57,19 @@ class GaborNetwork(KernelNetwork):
         return found
 
     def _waves(self, t: Tensor) -> Tensor:
-        sharp = bounded(self.log_sharpness.to(t.dtype), 1e-6, 1e4)
+        sharp = bounded(self.log_sharpness.to(t.dtype), *_SHARPNESS)
         envelope = torch.exp(-0.5 * (sharp * (t - self.place.to(t.dtype))).square())
         return envelope * torch.sin(self.frequency.to(t.dtype) * t + self.phase.to(t.dtype))
+
+    def regularizers(self) -> dict[str, Tensor]:
+        """anti_alias: sum over layers of max(0, F - Nyquist / (L + 1))^2, F = max (|w| + g) / 2 pi of the layer.
+
+        Frequencies of a product add up, so each of the L + 1 factors gets its share. All in cycles per extent, where
+        half a cycle per tap step is extent / (2 dilation).
+        """
+        share = 0.5 * self.spec.extent / self.spec.dilation / len(self.frequency)
+        highest = (self.frequency.abs() + bounded(self.log_sharpness, *_SHARPNESS)).amax((1, 2)) / (2 * math.pi)
+        return {"anti_alias": (highest - share).clamp(min=0).square().sum()}
 
     @staticmethod
     def param_count(spec: kernbench.KernelSpec, hidden: int = 32, layers: int = 3, **_: object) -> int:
@@ -120,22 +141,54 @@ class Masked(kernbench.KernelModule):
         inner: the network, "gabor_mfn", "siren" or "rff", at its own defaults.
         width: s at the start, in extents.
         place: u at the start, in extents; the echo comes after its label.
+        anti_alias: weight of that regularizer of the inner "gabor_mfn"; kernbench reads it.
     """
 
+    threshold = 0.1  # of the mask, where FlexConv cuts its kernels
+
     def __init__(
-        self, spec: kernbench.KernelSpec, inner: str = "gabor_mfn", width: float = 0.4, place: float = 0.0
+        self,
+        spec: kernbench.KernelSpec,
+        inner: str = "gabor_mfn",
+        width: float = 0.4,
+        place: float = 0.0,
+        anti_alias: float = 0.0,
     ) -> None:
         super().__init__(spec)
+        self.anti_alias = anti_alias
         self.kernel = _INNER[inner](spec)
         self.log_width = nn.Parameter(torch.tensor(math.log(width)))
         self.place = nn.Parameter(torch.tensor(place))
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The masked kernel."""
-        t = grid.lags / grid.extent
+        return self.unmasked(grid) * self._mask(grid)
+
+    def unmasked(self, grid: kernbench.LagGrid) -> Tensor:
+        """The kernel of the network."""
         values: Tensor = self.kernel(grid)
+        return values
+
+    def _mask(self, grid: kernbench.LagGrid) -> Tensor:
+        t = grid.lags / grid.extent
         distance = (t - self.place.to(t.dtype)) / bounded(self.log_width.to(t.dtype), 1e-3, 1e6)
-        return values * torch.exp(-0.5 * distance.square())
+        return torch.exp(-0.5 * distance.square())
+
+    def support(self, grid: kernbench.LagGrid) -> tuple[int, int]:
+        """Taps lo .. hi - 1, at least one: outside, the mask is below `threshold`."""
+        with torch.no_grad():
+            mask = self._mask(grid)
+        inside = (mask >= min(self.threshold, mask.max().item())).nonzero()
+        return int(inside[0]), int(inside[-1]) + 1
+
+    def param_groups(self) -> list[dict[str, object]]:
+        """The mask learns at a tenth of the rate, as in FlexConv."""
+        mask = [self.log_width, self.place]
+        return [{"params": list(self.kernel.parameters())}, {"params": mask, "lr_mult": 0.1}]
+
+    def regularizers(self) -> dict[str, Tensor]:
+        """Those of the network."""
+        return self.kernel.regularizers() if isinstance(self.kernel, GaborNetwork) else {}
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number, in the network's last layer."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 import kernbench
 from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affine_flops
 
+_FACTORS = 0.01, 2.0  # of a learned frequency over the one at the start
+
 
 class SineNetwork(KernelNetwork):
     """Three affine layers with two activations of omega_0 z; weights as SIREN prescribes, phases on the circle.
@@ -134,6 +136,7 @@ class MultiSine(KernelNetwork):
         learned: bool = False,
     ) -> None:
         super().__init__(spec)
+        self.highest = highest
         own = torch.logspace(math.log10(lowest), math.log10(highest), min(blocks, hidden))
         rows = own.repeat_interleave(-(-hidden // len(own)))[:hidden]
         self.register_buffer("frequency", (2 * math.pi * rows)[:, None])
@@ -148,9 +151,22 @@ class MultiSine(KernelNetwork):
         """Both sine layers."""
         frequency = self.frequency.to(position.dtype)
         if self.factor is not None:
-            frequency = frequency * self.factor.clamp(0.01, 2.0)
+            frequency = frequency * self.factor
         first = torch.sin(frequency * (self.first.weight @ position[None]) + self.first.bias)
         return torch.sin(self.second(first))
+
+    def constrain_(self) -> None:
+        """Keep the learned factors between 0.01 and 2."""
+        if self.factor is not None:
+            self.factor.clamp_(*_FACTORS)
+
+    def param_groups(self) -> list[dict[str, object]]:
+        """With learned factors the first layer learns at 1 / (2 pi highest) of the rate; factors do not decay."""
+        if self.factor is None:
+            return [{"params": list(self.parameters())}]
+        others = [self.factor, *self.second.parameters(), *self.last.parameters()]
+        first = list(self.first.parameters())
+        return [{"params": others}, {"params": first, "lr_mult": 1 / (2 * math.pi * self.highest)}]
 
     @staticmethod
     def param_count(spec: kernbench.KernelSpec, hidden: int = 32, learned: bool = False, **_: object) -> int:

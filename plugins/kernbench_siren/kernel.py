@@ -1,11 +1,14 @@
 """The sine network of CKConv, with three named starts."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import kernbench
+from kernbench_siren.ckconv import ckconv_layers
 
 
 class Pointwise(nn.Module):
@@ -77,6 +80,36 @@ class Siren(kernbench.KernelModule):
         """Multiply the kernel by a number, in gain and bias of the last layer."""
         self.last.g.mul_(factor)
         self.last.bias.mul_(factor)
+
+    def import_state(self, format_name: str, state: Mapping[str, Any]) -> None:
+        """Take the kernel network of a trained model of other code; all of it or nothing.
+
+        Args:
+            format_name: "ckconv", the code of Romero et al. (2022), whose kernel networks have three layers.
+            state: name -> array of that network alone. Names end in weight_g, weight_v and bias, or in
+                parametrizations.weight.original0, original1 and bias (newer torch); layers are taken in the order of
+                their numbers. An entry "omega_0" is compared. Its axis from -1 to 1 is that of a centered kernel.
+
+        Raises:
+            kernbench.KernbenchError: another format, a name or a shape that does not fit, another omega_0.
+        """
+        if format_name != "ckconv":
+            raise kernbench.KernbenchError(f"siren imports the format ckconv, got {format_name!r}")
+        if self.bias_factor != self.omega_0:
+            raise kernbench.KernbenchError(
+                "CKConv multiplies its biases by omega_0: build siren with omega_bias = true"
+            )
+        layers = ckconv_layers(state, self.omega_0)
+        pairs = [
+            (getattr(part, name), name, layer)
+            for part, layer in zip((self.first, self.second, self.last), layers, strict=True)
+            for name in ("g", "v", "bias")
+        ]
+        for parameter, name, layer in pairs:
+            layer.check(name, tuple(parameter.shape))
+        with torch.no_grad():
+            for parameter, name, layer in pairs:
+                parameter.copy_(layer.values[name].view_as(parameter))
 
     @staticmethod
     def param_count(spec: kernbench.KernelSpec, hidden: int = 32, **_: object) -> int:

@@ -20,6 +20,7 @@ class Modes(Bank):
     """
 
     of_pole = 2  # numbers that are learned of a pole
+    rate = 0.1  # of the poles over that of their residues: S4 has 1e-3 and 1e-2
 
     def draw_modes(self, modes: int) -> None:
         """Draw the residues of J modes."""
@@ -50,6 +51,32 @@ class Modes(Bank):
         """The same for the side before lag 0."""
         return self.modes(distance, step)
 
+    def param_groups(self) -> list[dict[str, object]]:
+        """Poles learn more slowly than residues and do not decay; of `s4d` and `poles` alike, one holds the other."""
+        poles = [each for name, each in self.named_parameters() if name != "mix"]
+        return [{"params": [self.mix]}, {"params": poles, "lr_mult": self.rate, "weight_decay": 0.0}]
+
+    def to_state_space(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """A real system (A, B, C, D) for each side of lag 0, that of lags >= 0 first; J blocks of 2 x 2 in A.
+
+        Returns:
+            A (2 J, 2 J), B (2 J, 1), C (out_channels, in_channels // groups, 2 J), D (out_channels, in_channels //
+            groups); D, C B, C A B, ... are the taps of the side from lag 0 outwards.
+        """
+        grid = self.spec.grid(dtype=self.mix.dtype, device=self.mix.device)
+        energy = self.raw(grid).square().sum(-1).clamp(min=torch.finfo(grid.lags.dtype).tiny ** 0.5)
+        residues = self.mix / energy.sqrt()
+        step = float(self.spec.dilation)
+        steps = step * torch.arange(2, dtype=grid.lags.dtype, device=grid.lags.device)
+        turn = self.modes(steps, step)
+        systems = []
+        for side, weights in enumerate(residues.chunk(sides(self.spec), dim=-1)):
+            # lag 0 is the first tap of the side that follows; of even K there is none
+            first = step / 2 if grid.origin is None else side * step
+            at = (self.modes, self.earlier)[side](first + steps, step)
+            systems.append(_system(torch.complex(*_signed(weights)), at, turn[:, 1] / turn[:, 0]))
+        return systems
+
     @classmethod
     def param_count(cls, spec: kernbench.KernelSpec, modes: int = 16, **_: object) -> int:
         """What a family learns of every pole, and 2 J P of each side."""
@@ -59,6 +86,21 @@ class Modes(Bank):
     def kernel_flops(spec: kernbench.KernelSpec, modes: int = 16, **_: object) -> int:
         """4 K J P of each side: the mixing."""
         return 4 * spec.kernel_size * modes * sides(spec) * spec.pairs
+
+
+def _signed(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A and -b, so that Re (a - i b) m = a Re m + b Im m."""
+    real, imaginary = weights.chunk(2, dim=-1)
+    return real, -imaginary
+
+
+def _system(residues: Tensor, at: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The system of modes that are `at` (J, 2) at the first two taps and turn by a complex factor (J) a step."""
+    a = torch.block_diag(*(torch.stack([torch.stack([z.real, -z.imag]), torch.stack([z.imag, z.real])]) for z in turn))
+    b = torch.stack([torch.ones_like(turn.real), torch.zeros_like(turn.real)], dim=-1).flatten()[:, None]
+    second = residues * at[:, 1]
+    c = torch.stack([second.real, -second.imag], dim=-1).flatten(-2)
+    return a, b, c, (residues * at[:, 0]).sum(-1).real
 
 
 def _parts(modes: Tensor) -> Tensor:

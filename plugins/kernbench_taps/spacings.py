@@ -38,7 +38,8 @@ class LearnableSpacings(kernbench.KernelModule):
         gap = float(middle[1] - middle[0]) if len(middle) > 1 else 0.0
         shape = (*spec.shape[:2], len(middle))
         self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(spec.shape[1] * len(middle)))
-        self.place = nn.Parameter(middle.to(torch.get_default_dtype()) + gap * (torch.rand(shape) - 0.5))
+        drawn = middle.to(torch.get_default_dtype()) + gap * (torch.rand(shape) - 0.5)
+        self.place = nn.Parameter(drawn.clamp(*ends(spec)))
         start = _AT_START.get(version)
         self.register_parameter("width", None if start is None else nn.Parameter(torch.full(shape, start)))
 
@@ -68,6 +69,15 @@ class LearnableSpacings(kernbench.KernelModule):
             return torch.exp((-0.5 * u.square()).clamp(min=FAINTEST))
         bump = (1 - u.abs()).clamp(min=0)
         return bump if width is None else bump / size[..., None]
+
+    def constrain_(self) -> None:
+        """Keep the places between the first and the last tap."""
+        self.place.clamp_(*ends(self.spec))
+
+    def param_groups(self) -> list[dict[str, object]]:
+        """Places and widths learn five times as fast as the weights and do not decay, as published."""
+        moved = [self.place] if self.width is None else [self.place, self.width]
+        return [{"params": [self.weight]}, {"params": moved, "lr_mult": 5.0, "weight_decay": 0.0}]
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""

@@ -46,6 +46,11 @@ class Sinc(WaveBank):
         even = window * band_pass(u, low, high)
         return torch.cat([even, window * band_pass_twin(u, low, high)]) if self.odd else even
 
+    def param_groups(self) -> list[dict[str, object]]:
+        """The bands learn ten times as fast as the mixing: at its rate they hardly move. They do not decay."""
+        bands = [getattr(self, name) for name in self.learned]
+        return [{"params": [self.mix]}, {"params": bands, "lr_mult": 10.0, "weight_decay": 0.0}]
+
     @staticmethod
     def twins(odd: object = True, **_: object) -> int:
         """2 with the odd twins."""

@@ -55,11 +55,26 @@ class WaveBank(Bank):
 
     def frequency(self, lags: Tensor) -> Tensor:
         """F in cycles/sample, (R, 1); above half a cycle per tap step it would be another one."""
-        return bounded(self.log_frequency, 1e-6 / self.spec.dilation, 0.5 / self.spec.dilation).to(lags.dtype)
+        return bounded(self.log_frequency, *self._frequencies()).to(lags.dtype)
 
     def width(self, lags: Tensor) -> Tensor:
         """Width in samples, (R, 1); narrower than half a tap step a wave would slip between two taps."""
-        return bounded(self.log_width, 0.5 * self.spec.dilation, WIDEST).to(lags.dtype)
+        return bounded(self.log_width, *self._widths()).to(lags.dtype)
+
+    def _frequencies(self) -> tuple[float, float]:
+        return 1e-6 / self.spec.dilation, 0.5 / self.spec.dilation
+
+    def _widths(self) -> tuple[float, float]:
+        return 0.5 * self.spec.dilation, WIDEST
+
+    def constrain_(self) -> None:
+        """Keep frequencies, widths and places where a gradient still reaches them, as LEAF clips its own."""
+        if "log_frequency" in self.learned:
+            self.log_frequency.clamp_(*map(math.log, self._frequencies()))
+        if "log_width" in self.learned:
+            self.log_width.clamp_(*map(math.log, self._widths()))
+        if "centre" in self.learned:
+            self.centre.clamp_(*ends(self.spec))
 
     def offset(self, lags: Tensor) -> Tensor:
         """Lags from the place of each wave, (R, K)."""

@@ -141,6 +141,49 @@ def louder(sound):
     return own
 
 
+class AlmostOffers(Sound):
+    def contrain_(self):
+        self.log_b.clamp_(0, 4)
+
+
+class CountsHalfAnOperation(Sound):
+    @staticmethod
+    def kernel_flops(spec, b=8.0):
+        return spec.kernel_size / 2
+
+
+class MovesItsStart(Sound):
+    def constrain_(self):
+        self.log_b.clamp_(max=1)
+
+
+class ForgetsAParameter(Sound):
+    def param_groups(self):
+        return [{"params": [self.weight]}]
+
+
+class PenaltyOfNothing(Sound):
+    def regularizers(self):
+        return {"b": self.log_b.detach().square()}
+
+
+class CutsToOneTap(Sound):
+    def support(self, grid):
+        return 0, 1
+
+
+class OtherStates(Sound):
+    def to_state_space(self):
+        one = torch.ones(1, 1, dtype=torch.float64)
+        weight = self.weight.double()
+        return [(one, one, weight, weight[..., 0])] * (2 if self.spec.side == "centered" else 1)
+
+
+class TakesAnything(Sound):
+    def import_state(self, format_name, state):
+        pass
+
+
 BROKEN = {
     "build": family(NoGroups),
     "shape": family(WithoutChannels),
@@ -161,4 +204,12 @@ BROKEN = {
     "resampling": family(PerTap),
     "sides": family(CountsFromTheMiddle),
     "inclusions": family(Sound, contains=(kernbench.Inclusion("sound", Sound, louder),)),
+    "capabilities": family(AlmostOffers),
+    "kernel-flops": family(CountsHalfAnOperation),
+    "constrain": family(MovesItsStart),
+    "param-groups": family(ForgetsAParameter),
+    "regularizers": family(PenaltyOfNothing),
+    "support": family(CutsToOneTap),
+    "state-space": family(OtherStates),
+    "import-state": family(TakesAnything),
 }

@@ -134,3 +134,66 @@ def test_one_edge_of_one_layer_is_a_fourier_series():
     sums = module.first @ torch.cat([torch.cos(n * x), torch.sin(n * x)])
     expected = torch.cat([torch.cos(sums), torch.sin(sums)])
     torch.testing.assert_close(module.hidden(x / (math.pi * 64 / 65)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [0.1, 0.4, 2.0])
+@pytest.mark.parametrize("place", [-0.8, 0.0, 0.6])
+def test_a_kernel_that_is_cut_to_its_learned_support_keeps_the_bound_on_its_outputs(width, place):
+    module, grid = built("masked", width=width, place=place), SPEC.grid(dtype=torch.float64)
+    low, high = module.support(grid)
+    kernel, unmasked = module(grid).detach(), module.unmasked(grid).detach()
+    cropped = torch.zeros_like(kernel)
+    cropped[..., low:high] = kernel[..., low:high]
+    bound = 0.1 * unmasked.abs().sum((1, 2))
+    worst = (kernel - cropped).sign()  # no signal of this size tells more: each output channel sees its own
+    for signal in (torch.randn(16, 3, 300, dtype=torch.float64), worst):
+        full, cut = (torch.nn.functional.conv1d(signal, each) for each in (kernel, cropped))
+        assert ((full - cut).abs().amax((0, 2)) <= bound * signal.abs().max()).all()
+    t = (grid.lags / grid.extent).numpy()
+    inside = np.flatnonzero(np.exp(-0.5 * ((t - place) / width) ** 2) >= 0.1)
+    assert (low, high) == (inside[0], inside[-1] + 1)
+
+
+def test_a_mask_that_lies_between_taps_keeps_one():
+    module = built("masked")
+    with torch.no_grad():
+        module.log_width.fill_(math.log(1e-3))
+        module.place.fill_(0.51 / 32)
+    assert module.support(SPEC.grid(dtype=torch.float64)) == (33, 34)
+
+
+@pytest.mark.parametrize(
+    ("spec", "nyquist"),
+    [
+        (kernbench.KernelSpec(1, 1, kernel_size=65), 16.0),  # (K - 1) / 4 cycles per extent
+        (kernbench.KernelSpec(1, 1, kernel_size=65, dilation=8), 16.0),
+        (kernbench.KernelSpec(1, 1, kernel_size=65, side="causal"), 32.0),
+    ],
+)
+def test_the_anti_alias_penalty_is_its_formula(spec, nyquist):
+    module = built("gabor_mfn", spec, layers=3, hidden=8, scale=100.0)
+    frequency, sharp = module.frequency.detach().numpy(), module.log_sharpness.exp().detach().numpy()
+    highest = (np.abs(frequency) + sharp).max((1, 2)) / (2 * np.pi)
+    expected = (np.maximum(highest - nyquist / 4, 0) ** 2).sum()
+    assert expected > 0
+    assert module.regularizers()["anti_alias"].item() == pytest.approx(expected, rel=1e-12)
+    with torch.no_grad():
+        module.frequency.mul_(1e-3)
+        module.log_sharpness.fill_(0.0)
+    assert module.regularizers()["anti_alias"].item() == 0
+
+
+def test_a_masked_network_has_the_penalty_of_a_gabor_network_and_of_no_other_one():
+    assert built("masked", inner="siren").regularizers() == {}
+    module = built("masked", inner="gabor_mfn")
+    assert module.regularizers()["anti_alias"] == module.kernel.regularizers()["anti_alias"]
+
+
+def test_learned_factors_are_held_between_a_hundredth_and_two():
+    module = built("siren_multi", learned=True)
+    with torch.no_grad():
+        module.factor[:3, 0] = torch.tensor([-1.0, 0.5, 7.0])
+        module.constrain_()
+    assert module.factor[:3, 0].tolist() == [0.01, 0.5, 2.0]
+    assert "factor" not in dict(built("siren_multi").named_parameters())
+    built("siren_multi").constrain_()

@@ -1,5 +1,6 @@
 """The sine network against published kernels, its formulas and its named starts; oracles 10, 11 and 26."""
 
+import itertools
 import math
 
 import numpy as np
@@ -148,3 +149,83 @@ def test_a_larger_kernel_at_the_same_omega_is_a_slower_kernel():
         power = torch.fft.rfft(siren(spec)(spec.grid()).detach(), 4096).abs().square().sum((0, 1))
         shares.append((power.cumsum(0) / power.sum() < 0.95).sum().item() / 4096)
     assert shares[0] > 4 * shares[1]
+
+
+def stored_state(stored, new_names):
+    """The published kernel network as a state dict, by the names of either torch."""
+    names = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+    state = {}
+    for key, value in stored.items():
+        layer, _, part = key.partition(".")
+        if layer.startswith("layer"):
+            place = f"Kernel.kernel_net.{3 * int(layer[-1])}"
+            state[f"{place}.{names.get(part, part) if new_names else part}"] = value
+    return dict(reversed(state.items())) | {"omega_0": stored["omega_0"]}
+
+
+@pytest.mark.parametrize("new_names", [False, True])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_published_network_is_imported_and_gives_its_kernel(reference, name, new_names):
+    _, stored = published(reference, name, torch.float64)
+    rows, taps = stored["kernel_float64"].shape
+    omega_0 = float(stored["omega_0"])
+    module = siren(kernbench.KernelSpec(rows, 1, kernel_size=taps), omega_0=omega_0).double()
+    module.import_state("ckconv", stored_state(stored, new_names))
+    grid = kernbench.LagGrid(lags=torch.from_numpy(stored["positions"]).double(), extent=1.0)
+    np.testing.assert_allclose(module(grid)[:, 0].detach().numpy(), stored["kernel_float64"], rtol=0, atol=1e-10)
+
+
+def made_up(hidden=4, pairs=6):
+    """A state dict of three layers."""
+    widths = (1, hidden, hidden, pairs)
+    state = {}
+    for layer, (before, after) in enumerate(itertools.pairwise(widths)):
+        state[f"net.{layer}.weight_g"] = torch.rand(after, 1, 1)
+        state[f"net.{layer}.weight_v"] = torch.randn(after, before, 1)
+        state[f"net.{layer}.bias"] = torch.randn(after)
+    return state
+
+
+def small(**hyper):
+    return siren(kernbench.KernelSpec(3, 2, kernel_size=9), hidden=4, omega_0=20.0, **hyper)
+
+
+def test_imported_weights_are_g_v_over_the_norm_of_v_by_row_in_the_order_of_numbers():
+    state = {key.replace("net.2", "net.10"): value for key, value in made_up().items()}  # 10 comes after 2
+    module = small()
+    module.import_state("ckconv", dict(sorted(state.items())))
+    g, v = (state[f"net.10.weight_{part}"].flatten(1) for part in "gv")
+    torch.testing.assert_close(module.last.weight(), g * v / v.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(module.second.bias.flatten(), state["net.1.bias"], rtol=0, atol=0)
+
+
+def without(key):
+    return {name: value for name, value in made_up().items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "state", "hyper", "said"),
+    [
+        ("flexconv", made_up(), {}, "imports the format ckconv, got 'flexconv'"),
+        ("ckconv", made_up(), {"omega_bias": False}, "build siren with omega_bias = true"),
+        ("ckconv", made_up() | {"omega_0": 30.0}, {}, r"omega_0 of the network is 30.0, .*20.0"),
+        ("ckconv", made_up() | {"omega_0": "high"}, {}, "omega_0 must be a number, got 'high'"),
+        ("ckconv", made_up() | {"positions": torch.ones(9)}, {}, "'positions' is no entry of a kernel network"),
+        ("ckconv", made_up() | {3: torch.ones(9)}, {}, "3 is no entry of a kernel network"),
+        ("ckconv", made_up() | {"bias": torch.ones(3)}, {}, "'bias' is no entry of a kernel network"),
+        ("ckconv", made_up() | {"net.3.bias": torch.ones(3)}, {}, "expected 3 layers, got net.0, net.1, net.2, net.3"),
+        ("ckconv", {}, {}, "expected 3 layers, got none"),
+        ("ckconv", without("net.1.weight_g"), {}, "layer 'net.1' lacks g"),
+        ("ckconv", made_up(hidden=5), {}, r"g of layer 'net.0' must have shape \(4, 1\) here, got \(5, 1, 1\)"),
+        ("ckconv", made_up(pairs=7), {}, r"g of layer 'net.2' must have shape \(6, 1\) here, got \(7, 1, 1\)"),
+        ("ckconv", made_up() | {"net.2.bias": torch.full((6,), math.nan)}, {}, "bias of layer 'net.2' has NaN"),
+        ("ckconv", made_up() | {"net.2.bias": "none"}, {}, "'net.2.bias' must be an array, got str"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line_and_nothing_is_taken(format_name, state, hyper, said):
+    module = small(**hyper)
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    with pytest.raises(kernbench.KernbenchError, match=said) as caught:
+        module.import_state(format_name, state)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in module.named_parameters())

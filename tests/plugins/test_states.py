@@ -145,3 +145,39 @@ def test_distinct_poles_are_a_rational_transfer_function_by_partial_fractions():
         rational.numerator.copy_(torch.tensor(above.real.tolist(), dtype=torch.float64))
         rational.denominator.copy_(torch.tensor(below.real[1:].tolist(), dtype=torch.float64))
     np.testing.assert_allclose(rational(grid).detach().numpy().ravel(), kernel, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["s4d", "poles"])
+@pytest.mark.parametrize(("side", "taps"), [("anticausal", 40), ("causal", 41), ("centered", 41), ("centered", 40)])
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_the_state_space_of_each_side_has_the_taps_as_its_impulse_response(family, side, taps, dilation):
+    spec = kernbench.KernelSpec(2, 3, kernel_size=taps, side=side, dilation=dilation)
+    module = find_family(family).build(spec, {"modes": 3}).double()
+    kernel = module(spec.grid(dtype=torch.float64)).detach().numpy()
+    later = spec.grid().lags.numpy() >= 0 if side == "centered" else np.ones(taps, bool)
+    outwards = [kernel[..., later]] if side != "causal" else [kernel[..., ::-1]]
+    if side == "centered":
+        outwards.append(kernel[..., ~later][..., ::-1])
+    systems = module.to_state_space()
+    assert len(systems) == len(outwards)
+    for tensors, expected in zip(systems, outwards, strict=True):
+        a, b, c, d = (each.detach().numpy() for each in tensors)
+        assert (np.abs(np.linalg.eigvals(a)) < 1).all()
+        for out in range(2):
+            for into in range(3):
+                system = (a, b, c[out, into][None], d[out, into].reshape(1, 1), 1)
+                _, (response,) = scipy.signal.dimpulse(system, n=expected.shape[-1])
+                np.testing.assert_allclose(response[:, 0], expected[out, into], rtol=0, atol=1e-12)
+
+
+def test_two_recurrences_one_each_way_are_the_two_sided_layer():
+    spec = kernbench.KernelSpec(1, 1, kernel_size=129)
+    module = find_family("poles").build(spec, {"modes": 4}).double()
+    signal = np.random.default_rng(0).normal(size=64)
+    (a, b, c, d), (a2, b2, c2, d2) = ([e.detach().numpy() for e in s] for s in module.to_state_space())
+    # y[t] has x[t + lag]: lags >= 0 run backwards in time, the others forwards, one sample late
+    ahead = scipy.signal.dlsim((a, b, c[0], d, 1), signal[::-1])[1][::-1, 0]
+    behind = scipy.signal.dlsim((a2, b2, c2[0], d2, 1), np.concatenate([[0], signal[:-1]]))[1][:, 0]
+    kernel = module(spec.grid(dtype=torch.float64)).detach().numpy().ravel()
+    expected = scipy.signal.correlate(np.pad(signal, 64), kernel, "valid")
+    np.testing.assert_allclose(ahead + behind, expected, rtol=0, atol=1e-10)

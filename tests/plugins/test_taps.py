@@ -156,3 +156,12 @@ def test_the_tree_is_its_cascade_of_dilated_convolutions(taps):
     got = torch.nn.functional.conv1d(padded, responses.flip(-1)[:, None])
     torch.testing.assert_close(got, cascade, rtol=0, atol=1e-10)
     torch.testing.assert_close(module.bank(grid).norm(dim=-1), torch.ones(module.levels + 2, dtype=torch.float64))
+
+
+def test_places_are_put_back_between_the_first_and_the_last_tap_and_start_there():
+    module, _ = built("dcls", 9, taps=4)
+    with torch.no_grad():
+        module.place[0, 0] = torch.tensor([-7.0, -4.0, 3.5, 6.0])
+        module.constrain_()
+    assert module.place[0, 0].tolist() == [-4.0, -4.0, 3.5, 4.0]
+    assert built("dcls", 33, taps=9)[0].place.abs().max() <= 16

@@ -137,3 +137,21 @@ def test_the_scale_law(family):
 def test_a_wave_that_begins_needs_two_taps(family):
     with pytest.raises(kernbench.KernbenchError, match="at least 2 taps, got K = 1"):
         find_family(family).build(kernbench.KernelSpec(1, 1, kernel_size=1))
+
+
+def test_waves_are_put_back_where_a_gradient_reaches_them():
+    spec = kernbench.KernelSpec(1, 1, kernel_size=65)
+    module = find_family("gabor").build(spec, {"waves": 3})
+    start = {name: value.clone() for name, value in module.named_parameters()}
+    with torch.no_grad():
+        module.constrain_()
+        assert all(torch.equal(value, start[name]) for name, value in module.named_parameters())
+        module.log_frequency.fill_(5.0), module.log_width.fill_(-9.0), module.centre.fill_(99.0)
+        module.constrain_()
+    assert module.log_frequency.exp().flatten().tolist() == pytest.approx([0.5] * 3)
+    assert module.log_width.exp().flatten().tolist() == pytest.approx([0.5] * 3)
+    assert module.centre.flatten().tolist() == [32.0] * 3
+    with torch.no_grad():
+        module.log_width.fill_(2.0)
+    module(spec.grid()).square().sum().backward()
+    assert (module.log_frequency.grad != 0).all()  # at a bound, not beyond it

@@ -325,17 +325,6 @@ def test_a_validation_pass_that_is_not_finite_is_a_divergence_that_keeps_the_cur
     assert [row.epoch for row in error.value.curve] == [0]
 
 
-def test_a_layer_may_constrain_itself_after_every_step():
-    class Clipped(nn.Conv1d):
-        def constrain_(self):
-            with torch.no_grad():
-                self.weight.clamp_(-0.01, 0.01)
-
-    net = Clipped(1, 1, 5, padding=2)
-    train(net, data(), changed(epochs=1), hooks(), order_seed=0)
-    assert net.weight.abs().max() <= 0.01
-
-
 def test_a_checkpoint_names_the_terms_of_its_curve_as_columns():
     """As those of the first kernbench, whose cells go on."""
     _, last, curve = uninterrupted(SETTINGS, renew=False)

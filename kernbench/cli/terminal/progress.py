@@ -110,7 +110,9 @@ class PlainObserver:
 
 def _told(study: str, state: CellState, position: int, total: int, worker: str) -> str:
     score = "" if state.score is None else f"F1 {state.score:.3f} on validation lines"
-    return "  ".join(filter(None, [f"[{position}/{total}] {study} {state.cell}", state.state, score, state.detail, worker]))
+    return "  ".join(
+        filter(None, [f"[{position}/{total}] {study} {state.cell}", state.state, score, state.detail, worker])
+    )
 
 
 def _of_worker(worker: str, state: CellState) -> str:

@@ -3,6 +3,8 @@
 import torch
 
 from kernbench.errors import counted
+from kernbench.kernels import capabilities
+from kernbench.kernels.capability_checks import scales
 from kernbench.kernels.checking.kernels import BASE, ONE_SIDED, SPECS, buildable, kernel_of, other_hypers
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
@@ -20,7 +22,7 @@ def param_count(family: KernelFamily) -> str:
             declared = family.param_count(spec, hyper)
             if declared != numel:
                 raise Finding(f"{where}, {hyper or 'defaults'}: param_count says {declared}, the module has {numel}")
-    closed = getattr(family.load(), "param_count", None) is not None
+    closed = capabilities.of(family.load(), "param_count") is not None
     return "closed form agrees" if closed else "no closed form: counted by construction"
 
 
@@ -54,5 +56,7 @@ def gain(family: KernelFamily) -> str:
     raw = calibrate(layer)
     if not abs(layer.gain - 1) <= 1e-5:  # NaN, too
         raise Finding(f"gain after calibration: expected 1, got {layer.gain:.7g}")
+    if layer.amplitude is None:
+        scales(family)
     how = "an amplitude per output channel" if layer.amplitude is not None else "scale_"
     return f"{raw:.4g} before, 1 after calibration by {how}"

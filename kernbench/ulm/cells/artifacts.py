@@ -115,7 +115,7 @@ def write_curve(folder: Path, curve: Sequence[Epoch]) -> list[Path]:
     path = folder / "curve.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(curve_columns(TERMS))
+        writer.writerow(_curve_names(curve))
         writer.writerows(["" if value is None else value for value in row.columns().values()] for row in curve)
     return [path]
 
@@ -158,8 +158,13 @@ def _curve_picture(curve: Sequence[Epoch]) -> "Figure":
 
     rows = [row.columns() for row in curve]
     return curve_figure(
-        {name: [math.nan if (value := row[name]) is None else value for row in rows] for name in curve_columns(TERMS)}
+        {name: [math.nan if (value := row[name]) is None else value for row in rows] for name in _curve_names(curve)}
     )
+
+
+def _curve_names(curve: Sequence[Epoch]) -> list[str]:
+    """Columns of a curve; a family may add terms to the loss."""
+    return list(curve[0].columns()) if curve else curve_columns(TERMS)
 
 
 def _draw(folder: Path, figures: "dict[str, Figure]") -> list[Path]:
