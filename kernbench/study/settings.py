@@ -98,7 +98,8 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "test_rate": Setting(
             float,
             "sampling rate at which test lines are scored [MHz]; -1, where left out: as trained",
-            *(-1, 125),
+            low=-1,
+            high=125,
             numbers=TEST_RATES,
             default=-1.0,
         ),
