@@ -88,6 +88,21 @@ def test_a_finer_grid_keeps_the_common_taps(name, data, spec, refine):
     torch.testing.assert_close(refine * fine[..., ::refine], coarse, rtol=0, atol=1e-10 * coarse.abs().max().item())
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("taps", "side"), [(17, "centered"), (19, "centered"), (8, "causal"), (9, "anticausal")])
+def test_a_coarser_grid_takes_every_second_tap(name, taps, side):
+    """What half the sampling rate asks for; taps that are integrals over their step need its own rule."""
+    spec = kernbench.KernelSpec(2, 2, kernel_size=taps, side=side)
+    layer = KernelConv(find_family(name).build(spec).double(), spec)
+    fine, coarse = (layer.kernel(spec.grid(dtype=torch.float64, coarsen=steps)) for steps in (1, 2))
+    every_second = 2 * fine[..., {"centered": (taps - 1) // 2, "causal": taps - 1, "anticausal": 0}[side] % 2 :: 2]
+    assert coarse.shape == every_second.shape
+    if find_family(name).resampling != "points":
+        assert torch.isfinite(coarse).all()
+    else:
+        torch.testing.assert_close(coarse, every_second, rtol=0, atol=1e-10 * fine.abs().max().item())
+
+
 @pytest.mark.parametrize("taps", [3, 33])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_dilated_kernel_starts_as_the_one_that_is_not(name, taps):

@@ -28,7 +28,16 @@ def test_its_examples_run_and_show_what_they_give(plain_bench):
 
 
 def test_every_documented_function_has_a_short_example_and_shows_a_value():
-    documented = ["convolve", "build", "simulate_lines", "tolerance_counts", "load_network", "compare", "results"]
+    documented = [
+        "convolve",
+        "build",
+        "simulate_lines",
+        "tolerance_counts",
+        "load_network",
+        "at_rate",
+        "compare",
+        "results",
+    ]
     assert len(EXAMPLES) == len(documented) + 2  # and two of a kernel: its class, and a network of it
     for name, example in zip(documented, EXAMPLES, strict=False):
         assert re.search(rf"\b{name}\b", example), name

@@ -59,15 +59,39 @@ def layer_spectrum(kernels: ArrayLike) -> Spectrum:
     Raises:
         KernbenchError: no taps, or taps that are not finite.
     """
+    spectrum = power_spectrum(_selected(kernels))
+    total = spectrum.power.sum(axis=-1, keepdims=True)
+    share = spectrum.power / np.where(total > 0, total, np.nan)
+    return Spectrum(spectrum.frequency, np.quantile(share, QUANTILES, axis=0))
+
+
+def energy_above(kernels: ArrayLike, frequency: float) -> float:
+    """Share of the energy of the kernels of a layer above a frequency, pooled over them.
+
+    Args:
+        kernels: taps along the last axis, (..., K); of more than 512 kernels an even selection counts.
+        frequency: cycles per sample, 0 to 0.5.
+
+    Returns:
+        Share in [0, 1]; NaN when every kernel is zero.
+
+    Raises:
+        KernbenchError: no taps, or taps that are not finite.
+    """
+    spectrum = power_spectrum(_selected(kernels))
+    power = spectrum.power.sum(axis=0)
+    total = float(power.sum())
+    return float(power[spectrum.frequency > frequency].sum()) / total if total > 0 else float("nan")
+
+
+def _selected(kernels: ArrayLike) -> Floats:
+    """Kernels that are not zero, (N, K), at most 512, evenly chosen; all where every one is zero."""
     taps = _finite(kernels)
     taps = taps.reshape(-1, taps.shape[-1])
     alive = taps[np.square(taps).sum(axis=1) > 0]
     taps = alive if len(alive) else taps
     rows = np.unique(np.linspace(0, len(taps) - 1, min(len(taps), MOST_KERNELS)).astype(int))
-    spectrum = power_spectrum(taps[rows])
-    total = spectrum.power.sum(axis=-1, keepdims=True)
-    share = spectrum.power / np.where(total > 0, total, np.nan)
-    return Spectrum(spectrum.frequency, np.quantile(share, QUANTILES, axis=0))
+    return np.asarray(taps[rows])
 
 
 def _finite(kernels: ArrayLike) -> Floats:

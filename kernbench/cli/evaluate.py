@@ -15,7 +15,6 @@ from kernbench.errors import counted
 
 if TYPE_CHECKING:
     from kernbench.study.selection import Selection
-    from kernbench.ulm.data.find import Content
     from kernbench.ulm.data.published_pairs import PublishedPairs
     from kernbench.ulm.data.recipe import Split
     from kernbench.ulm.evaluation.noise import Noise
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from kernbench.ulm.evaluation.reproduction import Published
     from kernbench.ulm.evaluation.trained import Trained
     from kernbench.ulm.evaluation.workbench import Workbench
+    from kernbench.ulm.pairing.points import Points
     from kernbench.ulm.pairing.protocol import MatchedChoice
     from kernbench.ulm.scoring.protocol import Choice
 
 # What only one network on one data set has.
 ALONE = (
     *("weights", "study", "kernel_size", "data", "thresholds", "threshold_split", "plugin", "network", "noise"),
-    "nms_width",
+    *("nms_width", "rate"),
 )
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
@@ -65,6 +65,7 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
     show_default=True,
 )
 @click.option("--nms-width", type=click.IntRange(0), help="Of one-to-one peak-nms; else fitted with thresholds, or 0.")
+@click.option("--rate", type=float, help="Score at 31.25, 62.5 or 125 MHz.  [the cell's own, else 62.5: as trained]")
 @click.option("--published", type=PATH, help="Folder of SRML-1D: reproduce its scores.")
 @click.option("--model", "models", multiple=True, help="With --published: only this one, e.g. HS_001; repeatable.")
 @click.option("--lines", type=click.IntRange(1), help="Only the first lines.")
@@ -86,6 +87,7 @@ def evaluate_command(
     noise: float | None,
     metric: str,
     nms_width: int | None,
+    rate: float | None,
     published: Path | None,
     models: tuple[str, ...],
     lines: int | None,
@@ -105,15 +107,20 @@ def evaluate_command(
     Weights are those that a cell has left (`kernbench data weights` lists them), with their thresholds, or a state dict
     of 86 tensors in the published layout, with thresholds beside it. Nothing in either is run as code. Thresholds may
     come from another file, or be chosen on a split of the data set.
+
+    At another --rate nothing is trained again: lines are resampled, kernels evaluated at the same physical lags, and
+    tolerances stay what they are in time; thresholds are those of the training rate. Labels fall on the nearest sample.
     """
-    from kernbench.cli.terminal import scores
+    from kernbench.cli.terminal import rates, scores
     from kernbench.cli.trained_cell import cell_or_file, lines_of_cell
     from kernbench.host.device import choose_device
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
+    from kernbench.ulm.evaluation.rates import rate_factor
     from kernbench.ulm.evaluation.trained import load_trained
 
     _check_together(click.get_current_context().params)
+    factor = None if rate is None else rate_factor(rate, "--rate")
     _check_out(out)
     if published is not None:
         _reproduce(published, models, lines, seed, choose_device(device), out)
@@ -121,6 +128,8 @@ def evaluate_command(
     where = choose_device(device)
     weights, plugin = cell_or_file(weights, study, plugin, kernel_size, only, storage)
     trained = load_trained(weights, plugin, network)
+    factor = trained.factor(split) if factor is None else factor
+    changes = rates.changes_at(trained.network, factor)
     found = lines_of_cell(trained, split) if data is None else find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
@@ -132,7 +141,7 @@ def evaluate_command(
         bench, output = _predicted(trained, fitted, added, where, f"thresholds on {threshold_split} lines")
         choice = bench.choose(output, threshold_split) if metric != "matched" else None
         pairs = pair_card.choose_pairs(output, fitted, nms_width) if metric != "dilation" else None
-    bench, output = _predicted(trained, scored, added, where, f"{split} lines")
+    bench, output = _predicted(trained, scored, added, where, f"{split} lines", factor)
     level = added.level(split)
     named = found.name if found.name == found.digest else f"{found.name} ({found.digest})"
     origin = f"data set {named}, {found.origin}" + (f", noise {level:g} %" if level else "")
@@ -140,13 +149,16 @@ def evaluate_command(
     if trained.facts:
         click.echo(f"trained as {trained.label}")
     facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}
+    facts |= rates.said(changes, factor)
+    lines_there = bench.at_its_rate(split)
     if choice is not None and metric != "matched":
-        card = scorecard.scorecard(bench.evaluate(output, split, choice), scored)
+        card = scorecard.scorecard(bench.evaluate(output, split, choice), lines_there, factor)
         scores.print_card(card, len(scored.bubbles))
         if out is not None:
             scorecard.save(card, scored, out, facts)
     if pairs is not None and metric != "dilation":
-        _score_pairs(output, content, scored, pairs, out, facts)
+        arrivals = pair_card.content_arrivals(content, scored)
+        _score_pairs(output, lines_there, arrivals, pairs, factor, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
 
@@ -181,20 +193,22 @@ def _check_together(given: Mapping[str, Any]) -> None:
 
 
 def _predicted(
-    trained: "Trained", lines: "Split", added: "Noise", device: str, label: str
+    trained: "Trained", lines: "Split", added: "Noise", device: str, label: str, factor: float = 1.0
 ) -> "tuple[Workbench, Output]":
     from kernbench.ulm.evaluation.workbench import Workbench
 
-    bench = Workbench({lines.name: lines}, added, device, trained.batch)
+    batch = trained.batch if factor == 1 else None  # of lines of another length
+    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor})
     with bar(label) as progress:
         return bench, bench.output(trained.network, lines.name, progress)
 
 
 def _score_pairs(
     output: "Output",
-    content: "Content",
     lines: "Split",
+    arrivals: "Points | None",
     pairs: "MatchedChoice",
+    factor: float,
     out: Path | None,
     facts: "Mapping[str, Any]",
 ) -> None:
@@ -202,10 +216,10 @@ def _score_pairs(
     from kernbench.cli.terminal import scores
     from kernbench.ulm.evaluation import pair_card
 
-    card = pair_card.matched_card(output, lines, pairs, pair_card.content_arrivals(content, lines))
+    card = pair_card.matched_card(output, lines, pairs, arrivals, factor)
     scores.print_matched(card, len(lines.bubbles))
     if out is not None:
-        curve = pair_card.matched_curve(output, lines, pairs.decoder)
+        curve = pair_card.matched_curve(output, lines, pairs.decoder, factor)
         pair_card.save_matched(card, curve, lines, out, facts)
 
 

@@ -92,7 +92,11 @@ class KernelSpec:
         return self.out_channels * self.in_channels // self.groups
 
     def grid(
-        self, refine: int = 1, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+        self,
+        refine: int = 1,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        coarsen: int = 1,
     ) -> LagGrid:
         """The lags of this kernel.
 
@@ -100,25 +104,40 @@ class KernelSpec:
             refine: taps per training tap step; 2 gives 2 K - 1 taps over the same span, spacing 1/2.
             dtype: float64 stays float64, everything lower becomes float32: half precision merges lags.
             device: where the lags live.
+            coarsen: training tap steps per tap; 2 gives every second lag, counted from lag 0, spacing 2: the inverse of
+                refine = 2. A centered K = 17 keeps the lags -8, -6 .. 8, and K = 131 (-65 .. 65) those from -64 to 64.
 
         Returns:
-            The grid; on the training grid (refine = 1) lags are exact.
+            The grid; on the training grid (refine = coarsen = 1) lags are exact.
+
+        Raises:
+            KernbenchError: a coarser centered grid of even K, which has no lag 0 to count from.
         """
-        step = self.dilation / refine
-        span = self.dilation * (self.kernel_size - 1)
+        taps = self.kernel_size if coarsen == 1 else self._coarse_taps(coarsen)
+        step = self.dilation * coarsen / refine
+        span = self.dilation * coarsen * (taps - 1)
         first = {"centered": -span / 2, "causal": -float(span), "anticausal": 0.0}[self.side]
         # Apple's GPU has no float64: lags are made on the CPU there
         wide = "cpu" if device is not None and torch.device(device).type == "mps" else device
-        index = torch.arange((self.kernel_size - 1) * refine + 1, dtype=torch.float64, device=wide)
+        index = torch.arange((taps - 1) * refine + 1, dtype=torch.float64, device=wide)
         origin = -first / step
         dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
         return LagGrid(
             lags=(first + step * index).to(device=device, dtype=dtype),
             extent=self.extent,
             origin=round(origin) if origin == round(origin) else None,
-            spacing=1 / refine,
+            spacing=coarsen / refine,
             dilation=self.dilation,
         )
+
+    def _coarse_taps(self, coarsen: int) -> int:
+        sides = 2 if self.side == "centered" else 1
+        if (self.kernel_size - 1) % sides:
+            raise KernbenchError(
+                f"a coarser grid (coarsen = {coarsen}) counts from lag 0, which a centered kernel of even K lacks: "
+                f"expected an odd kernel size, got {self.kernel_size}"
+            )
+        return sides * ((self.kernel_size - 1) // sides // coarsen) + 1
 
 
 class KernelModule(nn.Module):

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from kernbench.networks.architecture import Architecture as Architecture
     from kernbench.networks.network import Network as Network
     from kernbench.networks.network import build as build
+    from kernbench.networks.rates import at_rate as at_rate
 
-__all__ = ["Architecture", "Network", "build"]
+__all__ = ["Architecture", "Network", "at_rate", "build"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Architecture": "architecture", "Network": "network", "build": "network"})
+_HOMES = {"Architecture": "architecture", "Network": "network", "at_rate": "rates", "build": "network"}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -192,9 +192,17 @@ def _definition(layers: Sequence[TomlTable], axes: Mapping[str, Any], source: st
         # a hyper-parameter of the family may have the name of a setting of another table
         runtime |= {key: v for key, v in merged.items() if SETTINGS[table][key].runtime}
         definition[table] = {
-            key: v for key, v in merged.items() if key not in runtime and (key not in axes or axis_home(key) != table)
+            key: v
+            for key, v in merged.items()
+            if key not in runtime and (key not in axes or axis_home(key) != table) and not _left_out(table, key, v)
         }
     return definition, runtime
+
+
+def _left_out(table: str, key: str, value: Value) -> bool:
+    """Whether a setting has the value that holds where no study names it: digests of stored studies lack it."""
+    default = SETTINGS[table][key].default
+    return default is not None and value == default
 
 
 def _given_hyper(layers: Sequence[TomlTable], family: KernelFamily, source: str) -> TomlTable:

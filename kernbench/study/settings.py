@@ -20,8 +20,10 @@ class Setting:
         high: largest value allowed, for numbers.
         options: values allowed, for text.
         runtime: says how a cell is computed, not what it means: neither in the definition nor an axis.
-        later: came after databases did: a definition holds it only where a study gives it, so that their digests hold.
         named: for the name of something that plugins offer: gives the name in definitions, or raises PluginError.
+        numbers: the only values allowed, for a number that has few.
+        default: of a setting that came after studies were stored: profiles leave it out, and so do definitions where
+            it has this value, so that digests stay.
     """
 
     kind: type
@@ -30,8 +32,9 @@ class Setting:
     high: float = float("inf")
     options: tuple[str, ...] = ()
     runtime: bool = False
-    later: bool = False
     named: Callable[[str], str] | None = None
+    numbers: tuple[float, ...] = ()
+    default: Value | None = None
 
     def checked(self, value: object, where: str) -> Value:
         """The value in its declared type.
@@ -55,6 +58,9 @@ class Setting:
             span = f">= {self.low:g}" if self.high == float("inf") else f"in [{self.low:g}, {self.high:g}]"
             wanted = f"{'a whole number' if self.kind is int else 'a number'} {span}"
             right = right and self.low <= value <= self.high  # type: ignore[operator]
+            if self.numbers:
+                wanted = f"a number out of {', '.join(f'{each:g}' for each in self.numbers)}"
+                right = right and value in self.numbers
         elif self.options:
             wanted = "one of " + ", ".join(map(repr, self.options))
             right = value in self.options
@@ -71,6 +77,7 @@ class Setting:
 
 
 POPULATIONS = ("monodisperse", "polydisperse")
+TEST_RATES = (-1.0, 31.25, 62.5, 125.0)
 
 SETTINGS: dict[str, dict[str, Setting]] = {
     "data": {
@@ -88,6 +95,14 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             str, "bubble radii of the test lines; empty: as the other lines", options=("", *POPULATIONS)
         ),
         "test_noise_percent": Setting(float, "noise level of the test lines; -1: as the other lines", -1, 1000),
+        "test_rate": Setting(
+            float,
+            "sampling rate at which test lines are scored [MHz]; -1, where left out: as trained",
+            low=-1,
+            high=125,
+            numbers=TEST_RATES,
+            default=-1.0,
+        ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
@@ -100,7 +115,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             str,
             "form of each layer: the family's kernels alone; for each channel, then mixed; beside a small kernel",
             options=("plain", "separable", "branches"),
-            later=True,
+            default="plain",
         ),
     },
     "training": {
@@ -136,7 +151,8 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 }
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
-AXIS_DATA = ("noise_percent", "test_noise_percent")  # noise is added to the same lines, so it may be one, too
+AXIS_NOISE = ("noise_percent", "test_noise_percent")
+AXIS_DATA = (*AXIS_NOISE, "test_rate")  # added to the same lines, or made of them, so these may be axes, too
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:

@@ -11,3 +11,13 @@ IMAGING_DEPTH_M = 0.1
 SPEED_OF_SOUND_M_PER_S = 1480.0
 
 PULSE_FREQUENCY_HZ = 1.7e6
+
+
+def at_rate_name(digest: str, mhz: float) -> str:
+    """Name of lines at a sampling rate [MHz]: their digest, and the rate where it is not that of the simulation."""
+    return digest if mhz == SAMPLE_RATE_HZ / 1e6 else f"{digest}@{mhz:g}MHz"
+
+
+def without_rate(name: str) -> str:
+    """The digest in such a name: lines of the same bubbles, whatever their rate."""
+    return name.partition("@")[0]

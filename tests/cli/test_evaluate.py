@@ -68,6 +68,30 @@ def test_a_folder_of_lines_is_scored_and_saved(bench, weights, lines):
     assert len(facts["weights_sha256"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--weights", "net", "--data", "lines", "--rate", "40"), "--rate: expected 31.25, 62.5 or 125 MHz, got 40"),
+        (("--published", "net", "--rate", "125"), "--published goes without --rate"),
+    ],
+)
+def test_a_rate_that_makes_no_sense_is_refused_before_anything_is_read(bench, words, said):
+    ended = bench.run("evaluate", *words, "--out", "scores")
+    assert ended.code == 2, ended
+    assert said in ended.err
+    assert bench.files() == []
+
+
+def test_the_published_network_is_scored_at_half_and_twice_the_rate(bench, weights, lines):
+    for rate, taps in (("31.25", "1"), ("125", "5")):
+        ended = bench.run("evaluate", "--weights", weights, "--data", lines, "--rate", rate)
+        assert ended.code == 0, ended
+        layers = table(ended.out, "Kernels at that rate")
+        assert [row[1] for row in layers] == [taps] + ["3"] * 11
+        assert [row[4] for row in layers[1:]] == ["0.00%"] * 11  # a dilated layer keeps its taps
+        assert [row[0] for row in table(ended.out, "F1, mean over 2 lines")] == list("0123456789")
+
+
 def test_thresholds_come_from_a_file(bench, weights, lines):
     choice = Choice("x", np.array([4, 1]), np.array([0.3, 0.02]), np.zeros(2))
     save_thresholds(choice, bench.folder / "other")

@@ -37,6 +37,8 @@ seeds = 1
 """
 )
 
+RATES = NOISY.replace(LEVELS, "test_rate = [-1.0, 31.25, 125.0]")
+
 # The published architecture, trained for a moment: 4095 samples of padding need long windows.
 PUBLISHED = """
 version = 1
@@ -154,6 +156,31 @@ def test_the_noise_of_a_cell_is_found_again_unless_another_is_asked_for(smoke_be
     again(smoke_bench, noisy, "test", "--noise", "0")
     with np.load(smoke_bench.folder / "scores" / "scores.npz") as scores:
         assert not np.array_equal(scores["tp"], noisy.scores["test"].tp)
+
+
+def test_a_cell_of_another_rate_is_found_again_and_is_the_same_network_at_the_usual_one(smoke_bench, trained):
+    runs = {run.params["test_rate"]: run for run in trained(RATES)}
+    assert sorted(runs) == [-1.0, 31.25, 125.0]
+    assert len({run.data_digest for run in runs.values()}) == 3
+    usual, fast = runs[-1.0], runs[125.0]
+    for rate, run in runs.items():
+        np.testing.assert_array_equal(run.scores["validation"].tp, usual.scores["validation"].tp)
+        ended = again(smoke_bench, run, "test")
+        assert ("lines resampled from 62.5 to" in ended.out) == (rate > 0)
+        same(smoke_bench, run, "test")
+        same_pairs(smoke_bench, run)
+    again(smoke_bench, fast, "validation")  # only the test lines have another rate
+    same(smoke_bench, fast, "validation")
+    again(smoke_bench, fast, "test", "--rate", "62.5")
+    same(smoke_bench, usual, "test")
+    again(smoke_bench, usual, "test", "--rate", "125")
+    same(smoke_bench, fast, "test")
+    facts = json.loads((smoke_bench.folder / "scores" / "facts.json").read_text())
+    assert facts["rate_mhz"] == 125
+    assert [(each["taps"], each["spacing"]) for each in facts["layers"]] == [(17, 0.5)] * 2
+    shown = [float(row["comb"]) for row in rows(smoke_bench.folder / "scores" / "table.csv")]
+    assert shown == pytest.approx(np.asarray(fast.lines.floors["comb"]).tolist())
+    assert shown != pytest.approx(np.asarray(usual.lines.floors["comb"]).tolist())
 
 
 @pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")

@@ -97,11 +97,6 @@ class NoMethod(Sound):
     scale_ = 3.0
 
 
-class ScalesTwice(Sound):
-    def scale_(self, factor):
-        self.weight.mul_(factor**2)
-
-
 class HalfFlops(Sound):
     @staticmethod
     def kernel_flops(spec, pull=0.1):
@@ -180,7 +175,6 @@ class HalfWritten(Sound):
     [
         (NearMiss, "capabilities", "never calls regulariser; did you mean 'regularizers'"),
         (NoMethod, "capabilities", "scale_ must be a method"),
-        (ScalesTwice, "gain", "scale_(c) must multiply the kernel by c"),
         (HalfFlops, "kernel-flops", "a whole number >= 0, got 0.5"),
         (MovesTheStart, "constrain", "constrain_ changes slope at the start"),
         (NotIdempotent, "constrain", "twice changes slope again"),

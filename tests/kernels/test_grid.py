@@ -31,6 +31,42 @@ def test_a_refined_grid_keeps_extent_and_old_lags(kernel_size, dilation, refine)
     torch.testing.assert_close(fine.lags[::refine], coarse.lags, rtol=0, atol=1e-12)
 
 
+@given(st.integers(1, 99), st.integers(1, 8), st.integers(2, 4), st.sampled_from(["centered", "causal", "anticausal"]))
+def test_a_coarser_grid_is_the_inverse_of_a_refined_one(kernel_size, dilation, steps, side):
+    """The refined grid is the training grid of more taps; made coarser, it is the grid that was refined."""
+    wide = KernelSpec(1, 1, kernel_size=kernel_size, dilation=steps * dilation, side=side)
+    many = KernelSpec(1, 1, kernel_size=steps * (kernel_size - 1) + 1, dilation=dilation, side=side)
+    if side == "centered" and kernel_size % 2 == 0:  # the wide grid has no lag 0
+        return
+    coarse, back = many.grid(dtype=torch.float64, coarsen=steps), wide.grid(dtype=torch.float64)
+    assert torch.equal(coarse.lags, back.lags)
+    assert torch.equal(wide.grid(steps, dtype=torch.float64).lags, many.grid(dtype=torch.float64).lags)
+    assert (coarse.origin, coarse.extent) == (back.origin, back.extent)
+    assert coarse.spacing == steps
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "side", "lags"),
+    [
+        (17, "centered", range(-8, 9, 2)),
+        (131, "centered", range(-64, 65, 2)),
+        (3, "centered", [0]),
+        (1, "centered", [0]),
+        (4, "causal", [-2, 0]),
+        (5, "anticausal", [0, 2, 4]),
+    ],
+)
+def test_every_second_lag_is_counted_from_lag_0(kernel_size, side, lags):
+    grid = KernelSpec(1, 1, kernel_size=kernel_size, side=side).grid(coarsen=2)
+    assert grid.lags.tolist() == list(lags)
+    assert grid.lags[grid.origin] == 0
+
+
+def test_a_centered_kernel_without_lag_0_has_no_coarser_grid():
+    with pytest.raises(KernbenchError, match="expected an odd kernel size, got 4"):
+        KernelSpec(1, 1, kernel_size=4).grid(coarsen=2)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_lags_are_never_below_float32(dtype):
     assert KernelSpec(1, 1, kernel_size=3).grid(dtype=dtype).lags.dtype == torch.float32

@@ -54,6 +54,13 @@ def test_taps_of_half_the_step_add_up_to_those_of_the_whole_one(side, taps):
     torch.testing.assert_close(pairs, module(grid).detach(), rtol=0, atol=1e-12)
 
 
+def test_a_tap_of_twice_the_step_holds_two_of_the_training_grid():
+    module, grid = built("s4d", 65, channels=(2, 3))
+    twice = module.spec.grid(dtype=torch.float64, coarsen=2)
+    pairs = module(grid).detach()[..., :-1].unflatten(-1, (32, 2)).sum(-1)
+    torch.testing.assert_close(2 * module(twice).detach()[..., :-1], pairs, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("family", ["s4d", "poles"])
 def test_convolution_is_the_step_recurrence(family):
     module, _ = built(family, 256, "anticausal", modes=4)

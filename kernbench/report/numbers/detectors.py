@@ -12,12 +12,14 @@ from kernbench.study.settings import axis_home
 from kernbench.ulm.detectors.names import BLIND, METHODS, fits
 from kernbench.ulm.detectors.results import USUAL_SPLIT, DetectorRow, Domain, stored_rows
 from kernbench.ulm.evaluation.noise import FIRST_STREAM
+from kernbench.ulm.line import without_rate
 from kernbench.ulm.scoring.scores import tolerance_um
 
 # Drawn as lines across the figure; of a group, the one that did best where it was fitted.
 GROUPS = ("matched-filter", "wiener", "fista", "omp", "fir")
 COLUMNS = ("f1", "matched_f1", "precision", "recall", "rmse", "rmse_um", "delay", "width", "parameters")
 WHOLE = 1 << 30
+USUAL_RATE = "test lines at the rate of training"
 PARTS = {
     "data_digest": "data {}",
     "noise_percent": "noise {:g} %",
@@ -49,7 +51,8 @@ def classical(comparison: Comparison) -> Classical:
     Raises:
         DataError: a file is there but cannot be read.
     """
-    runs = [run for run in comparison.runs if run.status == OK and run.artifacts]
+    finished = [run for run in comparison.runs if run.status == OK and run.artifacts]
+    runs = _at_usual_rate(finished)
     places = {_domain(run): _path(run) for run in runs}
     rows = {domain: stored_rows(path) for domain, path in sorted(places.items())}
     # A whole line (window 0) is long enough for every method.
@@ -57,13 +60,14 @@ def classical(comparison: Comparison) -> Classical:
     # What is run now has the noise of now: it would not be found for noisy lines of the first protocol version.
     known = [{row.method for row in each} for domain, each in rows.items() if domain.noise_stream != FIRST_STREAM]
     missing = [name for name in METHODS if fits(name, length) and any(name not in methods for methods in known)]
-    levels = {_told_apart(domain, list(rows)): each for domain, each in rows.items() if each}
+    usual = USUAL_RATE if len(runs) < len(finished) else ""
+    levels = {_told_apart(domain, list(rows)) or usual: each for domain, each in rows.items() if each}
     return Classical(levels, missing, _command(runs, missing) if missing else "")
 
 
 def baseline_facts(runs: Iterable[Run]) -> list[str]:
     """Checksums of the result files that a report on these runs shows, so that new results make a new page."""
-    files = {_path(run) for run in runs if run.status == OK and run.artifacts}
+    files = {_path(run) for run in _at_usual_rate(runs) if run.status == OK and run.artifacts}
     return sorted(sha256_of_file(path) for path in files if path.is_file())
 
 
@@ -87,6 +91,11 @@ def baseline_table(found: Classical, tolerance: int) -> list[dict[str, str]]:
         command = f"`{found.command}`, with the --storage of this report"
         table.append(_words("not run", f"{', '.join(found.missing)}: {command}"))
     return table
+
+
+def _at_usual_rate(runs: Iterable[Run]) -> list[Run]:
+    """Cells whose test lines have the rate of their training: classical detectors have met no others."""
+    return [run for run in runs if run.data_digest == without_rate(run.data_digest)]
 
 
 def _domain(run: Run) -> Domain:

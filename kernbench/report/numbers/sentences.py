@@ -13,6 +13,7 @@ from kernbench.report.numbers.sensitivity import divergence_text
 from kernbench.statistics.means import Interval
 from kernbench.statistics.power import smallest_detectable
 from kernbench.store.reading.records import OK, Run
+from kernbench.ulm.line import without_rate
 from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
 
 # The page opens with sentences, not with a second table.
@@ -287,7 +288,7 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
         families = {key: sorted({run.family for run in runs if run.settings_digest == key}) for key in settings}
         groups = "; ".join(f"{', '.join(names)}: {key}" for key, names in families.items())
         found.append(f"Families were run with different settings ({groups}): differences may come from those.")
-    data = sorted({run.data_digest for run in runs if run.status == OK})
+    data = sorted({without_rate(run.data_digest) for run in runs if run.status == OK})
     if len(data) > 1:
         found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores cannot be compared.")
     return found

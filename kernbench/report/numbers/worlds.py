@@ -9,6 +9,7 @@ from functools import cached_property
 
 from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION, is_bundled
 from kernbench.store.reading.records import OK, Run
+from kernbench.ulm.line import without_rate
 
 
 def plugin_of(run: Run) -> str:
@@ -24,7 +25,7 @@ def plugin_of(run: Run) -> str:
 
 # What all cells of a comparison must share for a verdict, and what the cells of one family must share for a mean.
 SHARED: dict[str, Callable[[Run], str]] = {
-    "data": lambda run: run.data_digest,
+    "data": lambda run: without_rate(run.data_digest),  # the same lines at another rate are like those with other noise
     "task": lambda run: str(run.definition.get("task", "unknown")),
     "protocol": lambda run: str(run.definition.get("protocol", 1)),
 }

@@ -25,6 +25,7 @@ from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import note_of, published_texts, tables
+from kernbench.report.numbers.rates import rate_table
 from kernbench.report.numbers.sentences import cautions, headline, p_text
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
@@ -200,6 +201,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "curves": curve_rows(comparison),
         "lines": line_rows(comparison),
         "noise": noise_table(comparison),
+        "rates": rate_table(comparison),
         "published": tables(comparison),
         "notes": note_of(comparison),
         "baselines": baseline_table(baselines, comparison.tolerance),

@@ -18,6 +18,7 @@ from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
+from kernbench.report.figures.rates import rate_figure
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.figures.spreads import density_figure, learning_figure, spread_figure
 from kernbench.report.figures.sweeps import sweep_figure, tolerance_figure
@@ -26,6 +27,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
+from kernbench.report.numbers.rates import varies_rate
 from kernbench.report.page.captions import caption, heading
 from kernbench.report.page.live_svg import Mark, live_svg
 from kernbench.report.page.manifest import FIGURES
@@ -126,6 +128,8 @@ def study_pictures(
         drawn["search"] = lambda: search_figure(whole)
     if varies_noise(whole):
         drawn["noise"] = lambda: noise_figure(wide)
+    if varies_rate(whole):
+        drawn["rate"] = lambda: rate_figure(wide)
     if with_curves(narrow.scored):
         drawn["curves"] = lambda: precision_recall_figure(narrow)
     if best_with_curves(wide):

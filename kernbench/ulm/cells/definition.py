@@ -13,7 +13,8 @@ from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
 from kernbench.ulm.data.recipe import Recipe, load_split
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.evaluation.rates import TRAINING_MHZ
+from kernbench.ulm.line import SAMPLES, at_rate_name
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
@@ -36,6 +37,17 @@ def data_digest(definition: dict[str, Any]) -> str:
     """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own."""
     digests = sorted({recipe_of(definition, split).digest() for split in SPLITS})
     return digests[0] if len(digests) == 1 else sha256_of("+".join(digests), 12)
+
+
+def scored_digest(definition: dict[str, Any], params: Params) -> str:
+    """Name of the lines as a cell is scored on them; at another rate labels and floors are others, see `line.py`."""
+    return at_rate_name(data_digest(definition), TRAINING_MHZ * test_factor(definition, params))
+
+
+def test_factor(definition: dict[str, Any], params: Params) -> float:
+    """Rate at which the test lines of a cell are scored, over that of training."""
+    given = float(resolved(definition, params, "data").get("test_rate", -1))
+    return 1.0 if given < 0 else given / TRAINING_MHZ
 
 
 def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:

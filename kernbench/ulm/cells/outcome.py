@@ -12,14 +12,16 @@ from kernbench.registry import find_network
 from kernbench.statistics.means import mean_interval
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, data_digest, recipe_of, resolved
+from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, recipe_of, resolved, scored_digest
 from kernbench.ulm.evaluation.predict import predict
+from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.plateau import constant_loss, everywhere_f1, mean_loss, on_plateau
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+from kernbench.ulm.scoring.rates import moved_tolerances
 from kernbench.ulm.scoring.seed_spread import measured_spread
 
 
@@ -45,7 +47,7 @@ def scored_outcome(
     return Outcome(
         status="ok",
         value=f1["validation"],
-        data_digest=data_digest(context.study.definition),
+        data_digest=scored_digest(context.study.definition, context.params),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts=facts,
         values=headline,
@@ -65,9 +67,10 @@ def scored_outcome(
 def _stuck(bench: Workbench, scored: Scored, tolerance: int, loss: TrainingLoss) -> bool:
     """Whether the network is on the plateau: by its F1 on test lines, and by its loss on validation lines."""
     output, counts = scored.outputs["validation"], bench.splits["validation"].counts
+    (reach,) = moved_tolerances([tolerance], bench.factor("test")).tolist()
     return on_plateau(
         scored.splits["test"].at(tolerance),
-        everywhere_f1(bench.splits["test"].counts, tolerance),
+        everywhere_f1(bench.at_its_rate("test").counts, reach),
         lambda: mean_loss(output, counts, loss),
         lambda: constant_loss(counts, loss),
     )
@@ -84,7 +87,9 @@ def weights_facts(
     samples = bench.splits["test"].voltage.shape[1]
     batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
-    return {
+    factor = bench.factor("test")
+    rate = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
+    return rate | {
         "task": {"name": TASK_VERSION, "protocol": PROTOCOL_VERSION},
         "study": study.key,
         "digest": study.digest,
@@ -113,10 +118,11 @@ def weights_facts(
 
 def split_facts(bench: Workbench, split: str) -> SplitFacts:
     """Facts and blind floors of the lines of a split."""
-    source = bench.splits[split]
+    source = bench.at_its_rate(split)
+    floors = blind_floors(source.counts, factor=bench.factor(split))
     return SplitFacts(
         lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
-        floors={name: floor.mean.tolist() for name, floor in blind_floors(source.counts).items()},
+        floors={name: floor.mean.tolist() for name, floor in floors.items()},
     )
 
 
@@ -149,9 +155,12 @@ def _note(scored: Scored, test: SplitFacts, context: CellContext, stuck: bool) -
 
 
 def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
-    """The test line with the median number of bubbles, as an example: all networks of a comparison show the same."""
+    """The test line with the median number of bubbles, as an example: all networks of a comparison show the same.
+
+    It is shown at the rate of training, as kernels are, whatever the rate at which the test lines are scored.
+    """
     line = common_line(bench.splits["test"].counts)
-    voltage, counts = (each[line : line + 1] for each in bench.lines("test"))
+    voltage, counts = (each[line : line + 1] for each in bench.lines_of_training("test"))
     return artifacts.Example(
         voltage=voltage[0].cpu().numpy(),
         counts=counts[0].cpu().numpy(),
@@ -164,7 +173,7 @@ def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: in
 
 def measured_costs(context: CellContext, network: Network, bench: Workbench) -> dict[str, Any]:
     """Declared costs of a network: parameters, operations, latency, memory."""
-    line = bench.lines("test")[0][:1].unsqueeze(1)
+    line = bench.lines("validation")[0][:1].unsqueeze(1)  # at the rate of training, whatever that of the test lines
     layers = network.kernel_layers()
     return {
         "n_params": cost.parameter_count(network),

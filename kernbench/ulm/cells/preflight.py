@@ -1,18 +1,23 @@
 """Before anything is written: responses are read, lines checked, networks built; what cannot work is refused."""
 
+from collections.abc import Sequence
+
 import torch
 
-from kernbench.errors import PluginError, StudyError, counted
+from kernbench.errors import KernbenchError, PluginError, StudyError, counted
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.fitting import check_kernel_size
-from kernbench.study.settings import AXIS_DATA
+from kernbench.networks.network import Network
+from kernbench.networks.rates import at_rate
+from kernbench.study.settings import AXIS_NOISE
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW
 from kernbench.training.compiling import OFF, check_compile
-from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved
+from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved, test_factor
 from kernbench.ulm.data.cache import check_usable
 from kernbench.ulm.data.recipe import lines_folder
+from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.noise import SHORTEST
 from kernbench.ulm.simulator.response_file import load_response
@@ -46,7 +51,7 @@ def check_lines(study: Study) -> None:
         StudyError: see above; with the settings that do not go together.
     """
     data, window = study.definition["data"], study.definition["data"]["window"] or SAMPLES
-    levels = [float(level) for name in AXIS_DATA for level in study.axes.get(name, (data.get(name, 0),))]
+    levels = [float(level) for name in AXIS_NOISE for level in study.axes.get(name, (data.get(name, 0),))]
     if window < SHORTEST and (noisy := [level for level in levels if level > 0]):
         raise StudyError(
             f"{study.source}: data.window = {window} is too short for noise of {noisy[0]:g} %: its filter needs "
@@ -81,6 +86,7 @@ def check_networks(study: Study, device: str = "cpu") -> int:
     length = study.definition["data"]["window"] or SAMPLES
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
     points = _points_of_networks(study)
+    factors = sorted({test_factor(study.definition, params) for params in study.cells().values()} - {1.0})
     for params in points:
         plan = resolved(study.definition, params, "network")
         check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where, plan["channels"])
@@ -89,7 +95,9 @@ def check_networks(study: Study, device: str = "cpu") -> int:
         for params in points:
             torch.manual_seed(0)
             try:
-                largest = max(largest, cost.parameter_count(make_network(study, params)))
+                network = make_network(study, params)
+                largest = max(largest, cost.parameter_count(network))
+                _check_rates(study, network, factors)
             except Exception as error:
                 if not is_out_of_memory(error):  # that ends its cell, not the study
                     raise
@@ -97,6 +105,15 @@ def check_networks(study: Study, device: str = "cpu") -> int:
                 size = resolved(study.definition, params, "network")["kernel_size"]
                 raise PluginError(f"family {study.family.name!r} called sys.exit ({where}, K = {size})") from error
     return largest
+
+
+def _check_rates(study: Study, network: Network, factors: Sequence[float]) -> None:
+    """Refuse test lines of another rate for a network that has kernels at the rate of its training alone."""
+    try:
+        for factor in factors:
+            at_rate(network, factor)
+    except KernbenchError as error:
+        raise StudyError(f"{study.source}: test_rate = {factor * TRAINING_MHZ:g}: {error}") from error
 
 
 def _points_of_networks(study: Study) -> list[Params]:

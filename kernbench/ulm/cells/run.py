@@ -20,7 +20,15 @@ from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved, training_of
+from kernbench.ulm.cells.definition import (
+    SPLITS,
+    make_network,
+    recipe_of,
+    resolved,
+    scored_digest,
+    test_factor,
+    training_of,
+)
 from kernbench.ulm.cells.outcome import example_of, measured_costs, scored_outcome, weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.noise import Noise
@@ -103,7 +111,8 @@ def begin(context: CellContext) -> Begun:
     splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
     data = resolved(definition, context.params, "data")
     noise = Noise(data["noise_percent"], data["test_noise_percent"], recipe_of(definition).seed)
-    bench = Workbench(splits, noise, context.device)
+    factors = {"test": test_factor(definition, context.params)}
+    bench = Workbench(splits, noise, context.device, factors=factors)
     settings, loss = training_of(definition, context.params)
     hooks, state = _hooks(context, network, bench, settings.epochs, loss)
     return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
@@ -120,7 +129,7 @@ def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome
     return Outcome(
         status=status,
         value=-math.inf,
-        data_digest=data_digest(context.study.definition),
+        data_digest=scored_digest(context.study.definition, context.params),
         message=why,
         artifacts=files,
         draw=draw,

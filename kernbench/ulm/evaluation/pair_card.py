@@ -13,6 +13,7 @@ from kernbench.ulm.data.find import Content
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.card_files import line_table, write_files
 from kernbench.ulm.evaluation.predict import Output
+from kernbench.ulm.evaluation.rates import moved_decoder, moved_pairs, moved_points
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.localization import position_error
 from kernbench.ulm.pairing.points import Points, arrival_points, label_points
@@ -27,6 +28,7 @@ from kernbench.ulm.pairing.protocol import (
 from kernbench.ulm.scoring.curves import Average, Curve, precision_recall, score_quantiles
 from kernbench.ulm.scoring.exact import exact_scores
 from kernbench.ulm.scoring.protocol import Choice
+from kernbench.ulm.scoring.rates import moved_tolerances
 from kernbench.ulm.simulator.scene import Scene
 
 CURVE_TOLERANCES = tuple(range(6))
@@ -111,28 +113,34 @@ def content_arrivals(content: Content, split: Split) -> Points | None:
     return Points(arrivals.line, sample, lines)[(label >= 0) & (label < samples)]
 
 
-def matched_card(output: Output, split: Split, choice: MatchedChoice, arrivals: Points | None = None) -> MatchedCard:
+def matched_card(
+    output: Output, split: Split, choice: MatchedChoice, arrivals: Points | None = None, factor: float = 1.0
+) -> MatchedCard:
     """Table of one-to-one scores against the labels, and of errors against labels and arrivals.
 
     Args:
         output: of the network, (N, L).
-        split: the lines.
+        split: the lines, at the rate of the output.
         choice: frozen decoder and thresholds.
-        arrivals: of the same lines, see `content_arrivals`.
+        arrivals: of the same lines at the training rate, see `content_arrivals`.
+        factor: rate of the lines over that of training; tolerances and errors are in samples of the latter.
 
     Raises:
         DataError: NaN in the output.
     """
-    evaluation = evaluate_matched(output, label_points(split.counts), choice)
-    exact = evaluate_matched(output, arrivals, choice) if arrivals is not None else None
-    rows = [_row(evaluation, exact, place) for place in range(len(choice.tolerances))]
+    moved = moved_pairs(choice, factor)
+    evaluation = evaluate_matched(output, label_points(split.counts), moved)
+    exact = evaluate_matched(output, moved_points(arrivals, factor), moved) if arrivals is not None else None
+    evaluation = dataclasses.replace(evaluation, choice=choice)
+    rows = [_row(evaluation, exact, place, factor) for place in range(len(choice.tolerances))]
     return MatchedCard(evaluation, rows, exact is not None)
 
 
-def matched_curve(output: Output, split: Split, decoder: Decoder) -> Curve:
-    """Precision and recall at `CURVE_TOLERANCES` and 201 thresholds between the scores."""
+def matched_curve(output: Output, split: Split, decoder: Decoder, factor: float = 1.0) -> Curve:
+    """Precision and recall at `CURVE_TOLERANCES` and 201 thresholds between the scores; see `matched_card`."""
     levels = score_quantiles(output).tolist()
-    table = pair_table(output, label_points(split.counts), decoder, CURVE_TOLERANCES, levels)
+    tolerances = moved_tolerances(CURVE_TOLERANCES, factor).tolist()
+    table = pair_table(output, label_points(split.counts), moved_decoder(decoder, factor), tolerances, levels)
     return precision_recall(table.tp, table.fn, table.fp, levels, AVERAGE)
 
 
@@ -184,7 +192,7 @@ def table_columns(card: MatchedCard) -> tuple[Sequence[str], list[tuple[str, ...
     return names, rows
 
 
-def _row(evaluation: MatchedEvaluation, exact: MatchedEvaluation | None, place: int) -> MatchedRow:
+def _row(evaluation: MatchedEvaluation, exact: MatchedEvaluation | None, place: int, factor: float) -> MatchedRow:
     summary = evaluation.summary
     counts = (each[place] for each in (evaluation.tp, evaluation.fn, evaluation.fp))
     jaccard = exact_scores(*counts).jaccard
@@ -198,10 +206,10 @@ def _row(evaluation: MatchedEvaluation, exact: MatchedEvaluation | None, place: 
         precision=float(summary.micro_precision[place]),
         recall=float(summary.micro_recall[place]),
         jaccard=float(known.mean()) if len(known) else math.nan,
-        rmse_samples=error.samples.rmse,
-        rmse_um=error.um.rmse,
-        bias_samples=error.samples.bias,
+        rmse_samples=error.samples.rmse / factor,
+        rmse_um=error.um.rmse / factor,
+        bias_samples=error.samples.bias / factor,
         arrival_recall=arrival.recall if arrival else math.nan,
-        arrival_rmse_samples=arrival.samples.rmse if arrival else math.nan,
-        arrival_rmse_um=arrival.um.rmse if arrival else math.nan,
+        arrival_rmse_samples=arrival.samples.rmse / factor if arrival else math.nan,
+        arrival_rmse_um=arrival.um.rmse / factor if arrival else math.nan,
     )

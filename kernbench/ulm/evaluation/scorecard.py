@@ -16,6 +16,7 @@ from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.scoring.by_line import BUBBLE_EDGES, PRESSURE_EDGES_KPA, Binned, binned, rank_correlation
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION, Evaluation
+from kernbench.ulm.scoring.rates import moved_tolerances
 from kernbench.ulm.scoring.scores import skill, tolerance_ns, tolerance_um
 
 BINNED_TOLERANCES = (0, 4)
@@ -26,8 +27,8 @@ class Row:
     """One line of the table of F1 by tolerance.
 
     Attributes:
-        tolerance: samples.
-        ns: the same as arrival time.
+        tolerance: samples of the training rate.
+        ns: the same as arrival time; less where lines of half the rate cannot count an odd tolerance.
         um: the same as two-way depth.
         threshold: frozen.
         f1: mean over lines.
@@ -74,14 +75,20 @@ def first_lines(split: Split, lines: int) -> Split:
     return Split(split.name, *(getattr(split, field.name)[:lines] for field in dataclasses.fields(Split)[1:]))
 
 
-def scorecard(evaluation: Evaluation, split: Split) -> Scorecard:
-    """Tables of an evaluation: floors of these very lines, skill, bins of density and pressure."""
+def scorecard(evaluation: Evaluation, split: Split, factor: float = 1.0) -> Scorecard:
+    """Tables of an evaluation: floors of these very lines, skill, bins of density and pressure.
+
+    Args:
+        evaluation: counts of each line.
+        split: the lines at their rate.
+        factor: that rate over the one of training.
+    """
     pressure_kpa = split.pressure_pa / 1e3
     shown = [place for place, tolerance in enumerate(evaluation.tolerances) if tolerance in BINNED_TOLERANCES]
     f1 = evaluation.f1[shown]
     return Scorecard(
         evaluation,
-        _rows(evaluation, split),
+        _rows(evaluation, split, factor),
         [binned(row, split.bubbles, BUBBLE_EDGES) for row in f1],
         [binned(row, pressure_kpa, PRESSURE_EDGES_KPA) for row in f1],
         {
@@ -146,14 +153,15 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
     }
 
 
-def _rows(evaluation: Evaluation, split: Split) -> list[Row]:
+def _rows(evaluation: Evaluation, split: Split, factor: float) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
-    floors = blind_floors(split.counts, tolerances)
+    floors = blind_floors(split.counts, tolerances, factor)
+    counted = moved_tolerances(tolerances, factor) / factor  # at half the rate odd ones are rounded down
     comb, random = floors["comb"].mean, floors["random"].mean
     columns = (
         tolerances,
-        tolerance_ns(tolerances).tolist(),
-        tolerance_um(tolerances).tolist(),
+        tolerance_ns(counted).tolist(),
+        tolerance_um(counted).tolist(),
         evaluation.thresholds.tolist(),
         evaluation.mean_f1.tolist(),
         np.median(evaluation.f1, axis=1).tolist(),

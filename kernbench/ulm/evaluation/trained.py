@@ -20,6 +20,7 @@ from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _
 from kernbench.study.settings import check_table
 from kernbench.ulm.data.export import new_folder
 from kernbench.ulm.evaluation.noise import FIRST_STREAM, Noise, noise_stream
+from kernbench.ulm.evaluation.rates import TRAINING_MHZ, rate_factor
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.protocol import MatchedChoice
 from kernbench.ulm.scoring.protocol import Choice
@@ -38,6 +39,7 @@ class Trained:
         pairs: frozen decoder and thresholds of the one-to-one metric.
         noise: of the lines that it was scored on.
         batch: lines per forward pass when it was scored; another number may change the last bit of an output.
+        test_rate: of the test lines that it was scored on [MHz].
     """
 
     path: Path
@@ -47,6 +49,11 @@ class Trained:
     pairs: MatchedChoice | None = None
     noise: Noise | None = None
     batch: int | None = None
+    test_rate: float = TRAINING_MHZ
+
+    def factor(self, split: str) -> float:
+        """Rate at which it was scored on a split, over that of training."""
+        return self.test_rate / TRAINING_MHZ if split == "test" else 1.0
 
     @property
     def label(self) -> str:
@@ -138,7 +145,11 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
     except DataError as error:
         raise DataError(f"{path}: one_to_one: {error}") from error
     matched = MatchedChoice(pairs.split, pairs.tolerances, pairs.thresholds, pairs.mean_f1, decoder)
-    return Trained(path, built.eval(), facts.content, choice, matched, noise, facts.natural("evaluation.batch", 1))
+    batch, rate = facts.natural("evaluation.batch", 1), TRAINING_MHZ
+    if "test_rate" in facts.content:  # a cell that was scored at the rate of training says nothing
+        rate = facts.number("test_rate")
+        rate_factor(rate, f"{path}: test_rate")
+    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate)
 
 
 def _choice(facts: "_Reader", metric: str) -> Choice:

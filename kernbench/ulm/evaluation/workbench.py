@@ -1,7 +1,7 @@
 """A network on the lines of a study or of any data set: training data, validation passes, outputs, final scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
+from kernbench.networks.rates import at_rate
 from kernbench.training.batches import TrainingData
 from kernbench.training.settings import Loss
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.noise import Noise, noise_seed
 from kernbench.ulm.evaluation.pair_card import choose_pairs, matched_card
 from kernbench.ulm.evaluation.predict import Output, Progress, predict, predictions
+from kernbench.ulm.evaluation.rates import evaluate_at, moved_split
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
-from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, evaluate, join, score
+from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, join, score
+from kernbench.ulm.scoring.rates import moved_tolerances
 from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 from kernbench.ulm.simulator.noise import add_noise
 
@@ -51,13 +54,38 @@ class Workbench:
         noise: of all lines; training draws it again each epoch, lines that are scored have it once.
         device: where tensors live and networks run.
         batch: lines per forward pass; None for what suits network and device.
+        factors: split -> rate at which it is scored over that of training; 1 where it is missing. Lines are resampled
+            with their noise, and the network scores them with its kernels at that rate.
     """
 
     splits: Mapping[str, Split]
     noise: Noise
     device: str = "cpu"
     batch: int | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
     _lines: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _moved: dict[str, Split] = field(default_factory=dict)
+
+    def factor(self, split: str) -> float:
+        """Rate at which a split is scored, over that of training."""
+        return self.factors.get(split, 1.0)
+
+    def at_its_rate(self, split: str) -> Split:
+        """The lines of a split at the rate at which they are scored; resampled ones have their noise.
+
+        Raises:
+            DataError: a noise level that cannot be used, see `add_noise`.
+        """
+        if self.factor(split) == 1:
+            return self.splits[split]
+        if split not in self._moved:
+            noisy = replace(self.splits[split], voltage=self._noisy(split))
+            self._moved[split] = moved_split(noisy, self.factor(split))
+        return self._moved[split]
+
+    def _noisy(self, split: str) -> Output:
+        here = self.splits[split]
+        return add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
 
     def lines(self, split: str) -> tuple[Tensor, Tensor]:
         """Voltage of a split as it is scored, and its counts, (N, L) float32 each, on the device.
@@ -66,11 +94,17 @@ class Workbench:
             DataError: a noise level that cannot be used, see `add_noise`.
         """
         if split not in self._lines:
-            here = self.splits[split]
-            noisy = add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
-            counts = np.array(here.counts, np.float32)  # a copy: the cache is mapped read-only
-            self._lines[split] = torch.from_numpy(noisy).to(self.device), torch.from_numpy(counts).to(self.device)
+            here = self.at_its_rate(split)
+            self._lines[split] = self._tensors(self._noisy(split) if self.factor(split) == 1 else here.voltage, here)
         return self._lines[split]
+
+    def lines_of_training(self, split: str) -> tuple[Tensor, Tensor]:
+        """The same at the rate of training, whatever the rate at which the split is scored."""
+        return self.lines(split) if self.factor(split) == 1 else self._tensors(self._noisy(split), self.splits[split])
+
+    def _tensors(self, voltage: Output, lines: Split) -> tuple[Tensor, Tensor]:
+        counts = np.array(lines.counts, np.float32)  # a copy: the cache is mapped read-only
+        return torch.from_numpy(voltage).to(self.device), torch.from_numpy(counts).to(self.device)
 
     def training_data(self) -> TrainingData:
         """Training lines; with noise, `renew` draws it afresh for a seed of the run."""
@@ -112,7 +146,9 @@ class Workbench:
             split: which.
             progress: called as progress(lines done, lines in all).
         """
-        return predict(network, self.lines(split)[0], self.device, self.batch, progress)
+        factor = self.factor(split)
+        scoring = network if factor == 1 else at_rate(network, factor)
+        return predict(scoring, self.lines(split)[0], self.device, self.batch, progress)
 
     def choose(self, output: Output, split: str) -> Choice:
         """Thresholds of the dilation metric for an output on a split, chosen there as published.
@@ -128,7 +164,7 @@ class Workbench:
         Raises:
             DataError: NaN in the output.
         """
-        return evaluate(output, self.splits[split].counts, choice)
+        return evaluate_at(output, self.at_its_rate(split).counts, choice, self.factor(split))
 
     def scored(self, network: nn.Module, threshold_split: str) -> Scored:
         """Choose a threshold per tolerance on one split, freeze it, score validation, test and those lines.
@@ -153,7 +189,8 @@ class Workbench:
         """
         split = scored.choice.split
         choice = choose_pairs(scored.outputs[split], self.splits[split], None)
-        rows = matched_card(scored.outputs["test"], self.splits["test"], choice).rows
+        lines, factor = self.at_its_rate("test"), self.factor("test")
+        rows = matched_card(scored.outputs["test"], lines, choice, factor=factor).rows
         found = {name: [float(getattr(row, name)) for row in rows] for name in MATCHED}
         columns = {name: [value if np.isfinite(value) else None for value in each] for name, each in found.items()}
         return columns | {"width": [float(choice.decoder.width)] * len(rows)}
@@ -165,7 +202,8 @@ class Workbench:
             `thresholds` (n_thr,), and `precision`, `recall`, `f1` (n_tol, n_thr) at tolerances 0, 1, ...: means over
             lines of the guarded values, to six decimals, which keeps a cell's row in the database small.
         """
-        table = score(scored.outputs["test"], self.splits["test"].counts, TOLERANCES, CURVE_THRESHOLDS)
+        tolerances = moved_tolerances(TOLERANCES, self.factor("test")).tolist()
+        table = score(scored.outputs["test"], self.at_its_rate("test").counts, tolerances, CURVE_THRESHOLDS)
         found = precision_recall(table.tp, table.fn, table.fp, CURVE_THRESHOLDS)
         means = {"precision": found.precision, "recall": found.recall, "f1": table.mean_f1}
         return {"thresholds": list(CURVE_THRESHOLDS)} | {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kernbench.errors import DataError
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
+from kernbench.ulm.scoring.rates import moved_length, moved_samples, moved_tolerances
 from kernbench.ulm.scoring.scores import TOLERANCES, f1_scores
 from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
@@ -20,13 +21,17 @@ FLOORS_TEXT = "comb and random: blind floors, the best comb and the best rate of
 NOISE_THRESHOLDS = np.arange(100) / 100
 
 
-def label_support(length: int) -> tuple[int, int]:
+def label_support(length: int, factor: float = 1.0) -> tuple[int, int]:
     """Samples that can hold a label, [start, stop): 312..8176 of a whole line, all of a shorter window.
 
     Args:
         length: samples of the evaluated lines; windows are taken from inside the support.
+        factor: sampling rate of these lines over that of training.
     """
-    return LABEL_SUPPORT if length == SAMPLES else (0, length)
+    if length != moved_length(SAMPLES, factor):
+        return 0, length
+    first, last = moved_samples((LABEL_SUPPORT[0], LABEL_SUPPORT[1] - 1), factor).tolist()
+    return first, last + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class BlindFloor:
         return np.asarray(self.f1.mean(axis=1))
 
 
-def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> dict[str, BlindFloor]:
+def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor: float = 1.0) -> dict[str, BlindFloor]:
     """The one definition of the floors: the best comb and the best rate of random detections on these very lines.
 
     "comb" fires every s samples, from the start of the label support on, s in 1..4 t + 2. "random" is `blind_noise`
@@ -56,7 +61,8 @@ def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> dict
 
     Args:
         counts: bubbles per sample, (N, L).
-        tolerances: samples, (n_tol,).
+        tolerances: samples of the training rate, (n_tol,).
+        factor: sampling rate of these lines over that of training.
 
     Returns:
         The floors by name, as the task declares them.
@@ -67,9 +73,10 @@ def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES) -> dict
     truth = np.asarray(counts) > 0.5
     if truth.ndim != 2 or not truth.size:
         raise DataError(f"floors need labels of shape (N, L), got {truth.shape}")
-    combs = [_best_comb(truth, tolerance) for tolerance in tolerances]
+    reaches = moved_tolerances(tolerances, factor).tolist()
+    combs = [_best_comb(truth, reach, factor) for reach in reaches]
     spacings, f1 = zip(*combs, strict=True)
-    return {"comb": BlindFloor(np.stack(f1), np.asarray(spacings, float)), "random": _random(truth, tolerances)}
+    return {"comb": BlindFloor(np.stack(f1), np.asarray(spacings, float)), "random": _random(truth, reaches)}
 
 
 def blind_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -77,10 +84,10 @@ def blind_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.random.default_rng(NOISE_SEED).random(shape, dtype=np.float32)
 
 
-def comb(length: int, spacing: int) -> NDArray[np.float32]:
-    """Ones at every `spacing`-th sample of the label support, from its start, (L,)."""
+def comb(length: int, spacing: int, factor: float = 1.0) -> NDArray[np.float32]:
+    """Ones at every `spacing`-th sample of the label support, from its start, (L,); see `label_support`."""
     teeth = np.zeros(length, np.float32)
-    start, stop = label_support(length)
+    start, stop = label_support(length, factor)
     teeth[start:stop:spacing] = 1
     return teeth
 
@@ -97,10 +104,10 @@ def _random(truth: NDArray[np.bool_], tolerances: Sequence[int]) -> BlindFloor:
     return BlindFloor(f1[np.arange(len(tolerances)), best], NOISE_THRESHOLDS[best])
 
 
-def _best_comb(truth: NDArray[np.bool_], tolerance: int) -> tuple[int, Floats]:
+def _best_comb(truth: NDArray[np.bool_], tolerance: int, factor: float) -> tuple[int, Floats]:
     """Spacing of the best comb at one tolerance, and its F1 of each line (N,)."""
     spacings = comb_spacings(tolerance)
-    f1 = _comb_scores(truth, np.stack([comb(truth.shape[1], spacing) for spacing in spacings]), tolerance)
+    f1 = _comb_scores(truth, np.stack([comb(truth.shape[1], spacing, factor) for spacing in spacings]), tolerance)
     best = int(f1.mean(axis=1).argmax())
     return spacings[best], f1[best]
 

@@ -81,6 +81,24 @@ def at_native_rate(signal: Array, rate_hz: float) -> Array:
     return np.asarray(moved, np.float64)
 
 
+def resampled(lines: npt.ArrayLike, factor: float) -> npt.NDArray[np.float32]:
+    """Lines at another rate, by the filter of `at_native_rate`; mirrored at both ends, as networks mirror them.
+
+    Args:
+        lines: (N, L), any number type.
+        factor: new rate over the old one.
+
+    Returns:
+        (N, ceil(L * factor)) float32; the first sample is at the time of the first one.
+    """
+    from scipy.signal import resample_poly  # noqa: PLC0415  see `at_native_rate`
+
+    ratio = Fraction(factor).limit_denominator(_LARGEST_FACTOR)
+    old = np.asarray(lines, np.float64)
+    moved = resample_poly(old, ratio.numerator, ratio.denominator, axis=-1, window=_WINDOW, padtype="reflect")
+    return np.asarray(moved, np.float32)
+
+
 def field_at_native_rate(field: Array, rate_hz: float) -> Array:
     """A pressure field (samples,) at the 8446 samples of 62.5 MHz: smooth, so straight lines between its samples do."""
     if is_native(rate_hz):

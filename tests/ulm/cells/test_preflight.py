@@ -176,3 +176,37 @@ def test_a_family_of_another_dtype_is_refused_before_anything_is_written(tmp_pat
 
     with pytest.raises(PluginError, match=r"'mine' draws its parameters in torch\.float64: expected torch\.float32"):
         check_networks(study_with(tmp_path, "", KernelFamily("mine", Double)))
+
+
+OWN_NETWORK = """
+import kernbench
+from kernbench.networks import Architecture, Network
+
+
+class Skipping(Network):
+    def forward(self, signal):
+        return super().forward(signal) + signal
+
+
+class Own(Architecture):
+    def build(self, layers):
+        specs = [layer.spec for layer in layers]
+        return Skipping(layers, self.padding(specs), self.receptive_field(specs))
+
+
+@kernbench.hookimpl
+def kernbench_networks():
+    return [Own("own", depth=2, channels=2, kernel_size=9)]
+"""
+
+
+@pytest.mark.parametrize(
+    "where", ["[profiles.quick.axes]\ntest_rate = [62.5, 125.0]", "[profiles.quick.data]\ntest_rate = 125"]
+)
+def test_a_network_that_cannot_be_moved_to_the_rate_is_refused_before_anything_runs(tmp_path, where):
+    (tmp_path / "own.py").write_text(OWN_NETWORK)
+    named = f"[network]\nname = '{tmp_path}/own.py:own'\n{where}"
+    with pytest.raises(StudyError, match=r"mine\.toml: test_rate = 125: Skipping cannot be moved to another") as error:
+        check_networks(study_with(tmp_path, named))
+    assert "\n" not in str(error.value)
+    check_networks(study_with(tmp_path, named.replace(", 125.0", "").replace("125", "62.5")))

@@ -60,6 +60,8 @@ DAMAGED = {
     "a negative width": (facts("one_to_one.width", -1), "one_to_one.width expected a whole number >= 0, got -1"),
     "width is true": (facts("one_to_one.width", True), "one_to_one.width expected int, got True"),
     "noise is text": (facts("noise.percent", "8"), "noise.percent expected a number, got '8'"),
+    "a rate of its own": (facts("test_rate", 40.0), "test_rate: expected 31.25, 62.5 or 125 MHz, got 40"),
+    "rate is text": (facts("test_rate", "125"), "test_rate expected a number, got '125'"),
     "no batch": (facts("evaluation.batch", 0), "evaluation.batch expected a whole number >= 1, got 0"),
     "a missing tensor": (state(BIAS, None), f"{BIAS} is missing from the"),
     "a missing identity": (state(IDENTITY, None), "_extra_state is missing"),

@@ -1,0 +1,48 @@
+"""What another sampling rate does to a network, as `kernbench evaluate --rate` shows it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kernbench.cli.terminal.console import print_table
+
+if TYPE_CHECKING:
+    from kernbench.networks.network import Network
+    from kernbench.networks.rates import LayerChange
+
+
+def changes_at(network: "Network", factor: float) -> "list[LayerChange]":
+    """What the rate does to each layer; nothing at the rate of training.
+
+    Raises:
+        KernbenchError: a network that cannot be moved to another rate.
+    """
+    from kernbench.networks.rates import at_rate, layer_changes
+
+    return [] if factor == 1 else layer_changes(network, at_rate(network, factor))
+
+
+def said(changes: "Sequence[LayerChange]", factor: float) -> dict[str, Any]:
+    """Print rate and changes; the same as facts for a file, empty at the rate of training."""
+    from kernbench.ulm.evaluation.rates import TRAINING_MHZ
+
+    if factor == 1:
+        return {}
+    mhz = factor * TRAINING_MHZ
+    odd = "; odd ones are rounded down, to whole samples of that rate" if factor < 1 else ""
+    click.echo(
+        f"lines resampled from {TRAINING_MHZ:g} to {mhz:g} MHz, thresholds of {TRAINING_MHZ:g} MHz; tolerances and "
+        f"errors in samples of {TRAINING_MHZ:g} MHz{odd}"
+    )
+    names = ("layer", "taps", "spacing", "dilation", "DC drift", "energy above 0.25")
+    rows = [
+        (
+            *(str(number), str(each.taps), f"{each.spacing:g}", str(each.dilation)),
+            *(f"{each.dc_drift:.2%}", f"{each.high_energy:.2%}"),
+        )
+        for number, each in enumerate(changes, 1)
+    ]
+    print_table("Kernels at that rate; energy above 0.25 cycles per tap step", names, rows)
+    return {"rate_mhz": mhz, "layers": [dataclasses.asdict(each) for each in changes]}

@@ -1,0 +1,47 @@
+"""A setting that came after studies were stored: their digests stay."""
+
+import pytest
+
+from kernbench.errors import StudyError
+from kernbench.registry import find_family
+from kernbench.study.task import load
+
+# As they were before there was data.test_rate.
+DIGESTS = {
+    ("k_sweep", "siren"): "da6399c5260b",
+    ("k_sweep", "discrete"): "bd9040bf130c",
+    ("noise_transfer", "siren"): "d2ccb2c84b9d",
+    ("blanken_noise", "discrete"): "12ac221f9c00",
+}
+
+
+def mine(tmp_path, data="", axes=""):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"version = 1\n[axes]\nkernel_size = [9]\n{axes}\n[data]\n{data}\n", encoding="utf-8")
+    return load(str(path), find_family("discrete"), "quick")
+
+
+@pytest.mark.parametrize(("name", "family"), DIGESTS)
+def test_stored_studies_keep_their_digest(name, family):
+    assert load(name, find_family(family), "quick").digest == DIGESTS[name, family]
+
+
+def test_a_rate_is_part_of_the_definition_only_where_it_is_another(tmp_path):
+    plain = mine(tmp_path)
+    assert "test_rate" not in plain.definition["data"]
+    assert mine(tmp_path, "test_rate = -1").digest == plain.digest
+    other = mine(tmp_path, "test_rate = 125")
+    assert other.definition["data"]["test_rate"] == 125
+    assert other.digest != plain.digest
+    axis = mine(tmp_path, axes="test_rate = [31.25, 125]")
+    assert "test_rate" not in axis.definition["data"]
+    assert [params["test_rate"] for params in axis.cells().values()] == [31.25, 125.0]
+
+
+@pytest.mark.parametrize("given", ["40", "0", "true", '"125"', "nan"])
+def test_a_rate_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
+    wanted = "expected a number out of -1, 31.25, 62.5, 125, got"
+    with pytest.raises(StudyError, match=f"mine.toml: data.test_rate: {wanted}"):
+        mine(tmp_path, f"test_rate = {given}")
+    with pytest.raises(StudyError, match=f"mine.toml: axes.test_rate: data.test_rate: {wanted}"):
+        mine(tmp_path, axes=f"test_rate = [{given}]")
