@@ -65,6 +65,7 @@ def describe_command(
         "bias, gain": lambda cost: f"{cost.bias + cost.amplitude:,}",
         "norm": lambda cost: f"{cost.norm:,}",
         "gain as drawn": lambda cost: f"{cost.raw_gain:.3g}",
+        "MFLOP direct": lambda cost: f"{cost.flops('direct') / 1e6:,.1f}",
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
@@ -72,7 +73,8 @@ def describe_command(
     total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "
-        f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP"
+        f"{measure.flops_forward(net, length) / 1e9:.2f} GFLOP as direct sums, "
+        f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP by the backends used"
         + ("" if making is None else f"; making all kernels once: {making / 1e6:,.1f} MFLOP")
     )
     if family.parameters:

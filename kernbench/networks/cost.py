@@ -31,6 +31,7 @@ class LayerCost:
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
         raw_gain: gain as the family drew it.
+        gain: gain at the start of training.
         operations: forward operations of the convolution by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
     """
@@ -42,6 +43,7 @@ class LayerCost:
     amplitude: int
     norm: int
     raw_gain: float
+    gain: float
     operations: Mapping[str, float]
     backend: str
 
@@ -151,6 +153,7 @@ def _layer_cost(position: int, layer: KernelConv, signal: tuple[int, int, int], 
         amplitude=0 if layer.amplitude is None else layer.amplitude.numel(),
         norm=norm,
         raw_gain=layer.raw_gain,
+        gain=layer.gain,
         operations={
             "direct": direct_flops(signal, spec.shape, spec.dilation),
             "fft": fft_flops(signal, spec.shape, spec.dilation),

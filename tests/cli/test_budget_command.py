@@ -52,5 +52,8 @@ def test_a_trained_cell_keeps_what_was_solved_for(plain_bench):
         ((details,),) = database.execute("SELECT details FROM kernbench_run")
         attributes = dict(database.execute("SELECT key, value_json FROM trial_user_attributes"))
     assert json.loads(details)["budget"] == {"solved": {"hidden": 19}, "count": 2481, "target": 2433}
+    assert [layer["parameters_kernel"] for layer in json.loads(details)["layers"]] == [624, 1800]
+    assert [layer["parameters_kernel"] for layer in run.layers] == [624, 1800]
+    assert run.values["flops_direct"] >= run.values["flops"] > 0
     assert (attributes["hidden"], run.values["n_params"]) == ("19", 2481)
     assert load_trained(run.artifacts["weights.pt"]).facts["family"]["hyper"]["hidden"] == 19

@@ -30,7 +30,7 @@ from kernbench.ulm.cells.definition import (
     solution_of,
     training_of,
 )
-from kernbench.ulm.cells.outcome import example_of, measured_costs, scored_outcome, weights_facts
+from kernbench.ulm.cells.outcome import example_of, layer_rows, measured_costs, scored_outcome, weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
@@ -177,7 +177,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
         resumed_from=resumed_from,
         earlier_seconds=earlier,
         attributes=dict(outcome.attributes) | place,
-        details=dict(outcome.details) | _budget_met(solution),
+        details=dict(outcome.details) | {"layers": layer_rows(cell.network, cell.bench)} | _budget_met(solution),
     )
 
 

@@ -32,14 +32,21 @@ COLUMNS = (
         csv="parameters_kernel",
     ),
     Column(
+        "flops_direct",
+        "FLOPs, direct sum",
+        "floating-point operations of one forward pass on one line, every convolution as its direct sum: the same "
+        "for every backend",
+        shown=COSTS,
+    ),
+    Column(
         "flops",
-        "FLOPs, forward",
-        "floating-point operations of one forward pass on one line",
+        "FLOPs, backend used",
+        "floating-point operations of that pass by the backend that each layer uses",
         shown=COSTS,
         csv="flops_forward",
         attribute="flops_fwd",
     ),
-    Column("latency_ms", "latency", "time of that pass", "ms", 1, shown=COSTS),
+    Column("latency_ms", "latency", "time of that pass, by the backends used", "ms", 1, shown=COSTS),
     Column(
         "peak_memory_mb",
         "peak memory",

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from kernbench.errors import StudyError
+from kernbench.kernels.base import KernelModule
+from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.space import Int
 from kernbench.networks.beside import numbers_beside_kernels
 from kernbench.networks.cost import flops_generation, parameter_count
 from kernbench.networks.network import build
@@ -33,7 +36,7 @@ window = 2048
 def study(tmp_path, family, budget='like = "discrete"', sizes=(33,), network="shallow", channels=6, depth=3):
     path = tmp_path / "mine.toml"
     path.write_text(TEXT.format(sizes=list(sizes), budget=budget, network=network, channels=channels, depth=depth))
-    return load(str(path), find_family(family), "quick")
+    return load(str(path), find_family(family) if isinstance(family, str) else family, "quick")
 
 
 @pytest.mark.parametrize("network", ["shallow", "dilated"])
@@ -64,6 +67,26 @@ def test_the_solved_count_is_that_of_the_network_that_is_built(tmp_path, family,
     target = parameter_count(build("shallow", "discrete", 33, 6, depth=3, gain=gain))
     assert (solution.count, solution.target) == (built, target)
     assert abs(built / target - 1) <= 0.02
+
+
+class Rows(KernelModule):
+    """Constants in `rows` rows of each kernel; it cannot scale its kernel, and has no closed form."""
+
+    def __init__(self, spec, rows=4):
+        super().__init__(spec)
+        self.level = torch.nn.Parameter(torch.ones(rows, *spec.shape[:2], 1))
+
+    def forward(self, grid):
+        return self.level.sum(0).expand(self.spec.shape)
+
+
+def test_amplitudes_of_a_family_that_cannot_scale_are_part_of_its_count(tmp_path):
+    family = KernelFamily("rows", Rows, space={"rows": Int(1, 40, budget=True)})
+    mine = study(tmp_path, family)
+    (params,) = mine.cells().values()
+    solution = solution_of(mine, params)
+    assert solution.solved == {"rows": 33}
+    assert solution.count == solution.target + 3 * 6 == parameter_count(make_network(mine, params))
 
 
 def test_a_number_is_a_budget_too_and_so_are_the_operations_that_make_the_kernels(tmp_path):
