@@ -94,6 +94,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "channels": Setting(int, "channels of the hidden layers", 1, 4096),
         "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),
         "gain": Setting(str, "start of each layer", options=("unit", "published")),
+        "reach": Setting(
+            int,
+            "samples that each kernel spans, (K - 1) times its dilation; left out: as the network says",
+            1,
+            65535,
+        ),
     },
     "training": {
         "epochs": Setting(int, "passes over the training lines", 1, 10**6),

@@ -10,6 +10,7 @@ from kernbench.kernels.budget import PARAMETERS, Solution, kernels_count, solve
 from kernbench.kernels.family import KernelFamily
 from kernbench.networks.beside import numbers_beside_kernels
 from kernbench.networks.fitting import layers_of
+from kernbench.networks.spread import network_asked
 from kernbench.registry import find_family
 from kernbench.study.budget import Budget
 from kernbench.study.study import Study
@@ -58,10 +59,10 @@ def _solution(family: KernelFamily, network: Items, target: int, fixed: Items, q
 
 def _layers(network: Items, context: str = "") -> tuple[KernelSpec, ...]:
     plan = dict(network)
-    return layers_of(plan["name"], plan["kernel_size"], plan["channels"], plan["depth"], context)
+    return layers_of(network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"], context)
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _beside(network: Items) -> int:
     plan = dict(network)
-    return numbers_beside_kernels(plan["name"], plan["kernel_size"], plan["channels"], plan["depth"])
+    return numbers_beside_kernels(network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"])

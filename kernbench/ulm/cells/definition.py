@@ -8,6 +8,7 @@ from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
 from kernbench.kernels.budget import Solution
 from kernbench.networks.network import Network, build, set_recompute
+from kernbench.networks.spread import network_asked
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
@@ -72,7 +73,7 @@ def make_network(study: Study, params: Params) -> Network:
     """
     plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
-    network = build(plan["name"], study.family, size, channels, hyper, depth, plan["gain"])
+    network = build(network_asked(plan), study.family, size, channels, hyper, depth, plan["gain"])
     set_recompute(network, bool(study.runtime.get("recompute", False)))
     return network
 

@@ -6,6 +6,7 @@ from kernbench.errors import PluginError, StudyError, counted
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.fitting import check_kernel_size
+from kernbench.networks.spread import network_asked
 from kernbench.study.selection import ALL, Selection
 from kernbench.study.settings import AXIS_DATA
 from kernbench.study.study import Params, Study
@@ -84,7 +85,7 @@ def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> 
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
     for params in _points(study, only):  # before a budget is solved: that builds networks
         plan = resolved(study.definition, params, "network")
-        check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where, plan["channels"])
+        check_kernel_size(network_asked(plan), plan["kernel_size"], plan["depth"], length, where, plan["channels"])
     largest = 0
     with torch.random.fork_rng(devices=[]):
         for params in points_of_networks(study, only):
