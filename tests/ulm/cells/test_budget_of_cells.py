@@ -108,3 +108,11 @@ def test_a_budget_draws_no_random_number(tmp_path):
     second = build("shallow", "siren", 33, 6, {"hidden": hidden}, 3)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("profile", ["quick", "thesis"])
+@pytest.mark.parametrize("family", ["discrete", "fourier", "siren", "poles"])
+def test_the_study_of_budgets_can_be_met_at_each_of_its_sizes(family, profile):
+    mine = load("param_budget", find_family(family), profile)
+    for params in mine.cells().values():
+        assert abs(solution_of(mine, params).ratio - 1) <= 0.02
