@@ -1,10 +1,16 @@
 """`kernbench describe`: what a kernel family costs in a network, and what can be tuned."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from kernbench.cli import completing
+
+if TYPE_CHECKING:
+    from kernbench.kernels.budget import Solution
+    from kernbench.kernels.family import KernelFamily
+    from kernbench.networks.architecture import Architecture
 
 
 @click.command()
@@ -21,6 +27,11 @@ from kernbench.cli import completing
     "--length", type=click.IntRange(1), default=8446, help="Samples of a line, for operations.", show_default=True
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
+@click.option(
+    "--like",
+    shell_complete=completing.family,
+    help="Choose the size of the family so that the network has as many parameters as with this one.",
+)
 def describe_command(
     plugin: str,
     network: str | None,
@@ -29,6 +40,7 @@ def describe_command(
     depth: int | None,
     length: int,
     settings: tuple[str, ...],
+    like: str | None,
 ) -> None:
     """Parameters per layer, operations, receptive field and search space of a kernel family."""
     import torch
@@ -46,7 +58,9 @@ def describe_command(
     size = plan.kernel_size if kernel_size is None else kernel_size
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
-    net = build(plan, family, size, channels, _hyper(settings), depth)
+    hyper = _hyper(settings)
+    solution = None if like is None else _solved(plan, found.family, like, (size, channels, depth), hyper)
+    net = build(plan, family, size, channels, hyper if solution is None else solution.hyper, depth)
     costs = measure.layer_costs(net, length)  # before anything is printed: it may refuse
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
@@ -77,12 +91,32 @@ def describe_command(
         f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP by the backends used"
         + ("" if making is None else f"; making all kernels once: {making / 1e6:,.1f} MFLOP")
     )
+    if solution is not None:
+        chosen = ", ".join(f"{name} = {value}" for name, value in solution.solved.items()) or "its size is fixed"
+        click.echo(f"as many parameters as {like}, {solution.target:,}: {chosen}, ratio {solution.ratio:.3f}")
     if family.parameters:
         click.echo("hyper-parameters; a study with [tuning] draws those that it does not fix:")
     else:
         click.echo("no hyper-parameters: a study with [tuning] runs it once at each point")
     for name, parameter in family.parameters.items():
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
+
+
+def _solved(
+    plan: "Architecture",
+    family: "KernelFamily",
+    like: str,
+    sizes: tuple[int, int | None, int | None],
+    hyper: dict[str, object],
+) -> "Solution":
+    """Hyper-parameters with which the network has as many parameters as with the family `like`."""
+    from kernbench.kernels.budget import kernels_count, solve
+    from kernbench.networks.beside import numbers_beside_kernels
+    from kernbench.networks.fitting import layers_of
+    from kernbench.registry import find_family
+
+    layers, beside = layers_of(plan, *sizes), numbers_beside_kernels(plan, *sizes)
+    return solve(family, layers, beside + kernels_count(find_family(like), layers), hyper, beside=beside)
 
 
 _TRUTH = {"True": "true", "False": "false"}  # as this command prints them
