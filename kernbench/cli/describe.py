@@ -1,10 +1,16 @@
 """`kernbench describe`: what a kernel family costs in a network, and what can be tuned."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from kernbench.cli import completing
+
+if TYPE_CHECKING:
+    from kernbench.kernels.budget import Solution
+    from kernbench.kernels.family import KernelFamily
+    from kernbench.networks.architecture import Architecture
 
 
 @click.command()
@@ -28,6 +34,11 @@ from kernbench.cli import completing
     show_default=True,
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
+@click.option(
+    "--like",
+    shell_complete=completing.family,
+    help="Choose the size of the family so that the network has as many parameters as with this one.",
+)
 def describe_command(
     plugin: str,
     network: str | None,
@@ -37,6 +48,7 @@ def describe_command(
     length: int,
     layer: str,
     settings: tuple[str, ...],
+    like: str | None,
 ) -> None:
     """Parameters per layer, operations, receptive field and search space of a kernel family."""
     import torch
@@ -54,7 +66,9 @@ def describe_command(
     size = plan.kernel_size if kernel_size is None else kernel_size
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
-    net = build(plan, family, size, channels, _hyper(settings), depth, layer=layer)
+    hyper = _hyper(settings)
+    solution = None if like is None else _solved(plan, found.family, like, (size, channels, depth), layer, hyper)
+    net = build(plan, family, size, channels, hyper if solution is None else solution.hyper, depth, layer=layer)
     costs = measure.layer_costs(net, length)  # before anything is printed: it may refuse
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
@@ -74,6 +88,7 @@ def describe_command(
         "mixing": (lambda cost: f"{cost.mixing:,}") if any(cost.mixing for cost in costs) else None,
         "norm": lambda cost: f"{cost.norm:,}",
         "gain as drawn": lambda cost: f"{cost.raw_gain:.3g}",
+        "MFLOP direct": lambda cost: f"{cost.flops('direct') / 1e6:,.1f}",
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
@@ -85,9 +100,13 @@ def describe_command(
     total, making = measure.parameter_count(net), measure.flops_generation(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "
-        f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP"
+        f"{measure.flops_forward(net, length) / 1e9:.2f} GFLOP as direct sums, "
+        f"{measure.flops_forward(net, length, 'auto') / 1e9:.2f} GFLOP by the backends used"
         + ("" if making is None else f"; making all kernels once: {making / 1e6:,.1f} MFLOP")
     )
+    if solution is not None:
+        chosen = ", ".join(f"{name} = {value}" for name, value in solution.solved.items()) or "its size is fixed"
+        click.echo(f"as many parameters as {like}, {solution.target:,}: {chosen}, ratio {solution.ratio:.3f}")
     if family.parameters:
         click.echo("hyper-parameters; a study with [tuning] draws those that it does not fix:")
     else:
@@ -99,6 +118,26 @@ def describe_command(
 def _taps(support: tuple[int, int] | None) -> str:
     """A learned support, taps counted from 1."""
     return "" if support is None else f"{support[0] + 1} .. {support[1]}"
+
+
+def _solved(
+    plan: "Architecture",
+    family: "KernelFamily",
+    like: str,
+    sizes: tuple[int, int | None, int | None],
+    form: str,
+    hyper: dict[str, object],
+) -> "Solution":
+    """Hyper-parameters with which the network has as many parameters as with the family `like`."""
+    from kernbench.kernels.budget import kernels_count, solve
+    from kernbench.kernels.layer_options import made_by
+    from kernbench.networks.beside import numbers_beside_kernels
+    from kernbench.networks.fitting import layers_of
+    from kernbench.registry import find_family
+
+    layers = [made_by(form, spec) for spec in layers_of(plan, *sizes)]
+    beside = numbers_beside_kernels(plan, *sizes, form)
+    return solve(family, layers, beside + kernels_count(find_family(like), layers), hyper, beside=beside)
 
 
 _TRUTH = {"True": "true", "False": "false"}  # as this command prints them

@@ -33,6 +33,7 @@ class LayerCost:
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
         mixing: those of a separable layer's 1x1 convolution, or of a second branch; 0 in a plain layer.
         raw_gain: gain as the family drew it.
+        gain: gain at the start of training.
         operations: forward operations of the convolution by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
     """
@@ -45,6 +46,7 @@ class LayerCost:
     norm: int
     mixing: int
     raw_gain: float
+    gain: float
     operations: Mapping[str, float]
     backend: str
 
@@ -171,6 +173,7 @@ def _layer_cost(position: int, layer: KernelConv, length: int, norm: int) -> Lay
         norm=norm,
         mixing=layer.mixing,
         raw_gain=layer.raw_gain,
+        gain=layer.gain,
         operations={
             "direct": sum(direct_flops(*run) for run in runs),
             "fft": sum(fft_flops(*run) for run in runs),

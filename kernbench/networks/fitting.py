@@ -9,6 +9,7 @@ from kernbench.host.memory import is_out_of_memory
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelSpec
 from kernbench.networks.architecture import Architecture
+from kernbench.networks.spread import Spread
 from kernbench.registry import find_network
 
 LARGEST = 65535  # taps, as in a study
@@ -21,7 +22,8 @@ def architecture_of(network: str | Architecture) -> Architecture:
 
 def is_stack(network: Architecture) -> bool:
     """Whether its layers follow one another, as they do where `build` is not overridden."""
-    return type(network).build is Architecture.build
+    built = (isinstance(network, Spread) and network.inner) or network
+    return type(built).build is Architecture.build
 
 
 def layers_of(
@@ -171,6 +173,8 @@ def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int
 
 def _advice(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> str:
     """What fits instead: smaller kernels, or fewer layers where no smaller kernel does; empty if neither."""
+    if isinstance(plan, Spread):  # it reaches equally far at every size
+        return "a smaller network.reach, or "
     largest = largest_kernel_size(plan, line_length, depth, channels)
     if largest >= 3:
         return f"K <= {largest} at this depth, or "

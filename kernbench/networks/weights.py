@@ -21,6 +21,7 @@ from kernbench.host.files import sha256_of_parts
 from kernbench.host.tensor_files import check_tensors, write_tensors
 from kernbench.kernels.layer_options import PLAIN
 from kernbench.networks.network import Network, build
+from kernbench.networks.spread import network_asked
 from kernbench.registry import FILE, FoundNetwork, find, find_network
 
 WEIGHTS = "weights.pt"  # of each scored cell, among its artifacts
@@ -91,13 +92,14 @@ def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: C
     plan = check({**facts.get("network", dict), **own}, str(facts.path))
     if missing := {"name", "kernel_size", "channels", "depth", "gain"} - set(plan):
         raise DataError(f"{facts.path}: no network.{min(missing)} among the facts; the file is damaged")
-    name, size, channels = str(plan["name"]), int(plan["kernel_size"]), int(plan["channels"])
+    size, channels = int(plan["kernel_size"]), int(plan["channels"])
     hyper = facts.get("family.hyper", dict)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             form = str(plan.get("layer", PLAIN))  # older files do not name it
-            built = build(name, found, size, channels, hyper, int(plan["depth"]), str(plan["gain"]), layer=form)
+            sizes = size, channels, hyper, int(plan["depth"]), str(plan["gain"])
+            built = build(network_asked(plan), found, *sizes, layer=form)
     except KernbenchError as error:
         raise type(error)(f"{facts.path} cannot be rebuilt: {error}") from error
     layers = [dataclasses.asdict(layer.spec) for layer in built.kernel_layers()]

@@ -117,6 +117,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             options=("plain", "separable", "branches"),
             default="plain",
         ),
+        "reach": Setting(
+            int,
+            "samples that each kernel spans, (K - 1) times its dilation; left out: as the network says",
+            1,
+            65535,
+        ),
     },
     "training": {
         "epochs": Setting(int, "passes over the training lines", 1, 10**6),

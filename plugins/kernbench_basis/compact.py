@@ -76,21 +76,21 @@ class BSpline(Bumps):
 
 
 class Wendland(Bumps):
-    """Wendland's C2 function (1 - r)^4 (4 r + 1) for r < 1 and 0 beyond, r = |m - place| / (reach gap).
+    """Wendland's C2 function (1 - r)^4 (4 r + 1) for r < 1 and 0 beyond, r = |m - place| / (radius gap).
 
     Args:
         spec: channels, kernel size, extent.
         knots: places.
-        reach: radius of the support, in gaps between places.
+        radius: of the support, in gaps between places.
     """
 
-    def __init__(self, spec: kernbench.KernelSpec, knots: int = 16, reach: float = 2.0) -> None:
+    def __init__(self, spec: kernbench.KernelSpec, knots: int = 16, radius: float = 2.0) -> None:
         super().__init__(spec, knots)
-        self.reach = reach
+        self.radius = radius
 
     def shape(self, x: Tensor) -> Tensor:
         """See the class."""
-        r = x.abs() / self.reach
+        r = x.abs() / self.radius
         return (1 - r).clamp(min=0) ** 4 * (4 * r + 1)
 
 

@@ -111,6 +111,17 @@ def test_a_family_that_does_not_say_has_no_operations(bench):
     )
     told = bench.run("describe", "./mine.py:flat", "--channels", "2", "--kernel-size", "5")
     assert told.code == 0, told
-    assert "GFLOP" in told.out
+    assert "GFLOP as direct sums, " in told.out
+    assert "GFLOP by the backends used" in told.out
     assert "making all kernels" not in told.out
     assert "licence" not in told.out
+
+
+def test_a_family_is_made_as_large_as_another_one(bench, refused):
+    words = ("describe", "siren", "--kernel-size", "65", "--channels", "8")
+    ended = bench.run(*words, "--like", "discrete")
+    assert ended.code == 0, ended
+    assert "parameters in all: 13,105;" in ended.out, ended
+    assert "as many parameters as discrete, 13,105: hidden = 35, ratio 1.000" in ended.out, ended
+    refused(*words, "--like", "discrete", "--set", "hidden=8", said=["'siren' cannot have 13,105 parameters at K = 65"])
+    refused(*words, "--like", "discret", said=["did you mean 'discrete'"])

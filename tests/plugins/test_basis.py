@@ -80,7 +80,7 @@ def test_linear_b_splines_at_every_tap_are_free_taps():
 @settings(max_examples=25)
 @given(st.integers(2, 80), st.integers(2, 64), st.floats(1, 8))
 def test_wendlands_support_is_compact_and_its_place_the_largest(taps, knots, reach):
-    module, grid = built("wendland", taps, knots=knots, reach=reach)
+    module, grid = built("wendland", taps, knots=knots, radius=reach)
     atoms = module.atoms(grid.lags)
     distance = (grid.lags - module.centre).abs() / module.gap
     assert not atoms[distance >= reach].any()

@@ -9,7 +9,7 @@ from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 
 # What a study about one family asks for; every other one is about any.
-FAMILIES = {"jonker_omega": "siren", "omega_sweep": "siren"}
+FAMILIES = {"jonker_omega": "siren", "omega_extent": "siren", "omega_sweep": "siren"}
 PROFILES = ("smoke", "quick", "thesis")
 
 

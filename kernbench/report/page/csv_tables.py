@@ -146,6 +146,13 @@ def _cells(comparison: Comparison) -> Iterator[CsvRow]:
         }
 
 
+def _layers(comparison: Comparison) -> Iterator[CsvRow]:
+    """Each layer of each cell that stored its layers: sizes, gains before training, operations."""
+    for run in comparison.marked:
+        for layer in run.layers:
+            yield {**_database(run), **_fields(run, "study", "cell", "family"), **layer}
+
+
 def _database(run: Run) -> CsvRow:
     """Which database a cell is from, where there are several."""
     return {"database": run.database} if run.database else {}
@@ -266,6 +273,7 @@ def _write(
 TABLES: Mapping[str, Callable[[Sequence[Comparison], Path], bool]] = {
     "summary": functools.partial(_write, make=_summary),
     "cells": functools.partial(_write, make=_cells, named=False),
+    "layers": functools.partial(_write, make=_layers, named=False),
     "lines": write_line_table,
     "tolerances": functools.partial(_write, make=_tolerances),
     "curves": functools.partial(_write, make=_curves),

@@ -105,6 +105,7 @@ class Run:
             waiting or running; shared by all cells of the base.
         lacking: artifacts that the database names and whose files are not there.
         plateau: whether training left it where it began; None without scores, and where it was not stored.
+        layers: a row of facts for each layer of the network, input side first; empty where not stored.
         selected: which cells were read, "kernel_size = 65"; empty if all.
         database: what its database is called among several; empty where there is one.
     """
@@ -143,5 +144,6 @@ class Run:
     asked: int = 0
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lacking: int = 0
+    layers: tuple[dict[str, Any], ...] = ()  # Any: JSON of the task
     selected: str = ""
     database: str = ""

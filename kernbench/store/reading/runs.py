@@ -263,6 +263,7 @@ class _Cells:
             matched=row.details.get("matched", {}),
             curve=_curve(row.details.get("curve")),
             plateau=_known_bool(row.details.get("plateau")),
+            layers=tuple(map(dict, row.details.get("layers", ()))),
         )
 
     def failed(self, state: CellState, trials: Sequence[FrozenTrial]) -> Run:

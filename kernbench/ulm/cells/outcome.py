@@ -178,7 +178,33 @@ def measured_costs(context: CellContext, network: Network, bench: Workbench) -> 
     return {
         "n_params": cost.parameter_count(network),
         "params_kernel": sum(cost.parameter_count(layer.kernel_module) for layer in layers),
+        "flops_direct": float(cost.flops_forward(network, line.shape[-1], "direct")),
         "flops": float(cost.flops_forward(network, line.shape[-1], "auto")),
         "latency_ms": 1e3 * cost.latency(network, line),
         "peak_memory_mb": memory.peak_memory(context.device) / 2**20,
     }
+
+
+def layer_rows(network: Network, bench: Workbench) -> list[dict[str, Any]]:
+    """What each layer started with and costs, input side first: a row of `layers.csv` each.
+
+    Gains are those before the first step; operations are of one forward pass on one test line.
+    """
+    length = bench.splits["test"].voltage.shape[1]
+    return [
+        {
+            "layer": each.layer + 1,
+            "taps": each.spec.kernel_size,
+            "dilation": each.spec.dilation,
+            "in_channels": each.spec.in_channels,
+            "out_channels": each.spec.out_channels,
+            "parameters_kernel": each.kernel,
+            "parameters_amplitude": each.amplitude,
+            "raw_gain": each.raw_gain,
+            "gain": each.gain,
+            "flops_direct": float(each.flops("direct")),
+            "flops": float(each.flops()),
+            "backend": each.backend,
+        }
+        for each in cost.layer_costs(network, length)
+    ]

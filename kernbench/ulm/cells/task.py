@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import CSV, DASHBOARD, PAGE, Column, Fact, Floor
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.study import Study
 from kernbench.study.task import Bytes, Progress
 from kernbench.study.toml_tables import TomlTable
@@ -31,14 +32,21 @@ COLUMNS = (
         csv="parameters_kernel",
     ),
     Column(
+        "flops_direct",
+        "FLOPs, direct sum",
+        "floating-point operations of one forward pass on one line, every convolution as its direct sum: the same "
+        "for every backend",
+        shown=COSTS,
+    ),
+    Column(
         "flops",
-        "FLOPs, forward",
-        "floating-point operations of one forward pass on one line",
+        "FLOPs, backend used",
+        "floating-point operations of that pass by the backend that each layer uses",
         shown=COSTS,
         csv="flops_forward",
         attribute="flops_fwd",
     ),
-    Column("latency_ms", "latency", "time of that pass", "ms", 1, shown=COSTS),
+    Column("latency_ms", "latency", "time of that pass, by the backends used", "ms", 1, shown=COSTS),
     Column(
         "peak_memory_mb",
         "peak memory",
@@ -84,14 +92,14 @@ class UlmTask:
 
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
-    def check(self, study: Study, device: str) -> int:
+    def check(self, study: Study, device: str, only: Selection = ALL) -> int:
         """Check cache and lines, read measured responses, build each network; see `kernbench.ulm.cells.preflight`."""
         from kernbench.ulm.cells.preflight import check_cache, check_lines, check_networks, check_responses
 
         check_cache(study)
         check_lines(study)
         check_responses(study)
-        return check_networks(study, device)
+        return check_networks(study, device, only)
 
     def prepare(self, study: Study, device: str, progress: Progress) -> None:
         """Simulate the lines that are not in the cache."""

@@ -11,6 +11,20 @@ from kernbench.report.page.csv_tables import TABLES, write_tables, written_table
 from kernbench.study.reference import Reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "tables.md"
+LAYER = {
+    "layer": 1,
+    "taps": 65,
+    "dilation": 1,
+    "in_channels": 1,
+    "out_channels": 8,
+    "parameters_kernel": 520,
+    "parameters_amplitude": 0,
+    "raw_gain": 0.3,
+    "gain": 1.0,
+    "flops_direct": 2e6,
+    "flops": 1e6,
+    "backend": "fft",
+}
 TUNED = {
     "tuning": {"sampler": "tpe", "seed": 3, "trials": 2},
     "kernel": {"family": "siren", "hyper": {}, "tuned": {"omega_0": {}}, "draws": 2},
@@ -35,7 +49,7 @@ def written(make_run, curves, tmp_path_factory):
     """Columns of every table, of a sweep with published numbers and of a tuned study, in two databases."""
     row = Reference("A, Fig. 1", "siren", "test", "mean", "tolerance", tuple(range(10)), (0.5,) * 10)
     runs = [
-        make_run(family, size, seed, curve=curves(seed), references=(row,), database="a.db")
+        make_run(family, size, seed, curve=curves(seed), references=(row,), database="a.db", layers=(LAYER,))
         for family in ("discrete", "siren")
         for size in (65, 129)
         for seed in range(2)

@@ -1,0 +1,85 @@
+"""A network whose kernels reach equally far at every size: fewer taps are farther apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from kernbench.errors import KernbenchError
+from kernbench.networks.architecture import Architecture
+from kernbench.registry import find_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kernbench.kernels.base import KernelSpec
+    from kernbench.kernels.layer import KernelConv
+
+
+@dataclass(frozen=True)
+class Spread(Architecture):
+    """Another network with its taps apart, so that (K - 1) times the dilation is the same at each K.
+
+    Attributes:
+        inner: the network.
+        reach: (K - 1) times the dilation [samples]; 0 stands for none.
+    """
+
+    inner: Architecture | None = None
+    reach: int = 0
+
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
+        """The layers of the network, their taps apart.
+
+        Raises:
+            KernbenchError: the network has dilations of its own, or no whole dilation gives the reach.
+        """
+        assert self.inner is not None
+        layers = self.inner.layers(kernel_size, channels, depth)
+        if any(layer.dilation != 1 for layer in layers):
+            raise KernbenchError(
+                f"network {self.name} has dilations of its own: expected one without for network.reach = {self.reach}; "
+                "leave out network.reach, or take another network"
+            )
+        # extent 0: as the dilation says
+        return [replace(layer, dilation=self._dilation(layer.kernel_size), extent=0) for layer in layers]
+
+    def padding(self, layers: "Sequence[KernelSpec]") -> int:
+        """As the network says."""
+        assert self.inner is not None
+        return self.inner.padding(layers)
+
+    def receptive_field(self, layers: "Sequence[KernelSpec]") -> int:
+        """As the network says."""
+        assert self.inner is not None
+        return self.inner.receptive_field(layers)
+
+    def build(self, layers: "Sequence[KernelConv]") -> "nn.Module":
+        """As the network builds it."""
+        assert self.inner is not None
+        return self.inner.build(layers)
+
+    def _dilation(self, taps: int) -> int:
+        if taps > 1 and self.reach % (taps - 1) == 0:
+            return self.reach // (taps - 1)
+        sizes = [gaps + 1 for gaps in range(2, self.reach + 1, 2) if self.reach % gaps == 0]
+        near = sorted(sorted(sizes, key=lambda size: abs(size - taps))[:2])
+        advice = f"use K = {' or '.join(map(str, near))}" if near else "take an even reach"
+        raise KernbenchError(
+            f"network.reach = {self.reach} does not fit K = {taps}: expected K - 1 to divide it; {advice}"
+        )
+
+
+def network_asked(plan: Mapping[str, Any]) -> Architecture:
+    """The network of settings, with kernels of the reach that they ask for.
+
+    Args:
+        plan: [network] of a study for one cell: `name`, and `reach` where one is asked for.
+
+    Raises:
+        PluginError: there is no such network.
+    """
+    network, reach = find_network(plan["name"]).architecture, int(plan.get("reach", 0))
+    if not reach:
+        return network
+    own = {field.name: getattr(network, field.name) for field in fields(Architecture)}
+    return Spread(**own, inner=network, reach=reach)
