@@ -44,7 +44,9 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             "kernbench_basis.compact:Wendland",
             space={
                 "knots": _KNOTS,
-                "radius": kernbench.Float(1.0, 8.0, log=True, default=2.0, doc="of the support, in gaps between places"),
+                "radius": kernbench.Float(
+                    1.0, 8.0, log=True, default=2.0, doc="of the support, in gaps between places"
+                ),
             },
             description="Wendland's C2 functions of compact support at even places",
             citation="Wendland 1995; Lowery et al. 2024",
