@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.kernels import capabilities
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.space import Int, Value
 
@@ -87,7 +88,7 @@ def kernels_count(
     alike: dict[tuple[object, ...], list[KernelSpec]] = {}
     for layer in layers:
         alike.setdefault(dataclasses.astuple(layer), []).append(layer)
-    amplitudes = quantity == PARAMETERS and unit_gain and getattr(family.load(), "scale_", None) is None
+    amplitudes = quantity == PARAMETERS and unit_gain and capabilities.of(family.load(), "scale_") is None
     return sum(
         len(same) * (_kernel_count(family, same[0], hyper, quantity) + amplitudes * same[0].out_channels)
         for same in alike.values()
@@ -216,7 +217,7 @@ def _kernel_count(family: KernelFamily, spec: "KernelSpec", hyper: Mapping[str, 
     try:
         if quantity == PARAMETERS:
             return family.param_count(spec, hyper)
-        closed_form = getattr(family.load(), "kernel_flops", None)
+        closed_form = capabilities.of(family.load(), "kernel_flops")
         if closed_form is not None:
             return int(closed_form(spec, **family.resolve(hyper)))
     except KernbenchError:
