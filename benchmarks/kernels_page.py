@@ -81,9 +81,16 @@ def section(family: kernbench.KernelFamily) -> str:
             ranges = parameter.describe().replace("|", "\\|")
             lines.append(f"| `{name}` | {ranges} | {parameter.start} | {parameter.doc} |")
         lines.append("")
-    lines += [f"Offers {', '.join(f'`{each}`' for each in capabilities.offered(kernel_class))}.", ""]
+    lines += [f"Offers {', '.join(f'`{each}`' for each in capabilities.offered(kernel_class))}.{_kin(family)}", ""]
     licence = f" Licence of the reference: {family.licence}." if family.licence else ""
     return "\n".join([*lines, f"{family.citation}.{licence}", ""])
+
+
+def _kin(family: kernbench.KernelFamily) -> str:
+    """Which families it contains, and the rule between its taps where it is not that of functions of the lag."""
+    contained = ", ".join(f"`{each.family}`" for each in family.contains)
+    rules = {"points": "", "integrals": " Taps are integrals over their step.", "none": " Nothing between its taps."}
+    return (f" Contains {contained}." if contained else "") + rules[family.resampling]
 
 
 def _formula(kernel_class: type) -> str:
