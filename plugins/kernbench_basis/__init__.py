@@ -3,7 +3,7 @@
 import kernbench
 
 _DISCRETE = "discrete", "kernbench_discrete.kernel:Discrete"
-_KNOTS = kernbench.Int(2, 64, log=True, default=16, budget=True, doc="places, spread evenly over the taps")
+_KNOTS = kernbench.Int(2, 512, log=True, default=16, budget=True, doc="places, spread evenly over the taps")
 _WINDOW = kernbench.Choice(("hann", "none"), doc="window over the taps; without one the ends dominate")
 
 
@@ -79,7 +79,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             "kernbench_basis.njet:NJet",
             space={
                 "order": kernbench.Int(1, 6, default=4, budget=True, doc="highest derivative of the Gaussian"),
-                "centres": kernbench.Int(1, 32, log=True, default=4, budget=True, doc="places; 1 as published"),
+                "centres": kernbench.Int(1, 128, log=True, default=4, budget=True, doc="places; 1 as published"),
                 "width": kernbench.Float(0.1, 2.0, log=True, default=0.4, doc="sigma at the start, in gaps"),
             },
             description="derivatives of a Gaussian of learned width (N-Jet)",

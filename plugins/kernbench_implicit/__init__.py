@@ -134,6 +134,7 @@ def _others() -> list[kernbench.KernelFamily]:
             "kernbench_implicit.multiplicative:Masked",
             space={
                 "inner": kernbench.Choice(("gabor_mfn", "siren", "rff"), doc="network under the mask"),
+                "hidden": _HIDDEN,
                 "width": kernbench.Float(0.1, 2.0, log=True, default=0.4, unit="extent", doc="at the start"),
                 "place": kernbench.Float(-0.8, 0.8, default=0.0, unit="extent", doc="at the start"),
                 "anti_alias": _ANTI_ALIAS,

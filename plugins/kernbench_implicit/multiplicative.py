@@ -138,7 +138,8 @@ class Masked(kernbench.KernelModule):
 
     Args:
         spec: channels, kernel size, extent.
-        inner: the network, "gabor_mfn", "siren" or "rff", at its own defaults.
+        inner: the network, "gabor_mfn", "siren" or "rff", at its own defaults but for its width.
+        hidden: width of the network; of "rff" its features, an even number.
         width: s at the start, in extents.
         place: u at the start, in extents; the echo comes after its label.
         anti_alias: weight of that regularizer of the inner "gabor_mfn"; kernbench reads it.
@@ -150,13 +151,14 @@ class Masked(kernbench.KernelModule):
         self,
         spec: kernbench.KernelSpec,
         inner: str = "gabor_mfn",
+        hidden: int = 32,
         width: float = 0.4,
         place: float = 0.0,
         anti_alias: float = 0.0,
     ) -> None:
         super().__init__(spec)
         self.anti_alias = anti_alias
-        self.kernel = _INNER[inner](spec)
+        self.kernel = _INNER[inner](spec, **_width(inner, hidden))
         self.log_width = nn.Parameter(torch.tensor(math.log(width)))
         self.place = nn.Parameter(torch.tensor(place))
 
@@ -195,11 +197,17 @@ class Masked(kernbench.KernelModule):
         self.kernel.scale_(factor)
 
     @staticmethod
-    def param_count(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", **_: object) -> int:
+    def param_count(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", hidden: int = 32, **_: object) -> int:
         """Those of the network, and 2."""
-        return int(_INNER[inner].param_count(spec)) + 2  # type: ignore[attr-defined]  # every one has it
+        count = _INNER[inner].param_count(spec, **_width(inner, hidden))  # type: ignore[attr-defined]  # each has it
+        return int(count) + 2
 
     @staticmethod
-    def kernel_flops(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", **_: object) -> int:
+    def kernel_flops(spec: kernbench.KernelSpec, inner: str = "gabor_mfn", hidden: int = 32, **_: object) -> int:
         """Those of the network."""
-        return int(_INNER[inner].kernel_flops(spec))  # type: ignore[attr-defined]
+        return int(_INNER[inner].kernel_flops(spec, **_width(inner, hidden)))  # type: ignore[attr-defined]
+
+
+def _width(inner: str, hidden: int) -> dict[str, int]:
+    """The width of a network as it calls it."""
+    return {"features" if inner == "rff" else "hidden": hidden}

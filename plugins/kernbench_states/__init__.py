@@ -2,7 +2,7 @@
 
 import kernbench
 
-_MODES = kernbench.Int(1, 64, log=True, default=16, budget=True, doc="conjugate pairs of poles")
+_MODES = kernbench.Int(1, 128, log=True, default=16, budget=True, doc="conjugate pairs of poles")
 
 
 @kernbench.hookimpl
@@ -35,7 +35,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
         kernbench.KernelFamily(
             "rtf",
             "kernbench_states.rational:RationalTransfer",
-            space={"order": kernbench.Int(1, 64, log=True, default=16, budget=True, doc="coefficients of b and a")},
+            space={"order": kernbench.Int(1, 128, log=True, default=16, budget=True, doc="coefficients of b and a")},
             description="impulse responses of rational transfer functions (RTF)",
             citation="Parnichkun et al. 2024, State-Free Inference of State-Space Models, ICML",
             licence="none found; written from the paper",

@@ -12,7 +12,7 @@ def kernbench_kernels() -> list[kernbench.KernelFamily]:
             "dcls",
             "kernbench_taps.spacings:LearnableSpacings",
             space={
-                "taps": kernbench.Int(1, 32, log=True, default=8, budget=True, doc="taps of every channel pair"),
+                "taps": kernbench.Int(1, 128, log=True, default=8, budget=True, doc="taps of every channel pair"),
                 "version": kernbench.Choice(("gauss", "v1", "max"), doc="shape around a place between two taps"),
             },
             description="a few taps at learned places (dilated convolution with learnable spacings)",

@@ -3,7 +3,7 @@
 import kernbench
 
 _WAVES: dict[str, kernbench.Float | kernbench.Int | kernbench.Choice] = {
-    "waves": kernbench.Int(1, 64, log=True, default=16, budget=True, doc="waves of the layer")
+    "waves": kernbench.Int(1, 512, log=True, default=16, budget=True, doc="waves of the layer")
 }
 _ORDER = kernbench.Int(2, 8, default=4, doc="p: the envelope rises as u^(p - 1)")
 _ODD = kernbench.Choice((True, False), doc="odd twin of each band; without it filters are symmetric")
