@@ -65,7 +65,7 @@ def planned(
     options.only.check(cell for study, _, _ in asked.values() for cell in study.cells())
     jobs = []
     for study, found, plugin in asked.values():
-        parameters = task().check(study, options.device)
+        parameters = task().check(study, options.device, options.only)
         jobs.append(Job(study, found, plugin, runner.plan(study, options), parameters))
     return jobs
 

@@ -138,7 +138,7 @@ def _join(each: "Stored", found: "Found", terms: "WorkerTerms", observer: "LiveO
     study = restored(each, found.family)
     check_same(each, study)
     if not terms.coordinated:  # else it has just been done
-        task().check(study, terms.device)
+        task().check(study, terms.device, terms.only)
 
     def again() -> "Joined":
         (now,) = find_stored(terms.url, each.key)

@@ -101,7 +101,7 @@ class Float(_Range[float]):
         default: value when nothing is asked for; the (geometric, if log) middle when not given.
         unit: unit of the value, such as "samples".
         doc: meaning in one line.
-        budget: it sets how many parameters the family has; said for readers, nothing acts on it yet.
+        budget: it sets how many parameters the family has; said for readers, only an `Int` is solved for.
     """
 
     _form: ClassVar[str] = "g"
@@ -147,7 +147,7 @@ class Int(_Range[int]):
         default: value when nothing is asked for; the (geometric, if log) middle, rounded, when not given.
         unit: unit of the value, such as "samples".
         doc: meaning in one line.
-        budget: it sets how many parameters the family has; said for readers, nothing acts on it yet.
+        budget: it sets how many parameters the family has; a study with [budget] solves for it.
     """
 
     @property

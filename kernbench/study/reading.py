@@ -13,6 +13,7 @@ from typing import Any
 from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close_match, one_line
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
+from kernbench.study.budget import Budget, read_budget
 from kernbench.study.offered import Offered, offered_studies, read_toml
 from kernbench.study.reference import read_references
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
@@ -27,9 +28,9 @@ _PLAIN = {  # keys beside the tables
     "note": Setting(str, "for the report"),
 }
 
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", *SETTINGS)
+_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", "budget", *SETTINGS)
 
-_IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", *SETTINGS)
+_IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", "budget", *SETTINGS)
 
 
 def available_studies() -> dict[str, Traversable]:
@@ -80,9 +81,12 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
     hyper = _given_hyper(layers, family, source)
     tuning = read_tuning(layers, family, axes, hyper, source)
     definition, runtime = _definition(layers, axes, source)
-    definition["kernel"] = _kernel(family, hyper, axes, tuning, source)
+    budget = read_budget(layers, family, {*(name for name in axes if axis_home(name) is None), *hyper}, source)
+    definition["kernel"] = _kernel(family, hyper, axes, tuning, budget, source)
     if tuning is not None:
         definition["tuning"] = tuning.as_json()
+    if budget is not None:  # a study without one keeps the digest that it has always had
+        definition["budget"] = budget.as_json()
     return Study(
         name=name,
         version=plain["version"],
@@ -97,6 +101,7 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
         references=read_references(table.get("reference", []), axes, source),
         runtime=runtime,
         tuning=tuning,
+        budget=budget,
     )
 
 
@@ -209,13 +214,21 @@ def _given_hyper(layers: Sequence[TomlTable], family: KernelFamily, source: str)
 
 
 def _kernel(
-    family: KernelFamily, hyper: TomlTable, axes: Mapping[str, Any], tuning: Tuning | None, source: str
+    family: KernelFamily,
+    hyper: TomlTable,
+    axes: Mapping[str, Any],
+    tuning: Tuning | None,
+    budget: Budget | None,
+    source: str,
 ) -> TomlTable:
-    """The family and those of its hyper-parameters that all cells share; what is drawn, if anything is."""
+    """The family and those of its hyper-parameters that all cells share; what is drawn or solved for, if anything."""
     resolved = _hyper(hyper, family, f"{source}: hyper.{family.name}")
     drawn = {} if tuning is None else tuning.space
-    shared = {k: v for k, v in resolved.items() if (k not in axes or axis_home(k) is not None) and k not in drawn}
-    kernel = {"family": family.name, "hyper": shared}
+    solved = {} if budget is None else budget.solved
+    own = {k for k in resolved if (k in axes and axis_home(k) is None) or k in drawn or k in solved}
+    kernel: TomlTable = {"family": family.name, "hyper": {k: v for k, v in resolved.items() if k not in own}}
+    if budget is not None:
+        kernel["solved"] = budget.solved_json()
     return kernel if tuning is None else kernel | {"tuned": tuning.space_json(), "draws": tuning.draws}
 
 

@@ -12,6 +12,7 @@ from kernbench.host.files import json_digest
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.kernels.space import Parameter
 from kernbench.registry import find_network
+from kernbench.study.budget import Budget
 from kernbench.study.reference import Reference
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home
 from kernbench.study.toml_tables import TomlTable
@@ -40,6 +41,7 @@ class Study:
         note: what the report says of published results that have no number, text; not in the definition.
         runtime: how cells are computed; not in the definition, so a study goes on when they change.
         tuning: hyper-parameters that are drawn, and how; None for a grid.
+        budget: parameters that every family is given, by hyper-parameters solved for them; None without.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Study:
     note: str = ""
     runtime: Params = field(default_factory=dict)
     tuning: Tuning | None = None
+    budget: Budget | None = None
 
     @property
     def tuned(self) -> Mapping[str, Parameter]:

@@ -15,6 +15,7 @@ from kernbench.kernels.family import KernelFamily
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import Column, Fact, Floor
 from kernbench.study.reading import load_study, study_of
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.study import Study
 from kernbench.study.toml_tables import TomlTable
 
@@ -63,8 +64,10 @@ class Task(Protocol):
     def facts(self, definition: TomlTable) -> TomlTable:
         """What the task adds to a study's definition: its version, that of its protocol, the digest of its data."""
 
-    def check(self, study: Study, device: str) -> int:
+    def check(self, study: Study, device: str, only: Selection = ALL) -> int:
         """Refuse what cannot work before anything is written; returns the trainable numbers of the largest network.
+
+        Networks of cells that `only` leaves out are not looked at.
 
         Raises:
             KernbenchError: a setting that the network, the lines or the device cannot take.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernbench.errors import StudyError
+from kernbench.study.budget import BUDGET
 from kernbench.study.reading import profiles
 from kernbench.study.settings import SETTINGS, axis_home, check_table, runtime_settings
 from kernbench.study.tuning import TUNING
@@ -65,5 +66,5 @@ def test_axis_numbers_have_finite_ranges():
 def test_the_studies_page_lists_every_setting():
     page = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \|", page, flags=re.MULTILINE))
-    tables = SETTINGS | {"tuning": TUNING}
+    tables = SETTINGS | {"tuning": TUNING, "budget": BUDGET}
     assert rows == {f"{t}.{n}": s.doc for t, known in tables.items() for n, s in known.items()}

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kernbench.cli.terminal.budgets import print_budget
 from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
 from kernbench.errors import counted
@@ -55,6 +56,7 @@ def print_plan(study: "Study", plan: "Plan") -> None:
     click.echo(f"{study.key}: {cells}; would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
+    print_budget(study, plan.only)
     for state in plan.states[:SHOWN_CELLS]:
         would = state.cell in plan.queue or state.state == "waiting"
         click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")

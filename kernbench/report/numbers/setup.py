@@ -92,7 +92,12 @@ def _families(runs: list[Run]) -> list[tuple[str, str]]:
     for run in runs:
         kernel = run.definition.get("kernel", {})
         tuned = ", ".join(kernel.get("tuned", {}))
-        parts = [_settings(kernel.get("hyper", {})), f"tuned: {tuned}" if tuned else ""]
+        solved = ", ".join(kernel.get("solved", {}))
+        parts = [
+            _settings(kernel.get("hyper", {})),
+            f"tuned: {tuned}" if tuned else "",
+            f"solved for the budget: {solved}" if solved else "",
+        ]
         rows.setdefault(run.family, "; ".join(filter(None, parts)) or "no hyper-parameters")
     return [(f"hyper-parameters of {family}", text) for family, text in sorted(rows.items())]
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
+from kernbench.kernels.budget import Solution
 from kernbench.kernels.layer_options import PLAIN
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.study.settings import axis_home
 from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
+from kernbench.ulm.cells.budget import solved
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.loss import TrainingLoss
@@ -78,7 +80,28 @@ def make_network(study: Study, params: Params) -> Network:
 
 
 def hyper_of(study: Study, params: Params) -> dict[str, Any]:
-    """Hyper-parameters of the family for one cell."""
+    """Hyper-parameters of the family for one cell: those given, and those solved for where the study has a budget.
+
+    Raises:
+        KernbenchError: see `kernbench.ulm.cells.budget.solved`.
+    """
+    solution = solution_of(study, params)
+    return _fixed(study, params) if solution is None else dict(solution.hyper)
+
+
+def solution_of(study: Study, params: Params) -> Solution | None:
+    """What meets the budget of a study in one cell; None without a budget.
+
+    Raises:
+        KernbenchError: see `kernbench.ulm.cells.budget.solved`.
+    """
+    if study.budget is None:
+        return None
+    return solved(study, study.budget, resolved(study.definition, params, "network"), _fixed(study, params))
+
+
+def _fixed(study: Study, params: Params) -> dict[str, Any]:
+    """Hyper-parameters that the study, an axis or a draw gives a cell."""
     own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
     return dict(study.definition["kernel"]["hyper"]) | {name: params[name] for name in own}
 

@@ -6,9 +6,10 @@ from kernbench.errors import PluginError, StudyError, counted
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.fitting import check_kernel_size
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.settings import AXIS_DATA
 from kernbench.study.study import Params, Study
-from kernbench.study.tuning import DRAW
+from kernbench.study.tuning import DRAW, SEED
 from kernbench.training.compiling import OFF, check_compile
 from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved
 from kernbench.ulm.data.cache import check_usable
@@ -62,12 +63,13 @@ def check_lines(study: Study) -> None:
             )
 
 
-def check_networks(study: Study, device: str = "cpu") -> int:
+def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> int:
     """Build every network of the axes, before anything is written: points that differ in its training share one.
 
     Args:
         study: the study.
         device: that its cells will run on.
+        only: which cells are meant; networks that none of them has are not built.
 
     Returns:
         Trainable numbers of the largest network.
@@ -80,13 +82,12 @@ def check_networks(study: Study, device: str = "cpu") -> int:
     check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
     length = study.definition["data"]["window"] or SAMPLES
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
-    points = _points_of_networks(study)
-    for params in points:
+    for params in _points(study, only):  # before a budget is solved: that builds networks
         plan = resolved(study.definition, params, "network")
         check_kernel_size(plan["name"], plan["kernel_size"], plan["depth"], length, where, plan["channels"])
     largest = 0
     with torch.random.fork_rng(devices=[]):
-        for params in points:
+        for params in points_of_networks(study, only):
             torch.manual_seed(0)
             try:
                 largest = max(largest, cost.parameter_count(make_network(study, params)))
@@ -99,12 +100,25 @@ def check_networks(study: Study, device: str = "cpu") -> int:
     return largest
 
 
-def _points_of_networks(study: Study) -> list[Params]:
-    """The first point of the axes for each network, in order; tuned, with the defaults of what is drawn."""
-    points = [params for params in study.cells().values() if params["seed"] == study.seeds[0]]
-    if study.tuning is not None:
-        points = [params | study.tuning.defaults for params in points if params[DRAW] == 0]
+def points_of_networks(study: Study, only: Selection = ALL) -> list[Params]:
+    """The first point of the axes for each network that is meant, in order; tuned, with the defaults of what is drawn.
+
+    Raises:
+        StudyError: see `kernbench.ulm.cells.budget.solved`.
+    """
     first: dict[str, Params] = {}
-    for params in points:
-        first.setdefault(repr((resolved(study.definition, params, "network"), hyper_of(study, params))), params)
+    for params in _points(study, only):
+        network = resolved(study.definition, params, "network")
+        first.setdefault(repr((network, hyper_of(study, params))), params)
     return list(first.values())
+
+
+def _points(study: Study, only: Selection) -> list[Params]:
+    """The first cell of each point of the axes; tuned, with the defaults of what is drawn."""
+    first: dict[str, Params] = {}
+    for cell, params in study.cells().items():
+        if cell in only:
+            point = {name: value for name, value in params.items() if name not in (SEED, DRAW)}
+            first.setdefault(repr(point), params)
+    defaults = {} if study.tuning is None else study.tuning.defaults
+    return [params | defaults for params in first.values()]

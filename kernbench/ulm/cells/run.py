@@ -12,6 +12,7 @@ import torch
 from kernbench.errors import DivergedError, KernbenchWarning, counted, only_warned
 from kernbench.host import memory
 from kernbench.host.memory import return_freed_tensors
+from kernbench.kernels.budget import Solution
 from kernbench.kernels.bundled import AS_FIRST_RELEASED, is_bundled
 from kernbench.networks import weights as weights_module
 from kernbench.networks.network import Network
@@ -20,7 +21,15 @@ from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
-from kernbench.ulm.cells.definition import SPLITS, data_digest, make_network, recipe_of, resolved, training_of
+from kernbench.ulm.cells.definition import (
+    SPLITS,
+    data_digest,
+    make_network,
+    recipe_of,
+    resolved,
+    solution_of,
+    training_of,
+)
 from kernbench.ulm.cells.outcome import example_of, measured_costs, scored_outcome, weights_facts
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.noise import Noise
@@ -156,7 +165,9 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     context = cell.context
     resumed_from = None if cell.state is None else int(cell.state["epoch"])
     kernel_size = resolved(context.study.definition, context.params, "network")["kernel_size"]
-    place = {"kernel_size": kernel_size} | context.params
+    solution = solution_of(context.study, context.params)
+    chosen = {} if solution is None else dict(solution.solved)
+    place = chosen | {"kernel_size": kernel_size} | context.params
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
@@ -166,7 +177,15 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
         resumed_from=resumed_from,
         earlier_seconds=earlier,
         attributes=dict(outcome.attributes) | place,
+        details=dict(outcome.details) | _budget_met(solution),
     )
+
+
+def _budget_met(solution: Solution | None) -> dict[str, Any]:
+    """What was solved for the budget of the study, for the run table; nothing without one."""
+    if solution is None:
+        return {}
+    return {"budget": {"solved": dict(solution.solved), "count": solution.count, "target": solution.target}}
 
 
 def _hooks(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernbench.study.cell import CellContext, Outcome
 from kernbench.study.columns import CSV, DASHBOARD, PAGE, Column, Fact, Floor
+from kernbench.study.selection import ALL, Selection
 from kernbench.study.study import Study
 from kernbench.study.task import Bytes, Progress
 from kernbench.study.toml_tables import TomlTable
@@ -84,14 +85,14 @@ class UlmTask:
 
         return {"task": TASK_VERSION, "protocol": protocol_of(definition), "recipe": data_digest(definition)}
 
-    def check(self, study: Study, device: str) -> int:
+    def check(self, study: Study, device: str, only: Selection = ALL) -> int:
         """Check cache and lines, read measured responses, build each network; see `kernbench.ulm.cells.preflight`."""
         from kernbench.ulm.cells.preflight import check_cache, check_lines, check_networks, check_responses
 
         check_cache(study)
         check_lines(study)
         check_responses(study)
-        return check_networks(study, device)
+        return check_networks(study, device, only)
 
     def prepare(self, study: Study, device: str, progress: Progress) -> None:
         """Simulate the lines that are not in the cache."""

@@ -1,0 +1,94 @@
+"""The [budget] table of a study: how large every family is made, by hyper-parameters that are solved for it."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernbench.errors import PluginError, StudyError
+from kernbench.kernels.budget import PARAMETERS, PERCENT, QUANTITIES, budget_integers
+from kernbench.kernels.family import KernelFamily
+from kernbench.kernels.space import Int
+from kernbench.registry import find_family
+from kernbench.study.settings import Setting
+from kernbench.study.toml_tables import TomlTable, only, table_of
+
+BUDGET = {
+    "like": Setting(str, "kernel family, at its defaults, whose network gives the count at each point of the axes"),
+    "total": Setting(int, "the count itself, the same at each point; in place of `like`", 1),
+    "quantity": Setting(
+        str, "what is counted: trainable numbers of the network, or operations to make its kernels", options=QUANTITIES
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every family of a study is given.
+
+    Attributes:
+        quantity: "parameters" of the whole network, or "operations" that make its kernels once.
+        like: family whose network sets the count; empty where `total` does.
+        total: the count; 0 where `like` sets it.
+        solved: hyper-parameters of this family that are chosen for it.
+    """
+
+    quantity: str
+    like: str
+    total: int
+    solved: Mapping[str, Int] = dataclasses.field(hash=False)
+
+    def as_json(self) -> TomlTable:
+        """What all families of a study share, for its definition; as its file says it."""
+        return {"quantity": self.quantity} | ({"like": self.like} if self.like else {"total": self.total})
+
+    def solved_json(self) -> TomlTable:
+        """What is solved for in this family, for the definition of its cells."""
+        return {name: parameter.as_json() for name, parameter in self.solved.items()}
+
+    @property
+    def line(self) -> str:
+        """What is solved for and how, for the terminal."""
+        wanted = f"as many {self.quantity} as {self.like}" if self.like else f"{self.total:,} {self.quantity}"
+        return f"budget: {wanted} within {PERCENT} %, by {', '.join(self.solved) or 'nothing: its size is fixed'}"
+
+
+def read_budget(
+    layers: Sequence[TomlTable], family: KernelFamily, fixed: Collection[str], source: str
+) -> Budget | None:
+    """The [budget] table of a study, for one family; None without one.
+
+    Args:
+        layers: tables of profile and study, weakest first.
+        family: whose size is solved for.
+        fixed: names of axes and of hyper-parameters under [hyper.FAMILY]; they keep their values.
+        source: file, for messages.
+
+    Raises:
+        StudyError: unknown key, wrong value, neither or both of `like` and `total`, a family that is not installed,
+            a study with [tuning]; each with file, key and what to do.
+    """
+    tables = [table_of(layer, "budget", source) for layer in layers if "budget" in layer]
+    if not tables:
+        return None
+    values: TomlTable = {"quantity": PARAMETERS, "like": "", "total": 0}
+    for table in tables:
+        only(table, tuple(BUDGET), source, "budget.")
+        values |= {key: BUDGET[key].checked(value, f"{source}: budget.{key}") for key, value in table.items()}
+    if bool(values["like"]) == bool(values["total"]):
+        got = "both" if values["like"] else "neither"
+        raise StudyError(f'{source}: budget: expected like = "FAMILY" or total = NUMBER, got {got}; keep one')
+    if any("tuning" in layer for layer in layers):
+        raise StudyError(f"{source}: budget: cannot be combined with [tuning], which draws sizes; leave one out")
+    if values["like"]:
+        _check_family(values["like"], f"{source}: budget.like")
+    return Budget(solved=budget_integers(family, dict.fromkeys(fixed)), **values)
+
+
+def _check_family(name: str, where: str) -> None:
+    # the name of a file would let a database say which code to run
+    if ".py" in name:
+        raise StudyError(f"{where}: expected the name of an installed family, got the file {name!r}")
+    try:
+        find_family(name)
+    except PluginError as error:
+        raise StudyError(f"{where}: {error}") from error
