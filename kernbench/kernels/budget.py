@@ -128,10 +128,58 @@ def solve(
     """
     whole, given = budget_integers(family, fixed), family.resolve(fixed)
 
+    def count(hyper: Mapping[str, Value]) -> int:
+        return beside + kernels_count(family, layers, hyper, quantity, unit_gain=unit_gain)
+
+    search, fitting = _counted(family, target, whole, given, count)
+    best = min(fitting, key=lambda each: (abs(fitting[each] - target), search.change(each)), default=None)
+    allowed = PERCENT * target if budget_integers(family) else 0
+    if best is None or 100 * abs(fitting[best] - target) > allowed:
+        raise KernbenchError(_refusal(family, layers, quantity, search, fitting))
+    solved = dict(zip(whole, best, strict=True))
+    return Solution(given | solved, solved, fitting[best], target)
+
+
+def largest(family: KernelFamily, layers: "Sequence[KernelSpec]", target: int) -> Solution:
+    """The setting with the most parameters that are no more than a target; if all have more, the smallest one.
+
+    Of settings with as many parameters, the one that differs least from the defaults is taken.
+
+    Args:
+        family: makes the kernels.
+        layers: the convolution layers, whose kernels alone are counted.
+        target: the most parameters; layers start at gain 1, see `kernels_count`.
+
+    Returns:
+        The setting; its count is above the target only where the family has none below.
+
+    Raises:
+        KernbenchError: the family takes these sizes with no setting, or too many settings have to be counted.
+        PluginError: see `kernels_count`.
+    """
+    whole, given = budget_integers(family), family.resolve()
+    search, fitting = _counted(family, target, whole, given, lambda hyper: kernels_count(family, layers, hyper))
+    if not fitting:
+        raise KernbenchError(f"family {family.name!r} has no setting for K = {layers[0].kernel_size}; take another K")
+    below = [values for values in fitting if fitting[values] <= target]
+    aim = max(fitting[values] for values in below) if below else min(fitting.values())
+    best = min((values for values in fitting if fitting[values] == aim), key=search.change)
+    solved = dict(zip(whole, best, strict=True))
+    return Solution(given | solved, solved, aim, target)
+
+
+def _counted(
+    family: KernelFamily,
+    target: int,
+    whole: Mapping[str, Int],
+    given: Mapping[str, Value],
+    make: Callable[[Mapping[str, Value]], int],
+) -> "tuple[_Search, dict[Values, int]]":
+    """The search for a target, and the counts of all settings that it tried and that the family takes."""
+
     def count(values: Values) -> float:
-        hyper = given | dict(zip(whole, values, strict=True))
         try:
-            return beside + kernels_count(family, layers, hyper, quantity, unit_gain=unit_gain)
+            return make({**given, **dict(zip(whole, values, strict=True))})
         except PluginError:
             raise
         except KernbenchError:
@@ -141,13 +189,7 @@ def solve(
 
     search = _Search(whole, count, target)
     counted = {values: search.count(values) for values in search.candidates(family.name)}
-    fitting = {values: int(count) for values, count in counted.items() if count < math.inf}
-    best = min(fitting, key=lambda each: (abs(fitting[each] - target), search.change(each)), default=None)
-    allowed = PERCENT * target if budget_integers(family) else 0
-    if best is None or 100 * abs(fitting[best] - target) > allowed:
-        raise KernbenchError(_refusal(family, layers, quantity, search, fitting))
-    solved = dict(zip(whole, best, strict=True))
-    return Solution(given | solved, solved, fitting[best], target)
+    return search, {values: int(count) for values, count in counted.items() if count < math.inf}
 
 
 @dataclass

@@ -42,6 +42,7 @@ def test_commands_are_offered_without_an_import_of_them():
         ("slurm", "--plugin"),
         ("data", "export-weights", "--plugin"),
         ("cells", "redo", "--plugin"),
+        ("analyze", "fit", "--plugin"),
         ("check",),
         ("describe",),
     ],
