@@ -43,7 +43,15 @@ class Fit:
     method: str
 
 
-def fit(modules: Sequence[nn.Module], targets: Sequence[NDArray[np.float64]], steps: int = STEPS) -> list[Fit]:
+Constrain = Callable[[nn.Module], None]  # puts the parameters of a module back where they may be, in place
+
+
+def fit(
+    modules: Sequence[nn.Module],
+    targets: Sequence[NDArray[np.float64]],
+    steps: int = STEPS,
+    constrain: Constrain | None = None,
+) -> list[Fit]:
     """Fit the parameters of modules, in place, so that each kernel is as near to its target as was found.
 
     A kernel that is linear in all its parameters together has one best fit, which least squares finds. Of others, Adam
@@ -53,6 +61,7 @@ def fit(modules: Sequence[nn.Module], targets: Sequence[NDArray[np.float64]], st
         modules: alike but for their numbers, in float64; called without arguments, each gives its taps (K,).
         targets: one for each module, (K,), finite and not all zero.
         steps: of Adam.
+        constrain: called after each of them, as in a training run.
 
     Returns:
         One for each module; it does not depend on the others, but for rounding.
@@ -60,7 +69,8 @@ def fit(modules: Sequence[nn.Module], targets: Sequence[NDArray[np.float64]], st
     Raises:
         KernbenchError: a target that is not finite, zero, or of another shape than the kernel.
     """
-    runs = [_Run(module, _checked(target, module)) for module, target in zip(modules, targets, strict=True)]
+    pairs = zip(modules, targets, strict=True)
+    runs = [_Run(module, _checked(target, module), constrain) for module, target in pairs]
     linear = linear_parameters(modules[0])
     trainable = [name for name, each in modules[0].named_parameters() if each.requires_grad]
     whole = len(linear) == len(trainable)
@@ -118,12 +128,14 @@ class _Run:
 
     module: nn.Module
     target: Tensor
+    constrain: Constrain | None
     error: float = math.inf
     values: Sequence[Tensor] = field(default=())
 
     def keep(self) -> None:
         """Remember the parameters as they are if they are the best so far, else go back to the best."""
-        _constrain(self.module)
+        if self.constrain is not None:
+            self.constrain(self.module)
         parameters = list(self.module.parameters())
         error = float((_kernel(self.module) - self.target).norm() / self.target.norm())
         if error < self.error:  # NaN never is
@@ -179,7 +191,7 @@ def _adam(runs: Sequence[_Run], names: Sequence[str], steps: int) -> None:
             errors.square().sum().backward()
             optimizer.step()
             schedule.step()
-            _constrain_all(modules, trained)
+            _constrain_all(runs, trained)
     for place, run in enumerate(runs):
         _write([run.module.get_parameter(name) for name in names], [best[name][place] for name in names])
         run.keep()
@@ -210,24 +222,16 @@ def _together(modules: Sequence[nn.Module]) -> Callable[[Stacked], Tensor]:
     return batched if same else in_turn
 
 
-def _constrain_all(modules: Sequence[nn.Module], trained: Mapping[str, Tensor]) -> None:
-    if not any(callable(getattr(each, "constrain_", None)) for each in modules[0].modules()):
-        return
-    for place, module in enumerate(modules):
-        parameters = {name: module.get_parameter(name) for name in trained}
+def _constrain_all(runs: Sequence[_Run], trained: Mapping[str, Tensor]) -> None:
+    for place, run in enumerate(runs):
+        if run.constrain is None:
+            continue
+        parameters = {name: run.module.get_parameter(name) for name in trained}
         _write(list(parameters.values()), [each[place].detach() for each in trained.values()])
-        _constrain(module)
+        run.constrain(run.module)
         with torch.no_grad():
             for name, each in trained.items():
                 each[place] = parameters[name]
-
-
-def _constrain(module: nn.Module) -> None:
-    """Let a family put its parameters back where they may be, as after each step of a training run."""
-    for each in module.modules():
-        constrain = getattr(each, "constrain_", None)
-        if callable(constrain):
-            constrain()
 
 
 def _write(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:

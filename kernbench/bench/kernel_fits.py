@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from kernbench.analysis.fit import STEPS, Fit, fit
 from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.kernels import capabilities
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.budget import largest
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.kernels.space import Value
+from kernbench.kernels.trained import constrain, kernel_modules
 
 BUDGETS = (16, 32, 64)
 SEEDS = 5
@@ -237,13 +239,19 @@ class _Taps(nn.Module):
         return self.layer.kernel(self.grid)[0, 0]
 
 
+def _put_back(taps: nn.Module) -> None:
+    """What the family asks for after each step of a training run."""
+    constrain(kernel_modules(taps))
+
+
 def _fitted(plan: Plan, targets: Mapping[str, Target], seeds: int, steps: int) -> list[tuple[str, int, Fit, float]]:
     """Target, seed, fit and seconds of all fits of a plan, which are made together."""
     cases = [(name, seed) for name in targets for seed in range(seeds)]
     modules = [_Taps(plan, len(targets[name]), seed) for name, seed in cases]
     begun = time.perf_counter()
     try:
-        found = fit(modules, [targets[name] for name, _ in cases], steps)
+        constrains = capabilities.of(modules[0].layer.kernel_module, "constrain_") is not None
+        found = fit(modules, [targets[name] for name, _ in cases], steps, _put_back if constrains else None)
     except KernbenchError:
         raise
     except Exception as error:

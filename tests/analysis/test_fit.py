@@ -44,7 +44,7 @@ class Itself(nn.Module):
 class Boxed(Bumps):
     """Weights may not be above 0.1, as a family may want it."""
 
-    def constrain_(self):
+    def put_back(self):
         with torch.no_grad():
             self.weight.clamp_(max=0.1)
 
@@ -129,8 +129,9 @@ def test_without_a_linear_part_adam_fits_all():
 @pytest.mark.parametrize("kind", [Bumps, Unbatched, Boxed])
 def test_starts_fitted_together_are_fitted_as_each_alone(kind):
     wanted = [target(1), target(2), target(1)]
-    together = fit([kind(seed) for seed in (0, 1, 2)], wanted, steps=50)
-    alone = [fit([kind(seed)], [each], steps=50)[0] for seed, each in enumerate(wanted)]
+    boxed = Boxed.put_back if kind is Boxed else None
+    together = fit([kind(seed) for seed in (0, 1, 2)], wanted, 50, boxed)
+    alone = [fit([kind(seed)], [each], 50, boxed)[0] for seed, each in enumerate(wanted)]
     assert [each.error for each in together] == pytest.approx([each.error for each in alone], rel=1e-9)
     assert len({each.error for each in together}) == 3
 
@@ -150,7 +151,7 @@ def test_modules_that_differ_in_more_than_tensors_are_called_one_after_the_other
 
 def test_a_family_keeps_its_parameters_where_they_may_be():
     module, wanted = Boxed(), np.abs(target())
-    (found,) = fit([module], [wanted], steps=50)
+    (found,) = fit([module], [wanted], 50, Boxed.put_back)
     assert module.weight.max() <= 0.1
     assert found.error == pytest.approx(relative(module, wanted), rel=1e-12)
 
