@@ -45,3 +45,24 @@ def test_a_rate_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
         mine(tmp_path, f"test_rate = {given}")
     with pytest.raises(StudyError, match=f"mine.toml: axes.test_rate: data.test_rate: {wanted}"):
         mine(tmp_path, axes=f"test_rate = [{given}]")
+
+
+def test_a_delay_is_part_of_the_definition_only_where_there_is_one(tmp_path):
+    plain = mine(tmp_path)
+    assert "delay" not in plain.definition["data"]
+    assert mine(tmp_path, "delay = 0").digest == plain.digest
+    other = mine(tmp_path, "delay = 85")
+    assert other.definition["data"]["delay"] == 85
+    assert other.digest != plain.digest
+    axis = mine(tmp_path, axes="delay = [0, 43, 85]")
+    assert "delay" not in axis.definition["data"]
+    assert [params["delay"] for params in axis.cells().values()] == [0, 43, 85]
+
+
+@pytest.mark.parametrize("given", ["-1", "121", "0.5", "true", '"85"'])
+def test_a_delay_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
+    wanted = r"expected a whole number in \[0, 120\], got"
+    with pytest.raises(StudyError, match=f"mine.toml: data.delay: {wanted}"):
+        mine(tmp_path, f"delay = {given}")
+    with pytest.raises(StudyError, match=f"mine.toml: axes.delay: data.delay: {wanted}"):
+        mine(tmp_path, axes=f"delay = [{given}]")

@@ -61,7 +61,8 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
         run = next((run for run in point.scored if ARRAYS in run.artifacts), None)
         arrays = None if run is None else _arrays(run, folder)
         if run is not None and arrays is not None:
-            key = arrays.voltage.tobytes() + str(arrays.start).encode()
+            # labels of another delay are elsewhere on the same line
+            key = arrays.voltage.tobytes() + arrays.counts.tobytes() + str(arrays.start).encode()
             groups.setdefault(key, []).append((point.name, run, arrays))
     shown = max(groups.values(), key=len, default=[])[:MOST_EXAMPLES]
     if not shown:
