@@ -120,6 +120,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             options=("plain", "separable", "branches"),
             default="plain",
         ),
+        "side": Setting(
+            str,
+            "lags that each kernel has: around the output's own sample, up to it, from it on",
+            options=("centered", "causal", "anticausal"),
+            default="centered",
+        ),
         "reach": Setting(
             int,
             "samples that each kernel spans, (K - 1) times its dilation; left out: as the network says",

@@ -40,7 +40,7 @@ seeds = 1
 
 RATES = NOISY.replace(LEVELS, "test_rate = [-1.0, 31.25, 125.0]")
 
-DELAYS = NOISY.replace(LEVELS, "delay = [0, 43]\ntest_rate = [-1.0, 31.25]")
+DELAYS = NOISY.replace(LEVELS, 'delay = [0, 43]\ntest_rate = [-1.0, 31.25]\nside = ["causal"]')
 
 # The published architecture, trained for a moment: 4095 samples of padding need long windows.
 PUBLISHED = """
@@ -201,6 +201,8 @@ def test_a_cell_of_a_delay_is_found_again_with_its_labels_and_floors(smoke_bench
         facts = json.loads((smoke_bench.folder / "scores" / "facts.json").read_text())
         assert facts.get("delay", 0) == delay
         arrays = load_arrays(run.artifacts["cell.npz"])
+        assert arrays.side == "causal"
+        assert load_trained(run.artifacts["weights.pt"]).network.ends == (16, 0)
         assert not arrays.counts[:delay].any()
     usual, late = (load_arrays(runs[delay, -1.0].artifacts["cell.npz"]) for delay in (0, 43))
     assert np.array_equal(late.counts[43:], usual.counts[:-43])  # labels are shown where they are trained

@@ -5,6 +5,7 @@ import pytest
 from kernbench.errors import StudyError
 from kernbench.registry import find_family
 from kernbench.study.task import load
+from kernbench.ulm.cells.definition import make_network
 
 # As they were before there was data.test_rate.
 DIGESTS = {
@@ -66,3 +67,17 @@ def test_a_delay_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
         mine(tmp_path, f"delay = {given}")
     with pytest.raises(StudyError, match=f"mine.toml: axes.delay: data.delay: {wanted}"):
         mine(tmp_path, axes=f"delay = [{given}]")
+
+
+def test_a_side_is_part_of_the_definition_only_where_it_is_one(tmp_path):
+    plain = mine(tmp_path)
+    assert "side" not in plain.definition["network"]
+    axis = mine(tmp_path, axes='side = ["centered", "causal", "anticausal"]')
+    assert "side" not in axis.definition["network"]
+    nets = [make_network(axis, params) for params in axis.cells().values()]
+    assert [net.kernel_layers()[0].spec.side for net in nets] == ["centered", "causal", "anticausal"]
+    assert len({net.receptive_field for net in nets}) == 1
+    with pytest.raises(
+        StudyError, match=r"axes\.side: network\.side: expected one of .*, got 'casual'; did you mean .causal."
+    ):
+        mine(tmp_path, axes='side = ["casual"]')

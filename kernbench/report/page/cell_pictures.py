@@ -98,7 +98,8 @@ def _kernels(series: Series, point: Point, folder: Folder, place: str) -> Kernel
     x = "all" if point.x is None else str(point.x)
     drawn: list[Picture] = []
     with folder.drawing(f"{run.base}, kernels of {point.name}"):
-        figure = kernel_figure(arrays.kernels, arrays.spectra, arrays.starts, rate_hz=arrays.rate_hz)
+        given = arrays.kernels, arrays.spectra, arrays.starts
+        figure = kernel_figure(*given, rate_hz=arrays.rate_hz, side=arrays.side)
         drawn.append(picture(figure, stem, words, folder))
     return Kernels(place, point.name, series.name, x, drawn[0], point is series.best) if drawn else None
 

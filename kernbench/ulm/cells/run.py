@@ -15,7 +15,7 @@ from kernbench.host.memory import return_freed_tensors
 from kernbench.kernels.budget import Solution
 from kernbench.kernels.bundled import AS_FIRST_RELEASED, is_bundled
 from kernbench.networks import weights as weights_module
-from kernbench.networks.network import Network
+from kernbench.networks.network import Network, side_of
 from kernbench.study.cell import PRUNED, CellContext, Outcome, derived_seed
 from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
@@ -124,7 +124,8 @@ def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome
     context = cell.context
 
     def kept() -> Kept:
-        return artifacts.write_diverged(context.scratch, cell.before, artifacts.kernels_of(cell.network), curve)
+        kernels, side = artifacts.kernels_of(cell.network), side_of(cell.network)
+        return artifacts.write_diverged(context.scratch, cell.before, kernels, curve, side)
 
     files, draw = _kept(context, curve, kept)
     return Outcome(
@@ -145,7 +146,8 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
 
     def kept() -> Kept:
         example = example_of(bench, network, scored, context.tolerance)
-        return artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+        kernels, side = artifacts.kernels_of(network), side_of(network)
+        return artifacts.write_all(context.scratch, cell.before, kernels, example, curve, side)
 
     files, draw = _kept(context, curve, kept)
     facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}

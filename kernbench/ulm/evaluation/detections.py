@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 
 from kernbench.errors import DataError
+from kernbench.networks.network import side_of
+from kernbench.networks.sided import CENTERED
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.predict import Output, Progress, predict
 from kernbench.ulm.evaluation.trained import Trained
@@ -86,11 +88,12 @@ def detect(
     Raises:
         DataError: a line that is shorter than the network reflects or than its delay, or an output that is NaN.
     """
-    padding = trained.network.padding
+    padding, side = trained.network.padding, side_of(trained.network)
+    where = "on each side" if side == CENTERED else "at one end"
     for each in recordings:
         if len(each.voltage) <= padding:
             raise DataError(
-                f"{each.line}: this network reflects {padding} samples on each side, so lines need at least "
+                f"{each.line}: this network reflects {padding} samples {where}, so lines need at least "
                 f"{padding + 1} samples at {SAMPLE_RATE_HZ / 1e6:g} MHz, got {len(each.voltage)}"
             )
     found: dict[int, Detected] = {}
