@@ -70,7 +70,11 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
     line = shown[0][2]
     outputs = [Output(name, arrays.prediction, run.threshold or 0.0) for name, run, arrays in shown]
     total = len(comparison.best)
-    more = f" {len(shown)} of {total} points stored this line and are drawn." if len(shown) < total else ""
+    more = (
+        f" {len(shown)} of {total} points stored this line with these labels and are drawn."
+        if len(shown) < total
+        else ""
+    )
     words = ("examples", HEADINGS["examples"], EXAMPLES + more)
     drawn: list[Picture] = []
     with folder.drawing(f"{comparison.base}, example line"):
