@@ -164,7 +164,8 @@ def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -
     if torch.device(device).type != "cpu" or not isinstance(network, KernelNetwork):
         return LINES_AT_ONCE
     widest = max(layer.spec.out_channels for layer in network.kernel_layers())
-    fitting_lines = _CACHED_BYTES // (4 * widest * (length + 2 * network.padding))
+    mirrored = sum(getattr(network, "ends", (network.padding, network.padding)))  # a module of its own has no ends
+    fitting_lines = _CACHED_BYTES // (4 * widest * (length + mirrored))
     return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting_lines).bit_length() - 1)))
 
 

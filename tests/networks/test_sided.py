@@ -12,7 +12,7 @@ from kernbench.kernels.layer_options import make_layer
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.cost import layer_costs
 from kernbench.networks.fitting import check_kernel_size, layers_of
-from kernbench.networks.network import build
+from kernbench.networks.network import build, lines_at_once
 from kernbench.networks.rates import at_rate
 from kernbench.networks.sided import on_side
 from kernbench.networks.spread import network_asked
@@ -133,6 +133,9 @@ def test_costs_count_the_samples_that_the_layers_take():
     counts = {side: [cost.flops("direct") for cost in layer_costs(network(side), LENGTH)] for side in ONE_SIDED}
     centered = [cost.flops("direct") for cost in layer_costs(network("centered"), LENGTH)]
     assert counts == dict.fromkeys(ONE_SIDED, centered)
+    # 16 MiB hold 16 lines of 3 channels and 87,381 samples, mirrored ones included, and not one sample more
+    assert {lines_at_once(network(side), 87_365, "cpu") for side in ("centered", *ONE_SIDED)} == {16}
+    assert {lines_at_once(network(side), 87_366, "cpu") for side in ("centered", *ONE_SIDED)} == {8}
 
 
 @pytest.mark.parametrize("side", ONE_SIDED)
