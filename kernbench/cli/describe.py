@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     help="Form of every layer.",
     show_default=True,
 )
+@click.option(
+    "--side",
+    type=click.Choice(("centered", "causal", "anticausal")),
+    default="centered",
+    help="Lags of every kernel: around the output's own sample, up to it, from it on.",
+    show_default=True,
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
 @click.option(
     "--like",
@@ -47,6 +54,7 @@ def describe_command(
     depth: int | None,
     length: int,
     layer: str,
+    side: str,
     settings: tuple[str, ...],
     like: str | None,
 ) -> None:
@@ -58,11 +66,12 @@ def describe_command(
     from kernbench.networks import cost as measure
     from kernbench.networks.fitting import check_kernel_size
     from kernbench.networks.network import build
+    from kernbench.networks.sided import on_side
     from kernbench.registry import find, find_network
     from kernbench.study.reading import profiles
 
     found, offered = find(plugin), find_network(network or profiles()["quick"]["network"]["name"])
-    family, plan = found.family, offered.architecture
+    family, plan = found.family, on_side(offered.architecture, side)
     size = plan.kernel_size if kernel_size is None else kernel_size
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
@@ -76,8 +85,10 @@ def describe_command(
     click.echo("; ".join(str(each) for each in origin if each))
     field = net.receptive_field
     source = plan.source and f"; {plan.source}"
+    shown_side = "" if side == "centered" else f", {side}"
     click.echo(
-        f"network {offered.source}, K = {size}: receptive field {field} samples ({field * 16e-3:.2f} us){source}"
+        f"network {offered.source}{shown_side}, K = {size}: receptive field {field} samples "
+        f"({field * 16e-3:.2f} us){source}"
     )
     columns: dict[str, Callable[[measure.LayerCost], str] | None] = {
         "layer": lambda cost: str(cost.layer + 1),  # counted from 1, as in the report

@@ -140,14 +140,18 @@ def evaluate_command(
         fitted = (lines_of_cell(trained, threshold_split) if data is None else found).load(threshold_split)
         bench, output = _predicted(trained, fitted, added, where, f"thresholds on {threshold_split} lines")
         choice = bench.choose(output, threshold_split) if metric != "matched" else None
-        pairs = pair_card.choose_pairs(output, fitted, nms_width) if metric != "dilation" else None
+        pairs = (
+            pair_card.choose_pairs(output, bench.at_its_rate(threshold_split), nms_width)
+            if metric != "dilation"
+            else None
+        )
     bench, output = _predicted(trained, scored, added, where, f"{split} lines", factor)
     level = added.level(split)
     named = found.name if found.name == found.digest else f"{found.name} ({found.digest})"
     origin = f"data set {named}, {found.origin}" + (f", noise {level:g} %" if level else "")
     click.echo(f"{weights} on {counted(len(scored.bubbles), f'{split} line')} of {origin}")
     if trained.facts:
-        click.echo(f"trained as {trained.label}")
+        click.echo(f"trained as {trained.label}{_delayed(trained.delay)}")
     facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}
     facts |= rates.said(changes, factor)
     lines_there = bench.at_its_rate(split)
@@ -157,10 +161,20 @@ def evaluate_command(
         if out is not None:
             scorecard.save(card, scored, out, facts)
     if pairs is not None and metric != "dilation":
-        arrivals = pair_card.content_arrivals(content, scored)
+        arrivals = pair_card.content_arrivals(content, scored, trained.delay, factor)
         _score_pairs(output, lines_there, arrivals, pairs, factor, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
+
+
+def _delayed(delay: int) -> str:
+    """What the delay of a network means for its scores; nothing without one."""
+    if not delay:
+        return ""
+    return (
+        f"; labels come {counted(delay, 'sample')} after their bubbles: outputs before that, and the bubbles of as "
+        "many samples at the end of a line, are not scored"
+    )
 
 
 def _check_together(given: Mapping[str, Any]) -> None:
@@ -198,7 +212,7 @@ def _predicted(
     from kernbench.ulm.evaluation.workbench import Workbench
 
     batch = trained.batch if factor == 1 else None  # of lines of another length
-    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor})
+    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor}, trained.delay)
     with bar(label) as progress:
         return bench, bench.output(trained.network, lines.name, progress)
 

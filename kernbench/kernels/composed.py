@@ -153,8 +153,8 @@ class BranchConv(ComposedConv):
     def branches(self, signal: Tensor) -> Tensor:
         """Both branches convolved, normalized and added: in eval mode the same as `forward`."""
         spec = self.spec
-        around = spec.dilation * (spec.kernel_size - self.taps.shape[-1]) // 2
-        inside = signal[..., around : signal.shape[-1] - around]
+        before, behind = (spec.dilation * taps for taps in self._around())
+        inside = signal[..., before : signal.shape[-1] - behind]
         small = convolve(inside, self.taps, spec.dilation, spec.groups, "direct")
         return torch.as_tensor(self.norm(self.inner(signal)) + self.near(small))
 
@@ -175,9 +175,13 @@ class BranchConv(ComposedConv):
     def _make(self, grid: LagGrid | None = None) -> Tensor:
         if grid is not None and grid.lags.numel() != self.spec.kernel_size:
             raise KernbenchError("the free taps of a layer with branches are not defined between their samples")
-        around = (self.spec.kernel_size - self.taps.shape[-1]) // 2
-        small = functional.pad(self.taps * _fixed(self.near)[0][:, None, None], (around, around))
+        small = functional.pad(self.taps * _fixed(self.near)[0][:, None, None], self._around())
         return self.inner._make(grid) * _fixed(self.norm)[0][:, None, None] + small
+
+    def _around(self) -> tuple[int, int]:
+        """Taps of the large kernel before and behind the small one, which lies at lag 0."""
+        more = self.spec.kernel_size - self.taps.shape[-1]
+        return {"centered": (more // 2, more // 2), "causal": (more, 0), "anticausal": (0, more)}[self.spec.side]
 
 
 def _fixed(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:

@@ -63,13 +63,16 @@ class Architecture:
     def padding(self, layers: "Sequence[KernelSpec]") -> int:
         """Samples of reflection on each side of a line: the sum over layers of dilation (K - 1) / 2, K odd.
 
+        One-sided layers take all of it, twice that, at the one end that they look to: causal ones at the start.
+
         Args:
             layers: as `layers` gives them.
 
         Returns:
             A number of samples, 0 or more.
         """
-        return sum(layer.dilation * (layer.kernel_size - 1) for layer in layers) // 2
+        reach = sum(layer.dilation * (layer.kernel_size - 1) for layer in layers)
+        return reach // 2 if all(layer.side == "centered" for layer in layers) else reach
 
     def receptive_field(self, layers: "Sequence[KernelSpec]") -> int:
         """Input samples that can reach one output sample: 1 + the sum over layers of dilation (K - 1).

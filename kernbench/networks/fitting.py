@@ -8,6 +8,7 @@ from kernbench.errors import KernbenchError, PluginError, counted, first_line
 from kernbench.host.memory import is_out_of_memory
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelSpec
+from kernbench.networks.altered import unaltered
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.spread import Spread
 from kernbench.registry import find_network
@@ -22,8 +23,7 @@ def architecture_of(network: str | Architecture) -> Architecture:
 
 def is_stack(network: Architecture) -> bool:
     """Whether its layers follow one another, as they do where `build` is not overridden."""
-    built = (isinstance(network, Spread) and network.inner) or network
-    return type(built).build is Architecture.build
+    return type(unaltered(network)).build is Architecture.build
 
 
 def layers_of(
@@ -112,8 +112,9 @@ def check_kernel_size(
         return
     where = f" ({context})" if context else ""
     advice = _advice(plan, kernel_size, channels, depth, line_length)
+    end = {"centered": "on each side", "causal": "at its start", "anticausal": "at its end"}[layers[0].side]
     raise KernbenchError(
-        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of padding on each side, the line has "
+        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of padding {end}, the line has "
         f"{line_length}{where}. Use {advice}longer lines."
     )
 
@@ -134,10 +135,12 @@ def asked(network: Architecture, method: Callable[..., Any], *given: object) -> 
 
 
 def _check_taps(plan: Architecture, layers: Sequence[KernelSpec], kernel_size: int, where: str) -> None:
-    """Odd taps around the output's own sample: the line keeps its length."""
+    """Odd taps, all on one side or all around the output's own sample: the line keeps its length."""
     for number, layer in enumerate(layers, 1):
-        if layer.side != "centered":
-            raise PluginError(f"layer {number} of network {plan.name!r} is {layer.side}; expected a centered one")
+        # a module of its own pads as it likes, and is checked for both ends alone
+        wanted = layers[0].side if is_stack(plan) else "centered"
+        if layer.side != wanted:
+            raise PluginError(f"layer {number} of network {plan.name!r} is {layer.side}; expected a {wanted} one")
         if layer.kernel_size % 2:
             continue
         if kernel_size % 2:

@@ -18,6 +18,7 @@ from kernbench.kernels.trained import check_trainable
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.contract import KernelNetwork, check_module
+from kernbench.networks.sided import CENTERED
 from kernbench.registry import find_family
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ class Network(nn.Module):
     Attributes:
         blocks: the layers in order.
         head: Conv1d(channels -> 1, one tap, bias).
-        padding: samples of reflection on each side.
+        padding: samples of reflection on each side, or at the one end that one-sided layers look to.
         receptive_field: input samples that can reach one output sample.
+        side: of all layers, see `kernbench.KernelSpec`.
         recompute: in training, keep the activations between a few segments only and compute the others, and all
             spectra, again in the backward pass: the same result, bit for bit, in less memory and more time.
     """
 
     recompute: bool = False
+    side: str = CENTERED
 
     def __init__(self, layers: Sequence[KernelConv], pad: int, field: int) -> None:
         super().__init__()
@@ -56,6 +59,7 @@ class Network(nn.Module):
         )
         self.head = nn.Conv1d(layers[-1].spec.out_channels, 1, 1)
         self.padding = pad
+        self.side = layers[0].spec.side
         self.receptive_field = field
 
     def kernel_layers(self) -> list[KernelConv]:
@@ -67,6 +71,11 @@ class Network(nn.Module):
         found = [module for module in self.modules() if isinstance(module, KernelConv)]
         within = {id(module.plain) for module in found if module.plain is not module}
         return [module for module in found if id(module) not in within]
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Samples of reflection before and behind a line."""
+        return (0 if self.side == "anticausal" else self.padding, 0 if self.side == "causal" else self.padding)
 
     def forward(self, signal: Tensor) -> Tensor:
         """Localize: RF lines (N, 1, L) -> scores (N, 1, L), unbounded.
@@ -82,12 +91,13 @@ class Network(nn.Module):
         """
         length = signal.shape[-1]
         if self.padding > length - 1:
+            where = "on each side" if all(self.ends) else "at one end"
             raise KernbenchError(
-                f"this network reflects {self.padding} samples on each side, so lines need at least {self.padding + 1} "
+                f"this network reflects {self.padding} samples {where}, so lines need at least {self.padding + 1} "
                 f"samples, got {length}"
             )
         # mirrored once, then valid: padding every layer would be another model near the edges
-        hidden = functional.pad(signal, (self.padding, self.padding), mode="reflect")
+        hidden = functional.pad(signal, self.ends, mode="reflect")
         if self.recompute and self.training and torch.is_grad_enabled():
             for segment in self._segments():
                 hidden = _recomputed(segment, hidden)
@@ -135,6 +145,11 @@ class _Again:
         self._spectra.close()
 
 
+def side_of(network: nn.Module) -> str:
+    """Side of all kernels of a network; one with a module of its own is centered."""
+    return network.side if isinstance(network, Network) else CENTERED
+
+
 def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -> int:
     """Lines in one forward pass of an evaluation.
 
@@ -149,7 +164,8 @@ def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -
     if torch.device(device).type != "cpu" or not isinstance(network, KernelNetwork):
         return LINES_AT_ONCE
     widest = max(layer.spec.out_channels for layer in network.kernel_layers())
-    fitting_lines = _CACHED_BYTES // (4 * widest * (length + 2 * network.padding))
+    mirrored = sum(getattr(network, "ends", (network.padding, network.padding)))  # a module of its own has no ends
+    fitting_lines = _CACHED_BYTES // (4 * widest * (length + mirrored))
     return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting_lines).bit_length() - 1)))
 
 

@@ -16,6 +16,7 @@ from kernbench.kernels.base import LagGrid
 from kernbench.kernels.composed import BranchConv, ComposedConv
 from kernbench.kernels.layer import KernelConv
 from kernbench.networks.network import Network
+from kernbench.networks.sided import CENTERED
 
 HALF_OF_NYQUIST = 0.25  # cycles per tap step: above it lies what one more halving of the rate would fold
 
@@ -107,8 +108,9 @@ def at_rate(network: nn.Module, factor: float) -> Network:
             "(kernbench.networks.Network), got a module of its own; score it at the rate of its training"
         )
     moved: Network = _twin(network, (up, down))
-    reach = sum(layer.spec.dilation * (layer.spec.kernel_size - 1) for layer in moved.kernel_layers())
-    moved.padding, moved.receptive_field = reach // 2, reach + 1
+    layers = [layer.spec for layer in moved.kernel_layers()]
+    reach = sum(layer.dilation * (layer.kernel_size - 1) for layer in layers)
+    moved.padding, moved.receptive_field = (reach // 2 if moved.side == CENTERED else reach), reach + 1
     return moved.eval()
 
 

@@ -1,30 +1,27 @@
 """A network whose kernels reach equally far at every size: fewer taps are farther apart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kernbench.errors import KernbenchError
+from kernbench.networks.altered import Altered, own_fields
 from kernbench.networks.architecture import Architecture
+from kernbench.networks.sided import CENTERED, on_side
 from kernbench.registry import find_network
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from kernbench.kernels.base import KernelSpec
-    from kernbench.kernels.layer import KernelConv
 
 
 @dataclass(frozen=True)
-class Spread(Architecture):
+class Spread(Altered):
     """Another network with its taps apart, so that (K - 1) times the dilation is the same at each K.
 
     Attributes:
-        inner: the network.
         reach: (K - 1) times the dilation [samples]; 0 stands for none.
     """
 
-    inner: Architecture | None = None
     reach: int = 0
 
     def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[KernelSpec]":
@@ -43,21 +40,6 @@ class Spread(Architecture):
         # extent 0: as the dilation says
         return [replace(layer, dilation=self._dilation(layer.kernel_size), extent=0) for layer in layers]
 
-    def padding(self, layers: "Sequence[KernelSpec]") -> int:
-        """As the network says."""
-        assert self.inner is not None
-        return self.inner.padding(layers)
-
-    def receptive_field(self, layers: "Sequence[KernelSpec]") -> int:
-        """As the network says."""
-        assert self.inner is not None
-        return self.inner.receptive_field(layers)
-
-    def build(self, layers: "Sequence[KernelConv]") -> "nn.Module":
-        """As the network builds it."""
-        assert self.inner is not None
-        return self.inner.build(layers)
-
     def _dilation(self, taps: int) -> int:
         if taps > 1 and self.reach % (taps - 1) == 0:
             return self.reach // (taps - 1)
@@ -70,16 +52,14 @@ class Spread(Architecture):
 
 
 def network_asked(plan: Mapping[str, Any]) -> Architecture:
-    """The network of settings, with kernels of the reach that they ask for.
+    """The network of settings, with kernels of the reach and on the side that they ask for.
 
     Args:
-        plan: [network] of a study for one cell: `name`, and `reach` where one is asked for.
+        plan: [network] of a study for one cell: `name`, and `reach` and `side` where they are asked for.
 
     Raises:
         PluginError: there is no such network.
     """
-    network, reach = find_network(plan["name"]).architecture, int(plan.get("reach", 0))
-    if not reach:
-        return network
-    own = {field.name: getattr(network, field.name) for field in fields(Architecture)}
-    return Spread(**own, inner=network, reach=reach)
+    network = on_side(find_network(plan["name"]).architecture, str(plan.get("side", CENTERED)))
+    reach = int(plan.get("reach", 0))
+    return Spread(**own_fields(network), inner=network, reach=reach) if reach else network

@@ -103,6 +103,9 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             numbers=TEST_RATES,
             default=-1.0,
         ),
+        "delay": Setting(
+            int, "samples of 16 ns by which labels come after their bubbles; 0, where left out: none", 0, 120, default=0
+        ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
@@ -116,6 +119,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             "form of each layer: the family's kernels alone; for each channel, then mixed; beside a small kernel",
             options=("plain", "separable", "branches"),
             default="plain",
+        ),
+        "side": Setting(
+            str,
+            "lags that each kernel has: around the output's own sample, up to it, from it on",
+            options=("centered", "causal", "anticausal"),
+            default="centered",
         ),
         "reach": Setting(
             int,
@@ -158,7 +167,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
 AXIS_NOISE = ("noise_percent", "test_noise_percent")
-AXIS_DATA = (*AXIS_NOISE, "test_rate")  # added to the same lines, or made of them, so these may be axes, too
+AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay")  # added to the same lines, or made of them, so these may be axes, too
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:

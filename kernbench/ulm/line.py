@@ -13,11 +13,18 @@ SPEED_OF_SOUND_M_PER_S = 1480.0
 PULSE_FREQUENCY_HZ = 1.7e6
 
 
-def at_rate_name(digest: str, mhz: float) -> str:
-    """Name of lines at a sampling rate [MHz]: their digest, and the rate where it is not that of the simulation."""
-    return digest if mhz == SAMPLE_RATE_HZ / 1e6 else f"{digest}@{mhz:g}MHz"
+def scored_name(digest: str, mhz: float, delay: int = 0) -> str:
+    """Name of lines as they are scored: their digest, and rate and delay of the labels where they are not the usual.
+
+    Args:
+        digest: of the lines.
+        mhz: sampling rate.
+        delay: of the labels [samples].
+    """
+    at_rate = digest if mhz == SAMPLE_RATE_HZ / 1e6 else f"{digest}@{mhz:g}MHz"
+    return f"{at_rate}@delay{delay}" if delay else at_rate
 
 
 def without_rate(name: str) -> str:
-    """The digest in such a name: lines of the same bubbles, whatever their rate."""
+    """The digest in such a name: lines of the same bubbles, whatever their rate and the delay of their labels."""
     return name.partition("@")[0]

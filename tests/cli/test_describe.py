@@ -65,6 +65,16 @@ def test_a_study_fixes_sweeps_or_draws_a_hyper_parameter_as_the_tutorial_says(be
     assert set(study.tuning.space) == {"b"}
 
 
+def test_describe_counts_one_sided_networks(bench):
+    words = ("describe", "discrete", "--channels", "2", "--kernel-size", "9", "--length", "100")
+    centered, causal = bench.run(*words).out, bench.run(*words, "--side", "causal").out
+    assert causal.replace(", causal,", ",") == centered  # the same numbers, operations and receptive field
+    assert causal != centered
+    refused = bench.run(*words[:-1], "20", "--side", "causal")
+    assert refused.code == 2
+    assert "needs 32 samples of padding at its start, the line has 20" in refused.err
+
+
 def test_describe_says_where_the_network_comes_from(bench):
     for network, source in (("dilated", "Blanken et al. 2022, IEEE TMI (SRML-1D)"), ("shallow", "Jonker 2023")):
         assert source in bench.run("describe", "discrete", "--network", network).out

@@ -61,6 +61,16 @@ def places(table):
     return [(row["sample"], row["score"]) for row in table]
 
 
+def test_a_delay_is_taken_out_of_the_detections(bench, weights, lines):
+    usual = found(bench, lines, "--weights", weights)
+    path = bench.folder / weights
+    small_weights.changed(path, lambda content: content["facts"].update(delay=43))
+    late = found(bench, lines, "--weights", weights)
+    assert late
+    # an output at sample n speaks of a bubble at n - 43; the first 43 are of none
+    assert {(int(row["sample"]) + 43, row["score"]) for row in late} <= {(int(n), score) for n, score in places(usual)}
+
+
 @pytest.mark.parametrize("tolerance", [4, 0])
 def test_detections_are_those_that_evaluate_counts_on_the_same_lines(bench, weights, tolerance):
     recipe = Recipe({"test": 4}, window=2048, seed=1)

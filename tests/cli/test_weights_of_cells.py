@@ -17,6 +17,7 @@ from kernbench.registry import find
 from kernbench.store.reading.runs import load_runs
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import run as experiment
+from kernbench.ulm.cells.artifact_reader import load_arrays
 from kernbench.ulm.evaluation.trained import load_trained
 from kernbench.ulm.scoring.scores import f1_scores
 from kernbench.ulm.srml1d.networks import load_network
@@ -38,6 +39,8 @@ seeds = 1
 )
 
 RATES = NOISY.replace(LEVELS, "test_rate = [-1.0, 31.25, 125.0]")
+
+DELAYS = NOISY.replace(LEVELS, 'delay = [0, 43]\ntest_rate = [-1.0, 31.25]\nside = ["causal"]')
 
 # The published architecture, trained for a moment: 4095 samples of padding need long windows.
 PUBLISHED = """
@@ -181,6 +184,30 @@ def test_a_cell_of_another_rate_is_found_again_and_is_the_same_network_at_the_us
     shown = [float(row["comb"]) for row in rows(smoke_bench.folder / "scores" / "table.csv")]
     assert shown == pytest.approx(np.asarray(fast.lines.floors["comb"]).tolist())
     assert shown != pytest.approx(np.asarray(usual.lines.floors["comb"]).tolist())
+
+
+def test_a_cell_of_a_delay_is_found_again_with_its_labels_and_floors(smoke_bench, trained):
+    runs = {(run.params["delay"], run.params["test_rate"]): run for run in trained(DELAYS)}
+    base = runs[0, -1.0].data_digest
+    names = {key: run.data_digest.removeprefix(base) for key, run in runs.items()}
+    assert names == {(0, -1.0): "", (43, -1.0): "@delay43", (0, 31.25): "@31.25MHz", (43, 31.25): "@31.25MHz@delay43"}
+    for (delay, _), run in runs.items():
+        ended = again(smoke_bench, run, "test")
+        assert ("labels come 43 samples after their bubbles" in ended.out) == (delay > 0)
+        same(smoke_bench, run, "test")
+        same_pairs(smoke_bench, run)
+        shown = [float(row["comb"]) for row in rows(smoke_bench.folder / "scores" / "table.csv")]
+        assert shown == pytest.approx(np.asarray(run.lines.floors["comb"]).tolist())
+        facts = json.loads((smoke_bench.folder / "scores" / "facts.json").read_text())
+        assert facts.get("delay", 0) == delay
+        arrays = load_arrays(run.artifacts["cell.npz"])
+        assert arrays.side == "causal"
+        assert load_trained(run.artifacts["weights.pt"]).network.ends == (16, 0)
+        assert not arrays.counts[:delay].any()
+    usual, late = (load_arrays(runs[delay, -1.0].artifacts["cell.npz"]) for delay in (0, 43))
+    assert np.array_equal(late.counts[43:], usual.counts[:-43])  # labels are shown where they are trained
+    again(smoke_bench, runs[43, -1.0], "test", "--threshold-split", "train")  # as the study chose them
+    same(smoke_bench, runs[43, -1.0], "test")
 
 
 @pytest.mark.filterwarnings("always::kernbench.errors.KernbenchWarning")

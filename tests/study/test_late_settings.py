@@ -5,6 +5,7 @@ import pytest
 from kernbench.errors import StudyError
 from kernbench.registry import find_family
 from kernbench.study.task import load
+from kernbench.ulm.cells.definition import make_network
 
 # As they were before there was data.test_rate.
 DIGESTS = {
@@ -45,3 +46,38 @@ def test_a_rate_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
         mine(tmp_path, f"test_rate = {given}")
     with pytest.raises(StudyError, match=f"mine.toml: axes.test_rate: data.test_rate: {wanted}"):
         mine(tmp_path, axes=f"test_rate = [{given}]")
+
+
+def test_a_delay_is_part_of_the_definition_only_where_there_is_one(tmp_path):
+    plain = mine(tmp_path)
+    assert "delay" not in plain.definition["data"]
+    assert mine(tmp_path, "delay = 0").digest == plain.digest
+    other = mine(tmp_path, "delay = 85")
+    assert other.definition["data"]["delay"] == 85
+    assert other.digest != plain.digest
+    axis = mine(tmp_path, axes="delay = [0, 43, 85]")
+    assert "delay" not in axis.definition["data"]
+    assert [params["delay"] for params in axis.cells().values()] == [0, 43, 85]
+
+
+@pytest.mark.parametrize("given", ["-1", "121", "0.5", "true", '"85"'])
+def test_a_delay_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
+    wanted = r"expected a whole number in \[0, 120\], got"
+    with pytest.raises(StudyError, match=f"mine.toml: data.delay: {wanted}"):
+        mine(tmp_path, f"delay = {given}")
+    with pytest.raises(StudyError, match=f"mine.toml: axes.delay: data.delay: {wanted}"):
+        mine(tmp_path, axes=f"delay = [{given}]")
+
+
+def test_a_side_is_part_of_the_definition_only_where_it_is_one(tmp_path):
+    plain = mine(tmp_path)
+    assert "side" not in plain.definition["network"]
+    axis = mine(tmp_path, axes='side = ["centered", "causal", "anticausal"]')
+    assert "side" not in axis.definition["network"]
+    nets = [make_network(axis, params) for params in axis.cells().values()]
+    assert [net.kernel_layers()[0].spec.side for net in nets] == ["centered", "causal", "anticausal"]
+    assert len({net.receptive_field for net in nets}) == 1
+    with pytest.raises(
+        StudyError, match=r"axes\.side: network\.side: expected one of .*, got 'casual'; did you mean .causal."
+    ):
+        mine(tmp_path, axes='side = ["casual"]')

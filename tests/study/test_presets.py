@@ -8,8 +8,8 @@ from kernbench.study.reading import available_studies
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 
-# What a study about one family asks for; every other one is about any.
-FAMILIES = {"jonker_omega": "siren", "omega_extent": "siren", "omega_sweep": "siren"}
+# What a study about one family, or of one size that free taps have at one K alone, asks for; every other is about any.
+FAMILIES = {"jonker_omega": "siren", "omega_extent": "siren", "omega_sweep": "siren"} | {"size_or_delay": "siren"}
 PROFILES = ("smoke", "quick", "thesis")
 
 

@@ -46,6 +46,7 @@ def test_axes_come_from_network_and_training_only():
     assert axis_home("train") is None
     assert axis_home("noise_percent") == "data"
     assert axis_home("test_rate") == "data"
+    assert axis_home("delay") == "data"
     assert axis_home("omega_0") is None
 
 

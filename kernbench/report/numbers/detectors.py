@@ -19,7 +19,7 @@ from kernbench.ulm.scoring.scores import tolerance_um
 GROUPS = ("matched-filter", "wiener", "fista", "omp", "fir")
 COLUMNS = ("f1", "matched_f1", "precision", "recall", "rmse", "rmse_um", "delay", "width", "parameters")
 WHOLE = 1 << 30
-USUAL_RATE = "test lines at the rate of training"
+USUAL_LABELS = "test lines at the rate of training, labels without a delay"
 PARTS = {
     "data_digest": "data {}",
     "noise_percent": "noise {:g} %",
@@ -60,7 +60,7 @@ def classical(comparison: Comparison) -> Classical:
     # What is run now has the noise of now: it would not be found for noisy lines of the first protocol version.
     known = [{row.method for row in each} for domain, each in rows.items() if domain.noise_stream != FIRST_STREAM]
     missing = [name for name in METHODS if fits(name, length) and any(name not in methods for methods in known)]
-    usual = USUAL_RATE if len(runs) < len(finished) else ""
+    usual = USUAL_LABELS if len(runs) < len(finished) else ""
     levels = {_told_apart(domain, list(rows)) or usual: each for domain, each in rows.items() if each}
     return Classical(levels, missing, _command(runs, missing) if missing else "")
 
@@ -94,7 +94,7 @@ def baseline_table(found: Classical, tolerance: int) -> list[dict[str, str]]:
 
 
 def _at_usual_rate(runs: Iterable[Run]) -> list[Run]:
-    """Cells whose test lines have the rate of their training: classical detectors have met no others."""
+    """Cells whose test lines have the rate of their training and no delay: classical detectors have met no others."""
     return [run for run in runs if run.data_digest == without_rate(run.data_digest)]
 
 

@@ -61,7 +61,8 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
         run = next((run for run in point.scored if ARRAYS in run.artifacts), None)
         arrays = None if run is None else _arrays(run, folder)
         if run is not None and arrays is not None:
-            key = arrays.voltage.tobytes() + str(arrays.start).encode()
+            # labels of another delay are elsewhere on the same line
+            key = arrays.voltage.tobytes() + arrays.counts.tobytes() + str(arrays.start).encode()
             groups.setdefault(key, []).append((point.name, run, arrays))
     shown = max(groups.values(), key=len, default=[])[:MOST_EXAMPLES]
     if not shown:
@@ -69,7 +70,11 @@ def example_picture(comparison: Comparison, folder: Folder) -> Picture | None:
     line = shown[0][2]
     outputs = [Output(name, arrays.prediction, run.threshold or 0.0) for name, run, arrays in shown]
     total = len(comparison.best)
-    more = f" {len(shown)} of {total} points stored this line and are drawn." if len(shown) < total else ""
+    more = (
+        f" {len(shown)} of {total} points stored this line with these labels and are drawn."
+        if len(shown) < total
+        else ""
+    )
     words = ("examples", HEADINGS["examples"], EXAMPLES + more)
     drawn: list[Picture] = []
     with folder.drawing(f"{comparison.base}, example line"):
@@ -97,7 +102,8 @@ def _kernels(series: Series, point: Point, folder: Folder, place: str) -> Kernel
     x = "all" if point.x is None else str(point.x)
     drawn: list[Picture] = []
     with folder.drawing(f"{run.base}, kernels of {point.name}"):
-        figure = kernel_figure(arrays.kernels, arrays.spectra, arrays.starts, rate_hz=arrays.rate_hz)
+        given = arrays.kernels, arrays.spectra, arrays.starts
+        figure = kernel_figure(*given, rate_hz=arrays.rate_hz, side=arrays.side)
         drawn.append(picture(figure, stem, words, folder))
     return Kernels(place, point.name, series.name, x, drawn[0], point is series.best) if drawn else None
 

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 CURVE = "curve.csv"
 ARRAYS = "cell.npz"
+SIDES = ("centered", "causal", "anticausal")  # of kernels; stored as places in this list, left out for the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class CellArrays:
         prediction: network output, (L,).
         start: first sample of the example within its whole line.
         rate_hz: sampling rate.
+        side: of the kernels, see `kernbench.KernelSpec`.
     """
 
     kernels: list[Floats]
@@ -40,6 +42,7 @@ class CellArrays:
     prediction: Floats
     start: int
     rate_hz: float
+    side: str = SIDES[0]
 
 
 def load_curve(path: Path) -> dict[str, Floats]:
@@ -80,8 +83,9 @@ def load_arrays(path: Path) -> CellArrays:
             prediction=content["example_prediction"].ravel(),
             start=int(content["example_start"]),
             rate_hz=float(content["rate_hz"]),
+            side=SIDES[int(content.get("side", np.zeros(())))],
         )
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
         # numpy would advise to unpickle
         reason = "it holds Python objects, nothing was run" if "pickle" in str(error) else str(error)
         raise DataError(f"{path.name} cannot be read: {reason}") from error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks.network import Network
 from kernbench.training.settings import Epoch, curve_columns
+from kernbench.ulm.cells.artifact_reader import SIDES
 from kernbench.ulm.line import SAMPLE_RATE_HZ
 from kernbench.ulm.scoring.loss import TERMS
 
@@ -57,7 +58,12 @@ def kernels_of(network: Network) -> list[Floats]:
 
 
 def write_all(
-    folder: Path, before: Sequence[Floats], after: Sequence[Floats], example: Example, curve: Sequence[Epoch]
+    folder: Path,
+    before: Sequence[Floats],
+    after: Sequence[Floats],
+    example: Example,
+    curve: Sequence[Epoch],
+    side: str = SIDES[0],
 ) -> tuple[list[Path], Draw]:
     """Write `cell.npz` and `curve.csv`.
 
@@ -67,6 +73,7 @@ def write_all(
         after: the same at its end.
         example: a test line.
         curve: learning curve.
+        side: of the kernels.
 
     Returns:
         The files, and what draws their pictures.
@@ -74,13 +81,14 @@ def write_all(
     shown = {name: np.asarray(value) for name, value in vars(example).items()}
     arrays = {name if name == "threshold" else f"example_{name}": value for name, value in shown.items()}
     arrays |= {"rate_hz": np.asarray(SAMPLE_RATE_HZ)} | _kernel_arrays(before, after)
+    arrays |= {"side": np.asarray(SIDES.index(side))} if side != SIDES[0] else {}
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
-    return [path, *write_curve(folder, curve)], lambda: _pictures(folder, arrays, example, curve)
+    return [path, *write_curve(folder, curve)], lambda: _pictures(folder, arrays, example, curve, side)
 
 
 def write_diverged(
-    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch], side: str = SIDES[0]
 ) -> tuple[list[Path], Draw]:
     """What there is to see of a cell that met NaN: its curve, and its kernels, or those before, if they are finite.
 
@@ -89,22 +97,23 @@ def write_diverged(
         before: kernels of each layer at the start of training.
         after: the same at its end; drawn only if all are finite.
         curve: learning curve up to there.
+        side: of the kernels.
 
     Returns:
         The files, and what draws their pictures.
     """
-    return write_curve(folder, curve), functools.partial(_pictures_of_diverged, folder, before, after, curve)
+    return write_curve(folder, curve), functools.partial(_pictures_of_diverged, folder, before, after, curve, side)
 
 
 def _pictures_of_diverged(
-    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch]
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch], side: str
 ) -> list[Path]:
     tried = ((after, "when training diverged"), (before, "before training; at its end they were not finite"))
     finite = [each for each in tried if all(np.isfinite(layer).all() for layer in each[0])]
     figures = {}
     if finite:
         kernels, when = finite[0]
-        figures["kernel.png"] = _kernel_picture(_kernel_arrays(before, kernels), f"Kernels {when}")
+        figures["kernel.png"] = _kernel_picture(_kernel_arrays(before, kernels), side, f"Kernels {when}")
     if curve:
         figures["curve.png"] = _curve_picture(curve)
     return _draw(folder, figures)
@@ -136,21 +145,23 @@ def _kernel_arrays(before: Sequence[Floats], after: Sequence[Floats]) -> dict[st
     return arrays
 
 
-def _pictures(folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch]) -> list[Path]:
+def _pictures(
+    folder: Path, arrays: dict[str, NDArray[Any]], example: Example, curve: Sequence[Epoch], side: str
+) -> list[Path]:
     # matplotlib takes a second to import, which a worker that finds nothing to do should not wait for
     from kernbench.ulm.cells.pictures import example_figure  # noqa: PLC0415
 
     line = example_figure(example.voltage, example.counts, example.prediction, example.threshold, example.start)
-    figures = {"kernel.png": _kernel_picture(arrays), "example.png": line, "curve.png": _curve_picture(curve)}
+    figures = {"kernel.png": _kernel_picture(arrays, side), "example.png": line, "curve.png": _curve_picture(curve)}
     return _draw(folder, figures)
 
 
-def _kernel_picture(arrays: dict[str, NDArray[Any]], title: str = "") -> "Figure":
+def _kernel_picture(arrays: dict[str, NDArray[Any]], side: str, title: str = "") -> "Figure":
     from kernbench.ulm.cells.pictures import kernel_figure  # noqa: PLC0415  # see _pictures
 
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
-    return kernel_figure(*named, title=title)
+    return kernel_figure(*named, title=title, side=side)
 
 
 def _curve_picture(curve: Sequence[Epoch]) -> "Figure":

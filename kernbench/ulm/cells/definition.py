@@ -17,7 +17,7 @@ from kernbench.training.settings import Settings
 from kernbench.ulm.cells.budget import solved
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
-from kernbench.ulm.line import SAMPLES, at_rate_name
+from kernbench.ulm.line import SAMPLES, scored_name
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
@@ -43,8 +43,14 @@ def data_digest(definition: dict[str, Any]) -> str:
 
 
 def scored_digest(definition: dict[str, Any], params: Params) -> str:
-    """Name of the lines as a cell is scored on them; at another rate labels and floors are others, see `line.py`."""
-    return at_rate_name(data_digest(definition), TRAINING_MHZ * test_factor(definition, params))
+    """Name of the lines as a cell is scored on them; where labels are others, so are floors, see `line.py`."""
+    mhz = TRAINING_MHZ * test_factor(definition, params)
+    return scored_name(data_digest(definition), mhz, delay_of(definition, params))
+
+
+def delay_of(definition: dict[str, Any], params: Params) -> int:
+    """Delay of the labels of a cell [samples]."""
+    return int(resolved(definition, params, "data").get("delay", 0))
 
 
 def test_factor(definition: dict[str, Any], params: Params) -> float:

@@ -66,7 +66,7 @@ def scored_outcome(
 
 def _stuck(bench: Workbench, scored: Scored, tolerance: int, loss: TrainingLoss) -> bool:
     """Whether the network is on the plateau: by its F1 on test lines, and by its loss on validation lines."""
-    output, counts = scored.outputs["validation"], bench.splits["validation"].counts
+    output, counts = scored.outputs["validation"], bench.at_its_rate("validation").counts
     (reach,) = moved_tolerances([tolerance], bench.factor("test")).tolist()
     return on_plateau(
         scored.splits["test"].at(tolerance),
@@ -88,8 +88,9 @@ def weights_facts(
     batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
     factor = bench.factor("test")
-    rate = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
-    return rate | {
+    unusual = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
+    unusual |= {"delay": bench.delay} if bench.delay else {}
+    return unusual | {
         "task": {"name": TASK_VERSION, "protocol": PROTOCOL_VERSION},
         "study": study.key,
         "digest": study.digest,
@@ -119,7 +120,7 @@ def weights_facts(
 def split_facts(bench: Workbench, split: str) -> SplitFacts:
     """Facts and blind floors of the lines of a split."""
     source = bench.at_its_rate(split)
-    floors = blind_floors(source.counts, factor=bench.factor(split))
+    floors = blind_floors(source.counts, factor=bench.factor(split), length=source.voltage.shape[1])
     return SplitFacts(
         lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
         floors={name: floor.mean.tolist() for name, floor in floors.items()},
@@ -157,7 +158,8 @@ def _note(scored: Scored, test: SplitFacts, context: CellContext, stuck: bool) -
 def example_of(bench: Workbench, network: Network, scored: Scored, tolerance: int) -> artifacts.Example:
     """The test line with the median number of bubbles, as an example: all networks of a comparison show the same.
 
-    It is shown at the rate of training, as kernels are, whatever the rate at which the test lines are scored.
+    It is shown at the rate of training, as kernels are, whatever the rate at which the test lines are scored. Labels
+    are where the network was trained to have them.
     """
     line = common_line(bench.splits["test"].counts)
     voltage, counts = (each[line : line + 1] for each in bench.lines_of_training("test"))

@@ -26,6 +26,7 @@ def kernel_figure(
     *,
     rate_hz: float = SAMPLE_RATE_HZ,
     title: str = "",
+    side: str = "centered",
 ) -> Figure:
     """Trained kernels of each layer beside their spectra.
 
@@ -36,12 +37,13 @@ def kernel_figure(
         starts: kernels before training, like `kernels`; drawn in grey.
         rate_hz: sampling rate.
         title: of the figure.
+        side: of the kernels, see `kernbench.KernelSpec`.
     """
     count = len(kernels)
     figure, axes = panels(count, 2, height=0.8 + 1.35 * count, measured=False, sharex="col")
     for layer, (taps, spectrum) in enumerate(zip(kernels, spectra, strict=True)):
         start = starts[layer] if layer < len(starts) else None
-        _draw_kernels(axes[layer, 0], np.asarray(taps, float), start)
+        _draw_kernels(axes[layer, 0], np.asarray(taps, float), start, side)
         _draw_spectrum(axes[layer, 1], np.asarray(spectrum, float), rate_hz)
         letter(axes[layer, 0], 2 * layer, f"layer {layer + 1}: kernels")
         letter(axes[layer, 1], 2 * layer + 1, f"layer {layer + 1}: power")
@@ -56,8 +58,9 @@ def kernel_figure(
     return figure
 
 
-def _draw_kernels(axes: Axes, taps: Floats, start: ArrayLike | None) -> None:
-    lags = np.arange(taps.shape[1]) - (taps.shape[1] - 1) // 2
+def _draw_kernels(axes: Axes, taps: Floats, start: ArrayLike | None, side: str) -> None:
+    last = taps.shape[1] - 1
+    lags = np.arange(last + 1) - {"centered": last // 2, "causal": last, "anticausal": 0}[side]
     strongest = np.argsort(-np.square(taps).sum(axis=1), kind="stable")[:SHOWN_KERNELS]
     if start is not None:
         before = np.asarray(start, float)[strongest]

@@ -47,12 +47,18 @@ def check_cache(study: Study) -> None:
 
 
 def check_lines(study: Study) -> None:
-    """Refuse windows that are too short for the noise filter, or for a batch that normalization can use.
+    """Refuse windows that are too short for delayed labels, the noise filter, or a batch that normalization can use.
 
     Raises:
         StudyError: see above; with the settings that do not go together.
     """
     data, window = study.definition["data"], study.definition["data"]["window"] or SAMPLES
+    delay = max(map(int, study.axes.get("delay", (data.get("delay", 0),))))
+    if delay >= window:
+        raise StudyError(
+            f"{study.source}: data.window = {window} and data.delay = {delay} leave no label: expected a window of "
+            "more samples than the delay; take a longer window or a smaller delay"
+        )
     levels = [float(level) for name in AXIS_NOISE for level in study.axes.get(name, (data.get(name, 0),))]
     if window < SHORTEST and (noisy := [level for level in levels if level > 0]):
         raise StudyError(

@@ -15,7 +15,7 @@ from kernbench.host.memory import return_freed_tensors
 from kernbench.kernels.budget import Solution
 from kernbench.kernels.bundled import AS_FIRST_RELEASED, is_bundled
 from kernbench.networks import weights as weights_module
-from kernbench.networks.network import Network
+from kernbench.networks.network import Network, side_of
 from kernbench.study.cell import PRUNED, CellContext, Outcome, derived_seed
 from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
@@ -23,6 +23,7 @@ from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.definition import (
     SPLITS,
+    delay_of,
     make_network,
     recipe_of,
     resolved,
@@ -83,13 +84,11 @@ def run_cell(context: CellContext) -> Outcome:
     cell = begin(context)
     network, bench, settings, order = cell.network, cell.bench, cell.settings, cell.seeds["order"]
     forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
-    data = bench.training_data()
+    data, loss = bench.training_data(), bench.scored_loss(cell.loss)
     curve: list[Epoch] = []
     scored, status = None, PRUNED
     try:
-        curve = train(
-            network, data, cell.loss, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward
-        )
+        curve = train(network, data, loss, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
         if len(curve) == settings.epochs:
             scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
         why = f"below the median of its search after {len(curve)} of {counted(settings.epochs, 'epoch')}"
@@ -114,7 +113,7 @@ def begin(context: CellContext) -> Begun:
     data = resolved(definition, context.params, "data")
     noise = Noise(data["noise_percent"], data["test_noise_percent"], recipe_of(definition).seed)
     factors = {"test": test_factor(definition, context.params)}
-    bench = Workbench(splits, noise, context.device, factors=factors)
+    bench = Workbench(splits, noise, context.device, factors=factors, delay=delay_of(definition, context.params))
     settings, loss = training_of(definition, context.params)
     hooks, state = _hooks(context, network, bench, settings.epochs, loss)
     return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
@@ -125,7 +124,8 @@ def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome
     context = cell.context
 
     def kept() -> Kept:
-        return artifacts.write_diverged(context.scratch, cell.before, artifacts.kernels_of(cell.network), curve)
+        kernels, side = artifacts.kernels_of(cell.network), side_of(cell.network)
+        return artifacts.write_diverged(context.scratch, cell.before, kernels, curve, side)
 
     files, draw = _kept(context, curve, kept)
     return Outcome(
@@ -146,7 +146,8 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
 
     def kept() -> Kept:
         example = example_of(bench, network, scored, context.tolerance)
-        return artifacts.write_all(context.scratch, cell.before, artifacts.kernels_of(network), example, curve)
+        kernels, side = artifacts.kernels_of(network), side_of(network)
+        return artifacts.write_all(context.scratch, cell.before, kernels, example, curve, side)
 
     files, draw = _kept(context, curve, kept)
     facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}

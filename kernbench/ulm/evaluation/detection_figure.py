@@ -26,10 +26,10 @@ def detection_figure(found: Sequence[Detected], threshold: float) -> Figure:
     figure, axes = panels(3, 1, height=6.0, height_ratios=[1.5, 1, 1])
     _draw_all(axes[0, 0], found)
     one = found[shown]
-    depth = (one.recording.start + np.arange(len(one.output))) * MM_PER_SAMPLE
+    depth = (one.recording.start + np.arange(len(one.recording.voltage))) * MM_PER_SAMPLE
     axes[1, 0].plot(depth, one.recording.voltage, color="#333333", linewidth=0.6)
     axes[1, 0].set_ylabel("voltage [a.u.]")
-    axes[2, 0].plot(depth, one.output, color=OUTPUT_COLOUR, linewidth=0.7, label="network output")
+    axes[2, 0].plot(depth[: len(one.output)], one.output, color=OUTPUT_COLOUR, linewidth=0.7, label="network output")
     axes[2, 0].axhline(threshold, color=RULE, linewidth=0.8, linestyle="--", label=f"threshold {threshold:.3g}")
     axes[2, 0].plot(one.depth_mm, one.score, ".", color=LABEL_COLOUR, markersize=3, label="detections")
     axes[2, 0].set_ylabel("output")

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import torch
 
 from kernbench.errors import DataError
+from kernbench.networks.network import side_of
+from kernbench.networks.sided import CENTERED
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.predict import Output, Progress, predict
 from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.line import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_PER_S
 from kernbench.ulm.pairing.decoders import Decoder, decode
+from kernbench.ulm.scoring.delay import check_delay
 from kernbench.ulm.srml1d.recordings import Recording
 
 COLUMNS = ("line", "channel", "sample", "time_us", "depth_mm", "score")
@@ -29,7 +32,7 @@ class Detected:
 
     Attributes:
         recording: the line.
-        output: of the network, (samples,) float32.
+        output: of the network, (samples - delay,) float32; its delay is taken out, so sample n speaks of sample n.
         sample: of each detection, rising, (detections,) int64.
     """
 
@@ -83,13 +86,14 @@ def detect(
         progress: called as progress(lines done, lines in all).
 
     Raises:
-        DataError: a line that is shorter than the network reflects, or an output that is NaN.
+        DataError: a line that is shorter than the network reflects or than its delay, or an output that is NaN.
     """
-    padding = trained.network.padding
+    padding, side = trained.network.padding, side_of(trained.network)
+    where = "on each side" if side == CENTERED else "at one end"
     for each in recordings:
         if len(each.voltage) <= padding:
             raise DataError(
-                f"{each.line}: this network reflects {padding} samples on each side, so lines need at least "
+                f"{each.line}: this network reflects {padding} samples {where}, so lines need at least "
                 f"{padding + 1} samples at {SAMPLE_RATE_HZ / 1e6:g} MHz, got {len(each.voltage)}"
             )
     found: dict[int, Detected] = {}
@@ -97,7 +101,9 @@ def detect(
     for length in lengths:  # lines of one length go through the network together, in their order
         places = [place for place, each in enumerate(recordings) if len(each.voltage) == length]
         voltage = torch.from_numpy(np.stack([recordings[place].voltage for place in places]))
-        output = predict(trained.network, voltage, device, trained.batch, progress)
+        check_delay(trained.delay, length)
+        whole = predict(trained.network, voltage, device, trained.batch, progress)
+        output = np.ascontiguousarray(whole[:, trained.delay :])
         points = decode(output, threshold, decoder).points
         ends = np.cumsum(points.per_line)[:-1]
         samples = np.split(points.sample.astype(np.int64), ends)
@@ -123,7 +129,13 @@ def counts_csv(found: Sequence[Detected]) -> str:
     return _csv(
         COUNTS,
         [
-            (each.recording.line, each.recording.channel, len(each.output), f"{each.rms:.6g}", len(each.sample))
+            (
+                each.recording.line,
+                each.recording.channel,
+                len(each.recording.voltage),
+                f"{each.rms:.6g}",
+                len(each.sample),
+            )
             for each in found
         ],
     )

@@ -28,7 +28,7 @@ from kernbench.ulm.pairing.protocol import (
 from kernbench.ulm.scoring.curves import Average, Curve, precision_recall, score_quantiles
 from kernbench.ulm.scoring.exact import exact_scores
 from kernbench.ulm.scoring.protocol import Choice
-from kernbench.ulm.scoring.rates import moved_tolerances
+from kernbench.ulm.scoring.rates import moved_samples, moved_tolerances
 from kernbench.ulm.simulator.scene import Scene
 
 CURVE_TOLERANCES = tuple(range(6))
@@ -96,12 +96,14 @@ def stored_pairs(choice: Choice, width: int | None) -> MatchedChoice:
     return MatchedChoice(choice.split, choice.tolerances, choice.thresholds, unknown, Decoder(width=width or 0))
 
 
-def content_arrivals(content: Content, split: Split) -> Points | None:
-    """Arrivals of the labelled bubbles in samples of the lines, not rounded, or None where positions are not known.
+def content_arrivals(content: Content, split: Split, delay: int = 0, factor: float = 1.0) -> Points | None:
+    """Arrivals of the scored bubbles in samples of the lines, not rounded, or None where positions are not known.
 
     Args:
         content: of a data set.
-        split: its lines, or the first of them.
+        split: its lines, or the first of them, at the training rate.
+        delay: of the labels [samples], see `kernbench.ulm.scoring.delay`.
+        factor: rate at which the lines are scored over that of training.
     """
     if content.positions is None:
         return None
@@ -110,7 +112,9 @@ def content_arrivals(content: Content, split: Split) -> Points | None:
     arrivals = arrival_points(scenes)
     sample = arrivals.sample - split.starts[arrivals.line]
     label = np.floor(sample + 0.5)
-    return Points(arrivals.line, sample, lines)[(label >= 0) & (label < samples)]
+    # scored samples are counted from the delay, which has to be a whole number of them
+    place = sample + delay - int(moved_samples(delay, factor)) / factor
+    return Points(arrivals.line, place, lines)[(label >= 0) & (label < samples - delay)]
 
 
 def matched_card(

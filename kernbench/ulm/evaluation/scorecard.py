@@ -80,8 +80,8 @@ def scorecard(evaluation: Evaluation, split: Split, factor: float = 1.0) -> Scor
 
     Args:
         evaluation: counts of each line.
-        split: the lines at their rate.
-        factor: that rate over the one of training.
+        split: the lines as they are scored, see `Workbench.at_its_rate`.
+        factor: their rate over the one of training.
     """
     pressure_kpa = split.pressure_pa / 1e3
     shown = [place for place, tolerance in enumerate(evaluation.tolerances) if tolerance in BINNED_TOLERANCES]
@@ -140,6 +140,7 @@ def save(card: Scorecard, split: Split, folder: Path, facts: Mapping[str, Any]) 
 def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, seed: int) -> dict[str, Any]:
     """Where scores come from, for `save`: weights by content, lines by the digest of their data set."""
     cell = {name: trained.facts[name] for name in ("study", "cell") if trained.facts}
+    cell |= {"delay": trained.delay} if trained.delay else {}
     return cell | {
         "weights": str(trained.path),
         "weights_sha256": sha256_of_file(trained.path),
@@ -155,7 +156,7 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
 
 def _rows(evaluation: Evaluation, split: Split, factor: float) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
-    floors = blind_floors(split.counts, tolerances, factor)
+    floors = blind_floors(split.counts, tolerances, factor, split.voltage.shape[1])
     counted = moved_tolerances(tolerances, factor) / factor  # at half the rate odd ones are rounded down
     comb, random = floors["comb"].mean, floors["random"].mean
     columns = (

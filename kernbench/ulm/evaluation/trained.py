@@ -40,6 +40,7 @@ class Trained:
         noise: of the lines that it was scored on.
         batch: lines per forward pass when it was scored; another number may change the last bit of an output.
         test_rate: of the test lines that it was scored on [MHz].
+        delay: by which its output comes after the bubbles [samples of the training rate].
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Trained:
     noise: Noise | None = None
     batch: int | None = None
     test_rate: float = TRAINING_MHZ
+    delay: int = 0
 
     def factor(self, split: str) -> float:
         """Rate at which it was scored on a split, over that of training."""
@@ -113,8 +115,14 @@ def export_published(trained: Trained, folder: Path) -> list[Path]:
         The files: `epoch_1249`, and `thresholds_optimal.npy` with `tolerance_list.npy`.
 
     Raises:
-        DataError: another architecture, naming the first thing that differs, or a folder that cannot be written.
+        DataError: another architecture, naming the first thing that differs, an output that comes after its bubbles, of
+            which the layout knows nothing, or a folder that cannot be written.
     """
+    if trained.delay:
+        raise DataError(
+            f"{trained.path}: expected a network without a delay, got data.delay = {trained.delay}, which the "
+            "published layout cannot say; export one that was trained without"
+        )
     with new_folder(folder) as partial:
         save_network(trained.network, partial / WEIGHTS_NAME)
         if trained.choice is not None:
@@ -149,7 +157,8 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
     if "test_rate" in facts.content:  # a cell that was scored at the rate of training says nothing
         rate = facts.number("test_rate")
         rate_factor(rate, f"{path}: test_rate")
-    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate)
+    delay = facts.natural("delay") if "delay" in facts.content else 0  # likewise
+    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate, delay)
 
 
 def _choice(facts: "_Reader", metric: str) -> Choice:

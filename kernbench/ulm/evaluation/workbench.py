@@ -19,8 +19,9 @@ from kernbench.ulm.evaluation.pair_card import choose_pairs, matched_card
 from kernbench.ulm.evaluation.predict import Output, Progress, predict, predictions
 from kernbench.ulm.evaluation.rates import evaluate_at, moved_split
 from kernbench.ulm.scoring.curves import CURVE_THRESHOLDS, precision_recall
+from kernbench.ulm.scoring.delay import DelayedLoss, shifted
 from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, join, score
-from kernbench.ulm.scoring.rates import moved_tolerances
+from kernbench.ulm.scoring.rates import moved_samples, moved_tolerances
 from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
 from kernbench.ulm.simulator.noise import add_noise
 
@@ -56,6 +57,7 @@ class Workbench:
         batch: lines per forward pass; None for what suits network and device.
         factors: split -> rate at which it is scored over that of training; 1 where it is missing. Lines are resampled
             with their noise, and the network scores them with its kernels at that rate.
+        delay: of the labels after their bubbles [samples of the training rate], see `kernbench.ulm.scoring.delay`.
     """
 
     splits: Mapping[str, Split]
@@ -63,6 +65,7 @@ class Workbench:
     device: str = "cpu"
     batch: int | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
+    delay: int = 0
     _lines: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _moved: dict[str, Split] = field(default_factory=dict)
 
@@ -70,17 +73,27 @@ class Workbench:
         """Rate at which a split is scored, over that of training."""
         return self.factors.get(split, 1.0)
 
+    def lag(self, split: str) -> int:
+        """Delay of the labels in samples at which a split is scored: outputs before it are not."""
+        return int(moved_samples(self.delay, self.factor(split)))
+
     def at_its_rate(self, split: str) -> Split:
         """The lines of a split at the rate at which they are scored; resampled ones have their noise.
 
+        Returns:
+            Voltage (N, L), and the bubbles that are scored, (N, L - lag), at their own samples.
+
         Raises:
-            DataError: a noise level that cannot be used, see `add_noise`.
+            DataError: a noise level that cannot be used, see `add_noise`, or lines that are not longer than the delay.
         """
-        if self.factor(split) == 1:
-            return self.splits[split]
+        here, factor = self.splits[split], self.factor(split)
+        if factor == 1 and not self.delay:
+            return here
         if split not in self._moved:
-            noisy = replace(self.splits[split], voltage=self._noisy(split))
-            self._moved[split] = moved_split(noisy, self.factor(split))
+            voltage = here.voltage if factor == 1 else self._noisy(split)
+            late = replace(here, voltage=voltage, counts=shifted(here.counts, self.delay))
+            moved = moved_split(late, factor)
+            self._moved[split] = replace(moved, counts=moved.counts[:, self.lag(split) :])
         return self._moved[split]
 
     def _noisy(self, split: str) -> Output:
@@ -88,7 +101,7 @@ class Workbench:
         return add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
 
     def lines(self, split: str) -> tuple[Tensor, Tensor]:
-        """Voltage of a split as it is scored, and its counts, (N, L) float32 each, on the device.
+        """Voltage of a split as it is scored, (N, L), and its scored bubbles, (N, L - lag), float32 on the device.
 
         Raises:
             DataError: a noise level that cannot be used, see `add_noise`.
@@ -99,15 +112,25 @@ class Workbench:
         return self._lines[split]
 
     def lines_of_training(self, split: str) -> tuple[Tensor, Tensor]:
-        """The same at the rate of training, whatever the rate at which the split is scored."""
-        return self.lines(split) if self.factor(split) == 1 else self._tensors(self._noisy(split), self.splits[split])
+        """Voltage at the rate of training, whatever the rate at which the split is scored, and labels, (N, L) each.
+
+        Labels are where a network is trained to have them: delayed, those before the delay and beyond the end left out.
+        """
+        here = self.splits[split]
+        if self.factor(split) == 1 and not self.delay:
+            return self.lines(split)
+        return self._tensors(self._noisy(split), replace(here, counts=shifted(here.counts, self.delay)))
+
+    def scored_loss(self, loss: Loss) -> Loss:
+        """A loss for the outputs of training lines, (B, 1, L), and the bubbles that are scored of them."""
+        return DelayedLoss(loss, self.delay) if self.delay else loss
 
     def _tensors(self, voltage: Output, lines: Split) -> tuple[Tensor, Tensor]:
         counts = np.array(lines.counts, np.float32)  # a copy: the cache is mapped read-only
         return torch.from_numpy(voltage).to(self.device), torch.from_numpy(counts).to(self.device)
 
     def training_data(self) -> TrainingData:
-        """Training lines; with noise, `renew` draws it afresh for a seed of the run."""
+        """Training lines for `scored_loss`; with noise, `renew` draws it afresh for a seed of the run."""
         voltage, counts = self.lines("train")
         percent = self.noise.level("train")
         if percent == 0:
@@ -130,7 +153,8 @@ class Workbench:
         """
         voltage, counts = self.lines("validation")
         losses, tables, done = [], [], 0
-        for output in predictions(network, voltage, self.device, self.batch):
+        for whole in predictions(network, voltage, self.device, self.batch):
+            output = whole[:, self.lag("validation") :].contiguous()
             labels = counts[done : done + len(output)]
             done += len(output)
             losses.append(loss(output.unsqueeze(1), labels.unsqueeze(1))[0] * len(output))
@@ -139,7 +163,7 @@ class Workbench:
         return float(torch.stack(losses).sum()) / len(voltage), float(join(tables).mean_f1.max())
 
     def output(self, network: nn.Module, split: str, progress: Progress | None = None) -> Output:
-        """Output of a network on all lines of a split, (N, L) on the host.
+        """Output of a network on the scored samples of all lines of a split, (N, L - lag) on the host.
 
         Args:
             network: (N, 1, L) -> (N, 1, L).
@@ -148,7 +172,8 @@ class Workbench:
         """
         factor = self.factor(split)
         scoring = network if factor == 1 else at_rate(network, factor)
-        return predict(scoring, self.lines(split)[0], self.device, self.batch, progress)
+        whole = predict(scoring, self.lines(split)[0], self.device, self.batch, progress)
+        return np.ascontiguousarray(whole[:, self.lag(split) :])
 
     def choose(self, output: Output, split: str) -> Choice:
         """Thresholds of the dilation metric for an output on a split, chosen there as published.
@@ -156,7 +181,7 @@ class Workbench:
         Raises:
             DataError: NaN in the output.
         """
-        return choose_thresholds(score(output, self.splits[split].counts), split)
+        return choose_thresholds(score(output, self.at_its_rate(split).counts), split)
 
     def evaluate(self, output: Output, split: str, choice: Choice) -> Evaluation:
         """Scores of an output on a split at frozen thresholds.
@@ -188,7 +213,7 @@ class Workbench:
             Column -> value at each tolerance 0, 1, ...; None where there is no pair. Precision and recall are pooled.
         """
         split = scored.choice.split
-        choice = choose_pairs(scored.outputs[split], self.splits[split], None)
+        choice = choose_pairs(scored.outputs[split], self.at_its_rate(split), None)
         lines, factor = self.at_its_rate("test"), self.factor("test")
         rows = matched_card(scored.outputs["test"], lines, choice, factor=factor).rows
         found = {name: [float(getattr(row, name)) for row in rows] for name in MATCHED}

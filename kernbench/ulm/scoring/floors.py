@@ -52,7 +52,9 @@ class BlindFloor:
         return np.asarray(self.f1.mean(axis=1))
 
 
-def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor: float = 1.0) -> dict[str, BlindFloor]:
+def blind_floors(
+    counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor: float = 1.0, length: int | None = None
+) -> dict[str, BlindFloor]:
     """The one definition of the floors: the best comb and the best rate of random detections on these very lines.
 
     "comb" fires every s samples, from the start of the label support on, s in 1..4 t + 2. "random" is `blind_noise`
@@ -63,6 +65,7 @@ def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor:
         counts: bubbles per sample, (N, L).
         tolerances: samples of the training rate, (n_tol,).
         factor: sampling rate of these lines over that of training.
+        length: samples of the lines before a delay of the labels took some from their ends; L where left out.
 
     Returns:
         The floors by name, as the task declares them.
@@ -74,7 +77,7 @@ def blind_floors(counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor:
     if truth.ndim != 2 or not truth.size:
         raise DataError(f"floors need labels of shape (N, L), got {truth.shape}")
     reaches = moved_tolerances(tolerances, factor).tolist()
-    combs = [_best_comb(truth, reach, factor) for reach in reaches]
+    combs = [_best_comb(truth, reach, factor, length) for reach in reaches]
     spacings, f1 = zip(*combs, strict=True)
     return {"comb": BlindFloor(np.stack(f1), np.asarray(spacings, float)), "random": _random(truth, reaches)}
 
@@ -84,10 +87,17 @@ def blind_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.random.default_rng(NOISE_SEED).random(shape, dtype=np.float32)
 
 
-def comb(length: int, spacing: int, factor: float = 1.0) -> NDArray[np.float32]:
-    """Ones at every `spacing`-th sample of the label support, from its start, (L,); see `label_support`."""
+def comb(length: int, spacing: int, factor: float = 1.0, whole: int | None = None) -> NDArray[np.float32]:
+    """Ones at every `spacing`-th sample of the label support, from its start, (L,); see `label_support`.
+
+    Args:
+        length: samples, L.
+        spacing: samples.
+        factor: sampling rate of the lines over that of training.
+        whole: samples of the lines before some were taken from their ends; L where left out.
+    """
     teeth = np.zeros(length, np.float32)
-    start, stop = label_support(length, factor)
+    start, stop = label_support(length if whole is None else whole, factor)
     teeth[start:stop:spacing] = 1
     return teeth
 
@@ -104,10 +114,11 @@ def _random(truth: NDArray[np.bool_], tolerances: Sequence[int]) -> BlindFloor:
     return BlindFloor(f1[np.arange(len(tolerances)), best], NOISE_THRESHOLDS[best])
 
 
-def _best_comb(truth: NDArray[np.bool_], tolerance: int, factor: float) -> tuple[int, Floats]:
+def _best_comb(truth: NDArray[np.bool_], tolerance: int, factor: float, whole: int | None) -> tuple[int, Floats]:
     """Spacing of the best comb at one tolerance, and its F1 of each line (N,)."""
     spacings = comb_spacings(tolerance)
-    f1 = _comb_scores(truth, np.stack([comb(truth.shape[1], spacing, factor) for spacing in spacings]), tolerance)
+    combs = np.stack([comb(truth.shape[1], spacing, factor, whole) for spacing in spacings])
+    f1 = _comb_scores(truth, combs, tolerance)
     best = int(f1.mean(axis=1).argmax())
     return spacings[best], f1[best]
 

@@ -120,6 +120,13 @@ def test_kernel_figure_draws_the_strongest_kernels():
     as_svg(figure)
 
 
+@pytest.mark.parametrize(("side", "first"), [("causal", -8), ("anticausal", 0), ("centered", -4)])
+def test_kernel_figure_puts_one_sided_kernels_at_their_lags(side, first):
+    figure = kernel_figure([np.ones((1, 9))], [layer_spectrum(np.ones((1, 9))).power], side=side)
+    (line,) = (data for data in drawn(figure.axes[0]) if len(data) == 9)
+    assert line[:, 0].tolist() == list(range(first, first + 9))
+
+
 def test_kernel_figure_takes_one_kernel_and_a_dead_layer():
     kernels = [np.ones((1, 5)), np.zeros((2, 5))]
     spectra = [layer_spectrum(each) for each in kernels]

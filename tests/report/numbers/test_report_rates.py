@@ -85,3 +85,29 @@ def test_classical_detectors_stand_beside_the_rate_that_they_met(runs, tmp_path,
     monkeypatch.setattr("kernbench.report.numbers.detectors.stored_rows", lambda path: asked.append(path.name) or [])
     assert baseline_levels(classical(comparison), 4) == {}
     assert asked == ["dddddddddddd-0.csv"]
+
+
+@pytest.fixture
+def delays(make_run):
+    """Runs of one family, trained on labels of two delays; the name of their lines says which."""
+    found = []
+    for delay in (0, 85):
+        run = make_run("discrete", params={"kernel_size": 65, "delay": delay, "seed": 0}, base="size_or_delay.v1.quick")
+        found.append(dataclasses.replace(run, data_digest="d" * 12 + (f"@delay{delay}" if delay else "")))
+    return found
+
+
+def test_delays_are_compared_along_their_axis_without_a_warning(delays):
+    (comparison,) = comparisons(delays)
+    assert [series.name for series in comparison.series] == ["discrete"]
+    assert not any("different data sets" in said for said in cautions(comparison))
+
+
+def test_delays_of_different_definitions_are_series_of_their_own(delays):
+    apart = []
+    for run, delay in zip(delays, (0, 85), strict=True):
+        data = dict(run.definition.get("data", {})) | ({"delay": delay} if delay else {})
+        params = {name: value for name, value in run.params.items() if name != "delay"}
+        apart.append(dataclasses.replace(run, definition=dict(run.definition) | {"data": data}, params=params))
+    (comparison,) = comparisons(apart)
+    assert [series.name for series in comparison.series] == ["discrete, delay 0", "discrete, delay 85"]

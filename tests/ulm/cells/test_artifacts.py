@@ -1,10 +1,12 @@
 import csv
 
 import numpy as np
+import pytest
 import torch
 
 from kernbench.networks.network import build
 from kernbench.training.settings import Epoch
+from kernbench.ulm.cells.artifact_reader import load_arrays
 from kernbench.ulm.cells.artifacts import SHOWN_KERNELS, Example, kernels_of, write_all, write_curve, write_diverged
 
 CURVE = [
@@ -35,6 +37,13 @@ def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
         assert stored["spectrum_1"].shape == (3, len(stored["frequency"]))
         assert stored["kernel_0"].shape == (5, 9)
     assert (tmp_path / "kernel.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("side", ["centered", "causal", "anticausal"])
+def test_the_side_of_the_kernels_comes_back(tmp_path, side):
+    kernels, line = [np.ones((1, 9), np.float32)], np.zeros(60, np.float32)
+    write_all(tmp_path, kernels, kernels, Example(line, line, line, 7, 0.2, 3), CURVE, side)
+    assert load_arrays(tmp_path / "cell.npz").side == side
 
 
 def test_a_curve_leaves_what_was_not_measured_empty(tmp_path):

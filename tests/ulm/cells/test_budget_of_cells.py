@@ -116,3 +116,25 @@ def test_the_study_of_budgets_can_be_met_at_each_of_its_sizes(family, profile):
     mine = load("param_budget", find_family(family), profile)
     for params in mine.cells().values():
         assert abs(solution_of(mine, params).ratio - 1) <= 0.02
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "thesis"])
+@pytest.mark.parametrize("family", ["siren", "gaussian", "log"])
+def test_size_or_delay_has_one_size_at_each_kernel_size_and_delay(family, profile):
+    mine = load("size_or_delay", find_family(family), profile)
+    assert {params["delay"] for params in mine.cells().values()} >= {0, 43, 85}
+    sizes = {solution_of(mine, params).count for params in mine.cells().values()}
+    assert len(sizes) == 1
+    assert abs(sizes.pop() / mine.budget.total - 1) <= 0.02
+
+
+@pytest.mark.parametrize("profile", ["quick", "thesis"])
+def test_free_taps_have_the_size_of_size_or_delay_at_65_taps(profile):
+    mine = load("size_or_delay", find_family("discrete"), profile)
+    ratios = {
+        params["delay"]: solution_of(mine, params).ratio
+        for params in mine.cells().values()
+        if params["kernel_size"] == 65
+    }
+    assert all(abs(ratio - 1) <= 0.02 for ratio in ratios.values())
+    assert len(ratios) == len(mine.axes["delay"])

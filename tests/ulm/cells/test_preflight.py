@@ -145,13 +145,16 @@ def test_places_that_cannot_be_written_are_refused_and_nothing_is_left(tmp_path,
         ("[data]\nwindow = 1\ntrain = 4\n[training]\nbatch_size = 1", ["data.window = 1", "training.batch_size = 1"]),
         ("[data]\nwindow = 1\ntrain = 5\n[training]\nbatch_size = 4", ["training.batch_size = 4", "5 training lines"]),
         ("[data]\nwindow = 1\ntrain = 4\n[axes]\nbatch_size = [2, 3]", ["training.batch_size = 3"]),
+        ("[data]\nwindow = 15\ndelay = 15", ["data.window = 15", "data.delay = 15"]),
+        ("[data]\nwindow = 15\n[axes]\ndelay = [0, 20]", ["data.window = 15", "data.delay = 20"]),
         ("[data]\nwindow = 15", []),
+        ("[data]\nwindow = 15\ndelay = 14", []),
         ("[data]\nwindow = 16\nnoise_percent = 5", []),
         ("[data]\nwindow = 1\ntrain = 4\n[training]\nbatch_size = 4", []),
         ("[data]\nwindow = 2\ntrain = 4\n[training]\nbatch_size = 1", []),
     ],
 )
-def test_windows_that_noise_or_normalization_cannot_use_are_refused(tmp_path, text, said):
+def test_windows_that_labels_noise_or_normalization_cannot_use_are_refused(tmp_path, text, said):
     path = tmp_path / "mine.toml"
     path.write_text(
         f"version = 1\naxes.kernel_size = [1]\nnetwork.depth = 1\n{text.replace('[axes]', '[profiles.quick.axes]')}"

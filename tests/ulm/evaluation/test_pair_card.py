@@ -10,6 +10,7 @@ from test_scorecard import choice as stored
 from kernbench.errors import DataError
 from kernbench.ulm.data.find import Content, find_set
 from kernbench.ulm.data.recipe import Recipe, Split, load_split
+from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.pair_card import (
     choose_pairs,
     content_arrivals,
@@ -19,7 +20,9 @@ from kernbench.ulm.evaluation.pair_card import (
     stored_pairs,
     table_columns,
 )
+from kernbench.ulm.evaluation.rates import moved_points
 from kernbench.ulm.evaluation.scorecard import first_lines
+from kernbench.ulm.evaluation.workbench import Workbench
 from kernbench.ulm.pairing.points import Points
 
 
@@ -84,6 +87,21 @@ def test_arrivals_of_simulated_lines_are_within_half_a_sample_of_their_labels(wi
     error = arrivals.sample - np.repeat(sample, times)
     assert np.abs(error).max() <= 0.5
     assert error.std() == pytest.approx(0.289, abs=0.03)
+
+
+@pytest.mark.parametrize("delay", [0, 42, 43])
+@pytest.mark.parametrize("factor", [0.5, 1, 2])
+def test_arrivals_of_the_scored_bubbles_move_with_delay_and_rate(factor, delay):
+    recipe = Recipe({"test": 3}, window=800, seed=4)
+    load_split(recipe, "test")
+    content = find_set(recipe.digest()).content("test")
+    scored = Workbench({"test": content.split}, Noise(), factors={"test": factor}, delay=delay).at_its_rate("test")
+    arrivals = moved_points(content_arrivals(content, content.split, delay, factor), factor)
+    assert arrivals.per_line.tolist() == scored.counts.sum(axis=1).tolist()
+    line, sample = np.nonzero(scored.counts)
+    error = arrivals.sample - np.repeat(sample, scored.counts[line, sample])
+    rounding = 0.5 * factor + (0.5 if factor < 1 else 0)  # to samples of training, and to those of half the rate
+    assert np.abs(error).max() <= rounding
 
 
 def test_errors_against_arrivals_are_beside_those_against_labels():

@@ -212,6 +212,14 @@ def test_a_discrete_network_goes_to_the_published_layout_and_back_bit_for_bit(tm
         assert torch.equal(again(signal), network(signal))
 
 
+def test_a_delay_is_remembered_and_not_exported(siren, tmp_path):
+    path = save_weights(tmp_path / "weights.pt", siren, facts_of(siren, "shallow") | {"delay": 43})
+    assert load_trained(path).delay == 43
+    with pytest.raises(DataError, match=r"weights\.pt: expected a network without a delay, got data\.delay = 43"):
+        export_published(load_trained(path), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.pt"]
+
+
 def test_another_architecture_is_not_exported_and_leaves_no_folder(file, tmp_path):
     with pytest.raises(DataError, match="has a published layout: expected 12 layers, got 2"):
         export_published(load_trained(file), tmp_path / "out")
