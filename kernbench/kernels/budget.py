@@ -222,7 +222,7 @@ def _kernel_count(family: KernelFamily, spec: "KernelSpec", hyper: Mapping[str, 
             return int(closed_form(spec, **family.resolve(hyper)))
     except KernbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin must not end the program
         raise PluginError(f"family {family.name!r} cannot count its {quantity}: {first_line(error)}") from error
     raise PluginError(f"family {family.name!r} does not say its operations; it has no kernel_flops")
 
