@@ -42,8 +42,9 @@ class LayerChange:
 class LayerAtRate(KernelConv):
     """A layer for signals of another rate, with the parameters of the layer that it was made from.
 
-    Where taps can be kept they are: one tap is a weight of one sample at any rate; a dilated layer (dilation > 1) moves them apart, and at a lower rate together if
-    they stay on samples. Otherwise the kernel is evaluated on a finer or coarser grid, as its family defines it there.
+    Where taps can be kept they are: one tap is a weight of one sample at any rate; a dilated layer (dilation > 1)
+    moves them apart, and at a lower rate together if they stay on samples. Otherwise the kernel is evaluated on a finer
+    or coarser grid, as its family defines it there.
 
     Args:
         layer: as trained.
