@@ -1,5 +1,6 @@
 """Products of Gabor waves (MAGNet), edges of Fourier series (KAN), and a learned Gaussian mask over a network."""
 
+import json
 import math
 
 import torch
@@ -12,9 +13,20 @@ from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affi
 from kernbench_implicit.sines import SineNetwork
 
 _SHARPNESS = 1e-6, 1e4  # over the extent
+_PENALTY = "anti_alias"
 
 
-class GaborNetwork(KernelNetwork):
+class _Penalized(kernbench.KernelModule):
+    """A family that got its penalty after weights were stored."""
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Weights that do not name the penalty were trained without one; it makes no other kernel."""
+        unnamed = {f"hyper.{_PENALTY}": 0.0} if _PENALTY in self.hyper else {}  # an inner network has no names
+        stored = unnamed | json.loads(bytes(state.tolist()))
+        super().set_extra_state(torch.tensor(list(json.dumps(stored).encode()), dtype=torch.uint8))
+
+
+class GaborNetwork(_Penalized, KernelNetwork):
     """z_0 = f_0(t), z_l = f_l(t) (A_l z_(l - 1) + c_l), f = exp(-g^2 (t - u)^2 / 2) sin(w t + p), for l = 1 .. L.
 
     Start: g from a Gamma distribution of shape 6 / (l + 1), w = U(-1, 1) s g / sqrt(L + 1), p uniform on the circle,
@@ -131,7 +143,7 @@ def _waves(x: Tensor, count: int) -> Tensor:
 _INNER: dict[str, type[KernelNetwork]] = {"gabor_mfn": GaborNetwork, "siren": SineNetwork, "rff": RandomFourier}
 
 
-class Masked(kernbench.KernelModule):
+class Masked(_Penalized):
     """FlexConv: exp(-(t - u)^2 / 2 s^2) times the kernel of a network; u and s of the layer learn.
 
     The kernel keeps its K taps: a cut where the mask is small would have no gradient.
