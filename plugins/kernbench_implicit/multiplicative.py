@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +17,7 @@ _SHARPNESS = 1e-6, 1e4  # over the extent
 _PENALTY = "anti_alias"
 
 
-class _Penalized(kernbench.KernelModule):
-    """A family that got its penalty after weights were stored."""
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Weights that do not name the penalty were trained without one; it makes no other kernel."""
-        unnamed = {f"hyper.{_PENALTY}": 0.0} if _PENALTY in self.hyper else {}  # an inner network has no names
-        stored = unnamed | json.loads(bytes(state.tolist()))
-        super().set_extra_state(torch.tensor(list(json.dumps(stored).encode()), dtype=torch.uint8))
-
-
-class GaborNetwork(_Penalized, KernelNetwork):
+class GaborNetwork(KernelNetwork):
     """z_0 = f_0(t), z_l = f_l(t) (A_l z_(l - 1) + c_l), f = exp(-g^2 (t - u)^2 / 2) sin(w t + p), for l = 1 .. L.
 
     Start: g from a Gamma distribution of shape 6 / (l + 1), w = U(-1, 1) s g / sqrt(L + 1), p uniform on the circle,
@@ -72,6 +63,10 @@ class GaborNetwork(_Penalized, KernelNetwork):
         sharp = bounded(self.log_sharpness.to(t.dtype), *_SHARPNESS)
         envelope = torch.exp(-0.5 * (sharp * (t - self.place.to(t.dtype))).square())
         return envelope * torch.sin(self.frequency.to(t.dtype) * t + self.phase.to(t.dtype))
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Also that of weights which were stored before there was the penalty."""
+        super().set_extra_state(_named(state, self.hyper))
 
     def regularizers(self) -> dict[str, Tensor]:
         """anti_alias: sum over layers of max(0, F - Nyquist / (L + 1))^2, F = max (|w| + g) / 2 pi of the layer.
@@ -134,6 +129,13 @@ class FourierKan(KernelNetwork):
         return affine_flops(spec, (2 * harmonics, hidden)) + affine_flops(spec, (2 * inner * hidden, spec.pairs))
 
 
+def _named(state: Tensor, hyper: Mapping[str, object]) -> Tensor:
+    """Weights that do not name the penalty were trained without one; an inner network names no hyper-parameter."""
+    unnamed = {f"hyper.{_PENALTY}": 0.0} if _PENALTY in hyper else {}
+    stored = unnamed | json.loads(bytes(state.tolist()))
+    return torch.tensor(list(json.dumps(stored).encode()), dtype=torch.uint8)
+
+
 def _waves(x: Tensor, count: int) -> Tensor:
     """Cos n x and sin n x for n = 1 .. count: (h, K) -> (2 count h, K)."""
     order = torch.arange(1, count + 1, dtype=x.dtype, device=x.device)[:, None, None]
@@ -143,7 +145,7 @@ def _waves(x: Tensor, count: int) -> Tensor:
 _INNER: dict[str, type[KernelNetwork]] = {"gabor_mfn": GaborNetwork, "siren": SineNetwork, "rff": RandomFourier}
 
 
-class Masked(_Penalized):
+class Masked(kernbench.KernelModule):
     """FlexConv: exp(-(t - u)^2 / 2 s^2) times the kernel of a network; u and s of the layer learn.
 
     The kernel keeps its K taps: a cut where the mask is small would have no gradient.
@@ -197,6 +199,10 @@ class Masked(_Penalized):
         """The mask learns at a tenth of the rate, as in FlexConv."""
         mask = [self.log_width, self.place]
         return [{"params": list(self.kernel.parameters())}, {"params": mask, "lr_mult": 0.1}]
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Also that of weights which were stored before there was the penalty."""
+        super().set_extra_state(_named(state, self.hyper))
 
     def regularizers(self) -> dict[str, Tensor]:
         """Those of the network."""
