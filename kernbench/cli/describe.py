@@ -78,7 +78,8 @@ def describe_command(
     hyper = _hyper(settings)
     solution = None if like is None else _solved(plan, found.family, like, (size, channels, depth), layer, hyper)
     net = build(plan, family, size, channels, hyper if solution is None else solution.hyper, depth, layer=layer)
-    costs = measure.layer_costs(net, length)  # before anything is printed: it may refuse
+    # before anything is printed: they may refuse
+    costs, supports, making = measure.layer_costs(net, length), measure.supports(net), measure.flops_generation(net)
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
     licence = family.licence and f"licence of its reference: {family.licence}"
     origin = (f"from {found.distribution} {found.version}", family.citation, licence)
@@ -103,12 +104,11 @@ def describe_command(
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",
         "backend": lambda cost: cost.backend,
     }
-    supports = measure.supports(net)
     if any(supports):
         columns["taps in use"] = lambda cost: _taps(supports[cost.layer])
     shown = {name: text for name, text in columns.items() if text is not None}
     console.print_table(None, list(shown), [[text(cost) for text in shown.values()] for cost in costs])
-    total, making = measure.parameter_count(net), measure.flops_generation(net)
+    total = measure.parameter_count(net)
     click.echo(
         f"parameters in all: {total:,}; one line of {length} samples forward: "
         f"{measure.flops_forward(net, length) / 1e9:.2f} GFLOP as direct sums, "

@@ -135,7 +135,7 @@ def solve(
     best = min(fitting, key=lambda each: (abs(fitting[each] - target), search.change(each)), default=None)
     allowed = PERCENT * target if budget_integers(family) else 0
     if best is None or 100 * abs(fitting[best] - target) > allowed:
-        raise KernbenchError(_refusal(family, layers, quantity, search, fitting))
+        raise KernbenchError(_refusal(family, layers, quantity, given, search, fitting))
     solved = dict(zip(whole, best, strict=True))
     return Solution(given | solved, solved, fitting[best], target)
 
@@ -264,7 +264,7 @@ def _kernel_count(family: KernelFamily, spec: "KernelSpec", hyper: Mapping[str, 
             return int(closed_form(spec, **family.resolve(hyper)))
     except KernbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin must not end the program
         raise PluginError(f"family {family.name!r} cannot count its {quantity}: {first_line(error)}") from error
     raise PluginError(f"family {family.name!r} does not say its operations; it has no kernel_flops")
 
@@ -273,6 +273,7 @@ def _refusal(
     family: KernelFamily,
     layers: "Sequence[KernelSpec]",
     quantity: str,
+    given: Mapping[str, Value],
     search: _Search,
     fitting: Mapping[Values, int],
 ) -> str:
@@ -280,9 +281,12 @@ def _refusal(
     target, sizes = search.target, sorted({layer.kernel_size for layer in layers})
     taps = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} .. {sizes[-1]}"
     asked = f"family {family.name!r} cannot have {target:,} {quantity} at K = {taps}"
-    if not budget_integers(family):
+    if not search.whole:
         (count,) = fitting.values()
-        return f"{asked}: its size is fixed, at {count:,} (ratio {_ratio(count, target):.3f})"
+        by = ", ".join(f"{name} = {given[name]}" for name in budget_integers(family))
+        return (
+            f"{asked}: its size is fixed{f' by {by}' if by else ''}, at {count:,} (ratio {_ratio(count, target):.3f})"
+        )
     sides = ([n for n in fitting if fitting[n] <= target], [n for n in fitting if fitting[n] > target])
     said = []
     for side, where in zip(sides, ("below", "above"), strict=True):
@@ -293,7 +297,7 @@ def _refusal(
 
 def _option(count: int, values: Values, search: _Search) -> str:
     setting = ", ".join(f"{name} = {value}" for name, value in zip(search.whole, values, strict=True))
-    return f"{count:,} (ratio {_ratio(count, search.target):.3f}{', with ' if setting else ''}{setting})"
+    return f"{count:,} (ratio {_ratio(count, search.target):.3f}, with {setting})"
 
 
 def _ratio(count: int, target: int) -> float:

@@ -131,10 +131,18 @@ class BranchConv(ComposedConv):
         taps: of the small kernel, (out_channels, in_channels // groups, 5), fewer where the large one has no more.
         norm: of the large branch.
         near: norm of the small one.
+
+    Raises:
+        KernbenchError: an even number of taps.
     """
 
     def __init__(self, inner: KernelConv, spec: KernelSpec) -> None:
         super().__init__(inner, spec)
+        if spec.kernel_size % 2 == 0:
+            raise KernbenchError(
+                "a layer with branches has its small kernel in the middle of the large one: expected an odd kernel "
+                f"size, got {spec.kernel_size}"
+            )
         size = SMALL if spec.kernel_size > SMALL else max(1, spec.kernel_size - 2)
         bound = math.sqrt(3 / (spec.shape[1] * size))  # gain 1
         self.taps = nn.Parameter(torch.empty(*spec.shape[:2], size).uniform_(-bound, bound))

@@ -171,7 +171,7 @@ class KernelFamily:
                 module = kernel_class(spec, **resolved)
         except KernbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin must not end the program
             raise PluginError(
                 f"family {self.name!r} cannot be built: {first_line(error)} ({origin(kernel_class)}, "
                 f"K = {spec.kernel_size})"

@@ -5,6 +5,7 @@ from torch import nn
 
 from kernbench.errors import PluginError
 from kernbench.kernels import capabilities
+from kernbench.kernels.asked import ask
 from kernbench.kernels.composed import ComposedConv
 from kernbench.kernels.layer import KernelConv, layer_gain
 
@@ -22,7 +23,7 @@ def calibrate(layer: KernelConv) -> float:
         The gain before calibration; `layer.gain` holds the one after.
 
     Raises:
-        PluginError: the kernel is all zeros, or `scale_` does not scale.
+        PluginError: the kernel is all zeros, or `scale_` raises or does not scale.
     """
     raw = layer.gain
     if isinstance(layer, ComposedConv):
@@ -34,13 +35,12 @@ def calibrate(layer: KernelConv) -> float:
         raise PluginError(
             f"{layer.label} starts with a kernel of zeros, which has no gain to calibrate ({layer.place})"
         )
-    scale = capabilities.of(layer.kernel_module, "scale_")
-    if scale is None:
+    if capabilities.of(layer.kernel_module, "scale_") is None:
         shape = (layer.spec.out_channels, 1, 1)
         layer.amplitude = nn.Parameter(torch.full(shape, 1 / raw, dtype=layer.dtype, device=layer.device))
     else:
         with torch.no_grad():
-            scale(1 / raw)
+            ask(layer.kernel_module, "scale_", 1 / raw)
     layer.gain = layer_gain(layer.checked_kernel())
     if abs(layer.gain - 1) > 1e-3:
         raise PluginError(

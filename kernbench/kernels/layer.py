@@ -155,7 +155,7 @@ class KernelConv(nn.Module):
                 kernel = self._make()
         except KernbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin must not end the program
             raise PluginError(f"{self.label} cannot make its kernel: {first_line(error)} ({self.place})") from error
         if bad := int((~torch.isfinite(kernel)).sum()):
             raise PluginError(

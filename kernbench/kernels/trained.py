@@ -4,15 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kernbench.errors import KernbenchError, PluginError, counted, first_line
+from kernbench.errors import PluginError, counted
 from kernbench.kernels import capabilities
+from kernbench.kernels.asked import ask, who
 from kernbench.kernels.base import KernelModule
-from kernbench.kernels.family import origin
 from kernbench.kernels.layer import KernelConv
 
 _KEYS = ("params", "lr_mult", "weight_decay")
@@ -60,11 +59,11 @@ def parameter_groups(module: KernelModule) -> list[ParameterGroup]:
             decay below 0.
     """
     trainable = {name: each for name, each in module.named_parameters() if each.requires_grad}
-    declared = _asked(module, "param_groups")
+    declared = ask(module, "param_groups")
     if declared is None:
         return [ParameterGroup(list(trainable.values()))]
     if not isinstance(declared, list | tuple):
-        raise PluginError(f"{_who(module)}: param_groups() must return a list of dicts, got {_kind(declared)}")
+        raise PluginError(f"{who(module)}: param_groups() must return a list of dicts, got {_kind(declared)}")
     groups = [_group(module, each) for each in declared]
     times = Counter(id(each) for group in groups for each in group.parameters)
     wrong = [f"{name} {counted(times[id(each)], 'time')}" for name, each in trainable.items() if times[id(each)] != 1]
@@ -74,7 +73,7 @@ def parameter_groups(module: KernelModule) -> list[ParameterGroup]:
         )
     if wrong:
         raise PluginError(
-            f"{_who(module)}: param_groups() must have every trainable parameter exactly once, got {', '.join(wrong)}"
+            f"{who(module)}: param_groups() must have every trainable parameter exactly once, got {', '.join(wrong)}"
         )
     return groups
 
@@ -92,22 +91,22 @@ def penalties(module: KernelModule) -> dict[str, tuple[float, Tensor]]:
     Raises:
         PluginError: one has no hyper-parameter of its name for its weight, or is no scalar.
     """
-    declared = _asked(module, "regularizers")
+    declared = ask(module, "regularizers")
     if declared is None or not module.family:
         return {}
     if not isinstance(declared, Mapping):
-        raise PluginError(f"{_who(module)}: regularizers() must return a dict of name -> scalar, got {_kind(declared)}")
+        raise PluginError(f"{who(module)}: regularizers() must return a dict of name -> scalar, got {_kind(declared)}")
     found = {}
     for name, value in declared.items():
         weight = module.hyper.get(name)
         if isinstance(weight, bool | str) or weight is None:
             raise PluginError(
-                f"{_who(module)}: regularizer {name!r} needs its weight, a hyper-parameter {name!r} in the space that "
+                f"{who(module)}: regularizer {name!r} needs its weight, a hyper-parameter {name!r} in the space that "
                 f"is a kernbench.Float; got {weight!r}"
             )
         if not isinstance(value, Tensor) or value.ndim:
             got = tuple(value.shape) if isinstance(value, Tensor) else _kind(value)
-            raise PluginError(f"{_who(module)}: regularizer {name!r} must be a tensor without dimensions, got {got}")
+            raise PluginError(f"{who(module)}: regularizer {name!r} must be a tensor without dimensions, got {got}")
         if weight:
             found[name] = float(weight), value
     return found
@@ -131,29 +130,18 @@ def constrain(modules: Sequence[KernelModule]) -> None:
                 put_back()
 
 
-def _asked(module: KernelModule, name: str) -> Any:  # Any: whatever a plugin returns
-    """What a capability without arguments gives; None if the family does not offer it."""
-    capability = capabilities.of(module, name)
-    try:
-        return None if capability is None else capability()
-    except KernbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{_who(module)}: {name}() fails: {first_line(error)}") from error
-
-
 def _group(module: KernelModule, declared: object) -> ParameterGroup:
     if not isinstance(declared, Mapping) or "params" not in declared or not set(declared) <= set(_KEYS):
         got = list(declared) if isinstance(declared, Mapping) else _kind(declared)
-        raise PluginError(f"{_who(module)}: a group of param_groups() is a dict of {', '.join(_KEYS)}; got {got}")
+        raise PluginError(f"{who(module)}: a group of param_groups() is a dict of {', '.join(_KEYS)}; got {got}")
     rate, decay = declared.get("lr_mult", 1.0), declared.get("weight_decay", 0.0)
     if not _is_number(rate) or not 0 < rate < math.inf:
-        raise PluginError(f"{_who(module)}: lr_mult in param_groups() must be a number > 0, got {rate!r}")
+        raise PluginError(f"{who(module)}: lr_mult in param_groups() must be a number > 0, got {rate!r}")
     if not _is_number(decay) or not 0 <= decay < math.inf:
-        raise PluginError(f"{_who(module)}: weight_decay in param_groups() must be a number >= 0, got {decay!r}")
+        raise PluginError(f"{who(module)}: weight_decay in param_groups() must be a number >= 0, got {decay!r}")
     if not isinstance(declared["params"], list | tuple):
         got = _kind(declared["params"])
-        raise PluginError(f"{_who(module)}: params in param_groups() must be a list of parameters, got {got}")
+        raise PluginError(f"{who(module)}: params in param_groups() must be a list of parameters, got {got}")
     return ParameterGroup(list(declared["params"]), float(rate), float(decay))
 
 
@@ -163,7 +151,3 @@ def _is_number(value: object) -> bool:
 
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-def _who(module: KernelModule) -> str:
-    return f"family {module.family or type(module).__name__!r} ({origin(type(module))})"

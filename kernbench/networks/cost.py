@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
-from kernbench.errors import KernbenchError
+from kernbench.errors import KernbenchError, PluginError
 from kernbench.kernels import capabilities
+from kernbench.kernels.asked import ask, who
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.layer import KernelConv
@@ -99,13 +101,20 @@ def flops_forward(network: Network, length: int, backend: str = "direct") -> flo
 
 
 def flops_generation(network: Network) -> int | None:
-    """Operations to make all kernels once (per training step; never again in eval); None if a family is silent."""
+    """Operations to make all kernels once (per training step; never again in eval); None if a family is silent.
+
+    Raises:
+        PluginError: a family whose `kernel_flops` raises, or gives no whole number >= 0.
+    """
     total = 0
     for layer in network.kernel_layers():
-        closed_form = capabilities.of(layer.kernel_module, "kernel_flops")
-        if closed_form is None:
+        module = layer.kernel_module
+        if capabilities.of(module, "kernel_flops") is None:
             return None
-        total += int(closed_form(layer.plain.spec, **layer.kernel_module.hyper))
+        operations = ask(module, "kernel_flops", layer.plain.spec, **module.hyper)
+        if not isinstance(operations, Integral) or operations < 0:
+            raise PluginError(f"{who(module)}: kernel_flops() must give a whole number >= 0, got {operations!r:.60}")
+        total += int(operations)
     return total
 
 
@@ -117,12 +126,28 @@ def supports(network: Network) -> list[tuple[int, int] | None]:
 
     Returns:
         First tap and the one after the last, from 0, for each layer; None where the family has no learned support.
+
+    Raises:
+        PluginError: a family whose `support` raises, or gives no two taps.
     """
     found: list[tuple[int, int] | None] = []
     for layer in network.kernel_layers():
-        support = capabilities.of(layer.kernel_module, "support")
-        found.append(support and support(layer.spec.grid(dtype=layer.dtype, device=layer.device)))
+        support = ask(layer.kernel_module, "support", layer.plain.spec.grid(dtype=layer.dtype, device=layer.device))
+        if support is not None and not _is_span(support, layer.spec.kernel_size):
+            raise PluginError(
+                f"{who(layer.kernel_module)}: support() must give whole numbers 0 <= lo < hi <= "
+                f"{layer.spec.kernel_size}, got {support!r:.60}"
+            )
+        found.append(support)
     return found
+
+
+def _is_span(support: object, taps: int) -> bool:
+    """Whether what a plugin returned is a pair of taps, the first and the one after the last."""
+    if not isinstance(support, tuple | list) or len(support) != 2:
+        return False
+    low, high = support
+    return isinstance(low, int) and isinstance(high, int) and 0 <= low < high <= taps
 
 
 def latency(network: nn.Module, signal: Tensor) -> float:

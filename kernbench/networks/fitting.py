@@ -43,7 +43,7 @@ def layers_of(
         context: added to the message, such as "family siren, study k_sweep, profile quick".
 
     Raises:
-        KernbenchError: a kernel size that is not odd and positive, or a depth below 1.
+        KernbenchError: a kernel size that is not odd and positive or that the network refuses, or a depth below 1.
         PluginError: `layers` of the network raises, or gives what is no row of layers.
     """
     plan = architecture_of(network)
@@ -52,7 +52,12 @@ def layers_of(
         raise KernbenchError(f"kernel size must be a positive odd number, got {kernel_size!r}{where}")
     if depth < 1:
         raise KernbenchError(f"depth must be at least 1, got {depth} (network {plan.name})")
-    given = asked(plan, plan.layers, kernel_size, plan.channels if channels is None else channels, depth)
+    try:
+        given = asked(plan, plan.layers, kernel_size, plan.channels if channels is None else channels, depth)
+    except PluginError:
+        raise
+    except KernbenchError as error:  # a network need not take every size, nor know who asks
+        raise type(error)(f"{error}{where}") from error
     if not isinstance(given, list | tuple) or not given or not all(isinstance(each, KernelSpec) for each in given):
         raise PluginError(
             f"layers() of network {plan.name!r} must return a list of kernbench.KernelSpec, got {given!r}"

@@ -43,8 +43,9 @@ class LayerChange:
 class LayerAtRate(KernelConv):
     """A layer for signals of another rate, with the parameters of the layer that it was made from.
 
-    Where taps can be kept they are: a dilated layer (dilation > 1) moves them apart, and at a lower rate together if
-    they stay on samples. Otherwise the kernel is evaluated on a finer or coarser grid, as its family defines it there.
+    Where taps can be kept they are: one tap is a weight of one sample at any rate; a dilated layer (dilation > 1)
+    moves them apart, and at a lower rate together if they stay on samples. Otherwise the kernel is evaluated on a finer
+    or coarser grid, as its family defines it there.
 
     Args:
         layer: as trained.
@@ -64,10 +65,11 @@ class LayerAtRate(KernelConv):
         self._cache = None
         self.raw_gain, self.gain = layer.raw_gain, layer.gain
         self._trained, trained = layer.spec, layer.spec
-        kept = trained.dilation % down == 0 and (trained.dilation > 1 or up == 1)
+        alone = trained.kernel_size == 1  # a weight of one sample: no integral over lags, whose step would count
+        kept = alone or (trained.dilation % down == 0 and (trained.dilation > 1 or up == 1))
         self._refine, self._coarsen = (1, 1) if kept else (up, down)
         taps = trained.grid(self._refine, coarsen=self._coarsen).lags.numel()
-        dilation = trained.dilation * up // down if kept else trained.dilation
+        dilation = trained.dilation * up // down if kept and not alone else trained.dilation
         self.spec = replace(trained, kernel_size=taps, dilation=dilation)
 
     @property

@@ -19,6 +19,7 @@ BUDGET = {
         str, "what is counted: trainable numbers of the network, or operations to make its kernels", options=QUANTITIES
     ),
 }
+_COUNTS = {"like", "total"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def read_budget(
     values: TomlTable = {"quantity": PARAMETERS, "like": "", "total": 0}
     for table in tables:
         only(table, tuple(BUDGET), source, "budget.")
+        if _COUNTS & table.keys():  # a profile may say the other one of the two
+            values |= {"like": "", "total": 0}
         values |= {key: BUDGET[key].checked(value, f"{source}: budget.{key}") for key, value in table.items()}
     if bool(values["like"]) == bool(values["total"]):
         got = "both" if values["like"] else "neither"

@@ -1,6 +1,8 @@
 """Products of Gabor waves (MAGNet), edges of Fourier series (KAN), and a learned Gaussian mask over a network."""
 
+import json
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from kernbench_implicit.network import Affine, KernelNetwork, affine_count, affi
 from kernbench_implicit.sines import SineNetwork
 
 _SHARPNESS = 1e-6, 1e4  # over the extent
+_PENALTY = "anti_alias"
 
 
 class GaborNetwork(KernelNetwork):
@@ -60,6 +63,10 @@ class GaborNetwork(KernelNetwork):
         sharp = bounded(self.log_sharpness.to(t.dtype), *_SHARPNESS)
         envelope = torch.exp(-0.5 * (sharp * (t - self.place.to(t.dtype))).square())
         return envelope * torch.sin(self.frequency.to(t.dtype) * t + self.phase.to(t.dtype))
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Also that of weights which were stored before there was the penalty."""
+        super().set_extra_state(_named(state, self.hyper))
 
     def regularizers(self) -> dict[str, Tensor]:
         """anti_alias: sum over layers of max(0, F - Nyquist / (L + 1))^2, F = max (|w| + g) / 2 pi of the layer.
@@ -120,6 +127,13 @@ class FourierKan(KernelNetwork):
     ) -> int:
         """2 K (2 n h + 2 n' h P): the products."""
         return affine_flops(spec, (2 * harmonics, hidden)) + affine_flops(spec, (2 * inner * hidden, spec.pairs))
+
+
+def _named(state: Tensor, hyper: Mapping[str, object]) -> Tensor:
+    """Weights that do not name the penalty were trained without one; an inner network names no hyper-parameter."""
+    unnamed = {f"hyper.{_PENALTY}": 0.0} if _PENALTY in hyper else {}
+    stored = unnamed | json.loads(bytes(state.tolist()))
+    return torch.tensor(list(json.dumps(stored).encode()), dtype=torch.uint8)
 
 
 def _waves(x: Tensor, count: int) -> Tensor:
@@ -187,6 +201,10 @@ class Masked(kernbench.KernelModule):
         """The mask learns at a tenth of the rate, as in FlexConv."""
         mask = [self.log_width, self.place]
         return [{"params": list(self.kernel.parameters())}, {"params": mask, "lr_mult": 0.1}]
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Also that of weights which were stored before there was the penalty."""
+        super().set_extra_state(_named(state, self.hyper))
 
     def regularizers(self) -> dict[str, Tensor]:
         """Those of the network."""

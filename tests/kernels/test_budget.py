@@ -123,6 +123,13 @@ def test_a_fixed_number_keeps_its_value_and_the_others_are_solved_for():
         solve(made(count, width=whole["width"], depth=kernbench.Int(1, 49, budget=True)), LAYERS, 600, {"width": 1})
 
 
+def test_a_refusal_says_which_number_fixes_the_size():
+    family = made(lambda spec, width=1: 100 * width, width=kernbench.Int(1, 9, budget=True))
+    assert solve(family, LAYERS, 905, {"width": 3}).count == 900
+    with pytest.raises(KernbenchError, match=r"its size is fixed by width = 3, at 900 \(ratio 0\.900\)$"):
+        solve(family, LAYERS, 1000, {"width": 3})
+
+
 def test_a_family_without_scale_has_an_amplitude_per_output_channel():
     space = {"width": kernbench.Int(1, 9, budget=True)}
     plain, own = (made(lambda spec, width=1: 10 * width, scales=scales, **space) for scales in (False, True))

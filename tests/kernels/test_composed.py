@@ -54,6 +54,12 @@ def test_merged_branches_are_the_branches_in_eval_mode(size, groups, dilation):
     torch.testing.assert_close(merged, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [2, 4, 6, 16])
+def test_branches_refuse_a_kernel_without_a_middle(size):
+    with pytest.raises(KernbenchError, match=f"expected an odd kernel size, got {size}$"):
+        layer_of("branches", size=size)
+
+
 def test_in_training_each_branch_is_normalized_by_its_batch():
     layer, signal = layer_of("branches"), torch.randn(3, 6, 80, dtype=torch.float64)
     large = functional.conv1d(signal, layer.inner.kernel())

@@ -50,6 +50,19 @@ def test_at_the_rate_of_training_the_outputs_are_the_same_bits(name, size):
     assert (same.padding, same.receptive_field) == (net.padding, net.receptive_field)
 
 
+@pytest.mark.parametrize("family", ["discrete", "gaussian", "siren"])
+@pytest.mark.parametrize("form", ["plain", "separable"])
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_kernels_of_one_tap_are_the_same_at_any_rate(family, form, factor):
+    net = network(family=family, size=1, layer=form)
+    moved, lines = at_rate(net, factor), torch.randn(2, 1, 40)
+    with torch.no_grad():
+        assert torch.equal(moved(lines), net(lines))
+    assert [(each.taps, each.spacing, each.dilation, each.dc_drift) for each in layer_changes(net, moved)] == [
+        (1, 1, 1, 0)
+    ] * 3
+
+
 @pytest.mark.parametrize(("name", "size"), [("shallow", 9), ("dilated", 3), ("dilated", 5)])
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2, 3])
 def test_lines_of_another_rate_keep_their_length(name, size, factor):

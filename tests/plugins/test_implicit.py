@@ -1,6 +1,8 @@
 """Networks of the lag: limits and inclusions, and what their starts promise."""
 
+import json
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from kernbench_implicit.sines import SineNetwork
 
 import kernbench
+from kernbench.errors import KernbenchError
 from kernbench.registry import find_family
 
 SPEC = kernbench.KernelSpec(4, 3, kernel_size=65)
@@ -187,6 +190,20 @@ def test_a_masked_network_has_the_penalty_of_a_gabor_network_and_of_no_other_one
     assert built("masked", inner="siren").regularizers() == {}
     module = built("masked", inner="gabor_mfn")
     assert module.regularizers()["anti_alias"] == module.kernel.regularizers()["anti_alias"]
+
+
+@pytest.mark.parametrize("family", ["masked", "gabor_mfn"])
+@pytest.mark.parametrize(("weight", "refused"), [(0.0, False), (0.1, True)])
+def test_weights_of_before_there_was_a_penalty_are_those_of_weight_0(family, weight, refused):
+    module, other = built(family), built(family, anti_alias=weight)
+    state = module.state_dict()
+    named = json.loads(bytes(state["_extra_state"].tolist()))
+    assert named.pop("hyper.anti_alias") == 0.0
+    state["_extra_state"] = torch.tensor(list(json.dumps(named).encode()), dtype=torch.uint8)
+    with pytest.raises(KernbenchError, match=r"anti_alias expected 0\.1, got 0\.0") if refused else nullcontext():
+        other.load_state_dict(state)
+    grid = SPEC.grid(dtype=torch.float64)
+    assert refused or torch.equal(other(grid), module(grid))
 
 
 def test_learned_factors_are_held_between_a_hundredth_and_two():

@@ -40,6 +40,14 @@ def test_the_definition_says_what_is_solved_for_and_has_no_value_of_it(tmp_path)
     assert found.digest != study(tmp_path, "[budget]\ntotal = 500\n").digest
 
 
+def test_a_profile_may_say_the_count_where_the_study_says_a_family(tmp_path):
+    for own, other in (('like = "discrete"', "total = 500"), ("total = 500", 'like = "discrete"')):
+        found = study(tmp_path, f"[budget]\n{own}\n[profiles.quick.budget]\n{other}\n")
+        assert found.definition["budget"] == study(tmp_path, f"[budget]\n{other}\n").definition["budget"]
+    kept = study(tmp_path, '[budget]\nlike = "discrete"\n[profiles.quick.budget]\nquantity = "operations"\n')
+    assert kept.definition["budget"] == {"quantity": "operations", "like": "discrete"}
+
+
 def test_what_the_study_fixes_is_not_solved_for(tmp_path):
     fixed = study(tmp_path, "[budget]\ntotal = 500\n[hyper.siren]\nhidden = 8\n").definition["kernel"]
     assert (fixed["hyper"]["hidden"], fixed["solved"]) == (8, {})

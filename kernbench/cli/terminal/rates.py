@@ -1,6 +1,7 @@
 """What another sampling rate does to a network, as `kernbench evaluate --rate` shows it."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,20 @@ def said(changes: "Sequence[LayerChange]", factor: float) -> dict[str, Any]:
     rows = [
         (
             *(str(number), str(each.taps), f"{each.spacing:g}", str(each.dilation)),
-            *(f"{each.dc_drift:.2%}", f"{each.high_energy:.2%}"),
+            *(_percent(each.dc_drift), _percent(each.high_energy)),
         )
         for number, each in enumerate(changes, 1)
     ]
     print_table("Kernels at that rate; energy above 0.25 cycles per tap step", names, rows)
-    return {"rate_mhz": mhz, "layers": [dataclasses.asdict(each) for each in changes]}
+    return {"rate_mhz": mhz, "layers": [_plain(each) for each in changes]}
+
+
+def _percent(share: float) -> str:
+    """A share; a dash where there is none, as of kernels that are all 0."""
+    return "–" if math.isnan(share) else f"{share:.2%}"
+
+
+def _plain(change: "LayerChange") -> dict[str, Any]:
+    """The same for a file: JSON has no NaN."""
+    values = dataclasses.asdict(change).items()
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}

@@ -31,6 +31,11 @@ def study_with(tmp_path, text, family="siren"):
         ("[network]\nname = 'dilated'\nchannels = 2\ndepth = 12", ["K = 9", "samples of padding", "512", "siren"]),
         ("[profiles.quick.axes]\nkernel_size = [9, 8]", ["odd", "K = 8", "siren", "mine", "quick"]),
         ("[profiles.quick.axes]\nkernel_size = [1025]", ["K = 1025", "padding", "512", "siren"]),
+        (
+            "[network]\nreach = 10",
+            ["network.reach = 10 does not fit K = 9", "(family siren, study mine, profile quick)"],
+        ),
+        ("[network]\nname = 'dilated'\nreach = 8", ["network.reach = 8", "(family siren, study mine, profile quick)"]),
     ],
 )
 def test_a_kernel_size_that_does_not_fit_is_refused_before_anything_runs(tmp_path, text, said):
