@@ -75,7 +75,7 @@ class LearnableSpacings(kernbench.KernelModule):
         self.place.clamp_(*ends(self.spec))
 
     def param_groups(self) -> list[dict[str, object]]:
-        """Places and widths learn five times as fast as the weights and do not decay, as published."""
+        """Places and widths learn five times as fast as the weights, and do not decay."""
         moved = [self.place] if self.width is None else [self.place, self.width]
         return [{"params": [self.weight]}, {"params": moved, "lr_mult": 5.0, "weight_decay": 0.0}]
 
