@@ -12,7 +12,8 @@ layer = ["plain", "separable", "branches"]
 """
 
 
-def test_every_form_is_trained_reported_and_evaluated_from_its_weights(bench):
+def test_every_form_is_trained_reported_and_evaluated_from_its_weights(plain_bench):
+    bench = plain_bench
     (bench.folder / "forms.toml").write_text(STUDY)
     run = bench.run("run", "--plugin", "siren", "--study", "forms.toml", "--profile", "smoke", "--no-baselines")
     assert run.code == 0, run
