@@ -27,16 +27,20 @@ def test_stored_studies_keep_their_digest(name, family):
     assert load(name, find_family(family), "quick").digest == DIGESTS[name, family]
 
 
-def test_a_rate_is_part_of_the_definition_only_where_it_is_another(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "usual", "value", "axis"),
+    [("test_rate", -1, 125.0, [31.25, 125.0]), ("delay", 0, 85, [0, 43, 85])],
+)
+def test_a_late_setting_is_part_of_the_definition_only_where_it_is_another(tmp_path, name, usual, value, axis):
     plain = mine(tmp_path)
-    assert "test_rate" not in plain.definition["data"]
-    assert mine(tmp_path, "test_rate = -1").digest == plain.digest
-    other = mine(tmp_path, "test_rate = 125")
-    assert other.definition["data"]["test_rate"] == 125
+    assert name not in plain.definition["data"]
+    assert mine(tmp_path, f"{name} = {usual}").digest == plain.digest
+    other = mine(tmp_path, f"{name} = {value}")
+    assert other.definition["data"][name] == value
     assert other.digest != plain.digest
-    axis = mine(tmp_path, axes="test_rate = [31.25, 125]")
-    assert "test_rate" not in axis.definition["data"]
-    assert [params["test_rate"] for params in axis.cells().values()] == [31.25, 125.0]
+    varied = mine(tmp_path, axes=f"{name} = {axis}")
+    assert name not in varied.definition["data"]
+    assert [params[name] for params in varied.cells().values()] == axis
 
 
 @pytest.mark.parametrize("given", ["40", "0", "true", '"125"', "nan"])
@@ -46,18 +50,6 @@ def test_a_rate_that_makes_no_sense_is_refused_in_one_line(tmp_path, given):
         mine(tmp_path, f"test_rate = {given}")
     with pytest.raises(StudyError, match=f"mine.toml: axes.test_rate: data.test_rate: {wanted}"):
         mine(tmp_path, axes=f"test_rate = [{given}]")
-
-
-def test_a_delay_is_part_of_the_definition_only_where_there_is_one(tmp_path):
-    plain = mine(tmp_path)
-    assert "delay" not in plain.definition["data"]
-    assert mine(tmp_path, "delay = 0").digest == plain.digest
-    other = mine(tmp_path, "delay = 85")
-    assert other.definition["data"]["delay"] == 85
-    assert other.digest != plain.digest
-    axis = mine(tmp_path, axes="delay = [0, 43, 85]")
-    assert "delay" not in axis.definition["data"]
-    assert [params["delay"] for params in axis.cells().values()] == [0, 43, 85]
 
 
 @pytest.mark.parametrize("given", ["-1", "121", "0.5", "true", '"85"'])
