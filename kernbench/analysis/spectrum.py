@@ -1,5 +1,6 @@
 """Spectra of kernels: their power by frequency in cycles per sample."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,53 @@ def energy_above(kernels: ArrayLike, frequency: float) -> float:
     power = spectrum.power.sum(axis=0)
     total = float(power.sum())
     return float(power[spectrum.frequency > frequency].sum()) / total if total > 0 else float("nan")
+
+
+SHARES = (0.5, 0.9, 0.95)  # of the energy, for bandwidths
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralFacts:
+    """Where the energy of kernels lies; the mean was not removed. Of a kernel of zeros all is NaN.
+
+    Attributes:
+        centroid: sum f S / sum S [cycles per tap step], (N,).
+        bandwidth: share of the energy -> the smallest frequency with that share at or below it, likewise.
+        above_half: share of the energy above half of Nyquist, 0.25 cycles per tap step: what half the rate aliases.
+        constant: share of the energy in the mean, (sum k)^2 / (K sum k^2), (N,); 1 / K of white noise.
+    """
+
+    centroid: Floats
+    bandwidth: Mapping[float, Floats]
+    above_half: Floats
+    constant: Floats
+
+
+def spectral_facts(kernels: ArrayLike) -> SpectralFacts:
+    """Centroid, bandwidths and shares of each kernel of a layer, by `power_spectrum`.
+
+    Args:
+        kernels: taps along the last axis, (..., K); of more than 512 kernels an even selection counts, and kernels of
+            zeros only where all are.
+
+    Raises:
+        KernbenchError: no taps, or taps that are not finite.
+    """
+    taps = _selected(kernels)
+    spectrum = power_spectrum(taps)
+    energy = np.square(taps).sum(axis=1)
+    energy = np.where(energy > 0, energy, np.nan)
+    share = spectrum.power / energy[:, None]  # sums to 1, by Parseval
+    below = np.cumsum(share, axis=1)
+    known = np.isfinite(energy)
+    # the last bin has all of it, whatever rounding says
+    reached = {each: np.argmax(below >= min(each, 1) * below[:, -1:], axis=1) for each in SHARES}
+    return SpectralFacts(
+        centroid=share @ spectrum.frequency,
+        bandwidth={each: np.where(known, spectrum.frequency[at], np.nan) for each, at in reached.items()},
+        above_half=share[:, spectrum.frequency > 0.25].sum(axis=1),
+        constant=np.square(taps.sum(axis=1)) / (taps.shape[1] * energy),
+    )
 
 
 def _selected(kernels: ArrayLike) -> Floats:

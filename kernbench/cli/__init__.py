@@ -25,7 +25,7 @@ _COMMANDS = {
     "data": ("data", "Simulate, import and export data sets, and show the cache."),
     "baselines": ("baselines", "Classical detectors under the protocol of the networks."),
     "bench": ("bench", "Time convolution, simulation, metrics and training side by side with the peers."),
-    "analyze": ("analyze", "What kernel families can represent: one kernel fitted to given taps."),
+    "analyze": ("analyze", "What trained kernels became, layer by layer; what kernel families can represent."),
     "cells": ("cells", "Train cells again, or drop them from their study; old trials stay."),
     "storage": ("storage", "Copy studies to another database; verify a database and its files; upgrade it."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),

@@ -1,4 +1,4 @@
-"""`kernbench analyze`: what kernels are, and what families can represent."""
+"""`kernbench analyze`: what kernels became in training, and what families can represent."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernbench.cli import analyze_cells
 from kernbench.cli.names import several_option
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ DIGITS = 9  # of a budget
 
 @click.group()
 def analyze_command() -> None:
-    """What families can represent."""
+    """What kernels became in training, and what families can represent."""
+
+
+for each in analyze_cells.commands():
+    analyze_command.add_command(each)
 
 
 @analyze_command.command("fit")

@@ -78,7 +78,7 @@ def _sealed(facts: Facts, state: Mapping[str, torch.Tensor]) -> Iterator[str | b
         yield tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: Check) -> Network:
+def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: Check, seed: int = 0) -> Network:
     """The untrained network that the facts describe.
 
     Args:
@@ -86,6 +86,7 @@ def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: C
         plugin: family to take in place of the one that the facts name.
         network: likewise, FILE.py:NAME or the name of an installed one.
         check: says that settings of a network are what a study may say, or raises.
+        seed: of its weights.
     """
     found, offered = _family(facts, plugin), _network(facts, network)
     own = {} if offered is None else {"name": offered.name}
@@ -96,7 +97,7 @@ def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: C
     hyper = facts.get("family.hyper", dict)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             form = str(plan.get("layer", PLAIN))  # older files do not name it
             sizes = size, channels, hyper, int(plan["depth"]), str(plan["gain"])
             built = build(network_asked(plan), found, *sizes, layer=form)

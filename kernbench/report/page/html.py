@@ -29,6 +29,7 @@ from kernbench.report.numbers.rates import rate_table
 from kernbench.report.numbers.sentences import cautions, headline, p_text
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.numbers.tuning import tuning_rows, tuning_text
+from kernbench.report.page.analysed import analysed, analysis_facts
 from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
 from kernbench.report.page.csv_tables import write_tables, written_tables
 from kernbench.report.page.downloads import downloads, script_hash
@@ -60,7 +61,7 @@ def source_digest(runs: Iterable[Run]) -> str:
     runs = list(runs)
     facts = sorted(repr((*_place(run), run.cell, run.status, run.digest, run.started, run.message)) for run in runs)
     facts += [*sorted({repr((*_place(run), run.asked)) for run in runs}), repr(sum(run.lacking for run in runs))]
-    facts += baseline_facts(runs)
+    facts += baseline_facts(runs) + analysis_facts(runs)
     facts += sorted({repr((*_place(run), run.selected)) for run in runs if run.selected})
     # cells of one study share what is missing of it, and its published numbers
     facts += sorted({repr(sorted(each.items())) for each in {id(run.missing): run.missing for run in runs}.values()})
@@ -196,6 +197,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "pictures": study_pictures(comparison, folder, levels, anchor, marks),
         "kernels": kernels,
         "kernel_ids": {each.point: each.id for each in kernels},
+        "analyses": analysed(comparison, folder),
         "example": example_picture(comparison, folder),
         "provenance": provenance(comparison.runs),
         "curves": curve_rows(comparison),

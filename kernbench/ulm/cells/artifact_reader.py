@@ -24,7 +24,8 @@ class CellArrays:
 
     Attributes:
         kernels: trained kernels of each layer, up to 16 of them, (n, K).
-        starts: the same before training; empty if they were not stored.
+        starts: the same before training; empty if they were not stored, or are the trained ones again: of kernels
+            that are a parameter themselves, older versions stored these.
         spectra: 5, 50 and 95 % quantiles of each layer's kernels, (3, F).
         voltage: example line, (L,) a.u.
         counts: its bubbles per sample, (L,).
@@ -74,9 +75,10 @@ def load_arrays(path: Path) -> CellArrays:
             content = {name: np.asarray(stored[name], np.float64) for name in stored.files}
         starts = _by_layer(content, "kernel_start")
         kernels = _by_layer(content, "kernel")
+        known = len(starts) == len(kernels) and not all(map(np.array_equal, starts, kernels))
         return CellArrays(
             kernels=kernels,
-            starts=starts if len(starts) == len(kernels) else [],
+            starts=starts if known else [],
             spectra=[content[f"spectrum_{layer}"] for layer in range(len(kernels))],
             voltage=content["example_voltage"].ravel(),
             counts=content["example_counts"].ravel(),

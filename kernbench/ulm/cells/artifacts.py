@@ -52,9 +52,10 @@ class Example:
 
 
 def kernels_of(network: Network) -> list[Floats]:
-    """Kernels of every layer, (pairs, K) each, pairs in (output, input) order."""
+    """Kernels of every layer, (pairs, K) each, pairs in (output, input) order, in memory of their own."""
     layers = [layer.kernel().detach().cpu().numpy() for layer in network.kernel_layers()]
-    return [np.asarray(kernel, np.float32).reshape(-1, kernel.shape[-1]) for kernel in layers]
+    # a copy: where the kernel is a parameter itself, training would change what is kept of its start
+    return [np.array(kernel, np.float32).reshape(-1, kernel.shape[-1]) for kernel in layers]
 
 
 def write_all(

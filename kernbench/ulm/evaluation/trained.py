@@ -17,6 +17,7 @@ from kernbench.host.process_state import plain_torch
 from kernbench.host.tensor_files import read_tensors
 from kernbench.networks.network import Network
 from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
+from kernbench.study.cell import derived_seed
 from kernbench.study.settings import check_table
 from kernbench.ulm.data.export import new_folder
 from kernbench.ulm.evaluation.noise import FIRST_STREAM, Noise, noise_stream
@@ -102,6 +103,28 @@ def load_trained(source: str | Path, plugin: str | None = None, network: str | N
                 f"{path} is not a weights.pt of kernbench; {option} goes with one, published kernels need none"
             )
     return Trained(path, network_of(content, path))
+
+
+@plain_torch()
+def untrained(trained: Trained, plugin: str | None = None, network: str | None = None) -> Network:
+    """The network of a cell as it was before its training: drawn again, from the seed of the cell.
+
+    The same torch on the same kind of machine draws the same numbers; another may not, so compare where it matters.
+
+    Args:
+        trained: a network of ours, from `load_trained`.
+        plugin: as for `load_trained`.
+        network: as for `load_trained`.
+
+    Raises:
+        DataError: a published network, whose start nothing is known of, or facts without a seed.
+        PluginError: see `load_trained`.
+    """
+    if not trained.facts:
+        raise DataError(f"{trained.path} is a published network: expected one of kernbench, whose start is known")
+    facts = _Reader(trained.path, trained.facts)
+    seed = derived_seed("initialization", facts.natural("params.seed"))
+    return _rebuilt(facts, plugin, network, functools.partial(check_table, "network"), seed).eval()
 
 
 def export_published(trained: Trained, folder: Path) -> list[Path]:

@@ -1,0 +1,7 @@
+"""Every analysis of trained cells: a command each, and a part of the page each where its results are stored."""
+
+from kernbench.report.analyses.analysis import Analysis
+from kernbench.report.analyses.movement import MOVEMENT
+from kernbench.report.analyses.spectrum import SPECTRUM
+
+ANALYSES: tuple[Analysis, ...] = (SPECTRUM, MOVEMENT)
