@@ -7,6 +7,7 @@ os.environ.setdefault("KERNBENCH_LOAD_PLUGINS", "bundled")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import gc
+import shutil
 import subprocess
 import sys
 import warnings
@@ -157,6 +158,32 @@ def smoke_bench(bench, smoke_lines, monkeypatch):
     """The command line, with the lines of the smoke study in the cache."""
     monkeypatch.setenv("KERNBENCH_CACHE", str(smoke_lines))
     return bench
+
+
+@pytest.fixture(scope="session")
+def trained_study(tmp_path_factory, smoke_lines):
+    """A folder with the database of a study of four trained cells: siren and discrete, K = 9 and 17."""
+    from kernbench.cli import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "mine.toml").write_text("version = 1\n[axes]\nkernel_size = [9, 17]\n")
+    words = ("run", "--study", "mine.toml", "--profile", "smoke", "--no-baselines", "--plugin", "siren,discrete")
+    with pytest.MonkeyPatch.context() as patch, no_pictures():
+        patch.setenv("KERNBENCH_CACHE", str(smoke_lines))
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["kernbench", *words])
+        patch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
+    return folder
+
+
+@pytest.fixture
+def trained_bench(smoke_bench, trained_study):
+    """The command line in a copy of that folder."""
+    shutil.copytree(trained_study, smoke_bench.folder, dirs_exist_ok=True)
+    return smoke_bench
 
 
 @pytest.fixture

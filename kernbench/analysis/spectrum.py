@@ -116,6 +116,8 @@ def spectral_facts(kernels: ArrayLike) -> SpectralFacts:
         KernbenchError: no taps, or taps that are not finite.
     """
     taps = _selected(kernels)
+    largest = np.abs(taps).max(axis=1, keepdims=True)
+    taps = taps / np.where(largest > 0, largest, 1)  # squares of tiny numbers are 0
     spectrum = power_spectrum(taps)
     energy = np.square(taps).sum(axis=1)
     energy = np.where(energy > 0, energy, np.nan)
@@ -136,7 +138,7 @@ def _selected(kernels: ArrayLike) -> Floats:
     """Kernels that are not zero, (N, K), at most 512, evenly chosen; all where every one is zero."""
     taps = _finite(kernels)
     taps = taps.reshape(-1, taps.shape[-1])
-    alive = taps[np.square(taps).sum(axis=1) > 0]
+    alive = taps[taps.any(axis=1)]
     taps = alive if len(alive) else taps
     rows = np.unique(np.linspace(0, len(taps) - 1, min(len(taps), MOST_KERNELS)).astype(int))
     return np.asarray(taps[rows])

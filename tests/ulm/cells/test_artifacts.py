@@ -39,6 +39,27 @@ def test_files_of_a_cell_can_be_read_without_pickle(tmp_path):
     assert (tmp_path / "kernel.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("family", ["discrete", "siren", "longconv"])
+def test_what_is_kept_of_the_start_is_not_what_training_made_of_it(tmp_path, family):
+    torch.manual_seed(0)
+    network = build("shallow", family, 9, channels=5, depth=2, hyper={})
+    before = kernels_of(network)
+    wanted = [kernel.copy() for kernel in before]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2).add_(0.1)
+    assert all(map(np.array_equal, before, wanted))
+    line = np.zeros(60, np.float32)
+    write_all(tmp_path, before, kernels_of(network), Example(line, line, line, 7, 0.2, 3), CURVE)
+    assert len(load_arrays(tmp_path / "cell.npz").starts) == 2
+
+
+def test_a_start_that_is_the_end_is_not_shown(tmp_path):
+    kernels, line = [np.arange(9, dtype=np.float32)[None]], np.zeros(60, np.float32)
+    write_all(tmp_path, kernels, kernels, Example(line, line, line, 7, 0.2, 3), CURVE)
+    assert load_arrays(tmp_path / "cell.npz").starts == []
+
+
 @pytest.mark.parametrize("side", ["centered", "causal", "anticausal"])
 def test_the_side_of_the_kernels_comes_back(tmp_path, side):
     kernels, line = [np.ones((1, 9), np.float32)], np.zeros(60, np.float32)
