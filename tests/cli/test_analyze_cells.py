@@ -66,10 +66,8 @@ def test_cells_without_files_are_named_and_the_others_are_analysed(trained_bench
     run.artifacts[WEIGHTS].unlink()
     done = trained_bench.run("analyze", "spectrum", "--study", "mine", "--plugin", "siren")
     assert done.code == 0, done
-    assert done.err.splitlines()[1:] == [
-        f"kernbench: {run.study} kernel_size=9,seed=0 is left out: its file weights.pt is not beside the database; "
-        "see `kernbench storage check`"
-    ]
+    why = "its file weights.pt is not beside the database; see `kernbench storage check`"
+    assert done.err.splitlines()[1:] == [f"kernbench: {run.study} kernel_size=9,seed=0 is left out: {why}"]
     assert "1 cell." in done.out
 
 
