@@ -25,7 +25,8 @@ def layer_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
         name: of the column.
         label: of the vertical axis.
     """
-    shown = [family for (family,), each in grouped(rows, "family") if numbers(each, name)][:MOST_PANELS]
+    known = [family for (family,), each in grouped(rows, "family") if numbers(each, name)]
+    shown = known[:MOST_PANELS]
     sizes = _evenly([size for (size,), _ in grouped(rows, "kernel_size")])
     colours = dict(zip(sizes, shades(len(sizes)), strict=True))
     figure, axes = panel_grid(shown, height=2.4 if len(shown) > 1 else 3.2)
@@ -34,6 +35,8 @@ def layer_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
     axes[0].set_ylabel(label)
     keys = series_keys((f"K = {size}", (colour, "o", "-")) for size, colour in colours.items())
     legend_below(figure, keys, len(shown))
+    if len(known) > len(shown):
+        figure.suptitle(f"the first {len(shown)} of {len(known)} families; the table has all", fontsize=8)
     return figure
 
 
