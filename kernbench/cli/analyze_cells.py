@@ -62,6 +62,7 @@ def _analyse(
     from kernbench.report.analyses import stored
     from kernbench.report.analyses.trained_cells import trained_cells
     from kernbench.store.database.url import resolve_url
+    from kernbench.store.files.artifact_entries import ANALYSES
 
     url = resolve_url(storage)
     runs = _runs(url, study, plugins, only, cell)
@@ -86,7 +87,7 @@ def _analyse(
     assert folder is not None
     stored.store(analysis, folder, found)
     _print(analysis, found, counted(analysed, "cell"))
-    click.echo(f"results: {folder}; `kernbench report` shows them")
+    click.echo(f"results: {folder / ANALYSES}; `kernbench report` shows them")
     if out is not None:
         _write(analysis, found, out)
 

@@ -9,20 +9,14 @@ from pathlib import Path
 from kernbench.errors import DataError, StorageError
 from kernbench.host.files import sha256_of_file, write_whole
 from kernbench.report.analyses.analysis import CELL_COLUMNS, Analysis, Row, Rows, Value
+from kernbench.store.files.artifact_entries import analysis_file
 from kernbench.store.reading.records import Run
-
-FOLDER = "analyses"  # within the artifacts of a storage
 
 
 def folder_beside(run: Run) -> Path | None:
-    """Where analyses of a cell are: beside its artifacts; None where it has none."""
+    """Artifacts of the database of a cell, with the analyses among them; None where the cell has none."""
     first = next(iter(run.artifacts.values()), None)
-    return None if first is None else first.parent / FOLDER
-
-
-def path_of(folder: Path, study: str, table: str) -> Path:
-    """The file of a table about the cells of one Optuna study."""
-    return folder / f"{study.replace('/', '-')}.{table}.csv"
+    return None if first is None else first.parent
 
 
 def cell_columns(run: Run) -> dict[str, Value]:
@@ -38,7 +32,7 @@ def store(analysis: Analysis, folder: Path, rows: Rows) -> list[Path]:
 
     Args:
         analysis: whose rows they are.
-        folder: made if missing.
+        folder: of the artifacts; the folder of analyses in it is made if missing.
         rows: of each table, with the columns of their cells.
 
     Raises:
@@ -49,7 +43,7 @@ def store(analysis: Analysis, folder: Path, rows: Rows) -> list[Path]:
     measured = {(str(row["study"]), str(row["cell"])) for table in rows.values() for row in table}
     for table, columns in analysis.tables.items():
         for study in sorted({study for study, _ in measured}):
-            path = path_of(folder, study, table)
+            path = analysis_file(folder, study, table)
             kept = [row for row in _read(path) if (row["study"], row["cell"]) not in measured]
             new = [row for row in rows.get(table, ()) if row["study"] == study]
             write_rows(path, [*CELL_COLUMNS, *columns], [*kept, *new])
@@ -70,7 +64,7 @@ def stored(analysis: Analysis, runs: Iterable[Run]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {table: [] for table in analysis.tables}
     for table in analysis.tables:
         for folder, study in places:
-            rows = _read(path_of(folder, study, table))
+            rows = _read(analysis_file(folder, study, table))
             found[table] += [_typed(row) for row in rows if (row["study"], row["cell"], row["started"]) in wanted]
     return found
 
@@ -78,7 +72,7 @@ def stored(analysis: Analysis, runs: Iterable[Run]) -> dict[str, list[Row]]:
 def checksums(analyses: Iterable[Analysis], runs: Iterable[Run]) -> list[str]:
     """Of the files that a page about these runs shows, so that new results make a new page."""
     places = {(folder, run.study) for run in runs if (folder := folder_beside(run)) is not None}
-    files = {path_of(*place, table) for place in places for each in analyses for table in each.tables}
+    files = {analysis_file(*place, table) for place in places for each in analyses for table in each.tables}
     return sorted(sha256_of_file(path) for path in files if path.is_file())
 
 

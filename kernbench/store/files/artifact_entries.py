@@ -11,6 +11,7 @@ from typing import Any
 
 from kernbench.errors import StorageError
 
+DETECTORS, ANALYSES = "baselines", "analyses"  # folders of results among the artifacts, which no entry names
 PREFIX = "artifacts:"  # of the system attributes in which Optuna keeps the entries
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -30,6 +31,17 @@ def entries(attributes: Mapping[str, Any]) -> dict[str, str]:
             if isinstance(content, dict) and content.get("artifact_id") == name:
                 found[name] = str(content.get("filename", ""))
     return found
+
+
+def analysis_file(artifacts: Path, study: str, table: str) -> Path:
+    """The file of a table that analyses the trained cells of one Optuna study.
+
+    Args:
+        artifacts: folder of the artifacts of a database.
+        study: its name.
+        table: name of the table.
+    """
+    return artifacts / ANALYSES / f"{study.replace('/', '-')}.{table}.csv"
 
 
 def is_plain(path: Path) -> bool:

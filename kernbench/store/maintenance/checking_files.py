@@ -15,13 +15,12 @@ from kernbench.errors import DataError, one_line
 from kernbench.host.files import PART
 from kernbench.store.database.url import side_folder
 from kernbench.store.files import scratch
-from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
+from kernbench.store.files.artifact_entries import ANALYSES, DETECTORS, PREFIX, entries, is_plain, listed
 from kernbench.store.tables.cell_states import failure_class, is_done, worker_is_gone
 from kernbench.store.tables.optuna_rows import cells_of_trials, system_keys
 from kernbench.store.tables.optuna_tables import storage_of, study_id
 from kernbench.study.cell import file_key
 
-RESULTS = "baselines"  # folder of results of classical detectors
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 LARGEST = 2**30  # bytes of the arrays of a cell, which has a few megabytes of them
@@ -95,7 +94,7 @@ class Files:
             for file in self._files
             if file.name not in named
             and os.path.lexists(file.path)
-            and not (file.name == RESULTS and file.is_dir(follow_symlinks=False))
+            and not (file.name in (DETECTORS, ANALYSES) and file.is_dir(follow_symlinks=False))
         ]
         for file in self._states:
             if file.name.startswith(scratch.PREFIX) and file.is_dir(follow_symlinks=False):

@@ -1,4 +1,4 @@
-"""The files of copied studies: artifacts, checkpoints, results of classical detectors; removed again if it fails."""
+"""The files of copied studies: artifacts, checkpoints, results of detectors and analyses; removed again if it fails."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from kernbench.errors import StorageError, counted
 from kernbench.host.files import PART, whole_file, writer_of
 from kernbench.store.database.url import shown_url, side_folder
-from kernbench.store.files.artifact_entries import PREFIX, entries, is_plain, listed
+from kernbench.store.files.artifact_entries import ANALYSES, PREFIX, analysis_file, entries, is_plain, listed
 from kernbench.store.tables.optuna_rows import cells_of_trials, system_attributes
 from kernbench.store.tables.optuna_tables import table_of
 from kernbench.store.tables.result_tables import RunRow
@@ -73,6 +73,10 @@ class FileCopies:
             for path in sorted(old.glob(f"*/{digest}-*.csv")):
                 if not (new / path.relative_to(old)).exists():
                     self._copy(path, new / path.relative_to(old))
+        beginning = analysis_file(old, name, "").stem  # with the dot before the table's name
+        for each in listed(old / ANALYSES):
+            if each.name.startswith(beginning) and not (new / ANALYSES / each.name).exists():
+                self._copy(Path(each.path), new / ANALYSES / each.name)
         old, new = (side_folder(url, "checkpoints") for url in (self._source, self._target))
         keys = {file_key(study, cell) for study, cell in cells_of_trials(origin) if study == name}
         for file in [each.name for each in listed(old)]:

@@ -8,6 +8,7 @@ from kernbench.errors import DataError
 from kernbench.report.analyses import stored
 from kernbench.report.analyses.catalogue import ANALYSES
 from kernbench.report.analyses.movement import MOVEMENT
+from kernbench.store.files.artifact_entries import analysis_file
 
 ROW = {"layer": 1, "taps": 65, "kernels": 8, "kernel_change": 0.5, "unmoved": 0.0, "dead_lags": 2}
 
@@ -65,7 +66,7 @@ def test_new_results_change_the_checksums_of_a_page(runs):
 )
 def test_a_damaged_file_is_named(runs, content, line):
     keep(runs[0])
-    path = stored.path_of(stored.folder_beside(runs[0]), runs[0].study, "movement")
+    path = analysis_file(stored.folder_beside(runs[0]), runs[0].study, "movement")
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"movement\.csv.*{line}"):
         stored.stored(MOVEMENT, runs)

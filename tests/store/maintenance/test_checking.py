@@ -61,9 +61,10 @@ def sound(world):
     world.run(world.study([9, 33, 65, 129, 257]), extend=True, queue_only=True)
     checkpoints = side_folder(world.url, "checkpoints")
     torch.save({"epoch": 3}, checkpoints / f"{file_key(KEY, 'kernel_size=257,seed=0')}.7.pt")
-    folder = side_folder(world.url, "artifacts") / "baselines"
-    folder.mkdir()
-    (folder / "some.csv").touch()
+    for name in ("baselines", "analyses"):
+        folder = side_folder(world.url, "artifacts") / name
+        folder.mkdir()
+        (folder / "some.csv").touch()
     (side_folder(world.url, "checkpoints") / f"scratch.{os.uname().nodename}.{os.getpid()}.0.abc").mkdir()
     return world
 

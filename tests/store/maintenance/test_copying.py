@@ -20,6 +20,7 @@ from kernbench.errors import StorageError, StudyError
 from kernbench.host.files import PART
 from kernbench.store.database.opening import open_storage
 from kernbench.store.database.url import side_folder
+from kernbench.store.files.artifact_entries import analysis_file
 from kernbench.store.maintenance import copying
 from kernbench.store.maintenance.copying import copy_studies
 from kernbench.store.reading.runs import load_runs, stored_states, stored_studies
@@ -58,6 +59,10 @@ def filled(world):
     folder.mkdir()
     (folder / f"{fakes.DATA}-8.csv").write_text("method,f1\n")
     (folder / "elsewhere-8.csv").write_text("method,f1\n")
+    for name in (KEY, f"{KEY}2"):
+        path = analysis_file(folder.parent, name, "spectrum")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("study,cell\n")
     checkpoints = side_folder(world.url, "checkpoints")
     key = file_key(KEY, LAST)
     (checkpoints / f"{key}.3.pt").write_bytes(b"state")
@@ -99,6 +104,7 @@ def test_a_copy_reads_the_same_and_a_run_goes_on_there(world, target):
     names = sorted(path.name for path in side_folder(target, "artifacts").rglob("*") if path.is_file())
     assert f"{fakes.DATA}-8.csv" in names
     assert "elsewhere-8.csv" not in names
+    assert [name for name in names if "spectrum" in name] == [analysis_file(Path(), KEY, "spectrum").name]
     assert [path.name for path in side_folder(target, "checkpoints").iterdir()] == [f"{file_key(KEY, LAST)}.3.pt"]
     assert copied.files == len(names) + 1
     other = fakes.World(world.folder, url=target)
