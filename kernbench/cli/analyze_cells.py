@@ -25,7 +25,13 @@ def commands() -> list[click.Command]:
 
 
 def _command(analysis: Analysis) -> click.Command:
-    def run(study: str | None, **given: Any) -> None:  # Any: values of the options below
+    def run(study: str | None, weights: Path | None = None, data: str | None = None, **given: Any) -> None:
+        # Any: values of the options below
+        if weights is not None:
+            _analyse_file(analysis, study, weights, data, **given)
+            return
+        if data is not None:
+            raise click.UsageError("--data goes with --weights; cells have lines of their own")
         if study is None:
             raise click.UsageError("expected --study: the study in the database whose trained cells are analysed")
         _analyse(analysis, study, **given)
@@ -39,6 +45,11 @@ def _command(analysis: Analysis) -> click.Command:
         storage_option,
         click.option("--out", type=PATH, help="Folder for the tables and the figure, too."),
     ]
+    if analysis.measure_file is not None:
+        options += [
+            click.option("--weights", type=PATH, help="In place of --study: a weights.pt, or published weights."),
+            one_option("--data", help="Lines for --weights: digest or name of a data set, or a folder.  [of its cell]"),
+        ]
     for option in reversed(options):
         run = option(run)
     tables = ", ".join(f"{name}.csv" for name in analysis.tables)
@@ -57,7 +68,7 @@ def _analyse(
     out: Path | None,
 ) -> None:
     from kernbench.cli.terminal.bars import bar, one_line
-    from kernbench.errors import DataError, counted
+    from kernbench.errors import DataError, KernbenchError, counted
     from kernbench.host.device import choose_device
     from kernbench.report.analyses import stored
     from kernbench.report.analyses.trained_cells import trained_cells
@@ -76,7 +87,12 @@ def _analyse(
     with bar(f"analyze {analysis.name}", one_line) as progress:
         for each in trained_cells(runs, said.append, files[0] if files else None, network):
             beginning = stored.cell_columns(each.run)
-            for table, rows in analysis.measure(each).items():
+            try:
+                measured = analysis.measure(each)
+            except KernbenchError as error:
+                said.append(f"{each.run.study} {each.run.cell} is left out: {error}")
+                continue
+            for table, rows in measured.items():
                 found[table] += [{**beginning, **row} for row in rows]
             analysed += 1
             progress(analysed, len(runs))
@@ -88,6 +104,53 @@ def _analyse(
     stored.store(analysis, folder, found)
     _print(analysis, found, counted(analysed, "cell"))
     click.echo(f"results: {folder / ANALYSES}; `kernbench report` shows them")
+    if out is not None:
+        _write(analysis, found, out)
+
+
+def _analyse_file(
+    analysis: Analysis,
+    study: str | None,
+    weights: Path,
+    data: str | None,
+    plugins: Sequence[str],
+    only: "Selection",
+    cell: str | None,
+    network: str | None,
+    storage: str | None,
+    out: Path | None,
+) -> None:
+    """One network from a file: printed and written to --out, kept in no database."""
+    from kernbench.host.device import choose_device
+    from kernbench.report.analyses.analysis import CELL_COLUMNS
+    from kernbench.ulm.data.find import find_set
+    from kernbench.ulm.evaluation.lines_of_cell import lines_of_cell
+    from kernbench.ulm.evaluation.trained import load_trained
+
+    if study is not None or only or cell is not None or storage is not None or len(plugins) > 1:
+        raise click.UsageError("--weights excludes --study, --only, --cell and --storage, and takes one --plugin")
+    if out is not None:
+        _check_out(out)
+    choose_device("cpu")  # sets the threads
+    trained = load_trained(weights, plugins[0] if plugins else None, network)
+    if data is None and not trained.facts:
+        raise click.UsageError(f"{weights} is a published network: expected --data, lines to measure it on")
+    lines = (lines_of_cell(trained, "test") if data is None else find_set(data)).load("test")
+    assert analysis.measure_file is not None
+    family = trained.facts.get("family", {}).get("name", "published")
+    plan = trained.facts.get("network", {})
+    known = (
+        trained.facts.get("study", ""),
+        trained.facts.get("cell", weights.name),
+        family,
+        plan.get("kernel_size"),
+        None,
+        "",
+    )
+    beginning = dict(zip(CELL_COLUMNS, known, strict=True))
+    measured = analysis.measure_file(trained, lines).items()
+    found = {table: [{**beginning, **row} for row in rows] for table, rows in measured}
+    _print(analysis, found, "1 network")
     if out is not None:
         _write(analysis, found, out)
 

@@ -112,10 +112,11 @@ def evaluate_command(
     tolerances stay what they are in time; thresholds are those of the training rate. Labels fall on the nearest sample.
     """
     from kernbench.cli.terminal import rates, scores
-    from kernbench.cli.trained_cell import cell_or_file, lines_of_cell
+    from kernbench.cli.trained_cell import cell_or_file
     from kernbench.host.device import choose_device
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.evaluation import pair_card, scorecard
+    from kernbench.ulm.evaluation.lines_of_cell import lines_of_cell
     from kernbench.ulm.evaluation.rates import rate_factor
     from kernbench.ulm.evaluation.trained import load_trained
 

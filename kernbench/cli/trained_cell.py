@@ -1,4 +1,4 @@
-"""The trained network of a cell by its study, family and values, and the lines of that study."""
+"""The trained network of a cell by its study, family and values."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,6 @@ from kernbench.errors import DataError, counted
 if TYPE_CHECKING:
     from kernbench.store.reading.records import Run
     from kernbench.study.selection import Selection
-    from kernbench.ulm.data.find import DataSet
-    from kernbench.ulm.evaluation.trained import Trained
 
 MOST_LISTED = 6
 
@@ -95,27 +93,6 @@ def weights_of_cell(url: str, study: str, families: Sequence[str], only: "Select
             "study ran; `kernbench storage check` names the files"
         )
     return found[0].artifacts[WEIGHTS]
-
-
-def lines_of_cell(trained: "Trained", split: str) -> "DataSet":
-    """Lines of a split as the cell of a network had them; nothing is simulated.
-
-    Raises:
-        DataError: it had no such split, or its lines are not in the cache.
-    """
-    from kernbench.ulm.data.find import find_set
-
-    digests = trained.facts["data"]
-    if split not in digests:
-        raise DataError(f"{trained.label} has no {split!r} lines; expected one of {', '.join(digests)}")
-    try:
-        return find_set(digests[split])
-    except DataError as error:
-        name, _, profile = str(trained.facts["study"]).partition("/")[0].split(".", 2)
-        raise DataError(
-            f"the {split} lines of {trained.label}, {digests[split]}, are not in the cache; `kernbench data simulate "
-            f"--study {name} --profile {profile}` makes them (of a study file give its path), or name others by --data"
-        ) from error
 
 
 def best_first(runs: "Sequence[Run]") -> "list[tuple[Run, int]]":

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kernbench.report.analyses.trained_cells import TrainedCell
+    from kernbench.ulm.data.recipe import Split
+    from kernbench.ulm.evaluation.trained import Trained
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -53,6 +55,8 @@ class Analysis:
         show: rows of some cells -> what page and terminal say of them.
         draw: the same rows -> a figure of them, or None where there is nothing to draw.
         caption: of the figure.
+        measure_file: a network from a file, ours or a published one, and lines -> rows; None where an analysis needs
+            more than that.
     """
 
     name: str
@@ -63,3 +67,4 @@ class Analysis:
     show: Callable[[Rows], Iterable[Shown]]
     draw: "Callable[[Rows], Figure | None]"
     caption: str
+    measure_file: "Callable[[Trained, Split], Rows] | None" = None

@@ -2,6 +2,7 @@
 
 from kernbench.report.analyses.analysis import Analysis
 from kernbench.report.analyses.movement import MOVEMENT
+from kernbench.report.analyses.receptive_field import RECEPTIVE_FIELD
 from kernbench.report.analyses.spectrum import SPECTRUM
 
-ANALYSES: tuple[Analysis, ...] = (SPECTRUM, MOVEMENT)
+ANALYSES: tuple[Analysis, ...] = (SPECTRUM, RECEPTIVE_FIELD, MOVEMENT)

@@ -27,7 +27,7 @@ def layer_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
     """
     known = [family for (family,), each in grouped(rows, "family") if numbers(each, name)]
     shown = known[:MOST_PANELS]
-    sizes = _evenly([size for (size,), _ in grouped(rows, "kernel_size")])
+    sizes = evenly([size for (size,), _ in grouped(rows, "kernel_size")])
     colours = dict(zip(sizes, shades(len(sizes)), strict=True))
     figure, axes = panel_grid(shown, height=2.4 if len(shown) > 1 else 3.2)
     for panel, family in zip(axes, shown, strict=True):
@@ -54,6 +54,7 @@ def _draw_family(panel: Axes, rows: Sequence[Row], name: str, colours: dict[str,
     panel.yaxis.set_minor_formatter("")
 
 
-def _evenly(sizes: Sequence[str]) -> list[str]:
+def evenly(sizes: Sequence[str]) -> list[str]:
+    """At most eight of them, evenly chosen."""
     places = np.unique(np.linspace(0, len(sizes) - 1, min(len(sizes), MOST_LINES)).astype(int))
     return [sizes[place] for place in places]
