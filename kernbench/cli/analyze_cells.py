@@ -34,7 +34,7 @@ def _command(analysis: Analysis) -> click.Command:
         one_option("--study", help="k_sweep, or k_sweep.v1.quick/siren."),
         several_option("--plugin", "plugins", help=f"{FAMILIES} FILE.py:NAME for one from a local file."),
         only_option,
-        one_option("--cell", help="The one cell with this name: kernel_size=65,seed=0."),
+        click.option("--cell", help="The one cell with this name: kernel_size=65,seed=0."),
         one_option("--network", help="FILE.py:NAME of a network from a local file."),
         storage_option,
         click.option("--out", type=PATH, help="Folder for the tables and the figure, too."),

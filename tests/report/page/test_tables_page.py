@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from kernbench.report.analyses.analysis import CELL_COLUMNS
+from kernbench.report.analyses.catalogue import ANALYSES
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.page.csv_tables import TABLES, write_tables, written_tables
 from kernbench.study.reference import Reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "tables.md"
+SHARED, OF_CELLS = "Columns that several tables share", "Columns of the analyses of trained cells"
 LAYER = {
     "layer": 1,
     "taps": 65,
@@ -33,14 +36,14 @@ TUNED = {
 
 
 def documented():
-    """Name of a table -> its columns; "" for those that several share."""
+    """Name of a table -> its columns; the heading for columns that several share."""
     text = PAGE.read_text(encoding="utf-8")
     parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     names = [re.match(r"(\w+)\.csv", part) for part in parts]
     rows = [re.findall(r"^\| (`[^|]*`) \|", part, flags=re.MULTILINE) for part in parts]
     return {
-        (name[1] if name else ""): {column for row in each for column in re.findall(r"`(\w+)`", row)}
-        for name, each in zip(names, rows, strict=True)
+        (name[1] if name else part.partition("\n")[0]): {word for row in each for word in re.findall(r"`(\w+)`", row)}
+        for part, name, each in zip(parts, names, rows, strict=True)
     }
 
 
@@ -65,7 +68,9 @@ def written(make_run, curves, tmp_path_factory):
 
 
 def test_every_table_has_a_section(written):
-    assert documented().keys() == {"", *TABLES, "fit"}  # that of `analyze fit` has a test of its own
+    analyses = {table for analysis in ANALYSES for table in analysis.tables}
+    # that of `analyze fit` has a test of its own
+    assert documented().keys() == {SHARED, OF_CELLS, *TABLES, *analyses, "fit"}
     assert written.keys() == TABLES.keys()
 
 
@@ -74,7 +79,15 @@ def test_every_column_is_documented_and_every_documented_one_is_there(written, t
     columns, pages = set(written[table]), documented()
     if table in ("summary", "differences"):
         columns.remove("kernel_size")  # the axis, whose name is that of the study's
-    assert columns <= pages[""] | pages[table]
+    assert columns <= pages[SHARED] | pages[table]
     assert pages[table] <= columns
     used = set().union(*map(set, written.values()))
-    assert pages[""] <= used
+    assert pages[SHARED] <= used
+
+
+def test_columns_of_analyses_are_those_that_they_declare():
+    pages = documented()
+    assert pages[OF_CELLS] == set(CELL_COLUMNS)
+    for analysis in ANALYSES:
+        for table, columns in analysis.tables.items():
+            assert pages[table] == set(columns), table
