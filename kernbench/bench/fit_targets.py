@@ -4,35 +4,25 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.signal
-import torch
 from numpy.typing import NDArray
 
-from kernbench.ulm.detectors.methods.echoes import ECHO_SAMPLES, simulated_bank
-from kernbench.ulm.detectors.methods.wiener import deconvolve
+from kernbench.ulm.detectors.echo_taps import echo_taps, wiener_taps
 
 Floats = NDArray[np.float64]
 
 TAPS = 129
-LEVEL = 1e-2  # noise power over the strongest bin of the echo, in the Wiener inverse
 BAND = (0.016, 0.08)  # cycles per sample: 1 to 5 MHz, where echoes lie
 NOISE_SEED = 0
 
 
 def echo() -> Floats:
-    """Echo of one simulated bubble, as a matched filter has it: the 129 taps with the most energy, (129,)."""
-    return _strongest(simulated_bank().echoes[0].double().numpy())
+    """Echo of one simulated bubble: the 129 taps with the most energy, (129,)."""
+    return echo_taps(TAPS)
 
 
 def wiener() -> Floats:
-    """Taps that turn the echo back into a pulse under moderate noise: the 129 with the most energy, (129,).
-
-    It is the filter of the detector `wiener`, read from its answer to one impulse; taps of a cross-correlation run the
-    other way.
-    """
-    impulse = torch.zeros(1, 2 * ECHO_SAMPLES, dtype=torch.float64)
-    impulse[0, ECHO_SAMPLES] = 1
-    answer = deconvolve(impulse, simulated_bank().echoes[0].double(), LEVEL)
-    return _strongest(answer[0].numpy()[::-1])
+    """Taps that turn the echo back into a pulse: the 129 with the most energy, (129,)."""
+    return wiener_taps(TAPS)
 
 
 def chirp() -> Floats:
@@ -58,13 +48,6 @@ TARGETS: Mapping[str, Callable[[], Floats]] = {
     "step": step,
     "noise": noise,
 }
-
-
-def _strongest(taps: Floats) -> Floats:
-    """The 129 neighbouring taps with the most energy."""
-    energy = np.concatenate([[0.0], np.cumsum(np.square(taps))])
-    first = int(np.argmax(energy[TAPS:] - energy[:-TAPS]))
-    return _unit(taps[first : first + TAPS])
 
 
 def _unit(taps: Floats | NDArray[np.bool_]) -> Floats:
