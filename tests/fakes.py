@@ -20,6 +20,7 @@ from kernbench.engine.work.storing import Job, StopFlag
 from kernbench.engine.work.worker import RefusingSampler, work
 from kernbench.registry import find
 from kernbench.store.database.opening import open_storage, read_storage
+from kernbench.store.files.artifact_entries import analysis_file
 from kernbench.store.tables.result_tables import create_tables
 from kernbench.study.cell import LineCounts, Observer, Outcome, SplitFacts
 from kernbench.study.reading import load_study
@@ -325,3 +326,11 @@ def prepared(world, sizes, kind="steady"):
     create_tables(world.storage().engine)
     (world.folder / "kernbench.artifacts").mkdir(exist_ok=True)
     return study
+
+
+def analysed(artifacts, *studies):
+    """Leave a table of an analysis of each study among the artifacts."""
+    for study in studies:
+        path = analysis_file(artifacts, study, "spectrum")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("study,cell\n")
