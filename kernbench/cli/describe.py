@@ -40,6 +40,20 @@ if TYPE_CHECKING:
     help="Lags of every kernel: around the output's own sample, up to it, from it on.",
     show_default=True,
 )
+@click.option(
+    "--boundary",
+    type=click.Choice(("mirror", "zero", "replicate", "symmetric", "circular")),
+    default="mirror",
+    help="What lies beyond the ends of a line.",
+    show_default=True,
+)
+@click.option(
+    "--boundary-at",
+    type=click.Choice(("input", "layer")),
+    default="input",
+    help="Pad the line once, or what each layer takes.",
+    show_default=True,
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter; several times.")
 @click.option(
     "--like",
@@ -55,6 +69,8 @@ def describe_command(
     length: int,
     layer: str,
     side: str,
+    boundary: str,
+    boundary_at: str,
     settings: tuple[str, ...],
     like: str | None,
 ) -> None:
@@ -64,6 +80,7 @@ def describe_command(
     from kernbench.cli.terminal import console
     from kernbench.errors import first_line_of
     from kernbench.networks import cost as measure
+    from kernbench.networks.boundary import bounded
     from kernbench.networks.fitting import check_kernel_size
     from kernbench.networks.network import build
     from kernbench.networks.sided import on_side
@@ -71,7 +88,7 @@ def describe_command(
     from kernbench.study.reading import profiles
 
     found, offered = find(plugin), find_network(network or profiles()["quick"]["network"]["name"])
-    family, plan = found.family, on_side(offered.architecture, side)
+    family, plan = found.family, bounded(on_side(offered.architecture, side), boundary, boundary_at)
     size = plan.kernel_size if kernel_size is None else kernel_size
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
@@ -87,6 +104,7 @@ def describe_command(
     field = net.receptive_field
     source = plan.source and f"; {plan.source}"
     shown_side = "" if side == "centered" else f", {side}"
+    shown_side += "" if (boundary, boundary_at) == ("mirror", "input") else f", {boundary} at the {boundary_at}"
     click.echo(
         f"network {offered.source}{shown_side}, K = {size}: receptive field {field} samples "
         f"({field * 16e-3:.2f} us){source}"

@@ -39,6 +39,12 @@ class Altered(Architecture):
         return self.inner.build(layers)
 
 
+def pads_itself(network: Architecture) -> bool:
+    """Whether the network at the bottom has a padding or a module of its own: what pads layers in a row goes by."""
+    own = type(unaltered(network))
+    return any(getattr(own, name) is not getattr(Architecture, name) for name in ("build", "padding"))
+
+
 def own_fields(network: Architecture) -> dict[str, Any]:  # Any: text and numbers
     """What a network that is made of another one takes over from it."""
     return {field.name: getattr(network, field.name) for field in fields(Architecture)}

@@ -174,10 +174,7 @@ def _lengths(network: Network, length: int) -> list[int]:
     """Samples that each layer takes: in closed form in a row of layers, else as a forward pass shows."""
     if type(network).forward is not Network.forward:
         return [taken or 0 for taken in input_lengths(network, length)]
-    taken = [length + sum(network.ends)]
-    for layer in network.kernel_layers()[:-1]:
-        taken.append(taken[-1] - layer.spec.dilation * (layer.spec.kernel_size - 1))
-    return taken
+    return network.layer_lengths(length)
 
 
 def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:

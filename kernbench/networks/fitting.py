@@ -10,6 +10,7 @@ from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelSpec
 from kernbench.networks.altered import unaltered
 from kernbench.networks.architecture import Architecture
+from kernbench.networks.boundary import MIRROR, boundary_of
 from kernbench.networks.spread import Spread
 from kernbench.registry import find_network
 
@@ -81,7 +82,7 @@ def checked_length(network: str | Architecture, name: str, layers: Sequence[Kern
 def largest_kernel_size(
     network: str | Architecture, line_length: int, depth: int | None = None, channels: int | None = None
 ) -> int:
-    """Largest odd K whose padding fits a line, 0 if none does: reflection can give at most line_length - 1 samples."""
+    """Largest odd K whose padding fits a line, 0 if none does; with a boundary that takes any, the largest there is."""
     plan = architecture_of(network)
     odd = range(1, LARGEST + 1, 2)
     fitting = bisect_left(odd, True, key=lambda size: not _fits(plan, size, channels, depth, line_length))
@@ -107,19 +108,22 @@ def check_kernel_size(
         channels: width; the network's default if left out.
 
     Raises:
-        KernbenchError: K is not odd and positive, or needs more reflection than the line can give.
+        KernbenchError: K is not odd and positive, or needs more padding than the line can give.
         PluginError: see `layers_of`.
     """
     plan = architecture_of(network)
     layers = layers_of(plan, kernel_size, channels, depth, context)
-    need = checked_length(plan, "padding", layers)
-    if line_length is None or need <= line_length - 1:
+    need, shortest = _needed(plan, layers)
+    if line_length is None or line_length >= shortest:
         return
     where = f" ({context})" if context else ""
     advice = _advice(plan, kernel_size, channels, depth, line_length)
     end = {"centered": "on each side", "causal": "at its start", "anticausal": "at its end"}[layers[0].side]
+    boundary = boundary_of(plan)
+    kind = "" if boundary.policy == MIRROR else f"{boundary.policy} "
+    inside = " of what a layer takes" if boundary.in_layers else ""
     raise KernbenchError(
-        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of padding {end}, the line has "
+        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of {kind}padding {end}{inside}, the line has "
         f"{line_length}{where}. Use {advice}longer lines."
     )
 
@@ -171,10 +175,18 @@ def _check_row(plan: Architecture, layers: Sequence[KernelSpec]) -> None:
         channels = layer.out_channels
 
 
+def _needed(plan: Architecture, layers: Sequence[KernelSpec]) -> tuple[int, int]:
+    """Samples of padding at an end, at one time, and samples that a line needs for it."""
+    boundary, together = boundary_of(plan), checked_length(plan, "padding", layers)
+    each = [checked_length(plan, "padding", [layer]) for layer in layers] if boundary.in_layers else [0]
+    samples = boundary.at_one_time(each, together)
+    return samples, boundary.shortest(samples)
+
+
 def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> bool:
     try:
         layers = layers_of(plan, kernel_size, channels, depth)
-        return checked_length(plan, "padding", layers) <= line_length - 1
+        return _needed(plan, layers)[1] <= line_length
     except KernbenchError:  # a network need not take every kernel size or depth
         return False
 

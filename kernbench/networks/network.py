@@ -1,6 +1,9 @@
 """Networks built: the layers of an architecture, with kernels from any family."""
 
 import contextlib
+import functools
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +20,9 @@ from kernbench.kernels.layer_options import PLAIN, make_layer
 from kernbench.kernels.trained import check_trainable
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
+from kernbench.networks.boundary import MIRROR, PUBLISHED, Boundary
 from kernbench.networks.contract import KernelNetwork, check_module
+from kernbench.networks.padding import PaddedBlock, ends_of, padded
 from kernbench.networks.sided import CENTERED
 from kernbench.registry import find_family
 
@@ -34,6 +39,8 @@ _CACHED_BYTES = 16 * 2**20
 class Network(nn.Module):
     """One reflection pad, then [KernelConv, BatchNorm1d, ReLU] x depth and a 1x1 convolution, all without padding.
 
+    So it is as published; `set_boundary` pads in another way, or in every layer.
+
     Args:
         layers: the convolutions, input side first.
         pad: see `padding`.
@@ -42,15 +49,18 @@ class Network(nn.Module):
     Attributes:
         blocks: the layers in order.
         head: Conv1d(channels -> 1, one tap, bias).
-        padding: samples of reflection on each side, or at the one end that one-sided layers look to.
+        padding: samples of reflection on each side, or at the one end that one-sided layers look to; in every layer,
+            the sum over layers.
         receptive_field: input samples that can reach one output sample.
         side: of all layers, see `kernbench.KernelSpec`.
+        boundary: what stands beyond the ends of a line, and where.
         recompute: in training, keep the activations between a few segments only and compute the others, and all
             spectra, again in the backward pass: the same result, bit for bit, in less memory and more time.
     """
 
     recompute: bool = False
     side: str = CENTERED
+    boundary: Boundary = PUBLISHED
 
     def __init__(self, layers: Sequence[KernelConv], pad: int, field: int) -> None:
         super().__init__()
@@ -61,6 +71,16 @@ class Network(nn.Module):
         self.padding = pad
         self.side = layers[0].spec.side
         self.receptive_field = field
+
+    def set_boundary(self, boundary: Boundary) -> None:
+        """Take another boundary; parameters and random numbers stay.
+
+        Args:
+            boundary: of lines, or of what each layer takes.
+        """
+        self.boundary = boundary
+        kind = functools.partial(PaddedBlock, boundary.policy) if boundary.in_layers else nn.Sequential
+        self.blocks = nn.ModuleList(kind(*block.children()) for block in self.blocks)
 
     def kernel_layers(self) -> list[KernelConv]:
         """The convolution layers, input side first.
@@ -74,7 +94,7 @@ class Network(nn.Module):
 
     @property
     def ends(self) -> tuple[int, int]:
-        """Samples of reflection before and behind a line."""
+        """Samples before and behind a line that its outputs see: all of the padding."""
         return (0 if self.side == "anticausal" else self.padding, 0 if self.side == "causal" else self.padding)
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -87,17 +107,13 @@ class Network(nn.Module):
             Scores, shape (N, 1, L): the higher, the more likely is a bubble at this sample.
 
         Raises:
-            KernbenchError: the lines are too short to be reflected by the padding.
+            KernbenchError: the lines are too short for the padding.
         """
         length = signal.shape[-1]
-        if self.padding > length - 1:
-            where = "on each side" if all(self.ends) else "at one end"
-            raise KernbenchError(
-                f"this network reflects {self.padding} samples {where}, so lines need at least {self.padding + 1} "
-                f"samples, got {length}"
-            )
-        # mirrored once, then valid: padding every layer would be another model near the edges
-        hidden = functional.pad(signal, self.ends, mode="reflect")
+        least, why = needed_length(self)
+        if length < least:
+            raise KernbenchError(f"this network {why}, so lines need at least {least} samples, got {length}")
+        hidden = self._bounded(signal)
         if self.recompute and self.training and torch.is_grad_enabled():
             for segment in self._segments():
                 hidden = _recomputed(segment, hidden)
@@ -105,6 +121,24 @@ class Network(nn.Module):
             for block in self.blocks:
                 hidden = block(hidden)
         return torch.as_tensor(self.head(hidden))
+
+    def layer_lengths(self, length: int) -> list[int]:
+        """Samples that each layer takes, padding included: right for layers in a row.
+
+        Args:
+            length: samples of a line.
+        """
+        reaches = [sum(ends_of(layer.spec)) for layer in self.kernel_layers()]
+        if self.boundary.in_layers:
+            return [length + reach for reach in reaches]
+        return list(itertools.accumulate(reaches[:-1], operator.sub, initial=length + sum(self.ends)))
+
+    def _bounded(self, signal: Tensor) -> Tensor:
+        if self.boundary.in_layers:
+            return signal
+        if self.boundary == PUBLISHED:  # mirrored once, then valid
+            return functional.pad(signal, self.ends, mode="reflect")
+        return padded(signal, self.ends, self.boundary.policy)
 
     def _segments(self) -> list[nn.Sequential]:
         """Blocks in runs of about sqrt(depth / 3).
@@ -150,6 +184,25 @@ def side_of(network: nn.Module) -> str:
     return network.side if isinstance(network, Network) else CENTERED
 
 
+def ends_seen(network: nn.Module) -> tuple[int, int]:
+    """Samples before and behind a line that the outputs of a network see; a module of its own sees both ends alike."""
+    return cast("tuple[int, int]", getattr(network, "ends", (network.padding, network.padding)))
+
+
+def needed_length(network: nn.Module) -> tuple[int, str]:
+    """Samples that lines need at least, and why: "reflects 16 samples on each side"."""
+    boundary = network.boundary if isinstance(network, Network) else PUBLISHED
+    ends, each = ends_seen(network), [0]
+    if boundary.in_layers:
+        assert isinstance(network, Network)
+        each = [max(ends_of(layer.spec)) for layer in network.kernel_layers()]
+    samples = boundary.at_one_time(each, max(ends))
+    where = "on each side" if all(ends) or not any(ends) else "at one end"
+    verb = "reflects" if boundary.policy == MIRROR else f"needs, for {boundary.policy} padding,"
+    inside = " of what a layer takes" if boundary.in_layers else ""
+    return boundary.shortest(samples), f"{verb} {samples} samples {where}{inside}"
+
+
 def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -> int:
     """Lines in one forward pass of an evaluation.
 
@@ -164,9 +217,15 @@ def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -
     if torch.device(device).type != "cpu" or not isinstance(network, KernelNetwork):
         return LINES_AT_ONCE
     widest = max(layer.spec.out_channels for layer in network.kernel_layers())
-    mirrored = sum(getattr(network, "ends", (network.padding, network.padding)))  # a module of its own has no ends
-    fitting_lines = _CACHED_BYTES // (4 * widest * (length + mirrored))
+    fitting_lines = _CACHED_BYTES // (4 * widest * _longest(network, length))
     return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting_lines).bit_length() - 1)))
+
+
+def _longest(network: nn.Module, length: int) -> int:
+    """Samples of a padded line, or of what the widest layer takes."""
+    if isinstance(network, Network):
+        return max(network.layer_lengths(length))
+    return length + sum(ends_seen(network))
 
 
 def build(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kernbench.errors import KernbenchError
-from kernbench.networks.altered import Altered, own_fields, unaltered
+from kernbench.networks.altered import Altered, own_fields, pads_itself
 from kernbench.networks.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -31,10 +31,9 @@ class Sided(Altered):
             KernbenchError: the network pads by itself, or has one-sided layers already.
         """
         assert self.inner is not None
-        own, layers = type(unaltered(self.inner)), self.inner.layers(kernel_size, channels, depth)
-        alone = any(getattr(own, name) is not getattr(Architecture, name) for name in ("build", "padding"))
+        layers = self.inner.layers(kernel_size, channels, depth)
         taken = next((layer.side for layer in layers if layer.side != CENTERED), "")
-        if alone or taken:
+        if pads_itself(self) or taken:
             why = f"has {taken} layers already" if taken else "pads lines by itself"
             raise KernbenchError(
                 f"network {self.name} {why}: expected centered layers in a row for network.side = {self.side!r}; leave "

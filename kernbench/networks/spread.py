@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kernbench.errors import KernbenchError
 from kernbench.networks.altered import Altered, own_fields
 from kernbench.networks.architecture import Architecture
+from kernbench.networks.boundary import PUBLISHED, bounded
 from kernbench.networks.sided import CENTERED, on_side
 from kernbench.registry import find_network
 
@@ -52,14 +53,17 @@ class Spread(Altered):
 
 
 def network_asked(plan: Mapping[str, Any]) -> Architecture:
-    """The network of settings, with kernels of the reach and on the side that they ask for.
+    """The network of settings, with kernels of the reach and on the side, and the boundary, that they ask for.
 
     Args:
-        plan: [network] of a study for one cell: `name`, and `reach` and `side` where they are asked for.
+        plan: [network] of a study for one cell: `name`, and where they are asked for `reach`, `side`, `boundary` and
+            `boundary_at`.
 
     Raises:
         PluginError: there is no such network.
     """
     network = on_side(find_network(plan["name"]).architecture, str(plan.get("side", CENTERED)))
+    place = str(plan.get("boundary", PUBLISHED.policy)), str(plan.get("boundary_at", PUBLISHED.at))
+    network = bounded(network, *place)
     reach = int(plan.get("reach", 0))
     return Spread(**own_fields(network), inner=network, reach=reach) if reach else network

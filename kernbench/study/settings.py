@@ -126,6 +126,18 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             options=("centered", "causal", "anticausal"),
             default="centered",
         ),
+        "boundary": Setting(
+            str,
+            "what is beyond an end: mirror image, zeros, last sample, mirror image with the last sample, other end",
+            options=("mirror", "zero", "replicate", "symmetric", "circular"),
+            default="mirror",
+        ),
+        "boundary_at": Setting(
+            str,
+            "what is padded: the line, once by all that the layers need; or what each layer takes",
+            options=("input", "layer"),
+            default="input",
+        ),
         "reach": Setting(
             int,
             "samples that each kernel spans, (K - 1) times its dilation; left out: as the network says",

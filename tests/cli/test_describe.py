@@ -75,6 +75,20 @@ def test_describe_counts_one_sided_networks(bench):
     assert "needs 32 samples of padding at its start, the line has 20" in refused.err
 
 
+def test_describe_counts_the_samples_of_the_boundary_that_is_asked_for(bench):
+    words = ("describe", "discrete", "--channels", "2", "--kernel-size", "1001", "--length", "100000")
+    usual, layer = bench.run(*words).out, bench.run(*words, "--boundary", "zero", "--boundary-at", "layer").out
+    assert "network shallow, K = 1001" in usual
+    assert "network shallow, zero at the layer, K = 1001" in layer
+    # 2 x 1001 taps, two operations each, at 103,000 samples that the next layers take, or at 100,000
+    assert ("412.4" in usual, "400.4" in usual) == (True, False)
+    assert ("412.4" in layer, "400.4" in layer) == (False, True)
+    refused = bench.run(*words[:-1], "1999", "--boundary", "circular")
+    assert refused.code == 2
+    assert "needs 2000 samples of circular padding on each side, the line has 1999" in refused.err
+    assert refused.err.count("\n") == 1
+
+
 def test_describe_says_where_the_network_comes_from(bench):
     for network, source in (("dilated", "Blanken et al. 2022, IEEE TMI (SRML-1D)"), ("shallow", "Jonker 2023")):
         assert source in bench.run("describe", "discrete", "--network", network).out

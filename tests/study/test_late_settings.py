@@ -73,3 +73,29 @@ def test_a_side_is_part_of_the_definition_only_where_it_is_one(tmp_path):
         StudyError, match=r"axes\.side: network\.side: expected one of .*, got 'casual'; did you mean .causal."
     ):
         mine(tmp_path, axes='side = ["casual"]')
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "axis"),
+    [
+        ("boundary", "mirror", ["mirror", "zero", "replicate", "symmetric", "circular"]),
+        ("boundary_at", "input", ["input", "layer"]),
+    ],
+)
+def test_a_boundary_is_part_of_the_definition_only_where_it_is_another(tmp_path, name, usual, axis):
+    def with_value(value):
+        path = tmp_path / "mine.toml"
+        path.write_text(f'version = 1\n[axes]\nkernel_size = [9]\n[network]\n{name} = "{value}"\n', encoding="utf-8")
+        return load(str(path), find_family("discrete"), "quick")
+
+    plain = mine(tmp_path)
+    assert name not in plain.definition["network"]
+    assert with_value(usual).digest == plain.digest
+    other = with_value(axis[-1])
+    assert other.definition["network"][name] == axis[-1]
+    assert other.digest != plain.digest
+    varied = mine(tmp_path, axes=f"{name} = {axis}")
+    assert name not in varied.definition["network"]
+    nets = [make_network(varied, params) for params in varied.cells().values()]
+    found = [net.boundary.policy if name == "boundary" else net.boundary.at for net in nets]
+    assert found == axis

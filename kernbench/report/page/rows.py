@@ -57,6 +57,8 @@ def _summary_row(point: Point, same: Collection[str]) -> PageRow:
         "rmse": number(rmse, 2),
         "rmse_um": number(float(tolerance_um(rmse)), 1),
         "bias": number(point.matched("bias_samples"), 2),
+        "edge": number(point.value("f1_edge"), 3),
+        "inner": number(point.value("f1_inner"), 3),
         "width": number(point.matched("width"), 1),
         "costs": [number(value, column.digits) if column.digits else large(value) for column, value in costs],
     }

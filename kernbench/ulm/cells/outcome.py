@@ -3,11 +3,13 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from kernbench.errors import counted, only_warned
 from kernbench.host import memory
 from kernbench.networks import cost
-from kernbench.networks.network import Network, lines_at_once
+from kernbench.networks.network import Network, ends_seen, lines_at_once
+from kernbench.networks.rates import at_rate
 from kernbench.registry import find_network
 from kernbench.statistics.means import mean_interval
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
@@ -17,6 +19,7 @@ from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
 from kernbench.ulm.pairing.decoders import Decoder
+from kernbench.ulm.scoring.edges import counts_apart, near_ends
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.plateau import constant_loss, everywhere_f1, mean_loss, on_plateau
@@ -32,8 +35,9 @@ def scored_outcome(
     matched: dict[str, list[float | None]],
     curve: dict[str, list[Any]],  # Any: nested lists of numbers
     loss: TrainingLoss,
+    apart: dict[str, float | None],
 ) -> Outcome:
-    """Scores of a trained network, with what report and dashboard say of them."""
+    """Scores of a trained network, with what report and dashboard say of them; `apart` is of `edge_scores`."""
     tolerance = context.tolerance
     f1 = {split: evaluation.at(tolerance) for split, evaluation in scored.splits.items()}
     threshold = float(scored.choice.thresholds[tolerance])
@@ -50,7 +54,7 @@ def scored_outcome(
         data_digest=scored_digest(context.study.definition, context.params),
         scores={split: LineCounts(each.thresholds, each.tp, each.fn, each.fp) for split, each in scored.splits.items()},
         facts=facts,
-        values=headline,
+        values=headline | apart,
         matched=matched,
         curve=curve,
         summary=f"F1 {f1['test']:.3f} on test lines, {f1['validation']:.3f} on validation lines{mark}",
@@ -62,6 +66,18 @@ def scored_outcome(
         note=note,
         plateau=stuck,
     )
+
+
+def edge_scores(bench: Workbench, network: nn.Module, scored: Scored, tolerance: int) -> dict[str, float | None]:
+    """F1 of the test lines near their ends and inside, at the frozen threshold of a tolerance."""
+    factor = bench.factor("test")
+    seen = ends_seen(network if factor == 1 else at_rate(network, factor))
+    voltage, counts = bench.lines("test")
+    near = near_ends(voltage.shape[1], seen, bench.lag("test"))
+    threshold = float(scored.choice.thresholds[tolerance])
+    (wide,) = moved_tolerances([tolerance], factor).tolist()
+    edge, inner = counts_apart(scored.outputs["test"], counts, threshold, wide, near)
+    return {"f1_edge": edge.f1, "f1_inner": inner.f1}
 
 
 def _stuck(bench: Workbench, scored: Scored, tolerance: int, loss: TrainingLoss) -> bool:

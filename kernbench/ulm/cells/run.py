@@ -32,7 +32,14 @@ from kernbench.ulm.cells.definition import (
     test_factor,
     training_of,
 )
-from kernbench.ulm.cells.outcome import example_of, layer_rows, measured_costs, scored_outcome, weights_facts
+from kernbench.ulm.cells.outcome import (
+    edge_scores,
+    example_of,
+    layer_rows,
+    measured_costs,
+    scored_outcome,
+    weights_facts,
+)
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
@@ -142,7 +149,8 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     """Scores and files of a trained cell."""
     context, network, bench = cell.context, cell.network, cell.bench
     matched = bench.matched(scored)
-    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored), cell.loss)
+    apart = edge_scores(bench, network, scored, context.tolerance)
+    outcome = scored_outcome(context, bench, scored, matched, bench.curve(scored), cell.loss, apart)
 
     def kept() -> Kept:
         example = example_of(bench, network, scored, context.tolerance)

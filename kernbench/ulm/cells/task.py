@@ -66,6 +66,21 @@ COLUMNS = (
         2,
         shown=(DASHBOARD,),
     ),
+    # the page has a table of these two
+    Column(
+        "f1_edge",
+        "F1 near edges",
+        "of what lies nearer to an end of a test line than the network sees beyond it, counts of all lines pooled",
+        digits=3,
+        shown=(CSV, DASHBOARD),
+    ),
+    Column(
+        "f1_inner",
+        "F1 inside",
+        "of the other samples of the test lines, counts of all lines pooled",
+        digits=3,
+        shown=(CSV, DASHBOARD),
+    ),
 )
 LINE_FACTS = (
     Fact("bubbles", "bubbles drawn for the whole line", whole=True),

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 
 from kernbench.errors import DataError
-from kernbench.networks.network import side_of
-from kernbench.networks.sided import CENTERED
+from kernbench.networks.network import needed_length
 from kernbench.ulm.data.recipe import Split
 from kernbench.ulm.evaluation.predict import Output, Progress, predict
 from kernbench.ulm.evaluation.trained import Trained
@@ -86,15 +85,14 @@ def detect(
         progress: called as progress(lines done, lines in all).
 
     Raises:
-        DataError: a line that is shorter than the network reflects or than its delay, or an output that is NaN.
+        DataError: a line that is shorter than the network pads or than its delay, or an output that is NaN.
     """
-    padding, side = trained.network.padding, side_of(trained.network)
-    where = "on each side" if side == CENTERED else "at one end"
+    least, why = needed_length(trained.network)
     for each in recordings:
-        if len(each.voltage) <= padding:
+        if len(each.voltage) < least:
             raise DataError(
-                f"{each.line}: this network reflects {padding} samples {where}, so lines need at least "
-                f"{padding + 1} samples at {SAMPLE_RATE_HZ / 1e6:g} MHz, got {len(each.voltage)}"
+                f"{each.line}: this network {why}, so lines need at least "
+                f"{least} samples at {SAMPLE_RATE_HZ / 1e6:g} MHz, got {len(each.voltage)}"
             )
     found: dict[int, Detected] = {}
     lengths = dict.fromkeys(len(each.voltage) for each in recordings)

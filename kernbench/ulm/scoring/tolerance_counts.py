@@ -57,7 +57,7 @@ def tolerance_counts(
     Source: Blanken et al. (2022), published evaluation code; protocol 5.1 and 5.2.
     """
     output = output_lines(prediction)
-    truth = _truth(counts).to(output.device)
+    truth = truth_lines(counts).to(output.device)
     if output.shape != truth.shape:
         raise DataError(f"prediction and counts must have one size: got {tuple(output.shape)} and {tuple(truth.shape)}")
     given, limits = _list(tolerances), _list(thresholds).float()
@@ -128,13 +128,13 @@ def _tolerances_missed(truth: torch.Tensor, tolerances: list[int]) -> torch.Tens
     near, done = truth, 0
     missed = torch.zeros(truth.shape, dtype=torch.int32, device=truth.device)
     for tolerance in tolerances:
-        near, done = _dilated(near, tolerance - done), tolerance
+        near, done = dilated(near, tolerance - done), tolerance
         missed += ~near
     return missed
 
 
-def _dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
-    """Samples at most `reach` from a true one; nothing comes from outside the line."""
+def dilated(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """Samples at most `reach` from a true one, (N, L) booleans; nothing comes from outside the line."""
     reach = min(reach, mask.shape[1] - 1)
     done = 0
     while done < reach:
@@ -172,8 +172,8 @@ def output_lines(prediction: Array | torch.Tensor) -> torch.Tensor:
     return lines
 
 
-def _truth(counts: Array | torch.Tensor) -> torch.Tensor:
-    """Label as booleans (N, L)."""
+def truth_lines(counts: Array | torch.Tensor) -> torch.Tensor:
+    """Label as booleans (N, L): where there is a bubble."""
     if not isinstance(counts, torch.Tensor):
         counts = torch.from_numpy(np.asarray(counts) > 0.5)
     return as_lines(counts, "counts") > 0.5

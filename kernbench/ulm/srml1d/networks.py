@@ -12,6 +12,7 @@ from kernbench.errors import DataError, first_line
 from kernbench.host.process_state import plain_torch
 from kernbench.host.tensor_files import check_tensors, read_tensors, write_tensors
 from kernbench.kernels.layer import KernelConv
+from kernbench.networks.boundary import PUBLISHED
 from kernbench.networks.bundled import DILATED
 from kernbench.networks.network import Network, build
 from kernbench.ulm.scoring.protocol import Choice
@@ -149,7 +150,11 @@ def weights_path(source: Path) -> Path:
 def _published_state(network: nn.Module) -> "OrderedDict[str, Tensor]":
     """Tensors of a network under their published names, copied."""
     layers = network.kernel_layers() if type(network) is Network else []  # not one with a forward pass of its own
-    if mismatch := _mismatch(layers) if layers else f"got {type(network).__name__}":
+    mismatch = _mismatch(layers) if layers else f"got {type(network).__name__}"
+    boundary = network.boundary if isinstance(network, Network) else PUBLISHED
+    if boundary != PUBLISHED:  # the layout cannot say another
+        mismatch = mismatch or f"expected lines mirrored at the input, got {boundary.policy} at the {boundary.at}"
+    if mismatch:
         raise DataError(
             f"only a dilated network of {DEPTH} layers, {CHANNELS} channels and K = {TAPS} has a published layout: "
             + mismatch
