@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kernbench.cli import completing
 from kernbench.cli.names import STUDIES, one_option, several_option
-from kernbench.cli.options import device_option, profile_option, storage_option
+from kernbench.cli.options import device_option, only_option, profile_option, storage_option
 from kernbench.cli.terminal.bars import bar, now_and_then
 from kernbench.errors import counted
+
+if TYPE_CHECKING:
+    from kernbench.study.selection import Selection
+    from kernbench.ulm.evaluation.trained import Trained
 
 
 @click.group(name="data")
@@ -160,6 +165,69 @@ def export_weights(weights: Path, out: Path, plugin: str | None, network: str | 
 
     written = export_published(load_trained(weights, plugin, network), out)
     click.echo(f"published layout: {', '.join(path.name for path in written)} in {out}")
+
+
+_NAMED = {"plugin": "Family that makes the kernels: NAME or FILE.py:NAME.", "network": "FILE.py:NAME of a network."}
+
+
+def _of_cell(command: Any) -> Any:  # click's own
+    """Options that name a trained network: a file, or a cell of a study."""
+    for option in reversed(
+        (
+            click.option("--weights", type=click.Path(path_type=Path), help="weights.pt, or published weights."),
+            one_option("--study", help="In place of --weights: the cell of this study, by what follows."),
+            one_option("--plugin", help=_NAMED["plugin"]),
+            click.option("--kernel-size", type=click.IntRange(1), help="With --study: as --only kernel_size=N."),
+            only_option,
+            click.option("--network", shell_complete=completing.file, help=_NAMED["network"]),
+            storage_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _trained(
+    weights: Path | None,
+    study: str | None,
+    plugin: str | None,
+    kernel_size: int | None,
+    only: "Selection",
+    network: str | None,
+    storage: str | None,
+) -> "Trained":
+    from kernbench.cli.trained_cell import cell_or_file
+    from kernbench.ulm.evaluation.trained import load_trained
+
+    path, family = cell_or_file(weights, study, plugin, kernel_size, only, storage)
+    return load_trained(path, family, network)
+
+
+@data_command.command()
+@_of_cell
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File, .npz.")
+def export_kernels(out: Path, **given: Any) -> None:
+    """Write the kernels of a trained network as NumPy arrays: lags, values, dilation and bias of each layer."""
+    from kernbench.ulm.evaluation.kernel_export import export_kernels as write
+
+    trained = _trained(**given)
+    write(trained, out)
+    click.echo(f"{out}: kernels of {counted(len(trained.network.kernel_layers()), 'layer')} of {trained.label}")
+
+
+@data_command.command()
+@_of_cell
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File, .onnx.")
+def export_onnx(out: Path, **given: Any) -> None:
+    """Write a trained network as an ONNX file of plain convolutions, for lines of any number and length.
+
+    The file gets its name only if onnxruntime gives what the network gives. Needs the extra onnx.
+    """
+    from kernbench.ulm.evaluation.onnx_export import export_onnx as write
+
+    trained = _trained(**given)
+    worst = write(trained, out)
+    click.echo(f"{out}: {trained.label}; onnxruntime gives its scores to {worst:.1g} of the largest")
 
 
 def _range(split: str, text: str) -> tuple[int, int]:
