@@ -116,11 +116,7 @@ def begin(context: CellContext) -> Begun:
         return_freed_tensors()
     before = artifacts.kernels_of(network)
     network.to(context.device)
-    splits = {split: load_split(recipe_of(definition, split), split, device=context.device) for split in SPLITS}
-    data = resolved(definition, context.params, "data")
-    noise = Noise(data["noise_percent"], data["test_noise_percent"], recipe_of(definition).seed)
-    factors = {"test": test_factor(definition, context.params)}
-    bench = Workbench(splits, noise, context.device, factors=factors, delay=delay_of(definition, context.params))
+    bench = bench_of_cell(definition, context.params, context.device)
     settings, loss = training_of(definition, context.params)
     hooks, state = _hooks(context, network, bench, settings.epochs, loss)
     return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
