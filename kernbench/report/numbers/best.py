@@ -22,10 +22,10 @@ class Best:
     differences: dict[int, Difference]
 
     def is_best(self, point: Point | None) -> bool:
-        """Whether the point is "better" than every other score of its column, of which there is at least one."""
+        """Whether the point is "better" than every other score of its column, and surely better than a blind guess."""
         others = self.candidates.get(id(point), 0)
         verdicts = [each.verdict for each in self.differences.values() if each.first is point]
-        return others > 0 and verdicts == ["better"] * others
+        return others > 0 and verdicts == ["better"] * others and point is not None and not point.place
 
 
 def surely_best(comparison: Comparison, table: Matrix) -> Best:

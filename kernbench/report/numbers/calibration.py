@@ -27,7 +27,7 @@ def calibration_text(comparison: Comparison) -> list[str]:
     ]
     spread = comparison.spread
     if spread.prior is None:
-        return [*sentences, "Standard deviation between seeds: unknown; no point has two."]
+        return [*sentences, "Standard deviation between seeds: unknown; no point above the blind floor has two."]
     sentences.append(
         f"Standard deviation of mean F1 between seeds: {math.sqrt(spread.prior.variance):.4f}, worth "
         f"{spread.prior.df:.0f} degrees of freedom, from {spread.source}."

@@ -221,7 +221,7 @@ def _with_spread(found: Sequence[Comparison]) -> list[Comparison]:
     spreads = [own_spread(comparison.points, "this study") for comparison in found]
     lenders = [Lender(each.base, each.runs[0].definition, each.points) for each in found]
     for place, lender in enumerate(lenders):
-        if spreads[place].prior is None:
+        if spreads[place].prior is None and not lender.lends:  # what its own seeds show goes before
             spreads[place] = borrowed_spread(lender, lenders[:place] + lenders[place + 1 :])
     return [_reckoned(comparison, spread) for comparison, spread in zip(found, spreads, strict=True)]
 

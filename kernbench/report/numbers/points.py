@@ -1,5 +1,6 @@
 """A point of a comparison: cells that differ in nothing but the seed, with their scores and intervals."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ Value = float | int | str
 
 TEST, VALIDATION = "test", "validation"  # splits
 SEED = "seed"
+BELOW, UNSURE = "below", "unsure"  # places beside the blind floor
 
 PLATEAU = "plateau"
 
@@ -143,6 +145,17 @@ class Point:
         # floors are stored from tolerance 0 on, whatever tolerances of the scores were read
         place = self.tolerance if tolerance is None else tolerance
         return float(self.lines.floors["comb"][place]), float(self.lines.floors["random"][place])
+
+    @property
+    def place(self) -> str:
+        """Where the point is, beside the blind floor, as far as its interval shows: `BELOW`, `UNSURE`; empty above."""
+        floor = max(self.floors())
+        if self.interval is None or math.isnan(floor):
+            return ""
+        low, high = self.interval.low, self.interval.high
+        if math.isnan(low):  # of one line
+            return UNSURE if self.interval.mean < floor else ""
+        return BELOW if high < floor else UNSURE if low < floor else ""
 
     @property
     def skill(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from kernbench.errors import counted
 from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
 from kernbench.report.numbers.over_sizes import OverSizes, over_sizes
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.points import BELOW, UNSURE, Point
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.sensitivity import divergence_text
 from kernbench.statistics.means import Interval
@@ -19,7 +19,6 @@ from kernbench.ulm.scoring.scores import tolerance_ns, tolerance_um
 # The page opens with sentences, not with a second table.
 MOST_NAMED = 3
 MOST_LISTED = 6
-BELOW, UNSURE = "below", "unsure"  # places beside the blind floor
 VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 
@@ -38,7 +37,10 @@ def headline(comparison: Comparison) -> list[str]:
     shown.sort(key=lambda series: (series.family != BASELINE, series.name))  # an order by score would claim a ranking
     names = {series.name for series in shown}
     first, *others = [_score(comparison, series.best) for series in shown if series.best is not None]
-    sentences = [*_decided(comparison), first, *_below_floor(comparison), *others]
+    floored = _below_floor(comparison)
+    # blind networks differ, too: that is no claim about families
+    lead = floored if all(point.place for point in comparison.scored) else _decided(comparison)
+    sentences = [*lead, first, *(floored if lead is not floored else []), *others]
     sentences += [_trend(row) for row in over_sizes(comparison) if row.decided and row.name in names]
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
@@ -58,9 +60,20 @@ def cautions(comparison: Comparison) -> list[str]:
     found += [*divergence_text(comparison), *plateau_text(scored)]
     if scored and min(len(point.scored) for point in scored) == 1:
         found.append(_one_seed(comparison))
+    found += _without_reference(comparison)
     if scored and not comparison.best_on_validation:
         found.append("Some cells lack validation scores: points were chosen on the test lines themselves.")
     return found
+
+
+def _without_reference(comparison: Comparison) -> list[str]:
+    """That families are not compared, where there are several and the reference family is none of them."""
+    families = sorted({series.family for series in comparison.series if series.scored})
+    if len(families) < 2 or BASELINE in families:
+        return []
+    why = f"differences are from the reference family {BASELINE}, which has no score"
+    how = "Run it in the same study, or compare the best of each column with `kernbench report --format markdown`"
+    return [f"No difference between {_listed(families)} is tested here: {why}. {how}."]
 
 
 def selected_text(comparison: Comparison) -> list[str]:
@@ -143,16 +156,17 @@ def interval_text(interval: Interval | None, digits: int = 3) -> str:
 def _decided(comparison: Comparison) -> list[str]:
     """What the comparisons with the reference family have decided, and what the others would need."""
     differences = comparison.differences
+    seeing = [each for each in differences if not (each.first.place and each.second.place)]
     if not differences:
         return []
-    by_verdict = {verdict: [each for each in differences if each.verdict == verdict] for verdict in VERDICTS}
+    by_verdict = {verdict: [each for each in seeing if each.verdict == verdict] for verdict in VERDICTS}
     found = by_verdict["better"] + by_verdict["worse"]
     found.sort(key=lambda each: -abs(each.found.difference))
     found.sort(key=_later_of_its_family(found))  # the largest of each family before the second largest of one
     sentences = [_difference_text(each) for each in found[:MOST_NAMED]]
     if len(found) > MOST_NAMED:
         sentences.append(f"{counted(len(found) - MOST_NAMED, 'further difference')} decided: see the table.")
-    same, open_ = by_verdict["equivalent"], by_verdict["undecided"]
+    same, open_ = by_verdict["equivalent"], [each for each in differences if each.verdict == "undecided"]
     if same:
         margin = same[0].found.equivalence
         sentences.append(f"Equivalent within ±{margin:g}: {_listed([_pair_text(each) for each in same])}.")
@@ -223,7 +237,7 @@ def _score(comparison: Comparison, point: Point) -> str:
         f"{interval_text(point.interval)} is the mean F1 of {point.name}{chosen}, on "
         f"{counted(point.interval.lines, 'test line')}, {counted(point.interval.seeds, 'seed')}, at a tolerance of "
         f"{counted(t, 'sample')} ({float(tolerance_ns(t)):.0f} ns, {float(tolerance_um(t)):.1f} µm two-way depth)"
-        f"{below.get(_place_of(point), '')}; "
+        f"{below.get(point.place, '')}; "
         f"{_against_floor(point)}."
     )
 
@@ -244,20 +258,9 @@ def _trend(row: OverSizes) -> str:
     return f"{change} each time the kernel size doubles, {over}: {row.name} ({p_text(row.p_value)})."
 
 
-def _place_of(point: Point) -> str:
-    """Where a point is, beside the blind floor, as far as its interval shows; empty if above it."""
-    floor = max(point.floors())
-    if point.interval is None or math.isnan(floor):
-        return ""
-    low, high = point.interval.low, point.interval.high
-    if math.isnan(low):  # of one line
-        return UNSURE if point.interval.mean < floor else ""
-    return BELOW if high < floor else UNSURE if low < floor else ""
-
-
 def _below_floor(comparison: Comparison) -> list[str]:
     points = comparison.scored
-    below, unsure = ([point for point in points if _place_of(point) == place] for place in (BELOW, UNSURE))
+    below, unsure = ([point for point in points if point.place == place] for place in (BELOW, UNSURE))
     if len(below) + len(unsure) == len(points):
         return [
             "No point is surely above a blind guess: perhaps too few epochs or lines; kernels cannot be compared yet."

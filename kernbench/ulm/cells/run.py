@@ -21,15 +21,12 @@ from kernbench.training.compiling import OFF, compiled
 from kernbench.training.loop import fits, train
 from kernbench.training.settings import Epoch, Hooks, Settings
 from kernbench.ulm.cells import artifacts
+from kernbench.ulm.cells.bench_of_cell import bench_of_cell
 from kernbench.ulm.cells.definition import (
-    SPLITS,
-    delay_of,
     make_network,
-    recipe_of,
     resolved,
     scored_digest,
     solution_of,
-    test_factor,
     training_of,
 )
 from kernbench.ulm.cells.outcome import (
@@ -40,8 +37,6 @@ from kernbench.ulm.cells.outcome import (
     scored_outcome,
     weights_facts,
 )
-from kernbench.ulm.data.recipe import load_split
-from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 

@@ -53,11 +53,11 @@ _MADE_WITH: Mapping[str, TomlTable] = {
 
 
 def measured_spread(profile: str, definition: TomlTable) -> SeedSpread:
-    """What is documented for a profile; unknown for the others.
+    """What is documented for a profile; unknown for others, and for studies with other settings.
 
     Args:
         profile: of the study.
-        definition: of the study; where it differs from what was measured, the source says so.
+        definition: of the study; parts that it lacks are those of the profile.
     """
     found = _MEASURED.get(profile)
     if found is None:
@@ -68,7 +68,4 @@ def measured_spread(profile: str, definition: TomlTable) -> SeedSpread:
         for name, value in settings.items()
         if part in definition and definition[part].get(name) != value  # none: it is an axis, and varies
     ]
-    if not others:
-        return found
-    settings = ", ".join(others)
-    return SeedSpread(found.prior, f"{found.source}; this study sets {settings} otherwise, so its spread may differ")
+    return UNKNOWN if others else found

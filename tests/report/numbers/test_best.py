@@ -46,7 +46,7 @@ def test_the_best_of_a_column_is_better_than_every_other_score_there(table):
 @pytest.mark.parametrize("seed", range(12))
 def test_bold_is_what_holm_over_all_columns_leaves(table, seed):
     rng = np.random.default_rng(seed)
-    runs = table({family: rng.uniform(0.6, 0.68, 2) for family in FAMILIES})
+    runs = table({family: rng.uniform(0.85, 0.92, 2) for family in FAMILIES})
     comparison = comparisons(runs)[0]
     scores = {(p.runs[0].family, p.x): p.f1() for p in comparison.points}
     pairs = {}
@@ -63,6 +63,14 @@ def test_bold_is_what_holm_over_all_columns_leaves(table, seed):
         if all(adjusted[key] < 0.05 <= same[key] for key in pairs if (key[0], key[2]) == (first, size))
     }
     assert bold(runs) == expected
+
+
+def test_what_is_not_surely_better_than_a_blind_guess_is_not_bold(table):
+    low = {family: tuple(0.5 * quality for quality in qualities) for family, qualities in CLEAR.items()}
+    runs = table(low)
+    comparison = comparisons(runs)[0]
+    assert {point.place for point in comparison.scored} == {"below"}
+    assert bold(runs) == set()
 
 
 def test_one_seed_makes_nothing_bold(table, make_run):

@@ -148,14 +148,13 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     ]
     (unknown,) = comparisons(cells("siren", several[0][0], base="k_sweep.v1.thesis"))
     assert unknown.spread.prior is None
-    # other training: neither the documented spread without a word, nor that of cells trained for longer
+    # other training: neither the documented spread, nor that of cells trained for longer
     usual = {"batch_size": 8, "update": "per-batch", "decay_epoch": 80, "decay_factor": 0.1}
     usual |= {"soft_weight": 1.0, "hard_weight": 1.6, "alpha": 0.1}
     short = {"training": {"epochs": 3} | usual, "evaluation": {"tolerance": 4, "threshold_split": "validation"}}
     shorter = [replace(run, definition=short) for run in one]
     apart = comparisons([*shorter, *cells("siren", several[0], base="other.v1.quick")])
-    assert apart[0].spread.source.endswith("sets training.epochs, training.rate otherwise, so its spread may differ")
-    assert apart[0].spread.prior == alone.spread.prior
+    assert apart[0].spread.prior is None
     assert "nothing is known about how far two trainings of one cell lie apart" in said(unknown)
 
 
@@ -168,7 +167,7 @@ def test_a_report_checks_its_intervals_on_its_own_seeds(cells):
     deviation = float(re.search(r"between seeds: (0\.\d{4}), worth 2 degrees of freedom", text)[1])
     assert deviation == pytest.approx(six.mean(axis=1).std(ddof=1), abs=1e-4)
     (single,) = comparisons(cells("siren", one, base="x.v1.thesis"))
-    assert "unknown; no point has two" in " ".join(calibration_text(single))
+    assert "unknown; no point above the blind floor has two" in " ".join(calibration_text(single))
 
 
 @pytest.mark.parametrize(("level", "stored"), [(0.2, True), (0.001, None)])
@@ -190,7 +189,27 @@ def test_a_network_on_the_plateau_is_named(cells, level, stored):
 def test_points_below_the_floor_lend_no_spread(cells):
     silent = cells("siren", np.full((4, 32), 0.001))
     (found,) = comparisons(silent)
-    assert found.spread == measured_spread("quick", {})
+    assert found.spread.prior is None  # nor is another borrowed, where its own seeds show one
+
+
+def test_restless_seeds_below_the_floor_decide_nothing_by_a_spread_from_elsewhere(cells):
+    rng = np.random.default_rng(11)
+    restless, low = crossed(rng, (0.55, 0.3), (0.08, 0.003), (2, 2), 64)
+    (found,) = comparisons([*cells("discrete", restless), *cells("siren", low)])
+    assert {point.place for point in found.scored} <= {"below", "unsure"}
+    (difference,) = found.differences
+    assert difference.found == adjusted([compare(difference.first.f1(), difference.second.f1())])[0]
+    text = said(found)
+    assert "No point is surely above a blind guess" in headline(found)[0]
+    assert "is worse" not in text
+
+
+def test_families_without_the_reference_are_said_not_to_be_compared(cells):
+    tables = crossed(np.random.default_rng(12), (0.8, 0.7), (0.01, 0.01), (3, 3), 64)
+    (found,) = comparisons([*cells("siren", tables[0]), *cells("gaussian", tables[1])])
+    assert found.differences == []
+    (text,) = (each for each in cautions(found) if "is tested here" in each)
+    assert text.startswith("No difference between gaussian, siren is tested here: differences are from")
 
 
 def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_named(cells):
@@ -203,9 +222,9 @@ def test_families_with_different_numbers_of_seeds_are_compared_and_one_seed_is_n
     assert "Some cells have one seed: these cannot be called better or worse." in said(found)
 
 
-def test_text_below_a_table_names_a_borrowed_spread(cells):
+def test_text_below_a_table_names_no_spread_from_elsewhere(cells):
     (found,) = comparisons(cells("siren", np.random.default_rng(1).uniform(0.2, 0.4, (2, 32))))  # below the floor
-    assert "between seeds 0.013 (8 trainings each of discrete and siren" in spread_text(found)
+    assert spread_text(found) == "Intervals cover the choice of seeds and of test lines."
 
 
 def test_verdicts_with_diverged_cells_at_the_floor_are_said_beside_those_without(cells, make_run):
