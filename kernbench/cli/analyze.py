@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kernbench.cli import analyze_cells
+from kernbench.cli.analyze_expressivity import expressivity_command
 from kernbench.cli.names import several_option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def analyze_command() -> None:
     """What kernels became in training, and what families can represent."""
 
 
-for each in analyze_cells.commands():
+for each in (*analyze_cells.commands(), expressivity_command):
     analyze_command.add_command(each)
 
 

@@ -9,7 +9,7 @@ import click
 from kernbench.cli.names import FAMILIES, one_option, several_option
 from kernbench.cli.options import PATH, only_option, storage_option
 from kernbench.report.analyses.analysis import Analysis
-from kernbench.report.analyses.catalogue import ANALYSES
+from kernbench.report.analyses.catalogue import CELL_BY_CELL
 
 if TYPE_CHECKING:
     from kernbench.report.analyses.analysis import Row, Rows
@@ -21,7 +21,7 @@ MOST_SAID = 10  # lines about cells that are left out
 
 def commands() -> list[click.Command]:
     """One for each analysis."""
-    return [_command(analysis) for analysis in ANALYSES]
+    return [_command(analysis) for analysis in CELL_BY_CELL]
 
 
 def _command(analysis: Analysis) -> click.Command:
