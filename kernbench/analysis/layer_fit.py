@@ -15,6 +15,10 @@ STEPS = 400  # of Adam
 RATE = 0.02  # of Adam at the start; it falls to 0 along a cosine
 ITERATIONS = 200  # of least squares, each of two evaluations of the kernels
 CLOSE = 1e-12
+POWERS = 8
+# Of the largest singular value: below it, parameters cost more than they bring. Large weights that cancel would make
+# the smallest step of further training a large one of the kernels.
+DAMPED = 1e-3
 
 Constrain = Callable[[nn.Module], None]
 
@@ -29,7 +33,8 @@ def fit_layer(
     """Fit parameters of a module, in place, so that its kernels are as near to the target as was found.
 
     Of parameters in which the kernels are linear together, least squares finds the best, iteratively and without a
-    matrix (LSMR; Fong and Saunders 2011), before and after Adam trains all of them. A start is given by the module.
+    matrix (LSMR; Fong and Saunders 2011), slightly damped, before and after Adam trains all of them. The module is the
+    start.
 
     Args:
         module: in float64; called without arguments it gives its kernels.
@@ -140,8 +145,21 @@ def _solve(module: nn.Module, names: Sequence[str], target: Tensor) -> None:
 
     size = sum(each.numel() for each in parameters)
     operator = LinearOperator((target.numel(), size), matvec=times, rmatvec=transposed, dtype=np.float64)
-    step = lsmr(operator, (target - here).reshape(-1).numpy(), atol=CLOSE, btol=CLOSE, maxiter=ITERATIONS)[0]
+    damp = DAMPED * _largest(operator)
+    step = lsmr(operator, (target - here).reshape(-1).numpy(), damp, atol=CLOSE, btol=CLOSE, maxiter=ITERATIONS)[0]
     times(step)
+
+
+def _largest(operator: LinearOperator) -> float:
+    """Largest singular value, to a few percent, by power iteration."""
+    vector = np.random.default_rng(0).normal(size=operator.shape[1])
+    size = 0.0
+    for _ in range(POWERS):
+        vector = operator.rmatvec(operator.matvec(vector / np.linalg.norm(vector)))
+        size = float(np.linalg.norm(vector))
+        if not size:
+            break
+    return float(np.sqrt(size))
 
 
 def _write(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:

@@ -33,14 +33,15 @@ FIELD = {
     "before": "samples before an output sample that the layers reach",
     "behind": "samples behind it",
     "theoretical": "before + 1 + behind",
-    "peak": "lag of the largest gradient [samples]",
+    "peak": "lag of the largest gradient [samples]; empty for a constant output, as the next three",
     "centre": "mean lag of the gradient [samples]; positive: what comes later in the line",
     **{
         f"width_{100 * share:g}": f"samples around the centre with {100 * share:g} % of the gradient"
         for share in SHARES
     },
     "share_95": "width_95 over theoretical",
-    "outside": "gradient beyond the reach over that within; 0 but for rounding",
+    "outside": "gradient beyond the reach over that within; 0 but for rounding, unless a network of its own says too "
+    "little",
     "lines": "test lines",
     "positions": "output samples of each line",
 }
@@ -78,7 +79,7 @@ def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
     curves: list[Row] = []
     for stage, network in networks.items():
         reach = reach_of(network)
-        found = measured_field(network, lines, reach, POSITIONS)
+        found = measured_field(network, lines, reach, POSITIONS, whole=not _is_row(network))
         whole = 1 + sum(reach)
         widths = {f"width_{100 * share:g}": found.width(share) for share in SHARES}
         fields.append(
@@ -87,7 +88,7 @@ def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
                 "before": reach[0],
                 "behind": reach[1],
                 "theoretical": whole,
-                "peak": int(found.lags[np.argmax(found.mass)]),
+                "peak": found.peak,
                 "centre": found.centre,
                 **widths,
                 "share_95": widths["width_95"] / whole,
@@ -103,15 +104,20 @@ def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
 def reach_of(network: "KernelNetwork") -> tuple[int, int]:
     """Samples before and behind an output sample that can move it, from the lags of the layers.
 
-    A network with a module of its own says how long its field is; it is centred.
+    A network with a module or a forward pass of its own says how long its field is; it is centred.
     """
-    from kernbench.networks.network import Network  # noqa: PLC0415  # torch
-
-    if not isinstance(network, Network):
-        half = (network.receptive_field - 1) // 2
-        return half, half
+    if not _is_row(network):
+        beyond = network.receptive_field - 1
+        return beyond // 2, beyond - beyond // 2
     grids = [layer.spec.grid().lags for layer in network.kernel_layers()]
     return round(-sum(float(lags.min()) for lags in grids)), round(sum(float(lags.max()) for lags in grids))
+
+
+def _is_row(network: "KernelNetwork") -> bool:
+    """Whether its layers follow one another, as they do where neither module nor forward pass is its own."""
+    from kernbench.networks.network import Network  # noqa: PLC0415  # torch
+
+    return isinstance(network, Network) and type(network).forward is Network.forward
 
 
 def _lines_of(trained: "Trained") -> "Tensor":
