@@ -9,7 +9,6 @@ from broken_families import BROKEN, Sound, family
 import kernbench
 from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.conformance import check_family
-from kernbench.kernels.finding import Finding
 
 NO_OTHERS = {"build"}  # broken for groups alone: nothing else is skipped
 # One needs an accelerator, and what torch can do with a module is shown, not required.
@@ -128,36 +127,9 @@ class ExitsInForward(Sound):
         raise SystemExit(3)
 
 
-class OnlyItsOwnLags(Sound):
-    """Refuses others in words; the layer does it for a family that returns its own K taps, as `OneGridForAll`."""
-
-    def forward(self, grid):
-        if len(grid.lags) != self.spec.kernel_size:
-            raise kernbench.KernbenchError("no other lags")
-        return super().forward(grid)
-
-
-class OneGridForAll(Sound):
-    def forward(self, grid):
-        own = self.spec.grid(dtype=grid.lags.dtype).lags
-        return self.weight * torch.exp(-own.abs() / self.log_b.exp())
-
-
-class NaNBetweenItsTaps(Sound):
-    def forward(self, grid):
-        return torch.where((grid.lags - grid.lags[0]) % 1 == 0, super().forward(grid), torch.nan)
-
-
 class NaNInDouble(Sound):
     def forward(self, grid):
         return super().forward(grid) * (1.0 if grid.lags.dtype == torch.float32 else torch.nan)
-
-
-class NotAnticausal(Sound):
-    def __init__(self, spec, b=8.0):
-        if spec.side == "anticausal":
-            raise kernbench.KernbenchError("no lags after 0")
-        super().__init__(spec, b)
 
 
 class NotCausal(Sound):
@@ -165,19 +137,6 @@ class NotCausal(Sound):
         if spec.side == "causal":
             raise kernbench.KernbenchError("no lags before 0 alone")
         super().__init__(spec, b)
-
-
-class ZeroAfterTheOutput(Sound):
-    def forward(self, grid):
-        return super().forward(grid) * (grid.lags < 0)
-
-
-class Averages(Sound):
-    """Taps are averages of cos(lag / b) over the step that begins at the lag."""
-
-    def forward(self, grid):
-        step, b = grid.spacing * grid.dilation, self.log_b.exp()
-        return self.weight * b / step * (torch.sin((grid.lags + step) / b) - torch.sin(grid.lags / b))
 
 
 @pytest.mark.parametrize(
@@ -193,13 +152,7 @@ class Averages(Sound):
         (OwnGenerator, "determinism"),
         (ForgetsItsHyperParameters, "state-dict"),
         (OddOnly, "every-k"),
-        (OnlyItsOwnLags, "resampling"),
-        (OneGridForAll, "resampling"),
-        (Averages, "resampling"),
-        (NaNBetweenItsTaps, "resampling"),
         (NaNInDouble, "dtype"),
-        (NotAnticausal, "sides"),
-        (ZeroAfterTheOutput, "sides"),
     ],
 )
 def test_other_breaks_are_named_by_one_check_alone(module, name):
@@ -245,22 +198,6 @@ def test_two_breaks_are_two_findings():
             return super().forward(grid)[0]
 
     assert failures(Both) == ["shape", "param-count"]
-
-
-@pytest.mark.parametrize(
-    ("module", "rule"), [(OnlyItsOwnLags, "none"), (OneGridForAll, "none"), (Averages, "integrals"), (Sound, "points")]
-)
-def test_a_family_declares_what_lies_between_its_taps(module, rule):
-    check = CHECKS["resampling"]
-    assert check(family(module, resampling=rule)).partition(":")[0] in (rule, "nothing between its taps")
-    for other in {"none", "integrals", "points"} - {rule}:
-        with pytest.raises(Finding, match=r'resampling="(none|integrals)"'):
-            check(family(module, resampling=other))
-
-
-def test_a_rule_that_is_none_of_them_is_refused_where_it_is_declared():
-    with pytest.raises(kernbench.KernbenchError, match="one of points, integrals, none, got 'linear'"):
-        family(Sound, resampling="linear")
 
 
 class Steeper(Sound):
