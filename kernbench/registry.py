@@ -1,13 +1,10 @@
 """Finds what plugins offer, installed or in local files, and keeps a broken plugin from breaking the others."""
 
 import importlib
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +17,7 @@ from kernbench import hookspecs
 from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
 from kernbench.host.entry_points import entries_of
 from kernbench.host.process_state import importing
+from kernbench.host.user_module import import_file
 from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -134,6 +132,12 @@ def find(name: str) -> Found:
     if name in catalogue.found:
         return catalogue.found[name]
     raise _nothing_called(name, "kernel family", catalogue.found, "FAMILY")
+
+
+def families_beside(found: Found) -> dict[str, "KernelFamily"]:
+    """All families that can be named beside one: those installed and, of a local file, those that it offers."""
+    known = {name: each.family for name, each in installed().found.items()}
+    return {**known, **(_offered_by(Path(found.plugin)).get(KERNELS, {}) if found.distribution == FILE else {})}
 
 
 def find_network(name: str) -> FoundNetwork:
@@ -293,11 +297,7 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     wanted = wanted.removeprefix(":")
     if not path.is_file():
         raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
-    try:
-        with importing(f"{path}@{_file_digest(path)}"):
-            offer = _offer(_import_file(path), str(path.resolve()), str(path))
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
+    offer = _offered_by(path)
     offered = offer.get(hook, {})
     if not offered:
         others = ", ".join(f"{_OFFERED[each][1]} {own}" for each, names in offer.items() for own in sorted(names))
@@ -316,11 +316,13 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     return offered[wanted], str(path), FILE, _file_digest(path)
 
 
-class _LeavesNothing(SourceFileLoader):
-    """Imports a user's file without a __pycache__ beside it."""
-
-    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:  # Any: whatever holds bytes
-        """Keep nothing."""
+def _offered_by(path: Path) -> _Offer:
+    """All that a file offers."""
+    try:
+        with importing(f"{path}@{_file_digest(path)}"):
+            return _offer(_import_file(path), str(path.resolve()), str(path))
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -330,13 +332,7 @@ def _import_file(path: Path) -> ModuleType:
     registered = _manager().get_plugin(str(resolved))
     if isinstance(registered, ModuleType) and registered.__name__ == module_name:
         return registered
-    loader = _LeavesNothing(module_name, str(resolved))
-    spec = importlib.util.spec_from_file_location(module_name, resolved, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and torch look their module up there
-    loader.exec_module(module)
-    return module
+    return import_file(resolved, module_name)
 
 
 def _file_digest(path: Path) -> str:

@@ -92,6 +92,13 @@ def test_bundled_families_are_found_through_their_entry_points():
     assert not installed().broken
 
 
+def test_families_beside_one_are_those_installed_and_those_of_its_file(plugin_file):
+    found = find(f"{plugin_file(TEN_LINES % ['mine', 'yours'])}:mine")
+    assert registry.families_beside(found).keys() == {"mine", "yours", *installed().found}
+    assert registry.families_beside(found)["mine"] == found.family
+    assert registry.families_beside(find("siren")).keys() == installed().found.keys()
+
+
 def test_an_unknown_name_offers_a_close_match_or_what_there_is():
     with pytest.raises(PluginError, match="did you mean 'siren'"):
         find("sirne")

@@ -1,7 +1,9 @@
 """The conformance checks name what is broken; broken plugins of many kinds."""
 
+from collections import Counter, deque
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from broken_families import BROKEN, Sound, family
@@ -9,6 +11,7 @@ from broken_families import BROKEN, Sound, family
 import kernbench
 from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.conformance import check_family
+from kernbench.kernels.finding import Finding
 
 NO_OTHERS = {"build"}  # broken for groups alone: nothing else is skipped
 # One needs an accelerator, and what torch can do with a module is shown, not required.
@@ -75,6 +78,55 @@ class LazyAttribute(Sound):
         if self.positions is None:
             self.positions = grid.lags
         return super().forward(grid)
+
+
+class KeepsSomething(Sound):
+    """Keeps what `keep` says in a container that `make` makes."""
+
+    @staticmethod
+    def make():
+        return []
+
+    def __init__(self, spec, b=8.0):
+        super().__init__(spec, b)
+        self.seen = self.make()
+
+    def forward(self, grid):
+        self.keep(self.seen)
+        return super().forward(grid)
+
+
+@pytest.mark.parametrize(
+    ("make", "keep"),
+    [
+        (list, lambda seen: seen.append(1)),
+        (dict, lambda seen: seen.update(calls=1)),
+        (Counter, lambda seen: seen.update("a")),
+        (set, lambda seen: seen.add(1)),
+        (deque, lambda seen: seen.append(1)),
+        (bytearray, lambda seen: seen.extend(b"1")),
+        (lambda: np.zeros(2), lambda seen: seen.__setitem__(0, 1)),
+        (lambda: {"calls": [[0]]}, lambda seen: seen["calls"][0].append(1)),
+        (lambda: ([],), lambda seen: seen[0].append(1)),
+        (lambda: [torch.zeros(2)], lambda seen: seen[0].add_(1)),
+        (lambda: {"last": torch.zeros(2)}, lambda seen: seen.update(last=torch.ones(2))),
+    ],
+    ids=["list", "dict", "Counter", "set", "deque", "bytearray", "array", "nested", "tuple", "tensor", "tensors"],
+)
+def test_what_forward_changes_inside_an_attribute_is_state(make, keep):
+    members = {"make": staticmethod(make), "keep": staticmethod(keep)}
+    with pytest.raises(Finding, match=r"creates or changes seen; decide everything in __init__"):
+        CHECKS["stateless-forward"](family(type("Keeps", (KeepsSomething,), members)))
+
+
+def test_a_container_that_stays_as_it_is_is_no_state():
+    def holds_itself():
+        seen = [1, {"a": torch.zeros(2)}, {2}, np.zeros(2)]
+        seen.append(seen)
+        return seen
+
+    members = {"make": staticmethod(holds_itself), "keep": staticmethod(len)}
+    assert CHECKS["stateless-forward"](family(type("Keeps", (KeepsSomething,), members))) == "forward changes nothing"
 
 
 class LazyParameter(Sound):
@@ -238,6 +290,23 @@ def test_an_inclusion_is_held_to_its_word(embed, said):
     (result,) = (each for each in check_family(family(Steeper, contains=contains)) if each.name == "inclusions")
     assert (result.state, said in result.detail) == ("FAIL" if said else "ok", True), result
     assert torch.get_default_dtype() == torch.float32
+
+
+def of_inclusions(known, name="sound", module=Sound):
+    contains = (kernbench.Inclusion(name, module, steeper_of_sound, hyper={"b": 3.0}),)
+    results = check_family(family(Steeper, contains=contains), known)
+    return next((each.state, each.detail) for each in results if each.name == "inclusions")
+
+
+def test_what_a_family_contains_is_a_known_family():
+    known = {"sound": family(Sound), "steeper": family(Steeper)}
+    assert of_inclusions(known)[0] == "ok"
+    state, said = of_inclusions(known, "soudn")
+    assert (state, "contains 'soudn', but no family" in said) == ("FAIL", True)
+    assert said.endswith("; did you mean 'sound'?")
+    state, said = of_inclusions(known, "steeper")
+    assert (state, "'steeper', whose class is Steeper, but gives Sound" in said) == ("FAIL", True)
+    assert of_inclusions(None, "soudn")[0] == "ok"  # names are not looked up
 
 
 def test_what_is_no_inclusion_is_refused_where_it_is_declared():
