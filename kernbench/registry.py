@@ -14,10 +14,10 @@ import pluggy
 
 import kernbench
 from kernbench import hookspecs
-from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
+from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
 from kernbench.host.entry_points import entries_of
 from kernbench.host.process_state import importing
-from kernbench.host.user_module import import_file
+from kernbench.host.user_module import file_digest, import_file
 from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _offer(module: object, registered: str, plugin: str) -> _Offer:
         manager.unregister(name=registered)
     try:
         manager.register(module, name=registered)
-        manager.check_pending()
+        _check_hooks(manager, module)
         hooks = [caller.name for caller in manager.get_hookcallers(module) or [] if caller.name in _OFFERED]
         if not hooks:
             raise PluginError(
@@ -251,6 +251,15 @@ def _offer(module: object, registered: str, plugin: str) -> _Offer:
         if manager.has_plugin(registered):
             manager.unregister(name=registered)
         raise
+
+
+def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
+    """Refuse a function that is marked as a hook and is none."""
+    known = vars(hookspecs)
+    for name in vars(module) if isinstance(module, ModuleType) else ():
+        if manager.parse_hookimpl_opts(module, name) is not None and name not in known:
+            raise PluginError(f"unknown hook {name!r}{close_match(name, _OFFERED)}")
+    manager.check_pending()
 
 
 def _named(caller: Callable[[], list[object]], hook: str, plugin: str) -> Mapping[str, Any]:
@@ -286,7 +295,9 @@ def _nothing_called(name: str, kind: str, known: Collection[str], in_file: str) 
 
 def _reason(error: BaseException) -> str:
     """Why a plugin cannot be loaded; what kernbench itself says needs no name of a class before it."""
-    return str(error) if isinstance(error, PluginError) else first_line(error)
+    if isinstance(error, PluginError):
+        return str(error)
+    return first_line(error).removeprefix(f"{KernbenchError.__name__}: ")
 
 
 def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, str, str, str]:
@@ -304,6 +315,9 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
         raise PluginError(f"plugin file {path} offers no {kind}, only {others}; it needs a function {hook}")
     if not wanted and len(offered) == 1:
         wanted = next(iter(offered))
+    if not wanted:
+        names = ", ".join(sorted(offered))
+        raise PluginError(f"plugin file {path} offers {names}; name one of them, such as {path}:{min(offered)}")
     if wanted not in offered:
         raise PluginError(
             f"plugin file {path} has no {kind} {wanted!r}{close_match(wanted, offered)} "
@@ -313,13 +327,13 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
         raise PluginError(
             f"{kind} {wanted!r} of {path} has the name of an installed one (plugin {taken[wanted].plugin!r}); rename it"
         )
-    return offered[wanted], str(path), FILE, _file_digest(path)
+    return offered[wanted], str(path), FILE, file_digest(path)
 
 
 def _offered_by(path: Path) -> _Offer:
     """All that a file offers."""
     try:
-        with importing(f"{path}@{_file_digest(path)}"):
+        with importing(f"{path}@{file_digest(path)}"):
             return _offer(_import_file(path), str(path.resolve()), str(path))
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
@@ -328,14 +342,8 @@ def _offered_by(path: Path) -> _Offer:
 def _import_file(path: Path) -> ModuleType:
     """The module of a file; the same one as long as neither path nor content has changed."""
     resolved = path.resolve()
-    module_name = f"{PLUGIN_FILE_MODULE}{_file_digest(path)}"
+    module_name = f"{PLUGIN_FILE_MODULE}{file_digest(path)}"
     registered = _manager().get_plugin(str(resolved))
     if isinstance(registered, ModuleType) and registered.__name__ == module_name:
         return registered
     return import_file(resolved, module_name)
-
-
-def _file_digest(path: Path) -> str:
-    from kernbench.host.files import sha256_of_file  # noqa: PLC0415  # a list of plugins needs no hashes
-
-    return sha256_of_file(path, 12)

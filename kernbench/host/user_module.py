@@ -1,4 +1,4 @@
-"""Imports a file of the user's as a module, without a __pycache__ beside it."""
+"""A file of the user's as a module: its digest, and its import without a __pycache__ beside it."""
 
 import importlib.util
 import sys
@@ -13,6 +13,13 @@ class _LeavesNothing(SourceFileLoader):
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:  # Any: whatever holds bytes
         """Keep nothing."""
+
+
+def file_digest(path: Path) -> str:
+    """The first 12 hex digits of the SHA-256 of a file, which tell its versions apart."""
+    from kernbench.host.files import sha256_of_file  # noqa: PLC0415  # a list of plugins needs no hashes
+
+    return sha256_of_file(path, 12)
 
 
 def import_file(path: Path, name: str) -> ModuleType:
