@@ -1,13 +1,10 @@
 """Finds what plugins offer, installed or in local files, and keeps a broken plugin from breaking the others."""
 
 import importlib
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -17,9 +14,10 @@ import pluggy
 
 import kernbench
 from kernbench import hookspecs
-from kernbench.errors import PLUGIN_FILE_MODULE, PluginError, close_match, first_line
+from kernbench.errors import PLUGIN_FILE_MODULE, KernbenchError, PluginError, close_match, first_line
 from kernbench.host.entry_points import entries_of
 from kernbench.host.process_state import importing
+from kernbench.host.user_module import file_digest, import_file
 from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -136,6 +134,12 @@ def find(name: str) -> Found:
     raise _nothing_called(name, "kernel family", catalogue.found, "FAMILY")
 
 
+def families_beside(found: Found) -> dict[str, "KernelFamily"]:
+    """All families that can be named beside one: those installed and, of a local file, those that it offers."""
+    known = {name: each.family for name, each in installed().found.items()}
+    return {**known, **(_offered_by(Path(found.plugin)).get(KERNELS, {}) if found.distribution == FILE else {})}
+
+
 def find_network(name: str) -> FoundNetwork:
     """Find a network by installed name, by file, or by the name that a file's network has in definitions.
 
@@ -235,7 +239,7 @@ def _offer(module: object, registered: str, plugin: str) -> _Offer:
         manager.unregister(name=registered)
     try:
         manager.register(module, name=registered)
-        manager.check_pending()
+        _check_hooks(manager, module)
         hooks = [caller.name for caller in manager.get_hookcallers(module) or [] if caller.name in _OFFERED]
         if not hooks:
             raise PluginError(
@@ -247,6 +251,15 @@ def _offer(module: object, registered: str, plugin: str) -> _Offer:
         if manager.has_plugin(registered):
             manager.unregister(name=registered)
         raise
+
+
+def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
+    """Refuse a function that is marked as a hook and is none."""
+    known = vars(hookspecs)
+    for name in vars(module) if isinstance(module, ModuleType) else ():
+        if manager.parse_hookimpl_opts(module, name) is not None and name not in known:
+            raise PluginError(f"unknown hook {name!r}{close_match(name, _OFFERED)}")
+    manager.check_pending()
 
 
 def _named(caller: Callable[[], list[object]], hook: str, plugin: str) -> Mapping[str, Any]:
@@ -282,7 +295,9 @@ def _nothing_called(name: str, kind: str, known: Collection[str], in_file: str) 
 
 def _reason(error: BaseException) -> str:
     """Why a plugin cannot be loaded; what kernbench itself says needs no name of a class before it."""
-    return str(error) if isinstance(error, PluginError) else first_line(error)
+    if isinstance(error, PluginError):
+        return str(error)
+    return first_line(error).removeprefix(f"{KernbenchError.__name__}: ")
 
 
 def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, str, str, str]:
@@ -293,17 +308,16 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
     wanted = wanted.removeprefix(":")
     if not path.is_file():
         raise PluginError(f"plugin file {path} does not exist; expected FILE.py:{kind.upper()}")
-    try:
-        with importing(f"{path}@{_file_digest(path)}"):
-            offer = _offer(_import_file(path), str(path.resolve()), str(path))
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
+    offer = _offered_by(path)
     offered = offer.get(hook, {})
     if not offered:
         others = ", ".join(f"{_OFFERED[each][1]} {own}" for each, names in offer.items() for own in sorted(names))
         raise PluginError(f"plugin file {path} offers no {kind}, only {others}; it needs a function {hook}")
     if not wanted and len(offered) == 1:
         wanted = next(iter(offered))
+    if not wanted:
+        names = ", ".join(sorted(offered))
+        raise PluginError(f"plugin file {path} offers {names}; name one of them, such as {path}:{min(offered)}")
     if wanted not in offered:
         raise PluginError(
             f"plugin file {path} has no {kind} {wanted!r}{close_match(wanted, offered)} "
@@ -313,33 +327,23 @@ def _find_in_file(name: str, hook: str, taken: Mapping[str, Any]) -> tuple[Any, 
         raise PluginError(
             f"{kind} {wanted!r} of {path} has the name of an installed one (plugin {taken[wanted].plugin!r}); rename it"
         )
-    return offered[wanted], str(path), FILE, _file_digest(path)
+    return offered[wanted], str(path), FILE, file_digest(path)
 
 
-class _LeavesNothing(SourceFileLoader):
-    """Imports a user's file without a __pycache__ beside it."""
-
-    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:  # Any: whatever holds bytes
-        """Keep nothing."""
+def _offered_by(path: Path) -> _Offer:
+    """All that a file offers."""
+    try:
+        with importing(f"{path}@{file_digest(path)}"):
+            return _offer(_import_file(path), str(path.resolve()), str(path))
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin file {path} cannot be loaded: {_reason(error)}") from error
 
 
 def _import_file(path: Path) -> ModuleType:
     """The module of a file; the same one as long as neither path nor content has changed."""
     resolved = path.resolve()
-    module_name = f"{PLUGIN_FILE_MODULE}{_file_digest(path)}"
+    module_name = f"{PLUGIN_FILE_MODULE}{file_digest(path)}"
     registered = _manager().get_plugin(str(resolved))
     if isinstance(registered, ModuleType) and registered.__name__ == module_name:
         return registered
-    loader = _LeavesNothing(module_name, str(resolved))
-    spec = importlib.util.spec_from_file_location(module_name, resolved, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and torch look their module up there
-    loader.exec_module(module)
-    return module
-
-
-def _file_digest(path: Path) -> str:
-    from kernbench.host.files import sha256_of_file  # noqa: PLC0415  # a list of plugins needs no hashes
-
-    return sha256_of_file(path, 12)
+    return import_file(resolved, module_name)

@@ -6,6 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+
+from kernbench.kernels import KernelSpec, LagGrid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -65,6 +68,44 @@ def test_ten_line_plugin_passes_the_check(page, tmp_path):
     file.write_text(next(block for block in blocks(page, "python") if "class Ringing" in block), encoding="utf-8")
     failed = [result for result in check_family(find_family(f"{file}:ringing")) if not result.passed]
     assert not failed
+
+
+@pytest.mark.parametrize("name", ["Ringing", "Rings"])
+@pytest.mark.parametrize("side", ["centered", "causal", "anticausal"])
+def test_the_first_kernel_starts_at_the_lags_that_it_is_asked_for(name, side):
+    namespace = {"__name__": "tutorial"}
+    exec(next(block for block in blocks(TUTORIAL, "python") if f"class {name}(" in block), namespace)  # this page
+    hyper = {"b": 8.0, "terms": 2, "phase": "zero"} if name == "Rings" else {}
+    for spec in (
+        KernelSpec(30, 30, kernel_size=9, side=side),
+        KernelSpec(30, 30, kernel_size=8, dilation=4, side=side),
+    ):
+        torch.manual_seed(0)
+        center = namespace[name](spec, **hyper).center.detach()
+        lags, step = spec.grid().lags, spec.dilation
+        assert lags[0] - step / 2 <= center.min() < lags[1]
+        assert lags[-2] < center.max() <= lags[-1] + step / 2
+
+
+def test_the_first_kernel_starts_a_centered_kernel_as_it_always_did():
+    namespace = {"__name__": "tutorial"}
+    exec(next(block for block in blocks(TUTORIAL, "python") if "class Ringing(" in block), namespace)  # this page
+    for taps in (3, 8, 17, 257):
+        torch.manual_seed(0)
+        module = namespace["Ringing"](KernelSpec(4, 3, kernel_size=taps))
+        torch.manual_seed(0)
+        weight = torch.randn(4, 3, 1)
+        assert torch.equal(module.weight, weight)
+        assert torch.equal(module.center, (torch.rand(4, 3, 1) - 0.5) * taps)
+
+
+def test_the_tutorial_lists_what_spec_and_grid_have():
+    idea = TUTORIAL.partition("## A first kernel")[2].partition("\n## ")[0]
+    tables = [part.partition("\n\n")[0] for part in idea.split("| of `")[1:]]
+    for each, table in zip((KernelSpec, LagGrid), tables, strict=True):
+        cells = " ".join(line.split("|")[1] for line in table.splitlines()[2:])
+        public = {name for name in {*dir(each), *each.__dataclass_fields__} if not name.startswith("_")}
+        assert set(re.findall(r"`(\w+)", cells)) == public
 
 
 def test_the_tutorial_lists_every_check_in_its_order():

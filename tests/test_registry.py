@@ -92,6 +92,13 @@ def test_bundled_families_are_found_through_their_entry_points():
     assert not installed().broken
 
 
+def test_families_beside_one_are_those_installed_and_those_of_its_file(plugin_file):
+    found = find(f"{plugin_file(TEN_LINES % ['mine', 'yours'])}:mine")
+    assert registry.families_beside(found).keys() == {"mine", "yours", *installed().found}
+    assert registry.families_beside(found)["mine"] == found.family
+    assert registry.families_beside(find("siren")).keys() == installed().found.keys()
+
+
 def test_an_unknown_name_offers_a_close_match_or_what_there_is():
     with pytest.raises(PluginError, match="did you mean 'siren'"):
         find("sirne")
@@ -128,7 +135,14 @@ def test_bundled_means_without_outside_plugins(monkeypatch, entries):
         ("import kernbench\n@kernbench.hookimpl\ndef kernbench_kernels():\n    return 5", "KernelFamily, got int"),
         ("import kernbench\n@kernbench.hookimpl\ndef kernbench_kernels():\n    return ['x']", "got list of str"),
         ("import kernbench\n@kernbench.hookimpl\ndef kernbench_kernels():\n    return {}['x']", "KeyError"),
-        ("import kernbench\n@kernbench.hookimpl\ndef kernbench_kernel():\n    return []", "kernbench_kernel"),
+        (
+            "import kernbench\n@kernbench.hookimpl\ndef kernbench_kernel():\n    return []",
+            "unknown hook 'kernbench_kernel'; did you mean 'kernbench_kernels'?",
+        ),
+        (
+            "import kernbench\nspace = {\n'a': kernbench.Float(1, 2),\n'b': kernbench.Float(5, 1, doc='width')}",
+            "kernbench.Float (width): low must be at most high, got low = 5, high = 1",
+        ),
         (offers("bad name"), "family name"),
         (offers("../up"), "family name"),
         (offers("siren"), "already offered by plugin 'siren'"),
@@ -195,7 +209,7 @@ def test_a_relative_path_works_from_the_working_folder(plugin_file, monkeypatch)
 def test_kernbench_kernels_of_a_file_with_two_families_need_a_name(plugin_file):
     path = plugin_file(TEN_LINES % '["one", "two"]')
     assert find(f"{path}:two").family.name == "two"
-    with pytest.raises(PluginError, match="it offers one, two"):
+    with pytest.raises(PluginError, match=rf"{path} offers one, two; name one of them, such as {path}:one$"):
         find(str(path))
     with pytest.raises(PluginError, match="has no family 'tow'; did you mean 'two'"):
         find(f"{path}:tow")
@@ -210,6 +224,7 @@ def test_kernbench_kernels_of_a_file_with_two_families_need_a_name(plugin_file):
         ("import sys; sys.exit(1)", "SystemExit"),
         ("x = 1", "cannot be loaded: offers no hook"),
         ("\0", ""),
+        ("import kernbench\n\n\nspace = {'b': kernbench.Float(5, 1)}", "low = 5, high = 1 (my_kernel.py:4)"),
     ],
 )
 def test_a_file_that_cannot_be_loaded_is_one_line_with_its_path(plugin_file, text, reason):

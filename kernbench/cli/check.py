@@ -17,10 +17,10 @@ def check_command(plugin: str) -> int:
     from kernbench.cli.checked import remember
     from kernbench.host.process_state import changed_by_import
     from kernbench.kernels.conformance import check_family
-    from kernbench.registry import find
+    from kernbench.registry import families_beside, find
 
     found = find(plugin)
-    results = check_family(found.family)
+    results = check_family(found.family, families_beside(found))
     width = max(len(result.name) for result in results)
     for result in results:
         click.echo(f"{result.state:4}  {result.name:{width}}  {result.detail}".rstrip())

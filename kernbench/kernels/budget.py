@@ -284,15 +284,31 @@ def _refusal(
     if not search.whole:
         (count,) = fitting.values()
         by = ", ".join(f"{name} = {given[name]}" for name in budget_integers(family))
-        return (
-            f"{asked}: its size is fixed{f' by {by}' if by else ''}, at {count:,} (ratio {_ratio(count, target):.3f})"
-        )
+        why = f"its size is fixed{f' by {by}' if by else ''}"
+        if not by and (could := _sizes(family, layers, quantity, given)):
+            why = f"no hyper-parameter is marked budget=True ({', '.join(could)} could be), its size is fixed"
+        return f"{asked}: {why}, at {count:,} (ratio {_ratio(count, target):.3f})"
     sides = ([n for n in fitting if fitting[n] <= target], [n for n in fitting if fitting[n] > target])
     said = []
     for side, where in zip(sides, ("below", "above"), strict=True):
         best = min(side, key=lambda each: (abs(fitting[each] - target), search.change(each)), default=None)
         said.append(f"none {where}" if best is None else _option(fitting[best], best, search))
     return f"{asked} within {PERCENT} %; nearest: {said[0]}, or {said[1]}"
+
+
+def _sizes(
+    family: KernelFamily, layers: "Sequence[KernelSpec]", quantity: str, given: Mapping[str, Value]
+) -> list[str]:
+    """Whole numbers of a family that change how large it is, marked or not."""
+
+    def count(name: str, value: int) -> int | None:
+        try:
+            return kernels_count(family, layers, {**given, name: value}, quantity)
+        except KernbenchError:
+            return None  # it is refused at this size
+
+    numbers = {name: p for name, p in family.parameters.items() if isinstance(p, Int)}
+    return [name for name, p in numbers.items() if count(name, p.low) != count(name, p.high)]
 
 
 def _option(count: int, values: Values, search: _Search) -> str:

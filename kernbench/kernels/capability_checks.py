@@ -148,21 +148,27 @@ def _state_space(family: KernelFamily) -> str:
         sides = _sides(spec, kernel)
         systems = list(_of(module, "to_state_space")())
         if len(systems) != len(sides):
-            raise Finding(f"{where}: expected {counted(len(sides), 'system')}, got {len(systems)}")
-        for system, side in zip(systems, sides, strict=True):
+            raise Finding(
+                f"{where}: of a {spec.side} kernel ({', then '.join(sides)}) expected "
+                f"{counted(len(sides), 'system')}, got {len(systems)}"
+            )
+        for system, (side_name, side) in zip(systems, sides.items(), strict=True):
             error = ((_response(system, side.shape[-1]) - side).abs().max() / kernel.abs().max()).item()
             worst = max(worst, error)
             if not error <= _ROUNDING:
-                raise Finding(f"{where}: the response of a system misses the taps by {error:.1e} of the largest")
+                raise Finding(
+                    f"{where}: the response of the system of {side_name} misses the taps by {error:.1e} of the largest"
+                )
     return f"D, C B, C A B, ... are the taps, to {worst:.0e} of the largest"
 
 
-def _sides(spec: KernelSpec, kernel: Tensor) -> list[Tensor]:
-    """Taps of each side from lag 0 outwards: lags >= 0, or the only ones, first."""
+def _sides(spec: KernelSpec, kernel: Tensor) -> dict[str, Tensor]:
+    """Taps of each side from lag 0 outwards, by its name: lags >= 0, or the only ones, first."""
     later = spec.grid().lags >= 0
     if spec.side == "causal":
-        return [kernel.flip(-1)]
-    return [kernel[..., later], kernel[..., ~later].flip(-1)] if spec.side == "centered" else [kernel]
+        return {"lags <= 0": kernel.flip(-1)}
+    after = {"lags >= 0": kernel[..., later]}
+    return after | ({"lags < 0": kernel[..., ~later].flip(-1)} if spec.side == "centered" else {})
 
 
 def _response(system: tuple[Tensor, Tensor, Tensor, Tensor], taps: int) -> Tensor:

@@ -1,13 +1,15 @@
 """The checks that any kernel family must pass, each with a short stable name; run by `kernbench check`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 
 from kernbench.errors import first_line
 from kernbench.host.process_state import kept
+from kernbench.kernels.checking.inclusions import inclusions
 from kernbench.kernels.checking.kernels import SEED
 from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.family import KernelFamily
@@ -40,37 +42,46 @@ class CheckResult:
         return self.state == "FAIL"
 
 
-def check_family(family: KernelFamily) -> list[CheckResult]:
+def check_family(family: KernelFamily, known: Mapping[str, KernelFamily] | None = None) -> list[CheckResult]:
     """Check a kernel family against the contract.
 
     The global random state is left as it was; a plugin may raise anything without stopping the others.
 
     Args:
         family: as offered by a plugin.
+        known: name -> family of all that a user can name beside it: what it declares to contain must be one of them.
+            Left out, names are not looked up.
 
     Returns:
         One result per check, in their order. A check that could only repeat one that failed is skipped; all others run.
     """
+    checks: dict[str, Callable[[KernelFamily], str]] = {**CHECKS, "inclusions": partial(inclusions, known=known)}
     found: dict[str, CheckResult] = {}
     blocked: dict[str, str] = {}
     with torch.random.fork_rng(devices=[]):
-        for name in CHECKS:
-            _add(name, family, found, blocked)
+        for name in checks:
+            _add(name, family, checks, found, blocked)
     return [found[name] for name in CHECKS]
 
 
-def _add(name: str, family: KernelFamily, found: dict[str, CheckResult], blocked: dict[str, str]) -> None:
+def _add(
+    name: str,
+    family: KernelFamily,
+    checks: Mapping[str, Callable[[KernelFamily], str]],
+    found: dict[str, CheckResult],
+    blocked: dict[str, str],
+) -> None:
     """Run a check after those that it needs, unless one of them is blocked: `blocked` says by which check."""
     if name in found:
         return
     for need in needs(name):
-        _add(need, family, found, blocked)
+        _add(need, family, checks, found, blocked)
         if need in blocked:
             blocked[name] = blocked[need]
             found[name] = CheckResult(name, "skip", f"{blocked[need]} failed")
             return
     torch.manual_seed(SEED)
-    found[name], blocks = _run(name, CHECKS[name], family)
+    found[name], blocks = _run(name, checks[name], family)
     if blocks:
         blocked[name] = name
 

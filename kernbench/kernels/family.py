@@ -1,6 +1,7 @@
 """A kernel family as plugins offer it: name, class, space of hyper-parameters (no torch)."""
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Mapping
@@ -162,10 +163,12 @@ class KernelFamily:
 
         Raises:
             KernbenchError: a hyper-parameter that does not fit.
-            PluginError: the class raised, with the first line of its message.
+            PluginError: the space does not fit the arguments of the class, or the class raised, with the first line of
+                its message.
         """
         resolved = self.resolve(hyper)
         kernel_class = self.load()
+        self._check_arguments(kernel_class)
         try:
             with kept():  # not the random numbers, which it is to draw
                 module = kernel_class(spec, **resolved)
@@ -178,6 +181,24 @@ class KernelFamily:
             ) from error
         module.identify(self.name, spec, resolved)
         return module
+
+    def _check_arguments(self, kernel_class: type) -> None:
+        """Refuse a space that does not fit `__init__`, by the name that is too much or missing."""
+        _spec, *others = inspect.signature(kernel_class).parameters.values()
+        named = {p.name: p for p in others if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        for name in self.parameters:
+            if name not in named and not any(p.kind is p.VAR_KEYWORD for p in others):
+                raise PluginError(
+                    f"family {self.name!r}: space has {name!r}, but {kernel_class.__name__}.__init__ takes no argument "
+                    f"{name!r}{close_match(name, named)} ({origin(kernel_class)})"
+                )
+        for name, argument in named.items():
+            if argument.default is argument.empty and name not in self.parameters:
+                raise PluginError(
+                    f"family {self.name!r}: {kernel_class.__name__}.__init__ needs {name!r}, which the space lacks"
+                    f"{close_match(name, self.parameters)}; add it to the space or give it a default "
+                    f"({origin(kernel_class)})"
+                )
 
     def param_count(self, spec: "KernelSpec", hyper: Mapping[str, object] | None = None) -> int:
         """Trainable parameters of one kernel module: the family's closed form, or counted on a built one.

@@ -44,6 +44,11 @@ class Inclusion:
             if isinstance(given, str) and ":" not in given:
                 raise PluginError(f"inclusion of {self.family!r}: {name} must be 'package.module:name', got {given!r}")
 
+    def load(self) -> "type[KernelModule]":
+        """The class of the other family, imported now if it was given by its path; whatever that raises is raised."""
+        found: type[KernelModule] = _at(self.module)
+        return found
+
     def build(self, spec: "KernelSpec") -> "KernelModule":
         """A module of the other family, drawn from torch's global random generator.
 
@@ -53,7 +58,7 @@ class Inclusion:
         Returns:
             The module; whatever its class raises is raised.
         """
-        made: KernelModule = _at(self.module)(spec, **self.hyper)
+        made: KernelModule = self.load()(spec, **self.hyper)
         made.identify(self.family, spec, dict(self.hyper))
         return made
 

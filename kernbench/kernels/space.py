@@ -27,11 +27,21 @@ class _Range(Generic[Number]):
 
     def __post_init__(self) -> None:
         """Refuse bounds that make no range."""
-        if not self.low <= self.high or (self.log and self.low <= 0):
-            need = f"low <= high{' and low > 0 if log' if self.log else ''}"
-            raise KernbenchError(f"a range needs {need}, got {self.low}, {self.high}")
+        given = {"low": self.low, "high": self.high, "default": self.default}
+        for name, number in given.items():
+            if not (isinstance(number, int | float) or (name == "default" and number is None)):
+                raise KernbenchError(f"{self._who}: {name} must be a number, got {number!r}")
+        if not self.low <= self.high:
+            raise KernbenchError(f"{self._who}: low must be at most high, got low = {self.low}, high = {self.high}")
+        if self.log and self.low <= 0:
+            raise KernbenchError(f"{self._who}: log=True needs low > 0, got low = {self.low}")
         if self.default is not None and not self.low <= self.default <= self.high:
-            raise KernbenchError(f"default {self.default} is outside {self.low} .. {self.high}")
+            raise KernbenchError(f"{self._who}: default {self.default} is outside {self.low} .. {self.high}")
+
+    @property
+    def _who(self) -> str:
+        """What tells a declaration from others where its name is not known yet: its kind and meaning."""
+        return f"kernbench.{type(self).__name__}{f' ({self.doc})' if self.doc else ''}"
 
     @property
     def start(self) -> Number:
@@ -66,7 +76,10 @@ class _Range(Generic[Number]):
         """
         if not isinstance(given, list | tuple) or len(given) != 2:
             raise KernbenchError(f"expected true or [low, high], got {given!r}")
-        return replace(self, low=self.check(given[0]), high=self.check(given[1]), default=self.start)
+        low, high = self.check(given[0]), self.check(given[1])
+        if low > high:
+            raise KernbenchError(f"expected [low, high] with low <= high, got {given!r}")
+        return replace(self, low=low, high=high, default=self.start)
 
     def as_json(self) -> dict[str, Any]:
         """Range and scale, as a definition stores them.

@@ -120,6 +120,17 @@ def test_a_plugin_file_that_is_missing_or_offers_another_family(refused, kernel)
     refused("check", "./my_kernel.py:mien", said=["'mien'", "did you mean 'mine'", "./my_kernel.py:mine".lstrip("./")])
 
 
+def test_a_family_that_contains_one_of_no_known_name_is_refused_with_the_nearest(bench, kernel):
+    contains = 'contains=(kernbench.Inclusion("hannwav", Mine, lambda other: other),)'
+    name = kernel(
+        text=PLUGIN.replace('("mine", Mine)', f'("mine", Mine, {contains}), kernbench.KernelFamily("hannwave", Mine)')
+    )
+    ended = bench.run("check", name)
+    assert ended.code == 2
+    assert "FAIL  inclusions" in ended.out
+    assert "no family of that name is installed or offered by the same file; did you mean 'hannwave'?" in ended.out
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

@@ -137,7 +137,7 @@ def test_a_study_runs_beside_the_file_that_was_named_and_scores_as_without_the_c
 def test_check_says_what_a_plugin_changes(bench, plugin):
     quiet = bench.run("check", plugin())
     assert quiet.code == 0, quiet.out
-    assert "note" not in quiet.out
+    assert "note: importing" not in quiet.out
     result = bench.run("check", plugin("import", "forward of a step"))
     assert result.code == 2
     assert "note: importing it changes the working folder, the default dtype, the number of threads" in result.out

@@ -112,6 +112,20 @@ def test_a_family_of_a_fixed_size_matches_exactly_or_is_refused():
         solve(family, LAYERS, 309, beside=10)
 
 
+def test_a_family_that_marks_no_number_is_notified_which_it_could_mark():
+    space = {
+        "terms": kernbench.Int(1, 9, default=2),
+        "seed": kernbench.Int(0, 9, default=0),
+        "b": kernbench.Float(1, 2),
+    }
+    family = made(lambda spec, terms, **_: 50 * terms, **space)
+    said = r"no hyper-parameter is marked budget=True \(terms could be\), its size is fixed, at 300 \(ratio 0\.750\)$"
+    with pytest.raises(KernbenchError, match=said):
+        solve(family, LAYERS, 400)
+    with pytest.raises(KernbenchError, match=r"terms could be"):
+        solve(family, LAYERS, 400, {"b": 1.5})
+
+
 def test_a_fixed_number_keeps_its_value_and_the_others_are_solved_for():
     def count(spec, width=1, depth=1, **_):
         return 100 * width + depth

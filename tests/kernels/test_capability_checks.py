@@ -153,6 +153,12 @@ class OneSystem(Sound):
         return super().to_state_space()[:1]
 
 
+class OneMore(Sound):
+    def to_state_space(self):
+        systems = super().to_state_space()
+        return [systems[0]] * 2 if self.spec.side == "causal" else systems
+
+
 class WrongSystem(Sound):
     def to_state_space(self):
         return [(a, b, 1.001 * c, d) for a, b, c, d in super().to_state_space()]
@@ -185,8 +191,9 @@ class HalfWritten(Sound):
         (WithoutWeight, "regularizers", "a hyper-parameter 'push'"),
         (CutsTooMuch, "support", "an output changes by up to"),
         (CutsAll, "support", "whole numbers 0 <= lo < hi <= 17, got 3, 3"),
-        (OneSystem, "state-space", "expected 2 systems, got 1"),
-        (WrongSystem, "state-space", "misses the taps by"),
+        (OneSystem, "state-space", "of a centered kernel (lags >= 0, then lags < 0) expected 2 systems, got 1"),
+        (OneMore, "state-space", "causal: of a causal kernel (lags <= 0) expected 1 system, got 2"),
+        (WrongSystem, "state-space", "the system of lags >= 0 misses the taps by"),
         (TakesAnyFormat, "import-state", "must refuse an unknown format"),
         (HalfWritten, "import-state", "refused changes weight"),
     ],

@@ -1,7 +1,9 @@
 """The conformance checks name what is broken; broken plugins of many kinds."""
 
+from collections import Counter, deque
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from broken_families import BROKEN, Sound, family
@@ -78,6 +80,55 @@ class LazyAttribute(Sound):
         return super().forward(grid)
 
 
+class KeepsSomething(Sound):
+    """Keeps what `keep` says in a container that `make` makes."""
+
+    @staticmethod
+    def make():
+        return []
+
+    def __init__(self, spec, b=8.0):
+        super().__init__(spec, b)
+        self.seen = self.make()
+
+    def forward(self, grid):
+        self.keep(self.seen)
+        return super().forward(grid)
+
+
+@pytest.mark.parametrize(
+    ("make", "keep"),
+    [
+        (list, lambda seen: seen.append(1)),
+        (dict, lambda seen: seen.update(calls=1)),
+        (Counter, lambda seen: seen.update("a")),
+        (set, lambda seen: seen.add(1)),
+        (deque, lambda seen: seen.append(1)),
+        (bytearray, lambda seen: seen.extend(b"1")),
+        (lambda: np.zeros(2), lambda seen: seen.__setitem__(0, 1)),
+        (lambda: {"calls": [[0]]}, lambda seen: seen["calls"][0].append(1)),
+        (lambda: ([],), lambda seen: seen[0].append(1)),
+        (lambda: [torch.zeros(2)], lambda seen: seen[0].add_(1)),
+        (lambda: {"last": torch.zeros(2)}, lambda seen: seen.update(last=torch.ones(2))),
+    ],
+    ids=["list", "dict", "Counter", "set", "deque", "bytearray", "array", "nested", "tuple", "tensor", "tensors"],
+)
+def test_what_forward_changes_inside_an_attribute_is_state(make, keep):
+    members = {"make": staticmethod(make), "keep": staticmethod(keep)}
+    with pytest.raises(Finding, match=r"creates or changes seen; decide everything in __init__"):
+        CHECKS["stateless-forward"](family(type("Keeps", (KeepsSomething,), members)))
+
+
+def test_a_container_that_stays_as_it_is_is_no_state():
+    def holds_itself():
+        seen = [1, {"a": torch.zeros(2)}, {2}, np.zeros(2)]
+        seen.append(seen)
+        return seen
+
+    members = {"make": staticmethod(holds_itself), "keep": staticmethod(len)}
+    assert CHECKS["stateless-forward"](family(type("Keeps", (KeepsSomething,), members))) == "forward changes nothing"
+
+
 class LazyParameter(Sound):
     def forward(self, grid):
         if not hasattr(self, "late"):
@@ -128,36 +179,9 @@ class ExitsInForward(Sound):
         raise SystemExit(3)
 
 
-class OnlyItsOwnLags(Sound):
-    """Refuses others in words; the layer does it for a family that returns its own K taps, as `OneGridForAll`."""
-
-    def forward(self, grid):
-        if len(grid.lags) != self.spec.kernel_size:
-            raise kernbench.KernbenchError("no other lags")
-        return super().forward(grid)
-
-
-class OneGridForAll(Sound):
-    def forward(self, grid):
-        own = self.spec.grid(dtype=grid.lags.dtype).lags
-        return self.weight * torch.exp(-own.abs() / self.log_b.exp())
-
-
-class NaNBetweenItsTaps(Sound):
-    def forward(self, grid):
-        return torch.where((grid.lags - grid.lags[0]) % 1 == 0, super().forward(grid), torch.nan)
-
-
 class NaNInDouble(Sound):
     def forward(self, grid):
         return super().forward(grid) * (1.0 if grid.lags.dtype == torch.float32 else torch.nan)
-
-
-class NotAnticausal(Sound):
-    def __init__(self, spec, b=8.0):
-        if spec.side == "anticausal":
-            raise kernbench.KernbenchError("no lags after 0")
-        super().__init__(spec, b)
 
 
 class NotCausal(Sound):
@@ -165,19 +189,6 @@ class NotCausal(Sound):
         if spec.side == "causal":
             raise kernbench.KernbenchError("no lags before 0 alone")
         super().__init__(spec, b)
-
-
-class ZeroAfterTheOutput(Sound):
-    def forward(self, grid):
-        return super().forward(grid) * (grid.lags < 0)
-
-
-class Averages(Sound):
-    """Taps are averages of cos(lag / b) over the step that begins at the lag."""
-
-    def forward(self, grid):
-        step, b = grid.spacing * grid.dilation, self.log_b.exp()
-        return self.weight * b / step * (torch.sin((grid.lags + step) / b) - torch.sin(grid.lags / b))
 
 
 @pytest.mark.parametrize(
@@ -193,13 +204,7 @@ class Averages(Sound):
         (OwnGenerator, "determinism"),
         (ForgetsItsHyperParameters, "state-dict"),
         (OddOnly, "every-k"),
-        (OnlyItsOwnLags, "resampling"),
-        (OneGridForAll, "resampling"),
-        (Averages, "resampling"),
-        (NaNBetweenItsTaps, "resampling"),
         (NaNInDouble, "dtype"),
-        (NotAnticausal, "sides"),
-        (ZeroAfterTheOutput, "sides"),
     ],
 )
 def test_other_breaks_are_named_by_one_check_alone(module, name):
@@ -247,22 +252,6 @@ def test_two_breaks_are_two_findings():
     assert failures(Both) == ["shape", "param-count"]
 
 
-@pytest.mark.parametrize(
-    ("module", "rule"), [(OnlyItsOwnLags, "none"), (OneGridForAll, "none"), (Averages, "integrals"), (Sound, "points")]
-)
-def test_a_family_declares_what_lies_between_its_taps(module, rule):
-    check = CHECKS["resampling"]
-    assert check(family(module, resampling=rule)).partition(":")[0] in (rule, "nothing between its taps")
-    for other in {"none", "integrals", "points"} - {rule}:
-        with pytest.raises(Finding, match=r'resampling="(none|integrals)"'):
-            check(family(module, resampling=other))
-
-
-def test_a_rule_that_is_none_of_them_is_refused_where_it_is_declared():
-    with pytest.raises(kernbench.KernbenchError, match="one of points, integrals, none, got 'linear'"):
-        family(Sound, resampling="linear")
-
-
 class Steeper(Sound):
     """exp(-p |lag| / b) with p of its own: p = 1 is `Sound`."""
 
@@ -301,6 +290,23 @@ def test_an_inclusion_is_held_to_its_word(embed, said):
     (result,) = (each for each in check_family(family(Steeper, contains=contains)) if each.name == "inclusions")
     assert (result.state, said in result.detail) == ("FAIL" if said else "ok", True), result
     assert torch.get_default_dtype() == torch.float32
+
+
+def of_inclusions(known, name="sound", module=Sound):
+    contains = (kernbench.Inclusion(name, module, steeper_of_sound, hyper={"b": 3.0}),)
+    results = check_family(family(Steeper, contains=contains), known)
+    return next((each.state, each.detail) for each in results if each.name == "inclusions")
+
+
+def test_what_a_family_contains_is_a_known_family():
+    known = {"sound": family(Sound), "steeper": family(Steeper)}
+    assert of_inclusions(known)[0] == "ok"
+    state, said = of_inclusions(known, "soudn")
+    assert (state, "contains 'soudn', but no family" in said) == ("FAIL", True)
+    assert said.endswith("; did you mean 'sound'?")
+    state, said = of_inclusions(known, "steeper")
+    assert (state, "'steeper', whose class is Steeper, but gives Sound" in said) == ("FAIL", True)
+    assert of_inclusions(None, "soudn")[0] == "ok"  # names are not looked up
 
 
 def test_what_is_no_inclusion_is_refused_where_it_is_declared():

@@ -48,6 +48,35 @@ def test_a_class_that_raises_is_reported_with_the_first_line_and_k():
         FAMILY.build(SPEC, {"slope": 9})
 
 
+class Needs(Line):
+    def __init__(self, spec, slope, *, start, end=1.0):
+        super().__init__(spec, slope + start)
+
+
+@pytest.mark.parametrize(
+    ("module", "names", "said"),
+    [
+        (Line, ["slop"], "space has 'slop', but Line.__init__ takes no argument 'slop'; did you mean 'slope'?"),
+        (Line, ["slope", "zeta"], r"takes no argument 'zeta' \(plugin"),
+        (kernbench.KernelModule, ["slope"], "KernelModule.__init__ takes no argument 'slope'"),
+        (Needs, ["slope", "strat", "start"], "takes no argument 'strat'; did you mean 'start'?"),
+        (Needs, ["slope"], "Needs.__init__ needs 'start', which the space lacks; add it to the space or give it"),
+    ],
+)
+def test_a_space_that_does_not_fit_the_arguments_is_refused_by_name(module, names, said):
+    family = kernbench.KernelFamily("line", module, space={name: kernbench.Float(1.0, 2.0) for name in names})
+    with pytest.raises(PluginError, match=f"^family 'line': .*{said}"):
+        family.build(SPEC)
+
+
+def test_a_class_that_takes_any_keyword_fits_any_space():
+    class Any(Line):
+        def __init__(self, spec, **hyper):
+            super().__init__(spec)
+
+    assert kernbench.KernelFamily("line", Any, space={"b": kernbench.Int(1, 2)}).build(SPEC).hyper == {"b": 1}
+
+
 @pytest.mark.parametrize("path", ["no_such_package:Class", "kernbench_siren.kernel:NoSuchClass", "math:pi"])
 def test_a_path_that_leads_nowhere_is_one_clear_line(path):
     with pytest.raises(PluginError, match="family 'lost'"):

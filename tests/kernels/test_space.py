@@ -48,16 +48,19 @@ def test_defaults_without_being_given_lie_in_the_middle():
 
 
 @pytest.mark.parametrize(
-    ("make", "arguments", "options"),
+    ("make", "arguments", "options", "said"),
     [
-        (Float, (2.0, 1.0), {}),
-        (Float, (0.0, 1.0), {"log": True}),
-        (Float, (1.0, 2.0), {"default": 3.0}),
-        (Int, (5, 1), {}),
-        (Choice, ((),), {}),
-        (Choice, (("a",),), {"default": "b"}),
+        (Float, (2.0, 1.0), {"log": True}, "kernbench.Float: low must be at most high, got low = 2.0, high = 1.0"),
+        (Float, (0.0, 1.0), {"log": True, "doc": "width"}, r"Float \(width\): log=True needs low > 0, got low = 0.0"),
+        (Float, (1.0, 2.0), {"default": 3.0}, "default 3.0 is outside"),
+        (Float, ("1", 2.0), {}, "kernbench.Float: low must be a number, got '1'"),
+        (Float, (1.0, None), {}, "high must be a number, got None"),
+        (Int, (1, 2), {"default": "1"}, "kernbench.Int: default must be a number, got '1'"),
+        (Int, (5, 1), {}, "kernbench.Int: low must be at most high, got low = 5, high = 1"),
+        (Choice, ((),), {}, "a Choice needs options"),
+        (Choice, (("a",),), {"default": "b"}, "a Choice needs options"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_refused(make, arguments, options):
-    with pytest.raises(KernbenchError):
+def test_a_space_that_makes_no_sense_is_refused(make, arguments, options, said):
+    with pytest.raises(KernbenchError, match=said):
         make(*arguments, **options)

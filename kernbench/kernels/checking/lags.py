@@ -1,16 +1,21 @@
 """Checks of how a kernel depends on the lags: at half the spacing, and on one side of lag 0."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from kernbench.errors import KernbenchError, first_line
-from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
-from kernbench.kernels.checking.kernels import BASE, ONE_SIDED, kernel_of, relative
+from kernbench.errors import KernbenchError, PluginError, first_line
+from kernbench.kernels.base import SIDES, KernelModule, KernelSpec, LagGrid
+from kernbench.kernels.checking.kernels import BASE, ONE_SIDED, SEED, kernel_of, relative
+from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import INTEGRALS, NOTHING, KernelFamily
-from kernbench.kernels.finding import Finding
+from kernbench.kernels.finding import Finding, Note
 from kernbench.kernels.layer import KernelConv
 
 _EQUAL = 1e-9  # of the largest tap, in float64
+_IGNORES = "forward gives the same taps whatever the lags"
+_ONE_TAP_A_LAG = "use grid.lags: make one tap for each of them, from its own lag"
 
 
 def resampling(family: KernelFamily) -> str:
@@ -22,12 +27,50 @@ def resampling(family: KernelFamily) -> str:
     try:
         fine = layer.kernel(BASE.grid(refine=2, dtype=torch.float64)).detach()
     except Exception as error:
-        said = f"no kernel at half the spacing: {first_line(error)}; if nothing lies between its taps, declare"
-        raise Finding(f'{said} resampling="{NOTHING}"') from error
+        advice = _what_to_do(family, layer.kernel_module, error)
+        raise Finding(f"no kernel at half the spacing: {first_line(error)}; {advice}") from error
     if not torch.isfinite(fine).all():
         raise Finding("at half the spacing some taps are NaN or infinite")
-    if family.resampling == INTEGRALS:
-        return _adds_up_in_pairs(fine, coarse)
+    try:
+        return _adds_up_in_pairs(fine, coarse) if family.resampling == INTEGRALS else _agrees(fine, coarse)
+    except Finding as found:
+        if _ignores_the_lags(layer.kernel_module):
+            raise Finding(f"{_IGNORES}; {_ONE_TAP_A_LAG}") from found
+        raise
+
+
+def _what_to_do(family: KernelFamily, module: KernelModule, error: Exception) -> str:
+    """Advice for a kernel that cannot be made on a finer grid; a family of free taps alone may declare "none"."""
+    if _ignores_the_lags(module):
+        free = f', or declare resampling="{NOTHING}" if every tap is a number of its own'
+        return f"{_IGNORES}; {_ONE_TAP_A_LAG}{free if _grows_with_its_taps(family) else ''}"
+    if isinstance(error, KernbenchError) and not isinstance(error, PluginError):  # refused in words
+        return f'if nothing lies between its taps, declare resampling="{NOTHING}"'
+    return f"grid.lags has 2 K - 1 lags there: {_ONE_TAP_A_LAG}"
+
+
+def _ignores_the_lags(module: KernelModule) -> bool:
+    """Whether as many lags at other places give the same taps."""
+    grid = BASE.grid(dtype=torch.float64)
+    elsewhere = replace(grid, lags=0.75 * grid.lags + 0.25, origin=None)
+    try:
+        here, there = module(grid).detach(), module(elsewhere).detach()
+    except Exception:  # whatever a plugin raises at lags that it was not made for
+        return False
+    return here.shape == there.shape and relative(there, here) <= _EQUAL
+
+
+def _grows_with_its_taps(family: KernelFamily) -> bool:
+    """Whether more taps need more parameters: taps may then be free."""
+    try:
+        fewer, more = (trainable_numbers(family.build(replace(BASE, kernel_size=k, extent=0.0))) for k in (17, 33))
+    except KernbenchError:
+        return True  # it has one size
+    return more > fewer
+
+
+def _agrees(fine: Tensor, coarse: Tensor) -> str:
+    """Every second tap of half the step, per training sample, is that of the whole one."""
     difference = relative(2 * fine[..., ::2], coarse)
     if difference > _EQUAL:
         raise Finding(
@@ -43,6 +86,11 @@ def _refuses_a_finer_grid(layer: KernelConv) -> str:
         layer.kernel(BASE.grid(refine=2, dtype=torch.float64))
     except (KernbenchError, ValueError):
         return "nothing between its taps: a finer grid is refused"
+    except Exception as error:
+        raise Finding(
+            f'the family declares resampling="{NOTHING}", but fails on a finer grid: {first_line(error)}; raise '
+            "kernbench.KernbenchError for lags that are not those of the training grid"
+        ) from error
     raise Finding(
         f'the family declares resampling="{NOTHING}", but does not refuse a finer grid; raise kernbench.KernbenchError '
         "for lags that are not those of the training grid"
@@ -75,7 +123,22 @@ def sides(family: KernelFamily) -> str:
             raise Finding(f"{side}: taps are NaN, infinite or all 0")
         if family.resampling != NOTHING:
             _reads_its_lags(side, module.double(), spec)
+    if family.resampling == NOTHING and _same_on_every_side(family):
+        raise Note(
+            "taps do not depend on the lags: centered, causal and anticausal kernels start with the same ones; right "
+            "for free taps, but a kernel that is a function of the lag must use grid.lags"
+        )
     return "causal and anticausal kernels are made at their own lags"
+
+
+def _same_on_every_side(family: KernelFamily) -> bool:
+    """Whether kernels drawn from one seed are the same on both sides of lag 0, on one and on the other."""
+    found = []
+    for side in SIDES:
+        torch.manual_seed(SEED)
+        spec = KernelSpec(2, 2, kernel_size=9, side=side)
+        found.append(kernel_of(family.build(spec)).detach())
+    return all(relative(each, found[0]) <= _EQUAL for each in found[1:])
 
 
 def _reads_its_lags(side: str, module: KernelModule, spec: KernelSpec) -> None:

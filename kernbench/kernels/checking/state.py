@@ -2,7 +2,10 @@
 
 import copy
 import io
+from collections import deque
+from collections.abc import Mapping, Set
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +14,8 @@ from kernbench.kernels.checking.kernels import BASE, SEED, kernel_of, move, othe
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.finding import Finding
 from kernbench.kernels.layer import KernelConv
+
+_TENSORS_AND_PARTS = ("_parameters", "_buffers", "_modules")  # of a module; found by their own names
 
 
 def stateless_forward(family: KernelFamily) -> str:
@@ -29,18 +34,47 @@ def stateless_forward(family: KernelFamily) -> str:
 
 
 def _state(module: nn.Module) -> dict[str, object]:
-    """Every attribute of every submodule; tensors as copies."""
+    """Every attribute of every submodule; tensors, arrays and what containers hold as copies."""
     found: dict[str, object] = {}
     for prefix, part in module.named_modules():
-        plain = {key: value for key, value in vars(part).items() if not isinstance(value, dict)}
+        plain = {key: value for key, value in vars(part).items() if key not in _TENSORS_AND_PARTS}
         for key, value in {**plain, **part._parameters, **part._buffers}.items():
-            found[f"{prefix}.{key}".lstrip(".")] = value.detach().clone() if isinstance(value, Tensor) else value
+            found[f"{prefix}.{key}".lstrip(".")] = _copied(value)
     return found
+
+
+def _copied(value: object, inside: tuple[int, ...] = ()) -> object:
+    """A copy that later changes in place do not reach; what is neither container nor numbers is itself.
+
+    Args:
+        value: of an attribute, or in a container.
+        inside: ids of the containers around it, for one that holds itself.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, bytearray | np.ndarray):
+        return value.copy()
+    if id(value) in inside:
+        return None
+    inside = (*inside, id(value))
+    if isinstance(value, Mapping):
+        return {key: _copied(each, inside) for key, each in value.items()}
+    if isinstance(value, list | tuple | deque):
+        return [_copied(each, inside) for each in value]
+    return set(value) if isinstance(value, Set) else value
 
 
 def _same(one: object, other: object) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return torch.equal(one, other)
+    if isinstance(one, bytearray | np.ndarray) and type(one) is type(other):
+        return np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(map(_same, one.values(), other.values()))
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, set) and isinstance(other, set):
+        return one == other
     return one is other
 
 
