@@ -17,7 +17,7 @@ COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --index-url "${TORCH_INDEX}" "$(grep '^torch==' /tmp/constraints.txt)"
 COPY --from=build /wheels /tmp/wheels
 RUN pip install --no-cache-dir -c /tmp/constraints.txt \
-        "$(echo /tmp/wheels/kernbench-*.whl)[dashboard,mat73,pandas,postgres,tuning]" \
+        "$(echo /tmp/wheels/kernbench-*.whl)[analysis,dashboard,mat73,onnx,pandas,postgres,tuning]" \
     && rm -r /tmp/wheels /tmp/constraints.txt
 
 # Not root. Databases, reports and the cache of lines lie in one volume, which outlives the container.

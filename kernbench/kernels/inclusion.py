@@ -45,7 +45,11 @@ class Inclusion:
                 raise PluginError(f"inclusion of {self.family!r}: {name} must be 'package.module:name', got {given!r}")
 
     def load(self) -> "type[KernelModule]":
-        """The class of the other family, imported now if it was given by its path; whatever that raises is raised."""
+        """The class of the other family, imported now if it was given by its path; whatever that raises is raised.
+
+        Returns:
+            A subclass of `kernbench.KernelModule`.
+        """
         found: type[KernelModule] = _at(self.module)
         return found
 

@@ -127,6 +127,9 @@ class Network(nn.Module):
 
         Args:
             length: samples of a line.
+
+        Returns:
+            One length a layer, from the first to the last.
         """
         reaches = [sum(ends_of(layer.spec)) for layer in self.kernel_layers()]
         if self.boundary.in_layers:

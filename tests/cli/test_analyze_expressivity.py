@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from kernbench.analysis.layer_fit import DAMPED
 from kernbench.report.analyses import expressivity
 from kernbench.store.reading.runs import load_runs
 
@@ -24,7 +25,8 @@ def test_families_are_fitted_scored_tuned_and_shown(trained_bench):
     assert len(rows) == 2 * 4
     for size in ("9", "17"):
         free = rows[size, "discrete"]
-        assert float(free["error"]) < 1e-9
+        # the way from the start to free taps, of which damping leaves the square of its share
+        assert float(free["error"]) < DAMPED**2
         assert float(free["f1_fitted"]) == pytest.approx(float(free["f1_free"]), abs=1e-6)
         assert free["f1_trained"] == free["f1_free"]
         # it holds every kernel of as many taps
