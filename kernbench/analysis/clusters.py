@@ -12,10 +12,10 @@ from kernbench.analysis.atoms import unit
 Floats = NDArray[np.float64]
 
 EXTRA = 'pip install "kernbench[analysis]"'
-MOST_GROUPS = 12
+MOST_GROUPS = 8
 LARGE = 0.7  # of the largest tap
 FEWEST = 4  # different kernels that can have groups
-RESTARTS = 10  # of the number of groups that is chosen
+RESTARTS = 4  # of the number of groups that is chosen
 DIRECTIONS = 32  # principal components that distances are taken in: of long kernels the others are noise
 SEED = 0
 
@@ -87,9 +87,9 @@ def can_cluster() -> bool:
 
 
 def clusters(kernels: Floats) -> Clusters | None:
-    """Groups by k-means; their number, 2 to 12, has the largest silhouette.
+    """Groups by k-means; their number, 2 to 8, has the largest silhouette.
 
-    The number is chosen from one start of k-means++ each, then the best of ten starts counts.
+    The number is chosen from one start of k-means++ each, then the best of four starts counts.
 
     Args:
         kernels: unit norm and upright, (N, K).

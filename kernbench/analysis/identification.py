@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from kernbench.analysis.atoms import Atom, Template, unit
@@ -22,7 +21,7 @@ WEAK = 1e-3  # of the largest norm of a layer; kernels below are left out
 MOST_KERNELS = 512  # of a layer, evenly chosen
 MOST_TAPS = 1 << 17  # of them together: 62 kernels of 2111 taps
 DRAWS = 256  # of the chance line
-MOST_WINDOWS = 1 << 22  # numbers at a time, for memory
+MOST_NUMBERS = 1 << 22  # at a time, for memory
 TINY = 1e-290  # below, the tail is computed as a logarithm
 
 
@@ -127,21 +126,20 @@ def _best(kernels: Floats, atoms: Sequence[Atom]) -> tuple[Floats, Floats]:
 
 def _found(kernels: Floats, templates: Sequence[Template]) -> list[Floats]:
     """Largest length of a projection over all places, (N,), for each template of one shape, stride and block."""
+    import torch  # noqa: PLC0415  # slow to import
+
     # single precision is twice as fast, and good for six digits of a cosine
-    rows = np.concatenate([each.taps for each in templates]).astype(np.float32)
+    rows = torch.from_numpy(np.concatenate([each.taps for each in templates]).astype(np.float32))[:, None]
     taps, stride, _, block = templates[0]
     count = kernels.shape[1] // block
     blocks = kernels[:, : count * block].reshape(len(kernels), count, block).sum(axis=2)
-    windows = sliding_window_view((blocks / np.sqrt(block)).astype(np.float32), rows.shape[1], axis=1)[:, ::stride]
-    batch = max(1, MOST_WINDOWS // (windows.shape[1] * max(rows.shape)))
-    found = np.zeros((len(templates), len(kernels)))
-    for first in range(0, len(kernels), batch):
-        part = np.ascontiguousarray(windows[first : first + batch])
-        energy = np.square(rows @ part.reshape(-1, rows.shape[1]).T)
-        if len(taps) > 1:
-            energy = energy.reshape(len(templates), len(taps), -1).sum(axis=1)
-        found[:, first : first + batch] = energy.reshape(len(templates), *part.shape[:2]).max(axis=2)
-    return list(np.sqrt(np.minimum(found, 1.0)))
+    signal = torch.from_numpy((blocks / np.sqrt(block)).astype(np.float32))[:, None]
+    batch = max(1, MOST_NUMBERS // (count * len(rows)))
+    found = []
+    for part in signal.split(batch):
+        energy = torch.nn.functional.conv1d(part, rows, stride=stride).square_()
+        found.append(energy.view(len(part), len(templates), len(taps), energy.shape[2]).sum(2).amax(2))
+    return list(np.sqrt(np.minimum(torch.cat(found).T.double().numpy(), 1.0)))
 
 
 def log_tail(cosine: ArrayLike, size: int, rank: int = 1) -> Floats:

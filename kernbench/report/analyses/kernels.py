@@ -53,7 +53,7 @@ KERNELS = {
 }
 GROUPS = {
     **LAYER,
-    "groups": "their number, 2 to 12, with the largest silhouette",
+    "groups": "their number, 2 to 8, with the largest silhouette",
     "silhouette": "mean over kernels, -1 to 1",
     "silhouette_chance": "of as many random Gaussian kernels",
     "group": "from 1, the largest first",
