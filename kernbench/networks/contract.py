@@ -1,7 +1,7 @@
 """What kernbench needs of a network that builds its own module, and the check that it is there."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,13 @@ _SPARE = 33  # samples of the trial line beyond what its padding needs
 class KernelNetwork(Protocol):
     """A torch module that maps lines (N, 1, L) to scores (N, 1, L), and says of itself what follows.
 
-    A module that can compute its activations again in the backward pass also has an attribute `recompute`, False at
-    first, which a study with `training.recompute` sets.
+    Optional members:
+        recompute: False at first; of a module that can compute its activations again in the backward pass. A study with
+            `training.recompute` sets it.
+        reach: (before, behind), samples before and behind an output sample that can move it, the most over all
+            outputs; without it the receptive field counts as centred.
+        strides(): one whole number for each of `kernel_layers()`: every how many-th output of the layer goes on, 1 for
+            all. With it `kernbench evaluate` says what a stride folds, see `kernbench.networks.folding`.
 
     Attributes:
         padding: samples of reflection on each side of a line, as the architecture's `padding(layers)`.
@@ -75,12 +80,33 @@ def input_lengths(network: nn.Module, length: int) -> list[int | None]:
         PluginError: the output is not (2, 1, length).
     """
     layers: list[KernelConv] = network.kernel_layers()  # type: ignore[operator]  # torch's modules may have anything
-    seen: dict[int, int] = {}
+    return [calls[-1].taken if calls else None for calls in calls_of(network, length, layers)]
 
-    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen[id(layer)] = given[0].shape[-1]
 
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+class Call(NamedTuple):
+    """A module that is called in a forward pass: samples that it takes and gives."""
+
+    taken: int
+    given: int
+
+
+def calls_of(network: nn.Module, length: int, modules: Sequence[nn.Module]) -> list[list[Call]]:
+    """Calls of each of some modules, by a forward pass of two lines.
+
+    Args:
+        network: in any mode, which is left as it was.
+        length: samples of a line.
+        modules: of the network; each takes one tensor and gives one.
+
+    Raises:
+        PluginError: the output is not (2, 1, length).
+    """
+    seen: dict[int, list[Call]] = {}
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.setdefault(id(module), []).append(Call(given[0].shape[-1], output.shape[-1]))
+
+    hooks = [module.register_forward_hook(note) for module in modules]
     mode = network.training
     network.eval()
     try:
@@ -94,7 +120,7 @@ def input_lengths(network: nn.Module, length: int) -> list[int | None]:
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if got != (2, 1, length):
         raise PluginError(f"lines of shape {(2, 1, length)} gave {got}; expected scores of the same shape")
-    return [seen.get(id(layer)) for layer in layers]
+    return [seen.get(id(module), []) for module in modules]
 
 
 def _check_pass(module: nn.Module, plan: Architecture, length: int, who: str) -> None:

@@ -18,7 +18,7 @@ from kernbench.kernels.asked import ask, who
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks.contract import input_lengths
+from kernbench.networks.contract import calls_of, input_lengths
 from kernbench.networks.network import Network
 
 
@@ -95,8 +95,9 @@ def flops_forward(network: Network, length: int, backend: str = "direct") -> flo
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
-    # at the length of the line, as they come after the last layer
-    plain: float = 2 * length * sum(each.weight.numel() for each in _outside_families(network, nn.Conv1d))
+    plain: float = sum(
+        2 * given * each.weight.numel() for each, lengths in _plain_lengths(network, length) for given in lengths
+    )
     return plain + sum(cost.flops(backend) for cost in layer_costs(network, length))
 
 
@@ -175,6 +176,15 @@ def _lengths(network: Network, length: int) -> list[int]:
     if type(network).forward is not Network.forward:
         return [taken or 0 for taken in input_lengths(network, length)]
     return network.layer_lengths(length)
+
+
+def _plain_lengths(network: Network, length: int) -> list[tuple[nn.Conv1d, list[int]]]:
+    """Convolutions that no family makes, and samples that each call of them gives; as `_lengths`."""
+    plain = _outside_families(network, nn.Conv1d)
+    if type(network).forward is Network.forward:  # the 1x1 convolution behind the last layer
+        return [(each, [length]) for each in plain]
+    calls = calls_of(network, length, plain)
+    return [(each, [call.given for call in own]) for each, own in zip(plain, calls, strict=True)]
 
 
 def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
