@@ -38,7 +38,7 @@ class Strided(kernbench.Architecture):
         """Place of the kept output among its s samples: the middle one, or the one before the middle."""
         return (self.stride - 1) // 2
 
-    def layers(self, kernel_size: int, channels: int, depth: int) -> Sequence[kernbench.KernelSpec]:
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[kernbench.KernelSpec]":
         """Layers of the same kernel size; all but the first at 1 / s of the rate.
 
         Args:
@@ -52,7 +52,7 @@ class Strided(kernbench.Architecture):
         first, *others = super().layers(kernel_size, channels, depth)
         return [first, *(replace(each, sample_rate=each.sample_rate / self.stride) for each in others)]
 
-    def reach(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def reach(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """Samples of the line on each side of a kept output that can move what the layers make of it.
 
         Args:
@@ -64,7 +64,7 @@ class Strided(kernbench.Architecture):
         first, *others = (layer.dilation * (layer.kernel_size - 1) // 2 for layer in layers)
         return first + self.stride * sum(others)
 
-    def padding(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def padding(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """Samples of reflection on each side of a line, at most.
 
         Args:
@@ -75,7 +75,7 @@ class Strided(kernbench.Architecture):
         """
         return self.reach(layers) + self.first
 
-    def receptive_field(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def receptive_field(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """Input samples that can reach one output sample: 1 + d (K - 1) of the first layer + s d (K - 1) of the others.
 
         Args:

@@ -66,7 +66,7 @@ def course(wanted: Span, reaches: Sequence[int]) -> Course:
     )
 
 
-def reaches_of(layers: Sequence[kernbench.KernelSpec]) -> list[int]:
+def reaches_of(layers: "Sequence[kernbench.KernelSpec]") -> list[int]:
     """Samples on each side that the layers of each place see, at its own rate."""
     each = len(layers) // PLACES
     sides = [layer.dilation * (layer.kernel_size - 1) // 2 for layer in layers]
@@ -83,7 +83,7 @@ class UNet(kernbench.Architecture):
     strides in the place of its pooling, and without more channels at a lower rate.
     """
 
-    def layers(self, kernel_size: int, channels: int, depth: int) -> Sequence[kernbench.KernelSpec]:
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[kernbench.KernelSpec]":
         """Layers of the same kernel size, place after place; spans and rates differ, taps do not.
 
         Args:
@@ -102,8 +102,10 @@ class UNet(kernbench.Architecture):
             specs += [replace(at_rate, in_channels=first), *[at_rate] * (depth - 1)]
         return specs
 
-    def padding(self, layers: Sequence[kernbench.KernelSpec]) -> int:
-        """Samples of reflection on each side of a line: the most over lines of all lengths.
+    def padding(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
+        """Samples of reflection on each side of a line, the most over lines of all lengths: 10 r + r mod 4.
+
+        r is what the layers of each place see on a side, where all places see equally far.
 
         Args:
             layers: as `layers` gives them.
@@ -115,7 +117,7 @@ class UNet(kernbench.Architecture):
         lines = [course(Span(0, length), reaches_of(layers)).taken[0] for length in lengths]
         return max(max(-line.start, line.stop - length) for line, length in zip(lines, lengths, strict=True))
 
-    def receptive_field(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def receptive_field(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """Input samples that can reach one output sample, the most over the places that it may have.
 
         Args:

@@ -1,6 +1,9 @@
 """Network `strided`: against a hand-made strided convolution and shuffle."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +16,9 @@ from kernbench.networks.cost import flops_forward, layer_costs, parameter_count
 from kernbench.networks.fitting import check_kernel_size, largest_kernel_size
 from kernbench.networks.network import needed_length, set_recompute
 from kernbench.registry import find_network
+from kernbench.report.analyses import spectrum
 from kernbench.report.analyses.receptive_field import rows_of
+from kernbench.ulm.cells.artifacts import kernels_of
 
 PLAN = find_network("strided").architecture
 FAMILIES = ("discrete", "siren", "gaussian", "stencil", "s4d", "dcls")
@@ -153,3 +158,17 @@ def test_what_needs_layers_in_a_row_is_refused():
 def test_a_stride_is_a_whole_number(stride):
     with pytest.raises(kernbench.KernbenchError, match="stride must be a whole number >= 1"):
         replace(PLAN, stride=stride)
+
+
+def test_the_example_of_another_stride_is_a_network(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    (tmp_path / "net.py").write_text(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], encoding="utf-8")
+    network = build(find_network(f"{tmp_path}/net.py").architecture, "discrete", 5, 2)
+    assert network.strides() == [4, 1, 1, 1]
+
+
+def test_frequencies_in_megahertz_are_those_of_the_rate_of_a_layer():
+    network = strided(2)
+    cell = SimpleNamespace(network=network, kernels=lambda: kernels_of(network), kernels_before=lambda: None)
+    rows = spectrum.measure(cell)["spectrum"]
+    assert [row["centroid_mhz"] / row["centroid"] for row in rows] == pytest.approx([62.5, 31.25, 31.25])
