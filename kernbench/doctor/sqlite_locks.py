@@ -1,5 +1,6 @@
 """Whether SQLite can lock where the database is: tried with a second process, on a database made for it."""
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def examined(path: Path) -> Finding:
         with tempfile.TemporaryDirectory(prefix=".kernbench-doctor-", dir=folder) as own:
             wrong = _tried(Path(own) / "locks.db")
     except (OSError, sqlite3.Error) as error:
+        if _is_full(error):
+            return Finding(CHECK, "skip", f"{where}: there is no room to try them")
         wrong = first_line(error)
     if wrong:
         return Finding(CHECK, "fail", f"{where}: {wrong}", _ADVICE)
@@ -44,6 +47,12 @@ def examined(path: Path) -> Finding:
         advice = f"a process holds its write lock; `fuser {path}` names it, and `kernbench status` shows the workers"
         return Finding(CHECK, "fail", f"{path}: {held} for {WAIT_S:.0f} s", advice)
     return Finding(CHECK, "ok", f"{where}: two processes exclude each other, also with a write-ahead log")
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _tried(path: Path) -> str:
@@ -75,7 +84,7 @@ def _excluding(connection: sqlite3.Connection, path: Path) -> str:
 
 def _other(path: Path) -> str:
     """What a second process says that tries to take the write lock."""
-    command = [sys.executable, "-I", "-c", _PROGRAM, address(path)]
+    command = [sys.executable, "-I", "-S", "-c", _PROGRAM, address(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     return done.stdout.strip() or done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
 
