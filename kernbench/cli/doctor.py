@@ -29,7 +29,7 @@ def doctor_command(device: str, storage: str | None, as_json: bool) -> int:
     """
     from kernbench.doctor.examining import examine
     from kernbench.doctor.finding import Asked
-    from kernbench.host.device import check_device_name
+    from kernbench.host.device_name import check_device_name
     from kernbench.store.database.url import resolve_url
 
     check_device_name(device)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from kernbench.errors import KernbenchError
+from kernbench.host.device_name import check_device_name
 
 
 def choose_device(name: str) -> str:
@@ -40,18 +41,6 @@ def choose_device(name: str) -> str:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     return f"cuda:{index or 0}"
-
-
-def check_device_name(name: str) -> str:
-    """The name, if it is that of a device, also of one that is not there.
-
-    Raises:
-        KernbenchError: another name.
-    """
-    kind, _, index = name.partition(":")
-    if name not in ("auto", "cpu") and (kind != "cuda" or not (index == "" or index.isdecimal())):
-        raise KernbenchError(f"--device: expected auto, cpu or cuda[:i], got {name!r}")
-    return name
 
 
 def default_profile(device: str) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -29,6 +31,20 @@ def test_this_machine_passes_and_nothing_is_written(bench):
     checks = {each.check.partition(" ")[0] for each in found}
     assert checks >= {"versions", "device", "plugins", "backend", "cache", "storage", *examining.ON_DEVICE[1:]}
     assert torch.__version__ in found[0].found
+
+
+def test_a_torch_that_cannot_be_imported_is_some_lines_and_the_others_go_on(tmp_path):
+    program = (
+        "import sys; sys.modules['torch'] = None  # importing it fails\n"
+        "from kernbench.cli import main; sys.argv = ['kernbench', 'doctor', '--json']; main()"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (1, "")
+    found = {each["check"]: each for each in json.loads(done.stdout)}
+    assert {found[name]["status"] for name in ("versions", "extras", "cache", "storage", "storage locks")} == {"ok"}
+    assert found["machine"]["status"] == "fail"
+    assert "torch" in found["machine"]["found"]
 
 
 def test_json_is_a_list_of_all_findings(bench, groups):
