@@ -38,6 +38,8 @@ def choose_device(name: str) -> str:
         raise KernbenchError(f"--device {name}: this machine has {count} CUDA devices that torch can use; try cpu")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    # torch lets convolutions of a GPU round to 10 bits of mantissa unless asked; all backends shall compute in float32
+    torch.backends.cudnn.allow_tf32 = False
     return f"cuda:{index or 0}"
 
 
