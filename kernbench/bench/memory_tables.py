@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernbench.bench.counted_update import UpdateMemory, count_update
 from kernbench.bench.table import BenchTable, Value
 from kernbench.networks.bundled import DILATED, SHALLOW
+from kernbench.networks.fitting import check_kernel_size
 from kernbench.networks.network import build, set_recompute
 from kernbench.ulm.line import SAMPLES
 
@@ -59,10 +60,24 @@ def cases(kernel_sizes: Sequence[int] = KERNEL_SIZES, widths: Sequence[int] = WI
     return [Case(DILATED.name, "discrete", DILATED.kernel_size, DILATED.channels), *shallow]
 
 
+def check(counted: Sequence[Case], samples: int) -> None:
+    """Refuse lines that a network cannot take, before anything is counted.
+
+    Args:
+        counted: networks.
+        samples: of a line.
+
+    Raises:
+        KernbenchError: a kernel needs more padding than the line can give.
+    """
+    for case in counted:
+        check_kernel_size(case.network, case.kernel_size, line_length=samples, channels=case.channels)
+
+
 def tables(
     counted: Sequence[Case], *, batch: int = BATCH, samples: int = SAMPLES, progress: Callable[[str], None] = print
 ) -> Iterator[BenchTable]:
-    """Memory of updates, what fits, and what each layer keeps.
+    """Memory of updates, what fits, and what each layer keeps in the networks of the first width and the dilated one.
 
     Args:
         counted: networks.
@@ -72,6 +87,7 @@ def tables(
     """
     found: dict[Case, UpdateMemory] = {}
     rows: list[list[Value]] = []
+    first = next((case.channels for case in counted if case.network != DILATED.name), 0)
     for case in counted:
         progress(f"{case.network}, {case.channels} channels, K = {case.kernel_size}")
         count = functools.partial(case.count, batch, samples)
@@ -79,7 +95,8 @@ def tables(
         rows.append(_update_row(case, found[case], again, peer))
     yield _update_table(rows, batch, samples)
     yield _fits_table(found, batch, samples)
-    yield _layer_table(found, batch, samples)
+    shown = {case: update for case, update in found.items() if case.network == DILATED.name or case.channels == first}
+    yield _layer_table(shown, batch, samples)
 
 
 def on_device(update: UpdateMemory, samples: int) -> int:

@@ -156,7 +156,9 @@ def memory_command(
     sizes = _sizes(kernel_sizes) or memory_tables.KERNEL_SIZES
     widths = _sizes(channels, "--channels") or memory_tables.WIDTHS
     counted = memory_tables.cases(sizes, widths)
-    _show(list(memory_tables.tables(counted, batch=batch, samples=samples, progress=_tell)), out, page)
+    memory_tables.check(counted, samples)
+    tables = list(memory_tables.tables(counted, batch=batch, samples=samples, progress=_tell))
+    _show(tables, out, page, _counted_by())
 
 
 @bench_command.command("fit")
@@ -201,7 +203,7 @@ def _tell(what: str) -> None:
     click.echo(f"  {what}", err=True)
 
 
-def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -> None:
+def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None, origin: str | None = None) -> None:
     from kernbench.bench.table import into_page, write_csv
 
     for table in tables:
@@ -209,7 +211,7 @@ def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -
     if out is not None:
         click.echo(f"tables: {', '.join(str(write_csv(table, out)) for table in tables)}")
     if page is not None:
-        placed = into_page(tables, page, _machine())
+        placed = into_page(tables, page, origin or _machine())
         click.echo(f"{page}: {', '.join(placed) or 'no marks for these tables'}")
 
 
@@ -228,3 +230,9 @@ def _machine() -> str:
 
     system = f"{platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"
     return f"Measured on {system}, PyTorch {torch.__version__}, Python {platform.python_version()}."
+
+
+def _counted_by() -> str:
+    import torch
+
+    return f"Counted by PyTorch {torch.__version__}, not measured on a GPU."

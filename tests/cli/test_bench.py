@@ -57,7 +57,7 @@ def test_train_prints_every_table(bench, small_training):
         ("conv --out /proc/found", "folder /proc/found cannot be written"),
         ("conv --page absent.md", "page absent.md cannot be read: No such file"),
         ("memory --channels 22,x", "--channels: expected whole numbers from 1 on, got 'x'"),
-        ("memory --samples 100", "lines need at least 4096 samples, got 100"),
+        ("memory --samples 100", "needs 4095 samples of padding on each side, the line has 100"),
         ("fit --device tpu", "'tpu'"),
         ("fit --passes 0", "--passes"),
     ],
