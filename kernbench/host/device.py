@@ -40,6 +40,8 @@ def choose_device(name: str) -> str:
         )
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    # torch lets convolutions of a GPU round to 10 bits of mantissa unless asked; all backends shall compute in float32
+    torch.backends.cudnn.allow_tf32 = False
     return f"cuda:{index or 0}"
 
 

@@ -11,6 +11,7 @@ from kernbench.conv.dispatch import check_backend, convolve
 from kernbench.conv.prepared import PreparedKernel
 from kernbench.conv.transformed import is_transformed
 from kernbench.errors import KernbenchError, PluginError, counted, first_line
+from kernbench.host.autocast import without_autocast
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
@@ -178,7 +179,7 @@ class KernelConv(nn.Module):
     def _make(self, grid: LagGrid | None = None) -> Tensor:
         grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
-        with torch.autocast(grid.lags.device.type, enabled=False):
+        with without_autocast(grid.lags.device):
             kernel = self._asked(grid)
             self._check_form(kernel, grid)
             if grid.spacing != 1:
