@@ -58,7 +58,7 @@ class KernelConv(nn.Module):
         PluginError: the kernel breaks the contract; names the family and K.
     """
 
-    _made: Tensor | None = None  # within `made_once`
+    _made: tuple[Tensor] | None = None  # within `made_once`; a bare parameter would become one of the layer
 
     def __init__(self, module: KernelModule, spec: KernelSpec, *, bias: bool = True, backend: str = "auto") -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class KernelConv(nn.Module):
         """
         plain = self.plain
         before = plain._made
-        plain._made = plain.kernel()  # in evaluation the one that is kept anyway
+        plain._made = (plain.kernel(),)  # in evaluation the one that is kept anyway
         try:
             yield
         finally:
@@ -195,7 +195,7 @@ class KernelConv(nn.Module):
 
     def _make(self, grid: LagGrid | None = None) -> Tensor:
         if grid is None and self._made is not None:
-            return self._made
+            return self._made[0]
         grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
         with torch.autocast(grid.lags.device.type, enabled=False):

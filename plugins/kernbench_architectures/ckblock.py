@@ -33,7 +33,7 @@ class CKBlocks(kernbench.Architecture):
                 f"network {self.name!r}: dropout must be a number in [0, 1), got {self.dropout!r}"
             )
 
-    def layers(self, kernel_size: int, channels: int, depth: int) -> Sequence[kernbench.KernelSpec]:
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[kernbench.KernelSpec]":
         """Two for each block."""
         return super().layers(kernel_size, channels, 2 * depth)
 

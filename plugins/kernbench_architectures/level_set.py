@@ -33,11 +33,11 @@ class LevelSet(kernbench.Architecture):
                 f"network {self.name!r}: steps must be a whole number >= 0, got {self.steps!r}"
             )
 
-    def padding(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def padding(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """That of the layers in a row, and one sample for each step."""
         return super().padding(layers) + self.steps * len(layers)
 
-    def receptive_field(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def receptive_field(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """That of the layers in a row, and two samples for each step."""
         return super().receptive_field(layers) + 2 * self.steps * len(layers)
 

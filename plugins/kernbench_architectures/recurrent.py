@@ -33,16 +33,16 @@ class Recurrent(kernbench.Architecture):
                 f"network {self.name!r}: steps must be a whole number >= 0, got {self.steps!r}"
             )
 
-    def layers(self, kernel_size: int, channels: int, depth: int) -> Sequence[kernbench.KernelSpec]:
+    def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[kernbench.KernelSpec]":
         """For each block f and, if there is a step, r, of as many taps."""
         again = [kernbench.KernelSpec(channels, channels, kernel_size=kernel_size)] if self.steps else []
         return [spec for drive in super().layers(kernel_size, channels, depth) for spec in (drive, *again)]
 
-    def padding(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def padding(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """Half the sum of d (K - 1) over all uses."""
         return super().padding(self._uses(layers))
 
-    def receptive_field(self, layers: Sequence[kernbench.KernelSpec]) -> int:
+    def receptive_field(self, layers: "Sequence[kernbench.KernelSpec]") -> int:
         """1 + the sum over blocks of d (K - 1) of f and T times that of r."""
         return super().receptive_field(self._uses(layers))
 
@@ -53,7 +53,7 @@ class Recurrent(kernbench.Architecture):
         specs = [layer.spec for layer in layers]
         return RecurrentNetwork(layers, self.padding(specs), self.receptive_field(specs), self.steps)
 
-    def _uses(self, layers: Sequence[kernbench.KernelSpec]) -> list[kernbench.KernelSpec]:
+    def _uses(self, layers: "Sequence[kernbench.KernelSpec]") -> "list[kernbench.KernelSpec]":
         """The layers in the order in which they convolve."""
         if not self.steps:
             return list(layers)
