@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -57,6 +58,8 @@ class KernelConv(nn.Module):
     Raises:
         PluginError: the kernel breaks the contract; names the family and K.
     """
+
+    _made: tuple[Tensor] | None = None  # within `made_once`; a bare parameter would become one of the layer
 
     def __init__(self, module: KernelModule, spec: KernelSpec, *, bias: bool = True, backend: str = "auto") -> None:
         super().__init__()
@@ -134,6 +137,21 @@ class KernelConv(nn.Module):
             output = kept(signal)
         return output if self.bias is None else output.add_(self.bias[:, None])  # no backend needs its output again
 
+    @contextmanager
+    def made_once(self) -> Iterator[None]:
+        """While entered, the family makes the kernel of the training grid once, however often the layer convolves.
+
+        For a network that uses a layer several times in one forward pass; no parameter may change meanwhile. A pass
+        that computes activations again must enter again, so enter inside of what it computes again.
+        """
+        plain = self.plain
+        before = plain._made
+        plain._made = (plain.kernel(),)  # in evaluation the one that is kept anyway
+        try:
+            yield
+        finally:
+            plain._made = before
+
     def train(self, mode: bool = True) -> "KernelConv":
         """Set training or eval mode, and forget the kept kernel: no check notices a change through `.data`."""
         self._cache = None
@@ -177,6 +195,8 @@ class KernelConv(nn.Module):
         return None if self._cache is None else self._cache[1]
 
     def _make(self, grid: LagGrid | None = None) -> Tensor:
+        if grid is None and self._made is not None:
+            return self._made[0]
         grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
         with without_autocast(grid.lags.device):
