@@ -31,6 +31,7 @@ FILE = "file"  # in the place of a distribution's name
 KERNELS, NETWORKS = "kernbench_kernels", "kernbench_networks"
 # Hook -> public class of what it returns, and what one is called in messages.
 _OFFERED = {KERNELS: ("KernelFamily", "family"), NETWORKS: ("Architecture", "network")}
+_EXAMINED = "; see `kernbench doctor`"  # the end of an error about a broken plugin
 
 _Offer = Mapping[str, Mapping[str, Any]]  # hook -> name -> a family or an architecture
 
@@ -287,9 +288,9 @@ def _nothing_called(name: str, kind: str, known: Collection[str], in_file: str) 
     broken = installed().broken
     for each in broken:
         if name in (each.plugin, each.plugin.removeprefix("kernbench_")):
-            return PluginError(f"plugin {name!r} ({each.distribution}) cannot be loaded: {each.reason}")
+            return PluginError(f"plugin {name!r} ({each.distribution}) cannot be loaded: {each.reason}{_EXAMINED}")
     there = f"; installed: {', '.join(sorted(known)) or 'none'}; for one in a file give ./FILE.py:{in_file}"
-    also = "".join(f"; plugin {each.plugin!r} is broken: {each.reason}" for each in broken)
+    also = "".join(f"; plugin {each.plugin!r} is broken: {each.reason}" for each in broken) + _EXAMINED * bool(broken)
     return PluginError(f"no {kind} {name!r}{close_match(name, known) or there}{also}")
 
 

@@ -19,7 +19,7 @@ LEVEL = 1e-3  # a kernel has a name where its p, corrected for all atoms, is bel
 USELESS = 0.999  # where a name needs a larger |cos|, no name can be had from so few taps
 WEAK = 1e-3  # of the largest norm of a layer; kernels below are left out
 MOST_KERNELS = 512  # of a layer, evenly chosen
-MOST_TAPS = 1 << 17  # of them together: 62 kernels of 2111 taps
+MOST_TAPS = 1 << 16  # of them together: 31 kernels of 2111 taps
 DRAWS = 256  # of the chance line
 MOST_NUMBERS = 1 << 22  # at a time, for memory
 TINY = 1e-290  # below, the tail is computed as a logarithm
@@ -72,7 +72,7 @@ class Chosen:
 
 
 def chosen(kernels: ArrayLike) -> Chosen:
-    """Kernels that are not weak, at most 512 of them and 131,072 taps, evenly chosen.
+    """Kernels that are not weak, at most 512 of them and 65,536 taps, evenly chosen.
 
     Args:
         kernels: (..., K), finite.

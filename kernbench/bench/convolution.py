@@ -8,8 +8,9 @@ import scipy.signal
 import torch
 from torch import Tensor
 
+from kernbench.bench.peers import Convolution, can, other_peers, peer_pass
 from kernbench.bench.table import BenchTable, Value
-from kernbench.bench.timing import Timing, fresh_peak, interleaved, where
+from kernbench.bench.timing import Timing, added_peak, fresh_peak, interleaved, where
 from kernbench.conv import convolve
 from kernbench.conv.auto import choose
 
@@ -23,18 +24,29 @@ _SEED = 0
 def layer(
     backend: str, channels: int, kernel_size: int, batch: int, samples: int, device: str = "cpu"
 ) -> Callable[[], None]:
-    """One forward and backward pass, gradients of signal and kernel included, as a call without arguments."""
+    """One forward and backward pass, gradients of signal and kernel included, as a call without arguments.
+
+    Args:
+        backend: a name in `BACKENDS`, or of a peer.
+        channels: in and out.
+        kernel_size: taps.
+        batch: lines.
+        samples: of a line.
+        device: "cpu", "cuda" or "cuda:i".
+    """
     generator = torch.Generator().manual_seed(_SEED)
     draw = functools.partial(torch.randn, generator=generator)
     signal = draw(batch, channels, samples).to(device).requires_grad_()
     kernel = draw(channels, channels, kernel_size).div_(channels * kernel_size).to(device).requires_grad_()
     gradient = draw(batch, channels, samples - kernel_size + 1).to(device)
 
-    def run() -> None:
-        convolve(signal, kernel, backend=backend).backward(gradient)
+    def once(convolution: Convolution) -> None:
+        convolution(signal, kernel).backward(gradient)
         signal.grad = kernel.grad = None
 
-    return run
+    if backend not in BACKENDS:
+        return peer_pass(backend, once)
+    return functools.partial(once, functools.partial(convolve, backend=backend))
 
 
 def time_table(
@@ -47,7 +59,7 @@ def time_table(
     device: str = "cpu",
     progress: Callable[[str], None] = print,
 ) -> BenchTable:
-    """Times per kernel size, forward and backward, and how many times as fast `auto` is as two of the peers.
+    """Times per kernel size, forward and backward, and how many times as fast `auto` is as its peers.
 
     Args:
         kernel_sizes: taps.
@@ -59,14 +71,16 @@ def time_table(
         progress: called with what is measured next.
     """
     rows: list[list[Value]] = []
+    others = other_peers(device)
     for size in kernel_sizes:
         progress(f"K = {size}")
-        peers = {name: layer(name, channels, size, batch, samples, device) for name in BACKENDS}
+        names = [*BACKENDS, *(name for name in others if can(name, size))]
+        peers = {name: layer(name, channels, size, batch, samples, device) for name in names}
         found = interleaved(peers, turns=turns, device=device)
         taken = choose((batch, channels, samples), (channels, channels, size), 1, torch.device(device).type)
-        rows.append([size, taken, *_times(found, device)])
-    heads = [f"{name} [ms]" for name in BACKENDS]
-    ratios = ["fft_conv / auto", "direct / auto", "auto / best"]
+        rows.append([size, taken, *_times(found, others, device)])
+    heads = [f"{name} [ms]" for name in (*BACKENDS, *others)]
+    ratios = [f"{name} / auto" for name in ("fft_conv", "direct", *others)] + ["auto / best"]
     return BenchTable(
         "conv_time",
         f"Layer, forward and backward, {_clock(device)}, {channels} to {channels} channels, batch {batch}, "
@@ -108,13 +122,14 @@ def memory_tables(
     channels: int,
     batch: int = 4,
     samples: int = SAMPLES,
+    device: str = "cpu",
     progress: Callable[[str], None] = print,
 ) -> list[BenchTable]:
     """Peak memory at all sizes, and once more with `MEMORY_CHANNELS` at those of `MEMORY_SIZES` among them, if any."""
     parts = {channels: list(kernel_sizes)}
     parts.setdefault(MEMORY_CHANNELS, [size for size in MEMORY_SIZES if size in kernel_sizes])
     return [
-        memory_table(sizes, channels=width, batch=batch, samples=samples, progress=progress)
+        memory_table(sizes, channels=width, batch=batch, samples=samples, device=device, progress=progress)
         for width, sizes in parts.items()
         if sizes
     ]
@@ -126,24 +141,44 @@ def memory_table(
     channels: int,
     batch: int = 4,
     samples: int = SAMPLES,
+    device: str = "cpu",
     progress: Callable[[str], None] = print,
 ) -> BenchTable:
-    """Peak resident memory of the same pass, each in a fresh process, beyond libraries, signal, kernel and gradient."""
+    """Peak memory of the same pass beyond signal, kernel and gradient.
+
+    On a CPU it is resident memory, each pass in a fresh process; on CUDA it is what torch's allocator handed out in a
+    second pass of this process.
+    """
     rows: list[list[Value]] = []
+    others = other_peers(device)
     for size in kernel_sizes:
         progress(f"memory, {channels} channels, K = {size}")
         used = {
-            name: fresh_peak("kernbench.bench.convolution:layer", name, channels, size, batch, samples)
-            for name in BACKENDS
+            name: _peak(name, channels, size, batch, samples, device)
+            for name in (*BACKENDS, *others)
+            if can(name, size)
         }
-        rows.append([size, *used.values(), used["fft_conv"] / used["auto"]])
+        ratios = [_scaled(used.get(name), 1 / used["auto"]) for name in ("fft_conv", *others)]
+        rows.append([size, *(used.get(name) for name in (*BACKENDS, *others)), *ratios])
+    on_cpu = torch.device(device).type == "cpu"
+    what = "Peak resident memory that a first pass" if on_cpu else "Peak memory of torch's allocator that a pass"
+    columns = [f"{name} [MiB]" for name in (*BACKENDS, *others)] + [f"{name} / auto" for name in ("fft_conv", *others)]
     return BenchTable(
         f"conv_memory_{channels}",
-        f"Peak resident memory that a first pass adds to its inputs, {channels} to {channels} channels, batch {batch}, "
-        f"{samples:,} samples",
-        ["K", *(f"{name} [MiB]" for name in BACKENDS), "fft_conv / auto"],
+        f"{what} adds to its inputs, {channels} to {channels} channels, batch {batch}, {samples:,} samples",
+        ["K", *columns],
         rows,
     )
+
+
+def _peak(name: str, channels: int, kernel_size: int, batch: int, samples: int, device: str) -> float:
+    """Peak memory of a pass [MiB]."""
+    sizes = (name, channels, kernel_size, batch, samples)
+    if torch.device(device).type == "cpu":
+        return fresh_peak("kernbench.bench.convolution:layer", *sizes)
+    once = layer(*sizes, device)
+    once()  # workspaces that a library keeps are there after the first pass
+    return added_peak(once, device) / 2**20
 
 
 def limit_table() -> BenchTable:
@@ -193,14 +228,18 @@ def _clock(device: str) -> str:
     return "CPU time" if alone else "time"
 
 
-def _times(found: dict[str, Timing], device: str) -> list[Value]:
-    """Medians [ms] and the three ratios; CPU time where one thread does the work: others do not lengthen it."""
+def _times(found: dict[str, Timing], others: Sequence[str], device: str) -> list[Value]:
+    """Medians [ms] and the ratios; CPU time where one thread does the work: others do not lengthen it."""
     one_thread = _clock(device) == "CPU time"
     medians = {name: timing.cpu if one_thread else timing.median for name, timing in found.items()}
     auto = medians["auto"]
     best = min(value for name, value in medians.items() if name != "auto")
-    ratios = (medians["fft_conv"] / auto, medians["direct"] / auto, auto / best)
-    return [*(1e3 * value for value in medians.values()), *ratios]
+    times = [_scaled(medians.get(name), 1e3) for name in (*BACKENDS, *others)]
+    return [*times, *(_scaled(medians.get(name), 1 / auto) for name in ("fft_conv", "direct", *others)), auto / best]
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
 
 
 def _scipy(function: Callable[..., np.ndarray], signal: Tensor, kernel: Tensor) -> np.ndarray:

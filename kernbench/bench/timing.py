@@ -79,17 +79,28 @@ def fresh_peak(target: str, *arguments: object) -> float:
     return float(done.stdout.splitlines()[-1]) / 2**20
 
 
+def added_peak(call: Callable[[], object], device: str) -> int:
+    """Peak memory [bytes] that a call adds in this process: of the allocator on CUDA, resident elsewhere.
+
+    Resident memory that the process has freed and kept hides a peak; `fresh_peak` is for a CPU.
+
+    Args:
+        call: what is measured.
+        device: "cpu", "cuda" or "cuda:i".
+    """
+    reset_peak_memory(device)
+    before = peak_memory(device)
+    call()
+    return peak_memory(device) - before
+
+
 def _measure(target: str, arguments: str) -> None:
     torch.set_num_threads(1)
     module, _, function = target.partition(":")
     call = functools.partial(getattr(importlib.import_module(module), function), *json.loads(arguments))
     before = peak_memory("cpu")
     prepared = call()
-    if callable(prepared):
-        reset_peak_memory("cpu")
-        before = peak_memory("cpu")
-        prepared()
-    print(peak_memory("cpu") - before)
+    print(added_peak(prepared, "cpu") if callable(prepared) else peak_memory("cpu") - before)
 
 
 if __name__ == "__main__":

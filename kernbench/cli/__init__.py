@@ -28,6 +28,7 @@ _COMMANDS = {
     "analyze": ("analyze", "What trained kernels became, layer by layer; what kernel families can represent."),
     "cells": ("cells", "Train cells again, or drop them from their study; old trials stay."),
     "storage": ("storage", "Copy studies to another database; verify a database and its files; upgrade it."),
+    "doctor": ("doctor", "Whether this machine, its device and the storage work, and what to do if not."),
     "dashboard": ("dashboard", "optuna-dashboard on the study database, for reading."),
 }
 _WORKING = ("run", "worker")  # what they are for is stored in a database

@@ -56,7 +56,7 @@ def bench_command() -> None:
 @click.option(
     "--memory/--no-memory",
     default=True,
-    help="Peak resident memory that a pass adds, in fresh processes.",
+    help="Peak memory that a pass adds; on a CPU in fresh processes.",
     show_default=True,
 )
 @_saving
@@ -71,7 +71,10 @@ def conv_command(
     out: Path | None,
     page: Path | None,
 ) -> None:
-    """A convolution layer, forward and backward: all backends, fft-conv-pytorch and scipy."""
+    """A convolution layer, forward and backward: all backends, fft-conv-pytorch, scipy, and julius where installed.
+
+    On CUDA cuDNN's fastest methods take part, too.
+    """
     from kernbench.bench import convolution
     from kernbench.host.device import choose_device
 
@@ -85,8 +88,11 @@ def conv_command(
     tables = [timed]
     if where == "cpu":
         tables += [convolution.forward_table(sizes[1::2] or sizes, channels=channels, batch=batch, samples=samples)]
-        if memory:
-            tables += convolution.memory_tables(sizes, channels=channels, batch=batch, samples=samples, progress=_tell)
+    if memory:
+        tables += convolution.memory_tables(
+            sizes, channels=channels, batch=batch, samples=samples, device=where, progress=_tell
+        )
+    if where == "cpu":
         tables += [convolution.limit_table()]
     _show(tables, out, page)
     if (found := convolution.growth(timed)) is not None:
@@ -133,11 +139,34 @@ def train_command(out: Path | None, page: Path | None) -> None:
     _show(list(training_tables.tables(_tell)), out, page)
 
 
+@bench_command.command("memory")
+@click.option("--kernel-sizes", default="", help="Comma-separated taps of the shallow network.  [65 to 2111]")
+@click.option("--channels", default="", help="Comma-separated widths of the shallow network.  [22,64]")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=8446, show_default=True)
+@_saving
+def memory_command(
+    kernel_sizes: str, channels: str, batch: int, samples: int, out: Path | None, page: Path | None
+) -> None:
+    """Memory that training needs on a GPU, counted without one, and how many workers fit on a card."""
+    from kernbench.bench import memory_tables
+    from kernbench.host.device import choose_device
+
+    choose_device("cpu")  # sets the threads
+    sizes = _sizes(kernel_sizes) or memory_tables.KERNEL_SIZES
+    widths = _sizes(channels, "--channels") or memory_tables.WIDTHS
+    counted = memory_tables.cases(sizes, widths)
+    memory_tables.check(counted, samples)
+    tables = list(memory_tables.tables(counted, batch=batch, samples=samples, progress=_tell))
+    _show(tables, out, page, _counted_by())
+
+
 @bench_command.command("fit")
 @click.option("--device", default="cpu", help="cpu or cuda[:i].", show_default=True)
 @click.option("--passes", type=click.IntRange(1), default=5, help="Times each is measured.", show_default=True)
 @click.option("--store/--dry-run", default=True, help="Keep the constants for this machine, or only show them.")
-def fit_command(device: str, passes: int, store: bool) -> None:
+@_saving
+def fit_command(device: str, passes: int, store: bool, out: Path | None, page: Path | None) -> None:
     """Fit the constants by which the convolution `auto` decides; about four minutes on an idle core."""
     from kernbench.bench import fit_table
     from kernbench.conv import constants
@@ -150,8 +179,7 @@ def fit_command(device: str, passes: int, store: bool) -> None:
         constants.check_writable(kind)
     in_use, named = constants.in_use(kind)
     found = fit(where, passes, _tell)
-    table = fit_table.table(found, in_use, where)
-    _print(table)
+    _show([fit_table.table(found, in_use, where)], out, page)
     other, layers = fit_table.chosen_otherwise(found, in_use)
     click.echo(f"in use: {named}; auto chooses otherwise for {other} of the {layers} layers that were measured")
     if not store:
@@ -164,10 +192,10 @@ def fit_command(device: str, passes: int, store: bool) -> None:
     )
 
 
-def _sizes(text: str) -> list[int]:
+def _sizes(text: str, option: str = "--kernel-sizes") -> list[int]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if wrong := [word for word in words if not word.isdecimal() or int(word) < 1]:
-        raise click.UsageError(f"--kernel-sizes: expected whole numbers from 1 on, got {wrong[0]!r}")
+        raise click.UsageError(f"{option}: expected whole numbers from 1 on, got {wrong[0]!r}")
     return [int(word) for word in words]
 
 
@@ -175,7 +203,7 @@ def _tell(what: str) -> None:
     click.echo(f"  {what}", err=True)
 
 
-def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -> None:
+def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None, origin: str | None = None) -> None:
     from kernbench.bench.table import into_page, write_csv
 
     for table in tables:
@@ -183,7 +211,7 @@ def _show(tables: "Sequence[BenchTable]", out: Path | None, page: Path | None) -
     if out is not None:
         click.echo(f"tables: {', '.join(str(write_csv(table, out)) for table in tables)}")
     if page is not None:
-        placed = into_page(tables, page, _machine())
+        placed = into_page(tables, page, origin or _machine())
         click.echo(f"{page}: {', '.join(placed) or 'no marks for these tables'}")
 
 
@@ -202,3 +230,9 @@ def _machine() -> str:
 
     system = f"{platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"
     return f"Measured on {system}, PyTorch {torch.__version__}, Python {platform.python_version()}."
+
+
+def _counted_by() -> str:
+    import torch
+
+    return f"Counted by PyTorch {torch.__version__}, not measured on a GPU."

@@ -122,6 +122,7 @@ def describe_command(
         "bias, gain": lambda cost: f"{cost.bias + cost.amplitude:,}",
         "mixing": (lambda cost: f"{cost.mixing:,}") if any(cost.mixing for cost in costs) else None,
         "norm": lambda cost: f"{cost.norm:,}",
+        "uses": (lambda cost: str(cost.uses)) if any(cost.uses != 1 for cost in costs) else None,
         "gain as drawn": lambda cost: f"{cost.raw_gain:.3g}",
         "MFLOP direct": lambda cost: f"{cost.flops('direct') / 1e6:,.1f}",
         "MFLOP": lambda cost: f"{cost.flops() / 1e6:,.1f}",

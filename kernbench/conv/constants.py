@@ -90,7 +90,7 @@ def store(fit: "Fit", device: str) -> Path:
 
 def check_writable(device: str) -> None:
     """Raise KernbenchError unless `store` can write, before minutes are spent on measuring."""
-    advice = "set KERNBENCH_CACHE to a folder that can"
+    advice = "set KERNBENCH_CACHE to a folder that can; see `kernbench doctor`"
     cache_folder.check_writable(fitted_path(device).parent, KernbenchError, advice)
 
 

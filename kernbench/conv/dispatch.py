@@ -11,6 +11,7 @@ from kernbench.conv.plan import Plan, whole
 from kernbench.conv.spectral import convolve_spectral
 from kernbench.conv.transformed import convolve_transformed, is_transformed
 from kernbench.errors import KernbenchError, close_match
+from kernbench.host.autocast import without_autocast
 
 _WITHOUT_PLAN = {"direct": convolve_direct, "fft_conv": convolve_fft_conv}
 _HALF = (torch.float16, torch.bfloat16)
@@ -43,7 +44,7 @@ def convolve(signal: Tensor, kernel: Tensor, dilation: int = 1, groups: int = 1,
     dtype = signal.dtype
     if dtype in _HALF:  # torch has no half-precision FFT on the CPU
         signal, kernel = signal.float(), kernel.float()
-    with torch.autocast(signal.device.type, enabled=False):
+    with without_autocast(signal.device):
         if backend != "fft_conv" and is_transformed():
             return convolve_transformed(signal, kernel, dilation, groups, spectral=plan is not None).to(dtype)
         if plan is None:

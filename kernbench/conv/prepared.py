@@ -6,6 +6,7 @@ from torch import Tensor
 from kernbench.conv.dispatch import check, convolve, resolve
 from kernbench.conv.plan import Plan
 from kernbench.conv.spectral import apply_spectrum, kernel_spectrum
+from kernbench.host.autocast import without_autocast
 
 
 class PreparedKernel:
@@ -31,5 +32,5 @@ class PreparedKernel:
         if plan != self._plan:
             self._plan, self._spectrum = plan, []  # freed before the next one is made
             self._spectrum = kernel_spectrum(self.kernel, self.groups, plan)
-        with torch.autocast(signal.device.type, enabled=False):
+        with without_autocast(signal.device):
             return apply_spectrum(signal, self._spectrum, self.kernel, self.groups, plan)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from kernbench.errors import KernbenchError
+from kernbench.host.device_name import check_device_name
 
 
 def choose_device(name: str) -> str:
@@ -30,14 +31,17 @@ def choose_device(name: str) -> str:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return name
-    kind, _, index = name.partition(":")
-    if kind != "cuda" or not (index == "" or index.isdigit()):
-        raise KernbenchError(f"--device: expected auto, cpu or cuda[:i], got {name!r}")
+    index = check_device_name(name).partition(":")[2]
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        raise KernbenchError(f"--device {name}: this machine has {count} CUDA devices that torch can use; try cpu")
+        raise KernbenchError(
+            f"--device {name}: this machine has {count} CUDA devices that torch can use; try cpu; "
+            "see `kernbench doctor`"
+        )
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    # torch lets convolutions of a GPU round to 10 bits of mantissa unless asked; all backends shall compute in float32
+    torch.backends.cudnn.allow_tf32 = False
     return f"cuda:{index or 0}"
 
 

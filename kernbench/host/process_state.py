@@ -69,7 +69,7 @@ def plain_torch() -> Iterator[None]:
 
     with kept(quick=True):
         torch.set_default_dtype(torch.float32)
-        torch.set_default_device("cpu")
+        _to_device(torch.device("cpu"))
         yield
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from kernbench.conv.dispatch import check_backend, convolve
 from kernbench.conv.prepared import PreparedKernel
 from kernbench.conv.transformed import is_transformed
 from kernbench.errors import KernbenchError, PluginError, counted, first_line
+from kernbench.host.autocast import without_autocast
 from kernbench.host.process_state import kept
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.family import origin
@@ -59,6 +61,7 @@ class KernelConv(nn.Module):
     """
 
     tiles: int = 1
+    _made: tuple[Tensor] | None = None  # within `made_once`; a bare parameter would become one of the layer
 
     def __init__(self, module: KernelModule, spec: KernelSpec, *, bias: bool = True, backend: str = "auto") -> None:
         super().__init__()
@@ -141,6 +144,21 @@ class KernelConv(nn.Module):
             output = kept(signal)
         return output if self.bias is None else output.add_(self.bias[:, None])  # no backend needs its output again
 
+    @contextmanager
+    def made_once(self) -> Iterator[None]:
+        """While entered, the family makes the kernel of the training grid once, however often the layer convolves.
+
+        For a network that uses a layer several times in one forward pass; no parameter may change meanwhile. A pass
+        that computes activations again must enter again, so enter inside of what it computes again.
+        """
+        plain = self.plain
+        before = plain._made
+        plain._made = (plain.kernel(),)  # in evaluation the one that is kept anyway
+        try:
+            yield
+        finally:
+            plain._made = before
+
     def train(self, mode: bool = True) -> "KernelConv":
         """Set training or eval mode, and forget the kept kernel: no check notices a change through `.data`."""
         self._cache = None
@@ -184,9 +202,11 @@ class KernelConv(nn.Module):
         return None if self._cache is None else self._cache[1]
 
     def _make(self, grid: LagGrid | None = None) -> Tensor:
+        if grid is None and self._made is not None:
+            return self._made[0]
         grid = self.spec.grid(dtype=self.dtype, device=self.device) if grid is None else grid
         # autocast would evaluate a kernel network in half precision, where neighbouring lags merge
-        with torch.autocast(grid.lags.device.type, enabled=False):
+        with without_autocast(grid.lags.device):
             kernel = self._asked(grid)
             self._check_form(kernel, grid)
             if grid.spacing != 1:

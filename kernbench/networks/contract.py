@@ -25,6 +25,8 @@ class KernelNetwork(Protocol):
             outputs; without it the receptive field counts as centred.
         strides(): one whole number for each of `kernel_layers()`: every how many-th output of the layer goes on, 1 for
             all. With it `kernbench evaluate` says what a stride folds, see `kernbench.networks.folding`.
+        other_operations(length): operations for one line of so many samples that are neither of its layers nor of a
+            `torch.nn.Conv1d`, nor norms and activations; see `other_operations` here.
 
     Attributes:
         padding: samples of reflection on each side of a line, as the architecture's `padding(layers)`.
@@ -69,44 +71,30 @@ def check_module(module: object, plan: Architecture, layers: Sequence[KernelConv
     _check_pass(module, plan, module.padding + _SPARE, who)
 
 
-def input_lengths(network: nn.Module, length: int) -> list[int | None]:
-    """Samples that each convolution layer takes, by a forward pass of two lines; None where one is not used.
-
-    Args:
-        network: in any mode, which is left as it was.
-        length: samples of a line.
-
-    Raises:
-        PluginError: the output is not (2, 1, length).
-    """
-    layers: list[KernelConv] = network.kernel_layers()  # type: ignore[operator]  # torch's modules may have anything
-    return [calls[-1].taken if calls else None for calls in calls_of(network, length, layers)]
-
-
-class Call(NamedTuple):
-    """A module that is called in a forward pass: samples that it takes and gives."""
+class Use(NamedTuple):
+    """Samples that a convolution takes and gives, one time."""
 
     taken: int
     given: int
 
 
-def calls_of(network: nn.Module, length: int, modules: Sequence[nn.Module]) -> list[list[Call]]:
-    """Calls of each of some modules, by a forward pass of two lines.
+def uses_of(network: nn.Module, convolutions: Sequence[nn.Module], length: int) -> list[list[Use]]:
+    """All uses of each convolution in a forward pass of two lines.
 
     Args:
         network: in any mode, which is left as it was.
+        convolutions: parts of it.
         length: samples of a line.
-        modules: of the network; each takes one tensor and gives one.
 
     Raises:
         PluginError: the output is not (2, 1, length).
     """
-    seen: dict[int, list[Call]] = {}
+    seen: dict[int, list[Use]] = {id(each): [] for each in convolutions}
 
-    def note(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.setdefault(id(module), []).append(Call(given[0].shape[-1], output.shape[-1]))
+    def note(convolution: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
+        seen[id(convolution)].append(Use(taken[0].shape[-1], given.shape[-1]))
 
-    hooks = [module.register_forward_hook(note) for module in modules]
+    hooks = [each.register_forward_hook(note) for each in convolutions]
     mode = network.training
     network.eval()
     try:
@@ -120,13 +108,34 @@ def calls_of(network: nn.Module, length: int, modules: Sequence[nn.Module]) -> l
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if got != (2, 1, length):
         raise PluginError(f"lines of shape {(2, 1, length)} gave {got}; expected scores of the same shape")
-    return [seen.get(id(module), []) for module in modules]
+    return [seen[id(each)] for each in convolutions]
+
+
+def other_operations(network: nn.Module, length: int) -> int:
+    """Operations of a forward pass that a module counts itself: beside its convolutions, norms and activations.
+
+    Args:
+        network: any module; without a method `other_operations` it has none.
+        length: samples of a line.
+
+    Raises:
+        PluginError: no whole number >= 0.
+    """
+    own = getattr(network, "other_operations", None)
+    counted_by_module = 0 if own is None else own(length)
+    if not isinstance(counted_by_module, int) or isinstance(counted_by_module, bool) or counted_by_module < 0:
+        raise PluginError(
+            f"other_operations() of {type(network).__name__} must give a whole number >= 0, "
+            f"got {counted_by_module!r:.60}"
+        )
+    return counted_by_module
 
 
 def _check_pass(module: nn.Module, plan: Architecture, length: int, who: str) -> None:
     try:
-        lengths = fitting.asked(plan, input_lengths, module, length)
+        uses = fitting.asked(plan, uses_of, module, module.kernel_layers(), length)  # type: ignore[operator]
     except PluginError as error:
-        raise PluginError(f"{who}: {str(error).replace('input_lengths()', 'forward()')}") from error
-    if None in lengths:
-        raise PluginError(f"{who}: layer {lengths.index(None) + 1} takes no part in forward()")
+        raise PluginError(f"{who}: {str(error).replace('uses_of()', 'forward()')}") from error
+    if [] in uses:
+        raise PluginError(f"{who}: layer {uses.index([]) + 1} takes no part in forward()")
+    fitting.asked(plan, other_operations, module, length)

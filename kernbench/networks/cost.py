@@ -18,7 +18,7 @@ from kernbench.kernels.asked import ask, who
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.layer import KernelConv
-from kernbench.networks.contract import calls_of, input_lengths
+from kernbench.networks.contract import other_operations, uses_of
 from kernbench.networks.network import Network
 
 
@@ -33,10 +33,11 @@ class LayerCost:
         bias: one per output channel, or 0.
         amplitude: learnable gain per output channel, or 0.
         norm: parameters of the BatchNorm behind it; 0 where there is not one for each layer.
+        uses: how often the layer convolves in one forward pass.
         mixing: those of a separable layer's 1x1 convolution, or of a second branch; 0 in a plain layer.
         raw_gain: gain as the family drew it.
         gain: gain at the start of training.
-        operations: forward operations of the convolution by backend: direct, fft, overlap_save.
+        operations: forward operations of all uses by backend: direct, fft, overlap_save.
         backend: what the layer uses at this length, never "auto".
     """
 
@@ -47,6 +48,7 @@ class LayerCost:
     amplitude: int
     norm: int
     mixing: int
+    uses: int
     raw_gain: float
     gain: float
     operations: Mapping[str, float]
@@ -75,7 +77,7 @@ def layer_costs(network: Network, length: int) -> list[LayerCost]:
         One `LayerCost` per layer, input side first.
     """
     layers = network.kernel_layers()
-    norms = [parameter_count(norm) for norm in _outside_families(network, nn.modules.batchnorm._BatchNorm)]
+    norms = _unshared(_outside_families(network, nn.modules.batchnorm._BatchNorm))
     norms = norms if len(norms) == len(layers) else [0] * len(layers)
     return [
         _layer_cost(position, layer, taken, norm)
@@ -86,7 +88,8 @@ def layer_costs(network: Network, length: int) -> list[LayerCost]:
 def flops_forward(network: Network, length: int, backend: str = "direct") -> float:
     """Operations of the forward pass of one line: convolutions, and plain ones of torch, such as the 1x1 at the end.
 
-    Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual.
+    Making the kernels is counted by `flops_generation`; BatchNorm and ReLU are left out, as usual. What else a module
+    of its own does counts as its `other_operations` says.
 
     Args:
         network: made by `kernbench.networks.build`.
@@ -95,9 +98,7 @@ def flops_forward(network: Network, length: int, backend: str = "direct") -> flo
     """
     if backend not in ("direct", "fft", "overlap_save", "auto"):
         raise KernbenchError(f"operations are known for direct, fft, overlap_save and auto, got {backend!r}")
-    plain: float = sum(
-        2 * given * each.weight.numel() for each, lengths in _plain_lengths(network, length) for given in lengths
-    )
+    plain: float = _plain_operations(network, length) + other_operations(network, length)
     return plain + sum(cost.flops(backend) for cost in layer_costs(network, length))
 
 
@@ -171,20 +172,31 @@ def latency(network: nn.Module, signal: Tensor) -> float:
     return statistics.median(times[2:])
 
 
-def _lengths(network: Network, length: int) -> list[int]:
-    """Samples that each layer takes: in closed form in a row of layers, else as a forward pass shows."""
-    if type(network).forward is not Network.forward:
-        return [taken or 0 for taken in input_lengths(network, length)]
-    return network.layer_lengths(length)
+def _lengths(network: Network, length: int) -> list[list[int]]:
+    """Samples that each layer takes at each use: in closed form in a row of layers, else as a forward pass shows."""
+    if type(network) is not Network:
+        return [[use.taken for use in uses] for uses in uses_of(network, network.kernel_layers(), length)]
+    return [[taken] for taken in network.layer_lengths(length)]
 
 
-def _plain_lengths(network: Network, length: int) -> list[tuple[nn.Conv1d, list[int]]]:
-    """Convolutions that no family makes, and samples that each call of them gives; as `_lengths`."""
+def _plain_operations(network: Network, length: int) -> int:
+    """Operations of torch's own convolutions."""
     plain = _outside_families(network, nn.Conv1d)
-    if type(network).forward is Network.forward:  # the 1x1 convolution behind the last layer
-        return [(each, [length]) for each in plain]
-    calls = calls_of(network, length, plain)
-    return [(each, [call.given for call in own]) for each, own in zip(plain, calls, strict=True)]
+    if type(network) is Network:  # one of one tap, at the length of the line
+        return 2 * length * sum(int(each.weight.numel()) for each in plain)
+    given = [sum(use.given for use in uses) for uses in uses_of(network, plain, length)]
+    return 2 * sum(int(each.weight.numel()) * samples for each, samples in zip(plain, given, strict=True))
+
+
+def _unshared(modules: list[nn.Module]) -> list[int]:
+    """Trainable numbers of each module that none before it has."""
+    seen: set[int] = set()
+    counts = []
+    for module in modules:
+        own = [each for each in module.parameters() if id(each) not in seen and each.requires_grad]
+        seen.update(map(id, own))
+        counts.append(sum(each.numel() for each in own))
+    return counts
 
 
 def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
@@ -193,8 +205,8 @@ def _outside_families(network: Network, kind: type[nn.Module]) -> list[Any]:
     return [each for each in network.modules() if isinstance(each, kind) and id(each) not in making]
 
 
-def _layer_cost(position: int, layer: KernelConv, length: int, norm: int) -> LayerCost:
-    runs = layer.runs(length)
+def _layer_cost(position: int, layer: KernelConv, lengths: list[int], norm: int) -> LayerCost:
+    runs = [run for length in lengths for run in layer.runs(length)]
     blocks = [block_flops(run.signal, run.kernel, block_plan(*run, layer.device.type)) for run in runs]
     return LayerCost(
         layer=position,
@@ -204,6 +216,7 @@ def _layer_cost(position: int, layer: KernelConv, length: int, norm: int) -> Lay
         amplitude=0 if layer.plain.amplitude is None else layer.plain.amplitude.numel(),
         norm=norm,
         mixing=layer.mixing,
+        uses=len(lengths),
         raw_gain=layer.raw_gain,
         gain=layer.gain,
         operations={

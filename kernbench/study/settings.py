@@ -112,7 +112,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "name": Setting(str, "network, an installed one or FILE.py:NAME", named=lambda given: find_network(given).name),
         "kernel_size": Setting(int, "taps per kernel, odd", 1, 65535),
         "channels": Setting(int, "channels of the hidden layers", 1, 4096),
-        "depth": Setting(int, "convolution layers before the last 1x1 layer", 1, 16),
+        "depth": Setting(int, "convolution layers, or blocks, before the last 1x1 layer", 1, 16),
         "gain": Setting(str, "start of each layer", options=("unit", "published")),
         "layer": Setting(
             str,

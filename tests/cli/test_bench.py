@@ -56,6 +56,8 @@ def test_train_prints_every_table(bench, small_training):
         ("conv --device tpu", "'tpu'"),
         ("conv --out /proc/found", "folder /proc/found cannot be written"),
         ("conv --page absent.md", "page absent.md cannot be read: No such file"),
+        ("memory --channels 22,x", "--channels: expected whole numbers from 1 on, got 'x'"),
+        ("memory --samples 100", "needs 4095 samples of padding on each side, the line has 100"),
         ("fit --device tpu", "'tpu'"),
         ("fit --passes 0", "--passes"),
     ],
@@ -99,8 +101,9 @@ def test_fit_stores_what_the_next_process_computes_with(bench, small_fit):
 
 
 def test_fit_stores_nothing_when_dry(bench, small_fit, own_cache):
-    done = bench.run("bench", "fit", "--passes", "1", "--dry-run")
+    done = bench.run("bench", "fit", "--passes", "1", "--dry-run", "--out", "found")
     assert done.code == 0, done
+    assert (bench.folder / "found" / "conv_fit.csv").read_text().startswith("layers,measured,")
     assert "nothing stored" in done.out
     assert not list(own_cache.rglob("*.json"))
 

@@ -19,7 +19,9 @@ def fail_later():
 
 @pytest.fixture
 def two_processors(monkeypatch):
+    """And no other thread, whatever tests of before have left in this process."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
 
 
 @pytest.mark.usefixtures("two_processors")

@@ -37,3 +37,18 @@ def test_a_missing_cuda_device_is_refused():
 def test_the_published_scale_is_the_default_only_with_a_gpu():
     assert default_profile("cpu") == "quick"
     assert default_profile("cuda:0") == "thesis"
+
+
+def test_a_gpu_is_asked_for_repeatable_float32(monkeypatch):
+    """The device is not there; what is asked of torch's libraries is."""
+    from kernbench.engine.work.environment import _tf32
+
+    asked = torch.backends.cudnn
+    for name, usual in (("allow_tf32", True), ("deterministic", False), ("benchmark", True)):
+        monkeypatch.setattr(asked, name, usual)
+    assert (_tf32("cuda:0"), _tf32("cpu")) == (True, False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == "cuda:1"
+    assert (asked.allow_tf32, asked.deterministic, asked.benchmark) == (False, True, False)
+    assert _tf32("cuda:1") is False

@@ -10,8 +10,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch.overrides import _get_current_function_mode_stack
 
-from kernbench.host.process_state import changed_by_import, importing, kept
+from kernbench.host.process_state import changed_by_import, importing, kept, plain_torch
 
 ALL = [
     "working folder",
@@ -145,3 +146,17 @@ def test_torch_that_a_plugin_imports_has_its_own_defaults_afterwards():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['default dtype', 'default device'] torch.float32 cpu\n"
+
+
+def test_plain_torch_leaves_no_mode_that_each_call_of_torch_would_pay_for():
+    before = _get_current_function_mode_stack()
+    with plain_torch():
+        assert torch.zeros(1).device.type == "cpu"
+    assert _get_current_function_mode_stack() == before
+    torch.set_default_device("meta")
+    try:
+        with plain_torch():
+            assert torch.zeros(1).device.type == "cpu"
+        assert torch.zeros(1).device.type == "meta"
+    finally:
+        torch.set_default_device(None)

@@ -15,7 +15,7 @@ from kernbench.networks.beside import numbers_beside_kernels
 from kernbench.networks.cost import flops_forward, layer_costs, parameter_count
 from kernbench.networks.merged import Merged
 from kernbench.networks.network import lines_at_once
-from kernbench.registry import find_family
+from kernbench.registry import find_family, installed
 from kernbench.report.analyses.receptive_field import rows_of
 from kernbench.ulm.srml1d.networks import _published_state
 
@@ -171,3 +171,18 @@ def test_tiles_of_another_form_are_refused_with_what_to_do(form):
 def test_settings_without_a_form_are_of_the_plain_one():
     assert form_of({}) == {"layer": "plain", "tiles": 2}
     assert form_of({"layer": "tiled", "tiles": 4}) == {"layer": "tiled", "tiles": 4}
+
+
+@pytest.mark.parametrize("network", sorted(installed().networks))
+def test_every_network_takes_rotation_and_with_one_kernel_is_as_it_was(network):
+    outputs = []
+    for form in ({"layer": "plain"}, {"layer": "tiled", "tiles": 1}, {"layer": "tiled", "tiles": 3}):
+        torch.manual_seed(5)
+        net = build(network, "siren", 3, 3, depth=1, **form)
+        torch.manual_seed(6)
+        outputs.append(net(torch.randn(2, 1, 90)))
+        outputs[-1].square().sum().backward()
+        assert all(each.grad is not None for each in net.parameters())
+        assert flops_forward(net, 90) > 0
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])

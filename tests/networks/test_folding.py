@@ -10,7 +10,7 @@ import kernbench
 from kernbench.errors import PluginError
 from kernbench.kernels.layer_options import make_layer
 from kernbench.networks import build
-from kernbench.networks.contract import Call, calls_of
+from kernbench.networks.contract import Use, uses_of
 from kernbench.networks.folding import folded
 
 
@@ -92,5 +92,5 @@ class Twice(nn.Module):
 def test_every_call_of_a_module_is_seen_with_what_it_takes_and_gives():
     network = Twice()
     unused = nn.Conv1d(1, 1, 1)
-    assert calls_of(network, 20, [network.small, unused]) == [[Call(20, 18), Call(18, 16)], []]
+    assert uses_of(network, [network.small, unused], 20) == [[Use(20, 18), Use(18, 16)], []]
     assert network.training

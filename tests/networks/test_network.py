@@ -1,22 +1,18 @@
 """The two networks: published counts, padding, the baseline as kernels, refusals. Oracles 1 and 22."""
 
 import copy
-import itertools
-import json
 
 import pytest
 import torch
-from retained import retained_bytes
+from retained import peak_of_update, retained_bytes
 from torch import nn
 from torch.nn import functional
-from torch.profiler import ProfilerActivity, profile
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
 from kernbench.networks.fitting import check_kernel_size, checked_length, largest_kernel_size, layers_of
 from kernbench.networks.network import build, lines_at_once
 from kernbench.registry import core_networks
-from kernbench.ulm.scoring.loss import dual_loss
 
 
 def count(network):
@@ -234,24 +230,6 @@ def test_recomputing_keeps_less_than_half(name, kernel_size, channels):
     plain = retained_bytes(lambda: network(signal))
     network.recompute = True
     assert retained_bytes(lambda: network(signal)) < plain / 2
-
-
-def peak_of_update(network, voltage, counts, trace):
-    """Bytes that the second update of a network adds at its peak: every allocation of torch, temporaries included."""
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-
-    def update():
-        dual_loss(network(voltage), counts).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    update()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        update()
-    profiler.export_chrome_trace(str(trace))
-    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["name"] == "[memory]"]
-    changes = [event["args"]["Bytes"] for event in sorted(events, key=lambda event: event["ts"])]
-    return max(itertools.accumulate(changes))
 
 
 @pytest.mark.parametrize(

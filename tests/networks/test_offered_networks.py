@@ -27,6 +27,7 @@ def block(language, holding):
 
 GROWING = block("python", "class Growing")
 PARALLEL = "import kernbench\n" + block("python", "class Parallel")
+DOUBLED = "import kernbench\n" + block("python", "class Doubled")
 NAME = "./my_network.py:growing"
 
 
@@ -120,6 +121,44 @@ def test_kernbench_networks_may_build_a_module_of_their_own(tmp_path):
     assert [cost.norm for cost in layer_costs(network, 50)] == [8, 8, 8]
     with pytest.raises(KernbenchError, match=r"Sum cannot compute .* take training\.recompute = false"):
         set_recompute(network, True)
+
+
+def test_kernbench_networks_may_put_other_blocks_in_a_row_and_use_a_layer_twice(tmp_path):
+    (tmp_path / "net.py").write_text(offering(DOUBLED, 'Doubled("doubled", 2, 1, 5)'), encoding="utf-8")
+    network, again = (build(f"{tmp_path}/net.py", "siren", 5) for _ in range(2))
+    again.load_state_dict(network.state_dict())
+    assert (network.padding, network.receptive_field) == (8, 17)
+    # lines of 116, 112, 108, 104 samples come in, each convolved to four less
+    assert flops_forward(network, 100) == 2 * (5 * (112 + 108 + 104 + 100) + 100)
+    assert [cost.uses for cost in layer_costs(network, 100)] == [2, 2]
+    set_recompute(again, True)
+    line = torch.randn(2, 1, 50)
+    for each in (network, again):
+        each.train()(line).square().sum().backward()
+    assert torch.equal(network(line), again(line))
+    for one, other in zip(network.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("said", [-1, 1.5, True, None])
+def test_kernbench_networks_whose_operations_are_no_number_are_refused(tmp_path, said):
+    text = (
+        "import kernbench\nclass Own(kernbench.networks.Network):\n    def other_operations(self, length):\n"
+        f"        return {said}\n" + of("build", "return Own(layers, 4, 9)")
+    )
+    (tmp_path / "net.py").write_text(offering(text, 'Bad("bad", 2, 2, 5)'), encoding="utf-8")
+    with pytest.raises(PluginError, match=rf"other_operations\(\) of Own must give a whole number >= 0, got {said}"):
+        build(f"{tmp_path}/net.py", "discrete", 5)
+
+
+def test_kernbench_networks_may_count_operations_of_their_own(tmp_path):
+    text = (
+        "import kernbench\nclass Own(kernbench.networks.Network):\n    def other_operations(self, length):\n"
+        "        return 1000 * length\n" + of("build", "return Own(layers, 4, 9)")
+    )
+    (tmp_path / "net.py").write_text(offering(text, 'Bad("bad", 2, 2, 5)'), encoding="utf-8")
+    own, plain = (build(each, "discrete", 5, 2, depth=2) for each in (f"{tmp_path}/net.py", "shallow"))
+    assert flops_forward(own, 90) == flops_forward(plain, 90) + 90_000
 
 
 def of(method, body, arguments="self, layers"):

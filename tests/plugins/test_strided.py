@@ -162,7 +162,10 @@ def test_a_stride_is_a_whole_number(stride):
 
 def test_the_example_of_another_stride_is_a_network(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
-    (tmp_path / "net.py").write_text(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], encoding="utf-8")
+    (tmp_path / "net.py").write_text(
+        next(each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Strided" in each),
+        encoding="utf-8",
+    )
     network = build(find_network(f"{tmp_path}/net.py").architecture, "discrete", 5, 2)
     assert network.strides() == [4, 1, 1, 1]
 

@@ -68,7 +68,7 @@ def check_places(url: str, out: Path | None) -> None:
     folders = [side_folder(url, "artifacts"), side_folder(url, "checkpoints"), out or Path("kernbench-report")]
     for folder in [*folders, *([database.absolute().parent] if database else [])]:
         check_writable(folder, StorageError, "give another --storage or --out, to a folder that can")
-    check_writable(cache_folder(), DataError, "set KERNBENCH_CACHE to a folder that can")
+    check_writable(cache_folder(), DataError, "set KERNBENCH_CACHE to a folder that can; see `kernbench doctor`")
 
 
 def needs(study: Study, url: str, out: Path | None, *, cells: int, parameters: int, workers: int = 1) -> Needs:

@@ -42,7 +42,7 @@ def environment(device: str) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         **({"driver": _driver()} if device.startswith("cuda") else {}),
         "cuda": torch.version.cuda,
-        "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+        "tf32": _tf32(device),
         "convolution": origin(device.partition(":")[0]),
         "git": _git(),
         "executable": Path(sys.executable).name,
@@ -80,6 +80,12 @@ def _files_digest(_module: str, first: Path) -> str:  # an edited plugin file is
     files = sorted(folder.rglob("*.py")) if first.name == "__init__.py" else [first]
     named = (f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes() + b"\n" for file in files)
     return sha256_of_parts(named, 12)
+
+
+def _tf32(device: str) -> bool:
+    """Whether products or convolutions of a GPU may round to ten bits of mantissa."""
+    convolutions = device.startswith("cuda") and torch.backends.cudnn.allow_tf32
+    return bool(torch.backends.cuda.matmul.allow_tf32 or convolutions)
 
 
 def _driver() -> str | None:

@@ -35,7 +35,7 @@ LAYER = {
 KERNELS = {
     **LAYER,
     "dilation": "samples between two taps; every width below is in tap steps",
-    "kernels": "compared: at most 512 of a layer, and 131,072 taps, evenly chosen",
+    "kernels": "compared: at most 512 of a layer, and 65,536 taps, evenly chosen",
     "weak": "left out, with a norm below 0.001 of the layer's largest",
     "atom": 'known curve; "any" is the best of all, and the only row of a layer in which none counts',
     "needed": "|cos| from which a kernel gets some name, p < 0.001 after Holm over all atoms; above 0.999 nothing can "

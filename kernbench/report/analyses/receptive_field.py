@@ -122,10 +122,10 @@ def _moves_along(network: "KernelNetwork") -> bool:
 
 
 def _is_row(network: "KernelNetwork") -> bool:
-    """Whether its layers follow one another, as they do where neither module nor forward pass is its own."""
+    """Whether its layers follow one another, as they do where the module is not its own."""
     from kernbench.networks.network import Network  # noqa: PLC0415  # torch
 
-    return isinstance(network, Network) and type(network).forward is Network.forward
+    return type(network) is Network
 
 
 def _lines_of(trained: "Trained") -> "Tensor":

@@ -66,11 +66,11 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     """
     check_place(url)
     path = sqlite_path(url)
-    options = {"connect_args": _connect_args(url)} | ({} if path else {"pool_pre_ping": True})
+    options = {"connect_args": connect_args(url)} | ({} if path else {"pool_pre_ping": True})
     outages = Outages(shown_url(url), seconds=0)  # a run that cannot begin fails immediately
     try:
         if path is None or path.exists():
-            _check_owner(create_engine(url, poolclass=NullPool, connect_args=_connect_args(url)))
+            _check_owner(create_engine(url, poolclass=NullPool, connect_args=connect_args(url)))
         storage = making_tables(
             lambda: SteadyStorage(url, outages, options, heartbeat_interval=interval, grace_period=grace)
         )
@@ -90,7 +90,7 @@ def open_storage(url: str, interval: int = HEARTBEAT_S, grace: int = GRACE_S) ->
     return storage
 
 
-def _connect_args(url: str) -> dict[str, Any]:
+def connect_args(url: str) -> dict[str, Any]:
     """Options of the driver; those in the URL take precedence."""
     if sqlite_path(url):
         return {"timeout": LOCK_TIMEOUT_S}
@@ -144,7 +144,7 @@ def read_storage(url: str, outages: Outages | None = None) -> SteadyStorage | No
             f"storage {shown_url(url)}: no database there yet; `kernbench run` makes one, or give --storage"
         )
     # without a pool a reader has nothing to close
-    options: dict[str, Any] = {"poolclass": NullPool, "connect_args": _connect_args(url)}
+    options: dict[str, Any] = {"poolclass": NullPool, "connect_args": connect_args(url)}
     try:
         engine = create_engine(url, **options)
         _check_owner(engine)

@@ -50,5 +50,5 @@ def _advice(error: BaseException) -> str:
     # SQLite keeps a log beside the file, for reading, too
     if "unable to open database" in reason or "readonly database" in reason:
         return "; file and folder must be writable, also for reading, or copy the database elsewhere"
-    advice = _ADVICE.get(_state(error))
+    advice = _ADVICE.get(_state(error)) or ("see `kernbench doctor`" if is_outage(error) else "")
     return f"; {advice}" if advice else ""

@@ -26,7 +26,7 @@ from kernbench.host.files import canonical, partial_folder, sha256_of, sha256_of
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
 Facts = dict[str, Any]  # JSON
-_ADVICE = "set KERNBENCH_CACHE to a folder of your own, or have its owner give you the rights"
+_ADVICE = "set KERNBENCH_CACHE to a folder of your own, or have its owner give you the rights; see `kernbench doctor`"
 
 # Some network file systems have no locks: there every process writes its own copy and the first rename wins.
 # The package filelock stops there with an error (ENOLCK, EOPNOTSUPP), and elsewhere polls where flock waits.

@@ -1,0 +1,1 @@
+"""`kernbench doctor`: what of this machine, its device and its storage works, one finding for each check."""
