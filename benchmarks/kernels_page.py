@@ -42,6 +42,8 @@ In a study, `network.layer` puts a family's kernels into another layer than a pl
   numbers mix them (Chollet 2017, Xception). The layer starts at gain 1.
 - `branches`: BN(k * x) + BN(s * x), s of 5 free taps. The family makes k, each branch starts at gain 1, and evaluation
   convolves once with the merged kernel (Ding et al. 2022, RepLKNet, MIT). P 5 + 4 C_out parameters more.
+- `tiled`: y[t] comes from kernel t mod q, q = `network.tiles`. The family makes kernels for q C_out output channels,
+  and biases rotate with them ([networks](networks.md#tiled-layers)).
 
 This page does not say how good a family is: that needs trained networks and several seeds
 ([statistics](statistics.md)).
@@ -96,7 +98,8 @@ def families() -> Iterator[tuple[str, str, kernbench.KernelFamily]]:
         packages = tomllib.load(file)["project"]["entry-points"]["kernbench"].values()
     for package in sorted(packages):
         module = import_module(package)
-        for family in module.kernbench_kernels():
+        # a package may offer networks alone
+        for family in module.kernbench_kernels() if hasattr(module, "kernbench_kernels") else ():
             yield package, inspect.getdoc(module).splitlines()[0], family
 
 

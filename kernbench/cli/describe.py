@@ -1,7 +1,7 @@
 """`kernbench describe`: what a kernel family costs in a network, and what can be tuned."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--layer",
-    type=click.Choice(("plain", "separable", "branches")),
+    type=click.Choice(("plain", "separable", "branches", "tiled")),
     default="plain",
     help="Form of every layer.",
     show_default=True,
+)
+@click.option(
+    "--tiles", type=click.IntRange(1), default=2, help="Kernels in rotation of --layer tiled.", show_default=True
 )
 @click.option(
     "--side",
@@ -68,6 +71,7 @@ def describe_command(
     depth: int | None,
     length: int,
     layer: str,
+    tiles: int,
     side: str,
     boundary: str,
     boundary_at: str,
@@ -93,8 +97,9 @@ def describe_command(
     check_kernel_size(plan, size, depth, length, f"family {family.name}", channels)
     torch.manual_seed(0)
     hyper = _hyper(settings)
-    solution = None if like is None else _solved(plan, found.family, like, (size, channels, depth), layer, hyper)
-    net = build(plan, family, size, channels, hyper if solution is None else solution.hyper, depth, layer=layer)
+    form: dict[str, Any] = {"layer": layer, "tiles": tiles}
+    solution = None if like is None else _solved(plan, found.family, like, (size, channels, depth), form, hyper)
+    net = build(plan, family, size, channels, hyper if solution is None else solution.hyper, depth, **form)
     # before anything is printed: they may refuse
     costs, supports, making = measure.layer_costs(net, length), measure.supports(net), measure.flops_generation(net)
     click.echo(f"{family.name}: {family.description or first_line_of(family.load().__doc__)}")
@@ -155,7 +160,7 @@ def _solved(
     family: "KernelFamily",
     like: str,
     sizes: tuple[int, int | None, int | None],
-    form: str,
+    form: dict[str, Any],
     hyper: dict[str, object],
 ) -> "Solution":
     """Hyper-parameters with which the network has as many parameters as with the family `like`."""
@@ -165,8 +170,8 @@ def _solved(
     from kernbench.networks.fitting import layers_of
     from kernbench.registry import find_family
 
-    layers = [made_by(form, spec) for spec in layers_of(plan, *sizes)]
-    beside = numbers_beside_kernels(plan, *sizes, form)
+    layers = [made_by(form["layer"], spec, form["tiles"]) for spec in layers_of(plan, *sizes)]
+    beside = numbers_beside_kernels(plan, *sizes, **form)
     return solve(family, layers, beside + kernels_count(find_family(like), layers), hyper, beside=beside)
 
 

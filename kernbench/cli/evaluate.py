@@ -111,7 +111,7 @@ def evaluate_command(
     At another --rate nothing is trained again: lines are resampled, kernels evaluated at the same physical lags, and
     tolerances stay what they are in time; thresholds are those of the training rate. Labels fall on the nearest sample.
     """
-    from kernbench.cli.terminal import rates, scores
+    from kernbench.cli.terminal import folding, rates, scores
     from kernbench.cli.trained_cell import cell_or_file
     from kernbench.host.device import choose_device
     from kernbench.ulm.data.find import find_set
@@ -154,7 +154,7 @@ def evaluate_command(
     if trained.facts:
         click.echo(f"trained as {trained.label}{_delayed(trained.delay)}")
     facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}
-    facts |= rates.said(changes, factor)
+    facts |= rates.said(changes, factor) | folding.folding_said(trained.network)
     lines_there = bench.at_its_rate(split)
     if choice is not None and metric != "matched":
         card = scorecard.scorecard(bench.evaluate(output, split, choice), lines_there, factor)

@@ -54,11 +54,13 @@ class KernelConv(nn.Module):
         amplitude: learnable factor per output channel, or None; see `kernbench.kernels.gain`.
         raw_gain: gain of the kernel as the family drew it.
         gain: gain at the start of training.
+        tiles: kernels in rotation; 1 but for `kernbench.kernels.tiled.TiledConv`.
 
     Raises:
         PluginError: the kernel breaks the contract; names the family and K.
     """
 
+    tiles: int = 1
     _made: tuple[Tensor] | None = None  # within `made_once`; a bare parameter would become one of the layer
 
     def __init__(self, module: KernelModule, spec: KernelSpec, *, bias: bool = True, backend: str = "auto") -> None:
@@ -75,6 +77,11 @@ class KernelConv(nn.Module):
             self.bias = nn.Parameter(torch.empty(spec.out_channels).uniform_(-bound, bound))
         self._cache: tuple[object, PreparedKernel] | None = None
         self.raw_gain = self.gain = layer_gain(self.checked_kernel())
+
+    @property
+    def width(self) -> int:
+        """Largest number of channels that the layer holds between its input and its output."""
+        return self.spec.out_channels
 
     @property
     def mixing(self) -> int:

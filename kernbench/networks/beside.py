@@ -6,7 +6,7 @@ from torch import Tensor
 from kernbench.kernels.base import KernelModule, KernelSpec, LagGrid
 from kernbench.kernels.counting import trainable_numbers
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.layer_options import PLAIN
+from kernbench.kernels.layer_options import PLAIN, TILES
 from kernbench.networks.architecture import Architecture
 from kernbench.networks.network import build
 
@@ -31,6 +31,7 @@ def numbers_beside_kernels(
     channels: int | None = None,
     depth: int | None = None,
     layer: str = PLAIN,
+    tiles: int = TILES,
 ) -> int:
     """Trainable numbers of a network that no kernel family owns: biases, normalization, last layer.
 
@@ -42,10 +43,12 @@ def numbers_beside_kernels(
         channels: width; the network's default if left out.
         depth: layers; the network's default if left out.
         layer: form of every layer.
+        tiles: kernels in rotation of the form "tiled".
 
     Raises:
         KernbenchError, PluginError: see `kernbench.networks.build`.
     """
     with torch.random.fork_rng(devices=[]):
-        net = build(network, KernelFamily("flat", _Flat), kernel_size, channels, depth=depth, layer=layer)
+        flat = KernelFamily("flat", _Flat)
+        net = build(network, flat, kernel_size, channels, depth=depth, layer=layer, tiles=tiles)
     return trainable_numbers(net) - sum(trainable_numbers(layer.kernel_module) for layer in net.kernel_layers())

@@ -18,9 +18,15 @@ _SPARE = 33  # samples of the trial line beyond what its padding needs
 class KernelNetwork(Protocol):
     """A torch module that maps lines (N, 1, L) to scores (N, 1, L), and says of itself what follows.
 
-    A module that can compute its activations again in the backward pass also has an attribute `recompute`, False at
-    first, which a study with `training.recompute` sets. One that does more than convolve, normalize and activate may
-    have a method `other_operations(length)`, see `other_operations` here.
+    Optional members:
+        recompute: False at first; of a module that can compute its activations again in the backward pass. A study with
+            `training.recompute` sets it.
+        reach: (before, behind), samples before and behind an output sample that can move it, the most over all
+            outputs; without it the receptive field counts as centred.
+        strides(): one whole number for each of `kernel_layers()`: every how many-th output of the layer goes on, 1 for
+            all. With it `kernbench evaluate` says what a stride folds, see `kernbench.networks.folding`.
+        other_operations(length): operations for one line of so many samples that are neither of its layers nor of a
+            `torch.nn.Conv1d`, nor norms and activations; see `other_operations` here.
 
     Attributes:
         padding: samples of reflection on each side of a line, as the architecture's `padding(layers)`.

@@ -18,7 +18,7 @@ class Merged(nn.Module):
         network: trained, on the CPU; its kernels are copied.
 
     Raises:
-        KernbenchError: its module is its own, so what stands between the layers is not known.
+        KernbenchError: its module is its own, so what stands between the layers is not known; or its kernels rotate.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -29,6 +29,8 @@ class Merged(nn.Module):
             )
         network.eval()
         layers = network.kernel_layers()
+        if any(layer.tiles > 1 for layer in layers):
+            raise KernbenchError("tiled layers have kernels in rotation: expected layers that are one convolution each")
         self.convolutions = nn.ModuleList(map(_convolution, layers))
         self.norms = nn.ModuleList(block[1] for block in network.blocks)  # type: ignore[index]  # Sequential
         self.head = network.head

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -16,7 +16,7 @@ from kernbench.conv.spectral import spectra_made_again
 from kernbench.errors import KernbenchError, PluginError, close_match
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
-from kernbench.kernels.layer_options import PLAIN, make_layer
+from kernbench.kernels.layer_options import PLAIN, TILES, make_layer
 from kernbench.kernels.trained import check_trainable
 from kernbench.networks import fitting
 from kernbench.networks.architecture import Architecture
@@ -45,10 +45,11 @@ class Network(nn.Module):
         layers: the convolutions, input side first.
         pad: see `padding`.
         field: see `receptive_field`.
+        outputs: channels that the 1x1 convolution gives.
 
     Attributes:
         blocks: the layers in order.
-        head: Conv1d(channels -> 1, one tap, bias).
+        head: Conv1d(channels -> outputs, one tap, bias).
         padding: samples of reflection on each side, or at the one end that one-sided layers look to; in every layer,
             the sum over layers.
         receptive_field: input samples that can reach one output sample.
@@ -62,12 +63,12 @@ class Network(nn.Module):
     side: str = CENTERED
     boundary: Boundary = PUBLISHED
 
-    def __init__(self, layers: Sequence[KernelConv], pad: int, field: int) -> None:
+    def __init__(self, layers: Sequence[KernelConv], pad: int, field: int, outputs: int = 1) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
             nn.Sequential(layer, nn.BatchNorm1d(layer.spec.out_channels), nn.ReLU(inplace=True)) for layer in layers
         )
-        self.head = nn.Conv1d(layers[-1].spec.out_channels, 1, 1)
+        self.head = nn.Conv1d(layers[-1].spec.out_channels, outputs, 1)
         self.padding = pad
         self.side = layers[0].spec.side
         self.receptive_field = field
@@ -109,18 +110,43 @@ class Network(nn.Module):
         Raises:
             KernbenchError: the lines are too short for the padding.
         """
-        length = signal.shape[-1]
-        least, why = needed_length(self)
+        self.check_length(signal)
+        return torch.as_tensor(self.head(self.through(self.blocks, self._bounded(signal))))
+
+    def check_length(self, signal: Tensor) -> None:
+        """Refuse lines that are too short for the padding.
+
+        Args:
+            signal: RF lines, shape (N, 1, L).
+
+        Raises:
+            KernbenchError: they are; says what is needed.
+        """
+        length, (least, why) = signal.shape[-1], needed_length(self)
         if length < least:
             raise KernbenchError(f"this network {why}, so lines need at least {least} samples, got {length}")
-        hidden = self._bounded(signal)
+
+    def through(self, blocks: Iterable[nn.Module], hidden: Tensor) -> Tensor:
+        """Blocks one after the other; where `recompute` asks for it, their activations are computed again.
+
+        A forward pass of your own that takes all its blocks through here can recompute: set `recompute = False` in the
+        class, to say so.
+
+        Args:
+            blocks: of the network, in the order in which they are passed.
+            hidden: what the first one takes.
+
+        Returns:
+            What the last one gives.
+        """
+        blocks = list(blocks)
         if self.recompute and self.training and torch.is_grad_enabled():
-            for segment in self._segments():
+            for segment in _segments(blocks):
                 hidden = _recomputed(segment, hidden)
         else:
-            for block in self.blocks:
+            for block in blocks:
                 hidden = block(hidden)
-        return torch.as_tensor(self.head(hidden))
+        return hidden
 
     def layer_lengths(self, length: int) -> list[int]:
         """Samples that each layer takes, padding included: right for layers in a row.
@@ -143,14 +169,15 @@ class Network(nn.Module):
             return functional.pad(signal, self.ends, mode="reflect")
         return padded(signal, self.ends, self.boundary.policy)
 
-    def _segments(self) -> list[nn.Sequential]:
-        """Blocks in runs of about sqrt(depth / 3).
 
-        A block keeps about three activations for its backward pass, a segment that is computed again only its input:
-        the peak is depth / size inputs and 3 size activations, least at this size.
-        """
-        size = max(1, round((len(self.blocks) / 3) ** 0.5))
-        return [nn.Sequential(*self.blocks[i : i + size]) for i in range(0, len(self.blocks), size)]
+def _segments(blocks: Sequence[nn.Module]) -> list[nn.Sequential]:
+    """Blocks in runs of about sqrt(depth / 3).
+
+    A block keeps about three activations for its backward pass, a segment that is computed again only its input:
+    the peak is depth / size inputs and 3 size activations, least at this size.
+    """
+    size = max(1, round((len(blocks) / 3) ** 0.5))
+    return [nn.Sequential(*blocks[i : i + size]) for i in range(0, len(blocks), size)]
 
 
 def _recomputed(segment: nn.Sequential, hidden: Tensor) -> Tensor:
@@ -219,7 +246,7 @@ def lines_at_once(network: nn.Module, length: int, device: str | torch.device) -
     """
     if torch.device(device).type != "cpu" or not isinstance(network, KernelNetwork):
         return LINES_AT_ONCE
-    widest = max(layer.spec.out_channels for layer in network.kernel_layers())
+    widest = max(layer.width for layer in network.kernel_layers())
     fitting_lines = _CACHED_BYTES // (4 * widest * _longest(network, length))
     return int(min(LINES_AT_ONCE, 2 ** (max(1, fitting_lines).bit_length() - 1)))
 
@@ -241,6 +268,7 @@ def build(
     gain: str = "unit",
     backend: str = "auto",
     layer: str = PLAIN,
+    tiles: int = TILES,
 ) -> Network:
     """A network with fresh weights, drawn from torch's global random generator.
 
@@ -254,6 +282,7 @@ def build(
         gain: "unit" starts every layer at gain 1; "published" leaves the family's own start.
         backend: how to convolve.
         layer: form of every layer, see `kernbench.kernels.layer_options.make_layer`.
+        tiles: kernels in rotation, where the form is "tiled".
 
     Returns:
         A module that maps (N, 1, L) to (N, 1, L): a `Network`, or what the architecture's own `build` gives, which
@@ -268,7 +297,7 @@ def build(
     specs = fitting.layers_of(plan, kernel_size, channels, depth, f"family {offered.name}")
     if gain not in GAINS:
         raise KernbenchError(f"gain must be unit or published, got {gain!r}{close_match(str(gain), GAINS)}")
-    layers = [make_layer(layer, offered, spec, hyper, backend) for spec in specs]
+    layers = [make_layer(layer, offered, spec, hyper, backend, tiles) for spec in specs]
     for each in layers:
         _check_dtype(each)
         check_trainable(each.kernel_module)

@@ -139,11 +139,8 @@ def _change(before: KernelConv, after: KernelConv) -> LayerChange:
 
 def _twin(module: nn.Module, ratio: tuple[int, int] | None = None) -> Any:  # of the same kind
     """The same tree of modules around the very tensors, so that its mode and its layers are its own."""
-    if ratio is not None and isinstance(module, BranchConv):
-        raise KernbenchError(
-            "layers with branches cannot be moved to another sampling rate: their free taps are not defined between "
-            "their samples; score them at the rate of their training, or take network.layer = plain"
-        )
+    if ratio is not None and (why := _stays(module)):
+        raise KernbenchError(f"{why}; score them at the rate of their training, or take network.layer = plain")
     if ratio is not None and isinstance(module, KernelConv) and not isinstance(module, ComposedConv):
         return LayerAtRate(module, *ratio)
     twin = copy.copy(module)
@@ -154,3 +151,14 @@ def _twin(module: nn.Module, ratio: tuple[int, int] | None = None) -> Any:  # of
     if isinstance(twin, ComposedConv):
         twin.spec = replace(twin.spec, kernel_size=twin.plain.spec.kernel_size, dilation=twin.plain.spec.dilation)
     return twin
+
+
+def _stays(module: nn.Module) -> str:
+    """Why a layer cannot be moved to another sampling rate; empty if it can."""
+    if isinstance(module, BranchConv):
+        why = "layers with branches", "their free taps are not defined between their samples"
+    elif isinstance(module, KernelConv) and module.tiles > 1:
+        why = "tiled layers", "their kernels rotate from sample to sample"
+    else:
+        return ""
+    return f"{why[0]} cannot be moved to another sampling rate: {why[1]}"

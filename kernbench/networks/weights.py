@@ -19,7 +19,7 @@ import torch
 from kernbench.errors import DataError, KernbenchError, KernbenchWarning, PluginError, counted, first_line
 from kernbench.host.files import sha256_of_parts
 from kernbench.host.tensor_files import check_tensors, write_tensors
-from kernbench.kernels.layer_options import PLAIN
+from kernbench.kernels.layer_options import form_of
 from kernbench.networks.network import Network, build
 from kernbench.networks.spread import network_asked
 from kernbench.registry import FILE, FoundNetwork, find, find_network
@@ -98,9 +98,8 @@ def _rebuilt(facts: "_Reader", plugin: str | None, network: str | None, check: C
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            form = str(plan.get("layer", PLAIN))  # older files do not name it
             sizes = size, channels, hyper, int(plan["depth"]), str(plan["gain"])
-            built = build(network_asked(plan), found, *sizes, layer=form)
+            built = build(network_asked(plan), found, *sizes, **form_of(plan))
     except KernbenchError as error:
         raise type(error)(f"{facts.path} cannot be rebuilt: {error}") from error
     layers = [dataclasses.asdict(layer.spec) for layer in built.kernel_layers()]

@@ -116,10 +116,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         "gain": Setting(str, "start of each layer", options=("unit", "published")),
         "layer": Setting(
             str,
-            "form of each layer: the family's kernels alone; for each channel, then mixed; beside a small kernel",
-            options=("plain", "separable", "branches"),
+            "form of each layer: the family's kernels alone; for each channel, then mixed; beside a small kernel; "
+            "several in rotation",
+            options=("plain", "separable", "branches", "tiled"),
             default="plain",
         ),
+        "tiles": Setting(int, "kernels in rotation in each layer, of `layer` tiled", 1, 64, default=2),
         "side": Setting(
             str,
             "lags that each kernel has: around the output's own sample, up to it, from it on",

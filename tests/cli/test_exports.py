@@ -29,6 +29,7 @@ def test_kernels_are_arrays_that_convolve_as_the_network_does(trained_bench, wei
     assert (str(found["family"]), str(found["side"]), int(found["layers"])) == ("siren", "centered", 2)
     assert json.loads(str(found["hyper"])) == trained.facts["family"]["hyper"]
     assert found["lags_1"].tolist() == list(range(-4, 5))
+    assert (int(found["tiles_1"]), float(found["rate_hz_1"]), float(found["rate_hz"])) == (1, 62.5e6, 62.5e6)
     lines = torch.randn(2, 1, 60)
     for number, layer in enumerate(trained.network.kernel_layers(), 1):
         lines = lines if number == 1 else torch.randn(2, found["values_2"].shape[1], 60)

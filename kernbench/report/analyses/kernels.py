@@ -12,6 +12,7 @@ from kernbench.analysis.identification import LEVEL, USELESS, Match, chance_line
 from kernbench.report.analyses.analysis import Analysis, Row, Rows, Value
 from kernbench.report.analyses.by_layer import START, TRAINED
 from kernbench.report.analyses.kernels_tables import ANY, draw, show
+from kernbench.ulm.line import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,9 @@ def measure(cell: "TrainedCell") -> Rows:
     rows: dict[str, list[Row]] = {"kernels": [], "kernel_groups": [], "kernel_plane": []}
     before, after = cell.kernels_before(), cell.kernels()
     for place, layer in enumerate(cell.network.kernel_layers()):
-        known = _dictionary(after[place].shape[-1], layer.spec.dilation)
+        # samples of the line between two taps: a layer of a network with strides works at a lower rate
+        step = layer.spec.dilation * round(SAMPLE_RATE_HZ / layer.spec.sample_rate)
+        known = _dictionary(after[place].shape[-1], step)
         kernels = {} if before is None else {START: chosen(before[place])}
         kernels[TRAINED] = chosen(after[place])
         compared = {stage: _Compared(each, match(each.taps, known.atoms)) for stage, each in kernels.items()}

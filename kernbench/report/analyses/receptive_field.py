@@ -79,7 +79,7 @@ def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
     curves: list[Row] = []
     for stage, network in networks.items():
         reach = reach_of(network)
-        found = measured_field(network, lines, reach, POSITIONS, whole=not _is_row(network))
+        found = measured_field(network, lines, reach, POSITIONS, whole=not _moves_along(network))
         whole = 1 + sum(reach)
         widths = {f"width_{100 * share:g}": found.width(share) for share in SHARES}
         fields.append(
@@ -104,13 +104,21 @@ def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
 def reach_of(network: "KernelNetwork") -> tuple[int, int]:
     """Samples before and behind an output sample that can move it, from the lags of the layers.
 
-    A network with a module or a forward pass of its own says how long its field is; it is centred.
+    A network with a module or a forward pass of its own says how long its field is; it is centred, unless the module
+    has an attribute `reach`.
     """
     if not _is_row(network):
+        if (own := getattr(network, "reach", None)) is not None:
+            return int(own[0]), int(own[1])
         beyond = network.receptive_field - 1
         return beyond // 2, beyond - beyond // 2
     grids = [layer.spec.grid().lags for layer in network.kernel_layers()]
     return round(-sum(float(lags.min()) for lags in grids)), round(sum(float(lags.max()) for lags in grids))
+
+
+def _moves_along(network: "KernelNetwork") -> bool:
+    """Whether a cut of a line gives what all of it gives there: not where a phase is counted from its first sample."""
+    return _is_row(network) and all(layer.tiles == 1 for layer in network.kernel_layers())
 
 
 def _is_row(network: "KernelNetwork") -> bool:

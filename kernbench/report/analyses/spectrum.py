@@ -8,14 +8,13 @@ import numpy as np
 from kernbench.analysis.spectrum import SHARES, spectral_facts
 from kernbench.report.analyses.analysis import Analysis, Row, Rows, Shown
 from kernbench.report.analyses.by_layer import START, TRAINED, grouped, median_text, numbers
-from kernbench.ulm.line import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from kernbench.kernels.base import KernelSpec
     from kernbench.report.analyses.trained_cells import Floats, TrainedCell
 
-MHZ = SAMPLE_RATE_HZ / 1e6
 UNIT = "median over the layer's kernels [cycles per tap step]"
 COLUMNS = {
     "layer": "from the input side, from 1",
@@ -41,22 +40,20 @@ def measure(cell: "TrainedCell") -> Rows:
     stages = {START: cell.kernels_before(), TRAINED: cell.kernels()}
     for place, layer in enumerate(cell.network.kernel_layers()):
         known = {stage: kernels[place] for stage, kernels in stages.items() if kernels is not None}
-        rows += [
-            {"layer": place + 1, "stage": stage, **_facts(taps, layer.spec.dilation)} for stage, taps in known.items()
-        ]
+        rows += [{"layer": place + 1, "stage": stage, **_facts(taps, layer.spec)} for stage, taps in known.items()]
     return {"spectrum": rows}
 
 
-def _facts(kernels: "Floats", dilation: int) -> dict[str, float]:
+def _facts(kernels: "Floats", spec: "KernelSpec") -> dict[str, float]:
     found = spectral_facts(kernels)
     low, middle, high = np.quantile(found.centroid, (0.05, 0.5, 0.95)).tolist()
     return {
         "taps": kernels.shape[-1],
-        "dilation": dilation,
+        "dilation": spec.dilation,
         "centroid": middle,
         "centroid_q05": low,
         "centroid_q95": high,
-        "centroid_mhz": middle * MHZ / dilation,
+        "centroid_mhz": middle * spec.sample_rate / 1e6 / spec.dilation,
         **{f"band_{100 * share:g}": float(np.median(band)) for share, band in found.bandwidth.items()},
         "above_half": float(np.median(found.above_half)),
         "dc": float(np.median(found.constant)),

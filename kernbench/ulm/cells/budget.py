@@ -8,7 +8,7 @@ from kernbench.errors import KernbenchError, PluginError, StudyError
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.budget import PARAMETERS, Solution, kernels_count, solve
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.layer_options import PLAIN, made_by
+from kernbench.kernels.layer_options import form_of, made_by
 from kernbench.networks.beside import numbers_beside_kernels
 from kernbench.networks.fitting import layers_of
 from kernbench.networks.spread import network_asked
@@ -61,16 +61,13 @@ def _solution(family: KernelFamily, network: Items, target: int, fixed: Items, q
 def _layers(network: Items, context: str = "") -> tuple[KernelSpec, ...]:
     plan = dict(network)
     layers = layers_of(network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"], context)
-    return tuple(made_by(_form(plan), spec) for spec in layers)
+    form = form_of(plan)
+    return tuple(made_by(form["layer"], spec, form["tiles"]) for spec in layers)
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _beside(network: Items) -> int:
     plan = dict(network)
     return numbers_beside_kernels(
-        network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"], _form(plan)
+        network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"], **form_of(plan)
     )
-
-
-def _form(plan: Mapping[str, Any]) -> str:
-    return str(plan.get("layer", PLAIN))

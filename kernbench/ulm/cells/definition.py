@@ -7,7 +7,7 @@ from typing import Any
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import sha256_of
 from kernbench.kernels.budget import Solution
-from kernbench.kernels.layer_options import PLAIN
+from kernbench.kernels.layer_options import form_of
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.networks.spread import network_asked
 from kernbench.study.settings import axis_home
@@ -92,8 +92,7 @@ def make_network(study: Study, params: Params) -> Network:
     """
     plan, hyper = resolved(study.definition, params, "network"), hyper_of(study, params)
     size, channels, depth = plan["kernel_size"], plan["channels"], plan["depth"]
-    form = plan.get("layer", PLAIN)  # databases of before there were others do not name it
-    network = build(network_asked(plan), study.family, size, channels, hyper, depth, plan["gain"], layer=form)
+    network = build(network_asked(plan), study.family, size, channels, hyper, depth, plan["gain"], **form_of(plan))
     set_recompute(network, bool(study.runtime.get("recompute", False)))
     return network
 

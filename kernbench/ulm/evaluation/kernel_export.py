@@ -20,9 +20,11 @@ def kernel_arrays(trained: Trained) -> dict[str, NDArray[Any]]:
     """What `export_kernels` writes, by name.
 
     Returns:
-        For layer i = 1, 2, ... from the input side: `lags_i` (K,) samples, `values_i` (C_out, C_in // groups, K), the
-        dense kernel as the layer applies it (amplitude, mixing and branches included), `dilation_i`, `groups_i`, and
-        `bias_i` (C_out,). Of the network: `family`, `hyper` (JSON), `study`, `cell`, `side`, `rate_hz`, `layers`.
+        For layer i = 1, 2, ... from the input side: `lags_i` (K,) samples at `rate_hz_i`, `values_i`
+        (C_out, C_in // groups, K), the dense kernel as the layer applies it (amplitude, mixing and branches included),
+        `dilation_i`, `groups_i`, `tiles_i` (q) and `bias_i` (C_out,). Of a tiled layer (q > 1) values and bias have
+        q C_out rows: that of channel o and phase p is o q + p. Of the network: `family`, `hyper` (JSON), `study`,
+        `cell`, `side`, `rate_hz`, `layers`.
     """
     facts = trained.facts
     family = facts.get("family", {})
@@ -43,6 +45,8 @@ def kernel_arrays(trained: Trained) -> dict[str, NDArray[Any]]:
             f"values_{number}": layer.kernel().detach().cpu().numpy().copy(),
             f"dilation_{number}": np.asarray(layer.spec.dilation),
             f"groups_{number}": np.asarray(layer.spec.groups),
+            f"tiles_{number}": np.asarray(layer.tiles),
+            f"rate_hz_{number}": np.asarray(layer.spec.sample_rate),
         }
         if shift is not None:
             arrays[f"bias_{number}"] = shift.detach().cpu().numpy().copy()

@@ -177,6 +177,8 @@ def _mismatch(layers: Sequence[KernelConv]) -> str:
     if len(layers) != DEPTH:
         return f"expected {DEPTH} layers, got {len(layers)}"
     for level, (layer, wanted) in enumerate(zip(layers, DILATED.layers(TAPS, CHANNELS, DEPTH), strict=True)):
+        if layer.tiles > 1:
+            return f"expected one kernel a channel pair, got {layer.tiles} in rotation in layer {level + 1}"
         for name in ("kernel_size", "out_channels", "in_channels", "groups", "dilation", "side"):
             if (got := getattr(layer.spec, name)) != (expected := getattr(wanted, name)):
                 return f"{name} of layer {level + 1} expected {expected}, got {got}"
