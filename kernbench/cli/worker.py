@@ -206,6 +206,7 @@ def _devices(asked: str, chosen: str) -> list[str]:
     """Devices to hand out in turn: all GPUs, unless one or the CPU was asked for."""
     if chosen == "cpu" or ":" in asked:
         return [chosen]
-    import torch
+    from kernbench.host.accelerator import module_of
 
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    kind = chosen.partition(":")[0]
+    return [f"{kind}:{index}" for index in range(module_of(kind).device_count())]

@@ -17,6 +17,7 @@ import torch
 from kernbench.conv.predict import TERMS, Constants, CostTable
 from kernbench.errors import KernbenchError
 from kernbench.host import cache_folder
+from kernbench.host.accelerator import count, name_of
 from kernbench.host.device import processor
 from kernbench.host.files import sha256_of, write_whole
 
@@ -137,7 +138,7 @@ def _built_in(device: str) -> str:
 
 def _machine(device: str, threads: int) -> dict[str, Any]:
     return {
-        "device": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else processor(),
+        "device": (name_of(device) if count(device) else None) or processor(),
         "threads": threads,
         "torch": torch.__version__,
         "cores": os.cpu_count(),

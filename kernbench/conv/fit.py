@@ -20,6 +20,7 @@ from kernbench.conv.direct import convolve_direct
 from kernbench.conv.plan import Plan, candidates, cut
 from kernbench.conv.predict import TERMS, Constants, CostTable, seconds_direct, seconds_in_blocks, work
 from kernbench.conv.spectral import convolve_spectral
+from kernbench.host.accelerator import wait
 
 # torch's CPU library changes its method behind 13 and 14 taps
 _TAPS = (1, 3, 5, 9, 13, 15, 17, 25, 33, 65)
@@ -201,17 +202,12 @@ def _seconds(case: Case, device: torch.device) -> float:
 def _once(case: Case, signal: Tensor, kernel: Tensor) -> float:
     # one thread: its own time, which other processes do not lengthen
     clock = time.process_time if signal.device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
-    _wait(signal.device)
+    wait(signal.device)
     start = clock()
     if case.size:
         output = convolve_spectral(signal, kernel, case.groups, _plan(case))
     else:
         output = convolve_direct(signal, kernel, case.dilation, case.groups)
     torch.autograd.grad(output, (signal, kernel), output)
-    _wait(signal.device)
+    wait(signal.device)
     return clock() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

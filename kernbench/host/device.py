@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from kernbench.errors import KernbenchError
+from kernbench.host.accelerator import count, is_cpu, is_kind
 from kernbench.host.device_name import check_device_name
 
 
@@ -17,13 +18,13 @@ def choose_device(name: str) -> str:
     times slower with more threads than free cores, and the thread count changes the last bits of a result.
 
     Args:
-        name: "auto", "cpu", "cuda" or "cuda:1".
+        name: "auto", "cpu", "cuda" or "cuda:1"; or an accelerator that an extension has registered with torch.
 
     Returns:
         "cpu" or "cuda:0".
 
     Raises:
-        KernbenchError: not a device, or a CUDA device that is not there.
+        KernbenchError: not a device, or one that is not there.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "1").partition(",")[0]
     torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)
@@ -31,23 +32,24 @@ def choose_device(name: str) -> str:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return name
-    index = check_device_name(name).partition(":")[2]
-    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    kind, _, index = name.partition(":")
+    if not is_kind(kind) or not (index == "" or index.isdecimal()):
+        check_device_name(name)
+    if int(index or 0) >= (there := count(kind)):
+        shown = kind.upper() if kind == "cuda" else kind
         raise KernbenchError(
-            f"--device {name}: this machine has {count} CUDA devices that torch can use; try cpu; "
-            "see `kernbench doctor`"
+            f"--device {name}: this machine has {there} {shown} devices that torch can use; try cpu; see `kernbench doctor`"
         )
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     # torch lets convolutions of a GPU round to 10 bits of mantissa unless asked; all backends shall compute in float32
     torch.backends.cudnn.allow_tf32 = False
-    return f"cuda:{index or 0}"
+    return f"{kind}:{index or 0}"
 
 
 def default_profile(device: str) -> str:
     """Profile when none is named: the published scale needs a GPU."""
-    return "thesis" if device.startswith("cuda") else "quick"
+    return "quick" if is_cpu(device) else "thesis"
 
 
 def processor() -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 
 from kernbench.errors import first_line
+from kernbench.host.accelerator import is_cpu, module_of, release_cached
 
 
 def peak_memory(device: torch.device | str) -> int:
-    """Largest memory used since `reset_peak_memory`, in bytes: of the allocator on CUDA, of the process elsewhere."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+    """Largest memory used since `reset_peak_memory`, in bytes: of an accelerator's allocator, else of the process."""
+    module = module_of(device)
+    if module is not None:
+        return int(module.max_memory_allocated(torch.device(device)))
     try:
         # getrusage would count the parent process, too, whose peak a child inherits on Linux
         status = Path("/proc/self/status").read_bytes()  # the name of the process may be any bytes
@@ -27,15 +29,16 @@ def peak_memory(device: torch.device | str) -> int:
 
 
 def reset_peak_memory(device: torch.device | str) -> None:
-    """Let `peak_memory` start again from what is in use now, where the system can (CUDA, Linux)."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    """Let `peak_memory` start again from what is in use now, where the system can (accelerators, Linux)."""
+    module = module_of(device)
+    if module is not None:
+        module.reset_peak_memory_stats(torch.device(device))
         return
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-# torch has an exception class for the allocator of CUDA only; other libraries say it in the message.
+# torch has an exception class for the allocators of accelerators only; other libraries say it in the message.
 _SIGNS = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
@@ -79,7 +82,7 @@ def advice(error: BaseException, device: str, recompute: bool) -> str:
         device: "cpu" or "cuda:0".
         recompute: whether activations are recomputed already.
     """
-    what = "allocated by torch" if torch.device(device).type == "cuda" else "resident in the process"
+    what = "resident in the process" if is_cpu(device) else "allocated by torch"
     again = "" if recompute else "set training.recompute = true (the same result in less memory), or "
     return (
         f"{first_line(error)}; reached {peak_memory(device) / 2**30:.2f} GiB {what} on {device}; {again}take fewer "
@@ -89,11 +92,11 @@ def advice(error: BaseException, device: str, recompute: bool) -> str:
 
 
 def release(error: BaseException) -> None:
-    """Free what the frames of an exception hold, so that the next cell has room."""
+    """Free what the frames of an exception hold, so that the next cell has room; its traceback is gone then."""
     failed: BaseException | None = error
     while failed is not None:
         traceback.clear_frames(failed.__traceback__)
+        failed.__traceback__ = None  # a frame without locals still holds what its function closes over
         failed = failed.__cause__ or failed.__context__
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_cached()

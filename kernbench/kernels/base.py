@@ -4,10 +4,11 @@ A kernel module maps lags to a tensor k of shape (out_channels, in_channels // g
 cross-correlation y[b, o, t] = bias[o] + sum over i, j of k[o, i, j] x[b, i, t + lags[j]].
 """
 
+import bisect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,20 @@ from kernbench.errors import KernbenchError
 from kernbench.kernels.space import Value
 
 SIDES = ("centered", "causal", "anticausal")
+
+
+class Progression(NamedTuple):
+    """Lags first, first + step, ..: numbers, where a GPU would have to be waited for to read the tensor.
+
+    Attributes:
+        lags: the tensor that was made of them.
+        first: lag of the first tap [samples].
+        step: from one tap to the next [samples].
+    """
+
+    lags: Tensor
+    first: float
+    step: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +44,7 @@ class LagGrid:
         origin: index whose lag is 0, or None if 0 is not on the grid (a centered grid of even K).
         spacing: tap step of this grid over tap step of the training grid: 1 in training.
         dilation: samples of the signal between neighbouring taps.
+        progression: what `KernelSpec.grid` made the lags of; None of a grid that was made by hand.
     """
 
     lags: Tensor
@@ -36,6 +52,37 @@ class LagGrid:
     origin: int | None = None
     spacing: float = 1.0
     dilation: int = 1
+    progression: Progression | None = field(default=None, repr=False)
+
+    def is_training_grid(self, spec: "KernelSpec") -> bool:
+        """Whether the lags are those of `spec.grid()`, for what is normalized there.
+
+        Args:
+            spec: of the kernel.
+
+        Returns:
+            True on the training grid, whatever made it.
+        """
+        first, step, count = spec.progression()
+        if self.lags.shape[0] != count:
+            return False
+        if self.progression is not None and self.progression.lags is self.lags:
+            return self.progression.first == first and (count == 1 or self.progression.step == step)
+        return bool((self.lags == spec.grid(dtype=self.lags.dtype, device=self.lags.device).lags).all())
+
+    def below(self, lag: float) -> int:
+        """How many lags are smaller than one; lags ascend.
+
+        Args:
+            lag: in samples.
+
+        Returns:
+            The number, 0 to K: where in `lags` those from this one on begin.
+        """
+        if self.progression is None or self.progression.lags is not self.lags:
+            return int((self.lags < lag).sum())
+        first, step = self.progression.first, self.progression.step
+        return bisect.bisect_left(range(self.lags.shape[0]), lag, key=lambda tap: first + step * tap)
 
 
 @dataclass(frozen=True)
@@ -113,22 +160,39 @@ class KernelSpec:
         Raises:
             KernbenchError: a coarser centered grid of even K, which has no lag 0 to count from.
         """
-        taps = self.kernel_size if coarsen == 1 else self._coarse_taps(coarsen)
-        step = self.dilation * coarsen / refine
-        span = self.dilation * coarsen * (taps - 1)
-        first = {"centered": -span / 2, "causal": -float(span), "anticausal": 0.0}[self.side]
+        first, step, count = self.progression(refine, coarsen)
         # Apple's GPU has no float64: lags are made on the CPU there
         wide = "cpu" if device is not None and torch.device(device).type == "mps" else device
-        index = torch.arange((taps - 1) * refine + 1, dtype=torch.float64, device=wide)
+        index = torch.arange(count, dtype=torch.float64, device=wide)
         origin = -first / step
         dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
+        lags = (first + step * index).to(device=device, dtype=dtype)
         return LagGrid(
-            lags=(first + step * index).to(device=device, dtype=dtype),
+            lags=lags,
             extent=self.extent,
             origin=round(origin) if origin == round(origin) else None,
             spacing=coarsen / refine,
             dilation=self.dilation,
+            progression=Progression(lags, first, step),
         )
+
+    def progression(self, refine: int = 1, coarsen: int = 1) -> tuple[float, float, int]:
+        """The lags of `grid` as numbers.
+
+        Args:
+            refine: as of `grid`.
+            coarsen: as of `grid`.
+
+        Returns:
+            First lag and step [samples], and how many there are.
+
+        Raises:
+            KernbenchError: as `grid`.
+        """
+        taps = self.kernel_size if coarsen == 1 else self._coarse_taps(coarsen)
+        span = self.dilation * coarsen * (taps - 1)
+        first = {"centered": -span / 2, "causal": -float(span), "anticausal": 0.0}[self.side]
+        return first, self.dilation * coarsen / refine, (taps - 1) * refine + 1
 
     def _coarse_taps(self, coarsen: int) -> int:
         sides = 2 if self.side == "centered" else 1

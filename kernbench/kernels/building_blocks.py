@@ -41,10 +41,10 @@ class Bank(KernelModule):
 
     def bank(self, grid: LagGrid) -> Tensor:
         """The atoms at the grid's lags, (R, K), at unit energy on the training grid."""
-        found = self.atoms(grid.lags)
-        training = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
-        same = grid.lags is training or (grid.lags.shape == training.shape and bool((grid.lags == training).all()))
-        energy = (found if same else self.atoms(training)).square().sum(-1, keepdim=True)
+        found = normal = self.atoms(grid.lags)
+        if not grid.is_training_grid(self.spec):
+            normal = self.atoms(self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags)
+        energy = normal.square().sum(-1, keepdim=True)
         # an atom that has left the grid is zero there, and stays so instead of becoming infinite
         return found / energy.clamp(min=torch.finfo(found.dtype).tiny ** 0.5).sqrt()
 
@@ -124,12 +124,12 @@ def interpolated(spec: KernelSpec, taps: Tensor, grid: LagGrid) -> Tensor:
     return taps @ (1 - distance).clamp(min=0)
 
 
-def both_sides(spec: KernelSpec, lags: Tensor, half: Callable[[Tensor, int], Tensor]) -> Tensor:
+def both_sides(spec: KernelSpec, grid: LagGrid, half: Callable[[Tensor, int], Tensor]) -> Tensor:
     """A kernel from responses that begin at lag 0 and go one way, one of them for each side that the kernel has.
 
     Args:
         spec: says which sides there are: two of a centered kernel, one of the others.
-        lags: (K,), in samples.
+        grid: where it is wanted.
         half: called with distances from lag 0, all >= 0, and the number of the side: 0 for lags >= 0 (or the one side
             that there is), 1 for lags < 0; gives (..., distances).
 
@@ -137,10 +137,9 @@ def both_sides(spec: KernelSpec, lags: Tensor, half: Callable[[Tensor, int], Ten
         Tensor (..., K).
     """
     if spec.side != "centered":
-        return half(lags.abs(), 0)
-    later = lags >= 0
-    parts = [half(-lags[~later], 1), half(lags[later], 0)]  # lags ascend
-    return torch.cat(parts, dim=-1)
+        return half(grid.lags.abs(), 0)
+    earlier = grid.below(0)
+    return torch.cat([half(-grid.lags[:earlier], 1), half(grid.lags[earlier:], 0)], dim=-1)
 
 
 def sides(spec: KernelSpec) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kernbench.conv.auto import block_plan, choose
 from kernbench.conv.cost import block_flops, direct_flops, fft_flops
 from kernbench.errors import KernbenchError, PluginError
+from kernbench.host.accelerator import wait
 from kernbench.kernels import capabilities
 from kernbench.kernels.asked import ask, who
 from kernbench.kernels.base import KernelSpec
@@ -165,8 +166,7 @@ def latency(network: nn.Module, signal: Tensor) -> float:
         for _ in range(12):
             start = time.perf_counter()
             network(signal)
-            if signal.device.type == "cuda":
-                torch.cuda.synchronize(signal.device)
+            wait(signal.device)
             times.append(time.perf_counter() - start)
     network.train(mode)
     return statistics.median(times[2:])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.errors import DivergedError
+from kernbench.host.accelerator import random_states, set_random_states
 from kernbench.kernels.base import KernelModule
 from kernbench.kernels.trained import constrain, kernel_modules, penalties
 from kernbench.training.batches import Lines, TrainingData
@@ -27,6 +28,7 @@ class Run:
         settings: see Settings.
         generator: of batch order and seeds of fresh noise.
         forward: the network, or a compiled form of it that shares its parameters.
+        device: of the data and of the network.
         epoch: finished epochs.
         seconds: that they took.
         curve: their rows.
@@ -39,6 +41,7 @@ class Run:
     settings: Settings
     generator: torch.Generator
     forward: Callable[[Tensor], Tensor]
+    device: torch.device | str = "cpu"
     epoch: int = 0
     seconds: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Run:
             "scheduler": self.scheduler.state_dict(),
             "order": self.generator.get_state(),
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": random_states(self.device),  # the name that stored checkpoints have
         }
 
     def snapshot(self) -> dict[str, Any]:
@@ -92,8 +95,7 @@ class Run:
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["order"])
         torch.set_rng_state(state["torch"])
-        if state["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
+        set_random_states(state["cuda"], self.device)
 
 
 def fits(network: nn.Module, state: dict[str, Any]) -> bool:
@@ -139,7 +141,7 @@ def train(
     """
     # a module may have a length of 0, so `forward or network` will not do
     step = network if forward is None else forward
-    run = Run(network, loss, settings, torch.Generator().manual_seed(order_seed), step)
+    run = Run(network, loss, settings, torch.Generator().manual_seed(order_seed), step, data.target.device)
     if resume is not None:
         run.restore(resume)
     for row in run.curve:

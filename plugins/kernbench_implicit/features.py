@@ -101,7 +101,7 @@ class Hyena(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The two halves at the grid's lags."""
-        return both_sides(self.spec, grid.lags, self._half)
+        return both_sides(self.spec, grid, self._half)
 
     def _half(self, distance: Tensor, side: int) -> Tensor:
         t = distance / self.reach

@@ -35,22 +35,33 @@ class MultiScale(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The stretched vectors at the grid's lags."""
-        return both_sides(self.spec, grid.lags, self._half) / self.norm.to(grid.lags.dtype)
+        return both_sides(self.spec, grid, self._half) / self.norm.to(grid.lags.dtype)
 
     def _half(self, distance: Tensor, side: int) -> Tensor:
         """One side at distances from lag 0, (out_channels, in_channels // groups, distances)."""
         step = distance / self.spec.dilation
         if side == 1:
             step = step - 1  # the first tap before lag 0 is the first of its side
-        found = torch.zeros(*self.spec.shape[:2], len(step), dtype=step.dtype, device=step.device)
-        for scale, (start, stretch) in enumerate(_spans(self.weight.shape[1], self.points)):
-            inside = (step >= start) & (step < start + self.points * stretch) if start else step < self.points
-            at = ((step[inside] - start + 0.5) / stretch - 0.5).clamp(0, self.points - 1)
-            low = at.floor().clamp(max=max(self.points - 2, 0)).long()
-            vector = self.weight[side, scale].to(step.dtype)
-            following = vector[..., (low + 1).clamp(max=self.points - 1)]
-            found[..., inside] = torch.lerp(vector[..., low], following, at - low) * self.decay**-scale
-        return found
+        starts = _starts(self.weight.shape[1], self.points)
+        # no mask: its number of places would have to be waited for on a GPU
+        scale = sum(((step >= start).long() for start in starts[1:]), torch.zeros_like(step, dtype=torch.long))
+        stretch = torch.ones_like(scale) << (scale - 1).clamp(min=0)
+        start = torch.where(scale > 0, self.points * stretch, 0)
+        at = ((step - start + 0.5) / stretch - 0.5).clamp(0, self.points - 1)
+        low = at.floor().clamp(max=max(self.points - 2, 0)).long()
+        following = (low + 1).clamp(max=self.points - 1)
+        vectors = self.weight[side].to(step.dtype).movedim(0, -2).flatten(-2)
+        between = torch.lerp(
+            vectors[..., scale * self.points + low], vectors[..., scale * self.points + following], at - low
+        )
+        return between * self._heights(step, starts)
+
+    def _heights(self, step: Tensor, starts: list[int]) -> Tensor:
+        """decay^-scale at each place, 0 beyond the last scale."""
+        height = torch.ones_like(step)
+        for scale, start in enumerate(starts):
+            height = torch.where(step >= start, self.decay**-scale, height)
+        return torch.where(step < _end(len(starts), self.points), height, 0)
 
     def scale_(self, factor: float) -> None:
         """Multiply the kernel by a number."""
@@ -76,9 +87,14 @@ def _scales(spec: kernbench.KernelSpec, points: int) -> int:
     return 1 + max(0, math.ceil(math.log2(_reach(spec) / points)))
 
 
-def _spans(count: int, points: int) -> list[tuple[int, int]]:
-    """First tap and stretch of each scale: 0 and 1, d and 1, 2 d and 2, 4 d and 4, ..."""
-    return [(0, 1), *((points * 2 ** (scale - 1), 2 ** (scale - 1)) for scale in range(1, count))]
+def _starts(count: int, points: int) -> list[int]:
+    """First tap of each scale: 0, d, 2 d, 4 d, ..; the steps between its points are 1, 1, 2, 4, .. taps."""
+    return [0, *(points << scale for scale in range(count - 1))]
+
+
+def _end(count: int, points: int) -> int:
+    """The tap after the last of so many scales."""
+    return points << (count - 1)
 
 
 class MultiResolution(Bank):

@@ -45,8 +45,8 @@ class LearnableSpacings(kernbench.KernelModule):
 
     def forward(self, grid: kernbench.LagGrid) -> Tensor:
         """The taps at the grid's lags; the sum that they are divided by is that of the training grid."""
-        training = self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
-        same = grid.lags.shape == training.shape and bool((grid.lags == training).all())
+        same = grid.is_training_grid(self.spec)
+        training = grid.lags if same else self.spec.grid(dtype=grid.lags.dtype, device=grid.lags.device).lags
 
         def rows(weight: Tensor, place: Tensor, *width: Tensor) -> Tensor:
             phi = self._phi(training, place, *width)

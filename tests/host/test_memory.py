@@ -74,3 +74,25 @@ def test_what_the_frames_of_an_error_hold_is_freed():
     assert seen[0]() is not None  # the traceback keeps it
     release(caught.value)
     assert seen[0]() is None
+
+
+def test_what_a_function_of_the_traceback_closes_over_is_freed():
+    """As `validate` of a cell, which closes over the lines; clearing a frame leaves what its function closes over."""
+    seen = []
+
+    def cell():
+        tensor = torch.zeros(8)
+        seen.append(weakref.ref(tensor))
+
+        def validate():
+            raise MemoryError(f"no room beside {len(tensor)} numbers")
+
+        validate()
+
+    try:  # `pytest.raises` would keep the traceback
+        cell()
+    except MemoryError as error:
+        assert seen[0]() is not None
+        release(error)
+        assert seen[0]() is None
+    assert seen

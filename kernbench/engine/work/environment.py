@@ -14,6 +14,7 @@ import torch
 import kernbench
 from kernbench.conv.constants import origin
 from kernbench.errors import PLUGIN_FILE_MODULE
+from kernbench.host.accelerator import name_of
 from kernbench.host.device import processor
 from kernbench.host.files import sha256_of_parts
 from kernbench.kernels.family import KernelFamily
@@ -39,7 +40,7 @@ def environment(device: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device,
-        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        "gpu": name_of(device),
         **({"driver": _driver()} if device.startswith("cuda") else {}),
         "cuda": torch.version.cuda,
         "tf32": _tf32(device),

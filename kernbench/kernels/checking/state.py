@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kernbench.errors import KernbenchError
+from kernbench.host.accelerator import present
 from kernbench.kernels.checking.kernels import BASE, SEED, kernel_of, move, other_hypers, relative
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.finding import Finding
@@ -113,12 +114,13 @@ def dtype(family: KernelFamily) -> str:
 
 def device(family: KernelFamily) -> str:
     """The same kernel on an accelerator, if there is one."""
-    if not torch.cuda.is_available():
+    where = present()
+    if where is None:
         return "no accelerator here: not tried"
     module = family.build(BASE)
     here = kernel_of(module).detach().clone()
-    there = module.to("cuda")(BASE.grid(device="cuda")).detach()
-    if there.device.type != "cuda" or not relative(there.cpu(), here) <= 1e-3:
+    there = module.to(where)(BASE.grid(device=where)).detach()
+    if there.device != torch.device(where) or not relative(there.cpu(), here) <= 1e-3:
         raise Finding(f"kernel on {there.device} differs from the one on the CPU")
     return "same kernel on the accelerator"
 

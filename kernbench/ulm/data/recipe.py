@@ -4,7 +4,7 @@ import contextlib
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernbench.errors import DataError, KernbenchWarning, close_match
+from kernbench.errors import DataError, KernbenchWarning, close_match, first_line
+from kernbench.host.accelerator import is_cpu
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
+from kernbench.host.memory import is_out_of_memory
 from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, listed, locked, read_entry, write_entry
 from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
 from kernbench.ulm.simulator.population import check_population, draw_scene, stream
@@ -212,7 +214,8 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
     drawn = [draw_line(recipe, split, line) for line in range(recipe.lines[split])]
     scenes, starts = [scene for scene, _ in drawn], [start for _, start in drawn]
     window = None if recipe.window is None else (starts, recipe.window)
-    lines = _lines(recipe, scenes, device=device, window=window, progress=progress)
+    with _room(device):
+        lines = _lines(recipe, scenes, device=device, window=window, progress=progress)
     packages = ("kernbench", "numpy", "scipy", "torch")
     facts = {
         "recipe": recipe.facts(),
@@ -225,6 +228,18 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
         | {name: importlib.metadata.version(name) for name in packages},
     }
     write_entry(folder, {"voltage": lines.voltage.numpy(), "counts": lines.counts.numpy().astype(np.uint8)}, facts)
+
+
+@contextlib.contextmanager
+def _room(device: str) -> Iterator[None]:
+    """Say in one line that a device has no room for a simulation."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = "free memory there" if is_cpu(device) else "give `kernbench data simulate --device cpu` first"
+        raise DataError(f"no memory to simulate lines on {device}: {first_line(error)}; {advice}") from error
 
 
 def _find(recipe: Recipe, split: str, folder: Path) -> Split | None:

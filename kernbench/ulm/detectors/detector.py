@@ -45,6 +45,6 @@ def only_peaks(score: Tensor) -> Tensor:
     """The score at its local maxima above 0, and 0 elsewhere: of a plateau its centre; same shape (N, L)."""
     found = decode(score, 0.0, Decoder("peak-nms", 0))
     sparse = torch.zeros_like(score)
-    line, sample = torch.from_numpy(found.points.line), torch.from_numpy(found.points.sample).long()
-    sparse[line, sample] = torch.from_numpy(found.score).to(score)
+    line, sample = (torch.from_numpy(each).to(score.device) for each in (found.points.line, found.points.sample))
+    sparse[line, sample.long()] = torch.from_numpy(found.score).to(score)
     return sparse

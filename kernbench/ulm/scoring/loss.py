@@ -28,22 +28,23 @@ class DualLoss(NamedTuple):
     hard: torch.Tensor
 
 
-def gaussian_taps(alpha: float) -> torch.Tensor:
+def gaussian_taps(alpha: float, device: torch.device | str | None = None) -> torch.Tensor:
     """The smoothing kernel exp(-alpha i^2), i = -29..29: amplitude 1, not normalized.
 
     Args:
         alpha: inverse squared width, 1 / samples^2; the standard deviation is 1 / sqrt(2 alpha).
+        device: where to make it; torch's default if left out.
 
     Returns:
         float64, shape (59,).
     """
-    lags = torch.arange(-HALF_WIDTH, HALF_WIDTH + 1, dtype=torch.float64)
+    lags = torch.arange(-HALF_WIDTH, HALF_WIDTH + 1, dtype=torch.float64, device=device)
     return torch.exp(-alpha * lags**2)
 
 
 def _soft_loss(prediction: torch.Tensor, counts: torch.Tensor, alpha: float) -> torch.Tensor:
     """Mean absolute difference of output and label, (B, L) each, both smoothed by a Gaussian with zero padding."""
-    taps = gaussian_taps(alpha).to(prediction)
+    taps = gaussian_taps(alpha, prediction.device).to(prediction)  # made there: a copy for each batch would wait
     # Smoothing is linear: one correlation of the difference replaces two.
     difference = (prediction - counts)[:, None, :]
     return conv1d(difference, taps[None, None], padding=HALF_WIDTH).abs().mean()

@@ -13,6 +13,7 @@ import scipy  # not scipy.fft, for the same reason as in kernbench.conv.plan
 import torch
 
 from kernbench.errors import DataError
+from kernbench.host.accelerator import is_cpu
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER, FloatArray, bubble_equation, integrate
@@ -113,7 +114,7 @@ def simulate_lines(
     spectrum = drive_spectrum(pulse, device)
     pressure = torch.zeros(len(scenes) * STRIDE, dtype=torch.float64, device=device)
     # Small enough for the cache of a core; a GPU needs far more to hide its launches.
-    size = batch or (1 << 16 if torch.device(device).type == "cuda" else 2048)
+    size = batch or (2048 if is_cpu(device) else 1 << 16)
     reaching = _reaching(everything, starts, length, receive)
     for first in range(0, len(reaching), size):
         _add_echoes(pressure, reaching[first : first + size], spectrum, substeps)
@@ -272,10 +273,12 @@ def _reaching(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveF
 def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum) -> npt.NDArray[np.float32]:
     """Largest pressure at the depth of each sample, (lines, 8446); interpolated between planes."""
     planes = torch.linspace(0, float(depth_m(SAMPLES)), FIELD_PLANES, device=spectrum.linear.device)
-    grid = depth_m(np.arange(SAMPLES))
-    field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
+    peaks = planes.new_empty(len(scenes), FIELD_PLANES)
     for line, scene in enumerate(scenes):
         amplitude = torch.full_like(planes, float(scene.pressure_pa))
-        peak = driving_pressure(spectrum, planes, amplitude, PERIOD_SAMPLES).abs().amax(dim=1)
-        field[line] = np.interp(grid, planes.cpu().numpy(), peak.cpu().numpy())
+        peaks[line] = driving_pressure(spectrum, planes, amplitude, PERIOD_SAMPLES).abs().amax(dim=1)
+    grid, depths = depth_m(np.arange(SAMPLES)), planes.cpu().numpy()
+    field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
+    for line, peak in enumerate(peaks.cpu().numpy()):  # one copy of all lines: each would wait for the device
+        field[line] = np.interp(grid, depths, peak)
     return field
