@@ -8,14 +8,13 @@ of a file sends the whole file to a new process, where pytest runs it, and what 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from forked import Forked
+from own_process import INSIDE, run_inside
 
 FOLDER = Path(__file__).parent
-INSIDE = "KERNBENCH_TEST_PRETEND"  # in the environment of such a process: the file for its reports
 FOUND = pytest.StashKey()  # file of tests -> test -> its reports
 
 
@@ -39,12 +38,6 @@ def pytest_configure(config):
 
         register()
         config.pluginmanager.register(Kept(config, os.environ[INSIDE]))
-
-
-def run_inside(*tests):
-    """What the process of their own does."""
-    temporary = Path(os.environ[INSIDE]).with_name("temporary")
-    sys.exit(pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", "-q", f"--basetemp={temporary}", *tests]))
 
 
 @pytest.hookimpl(tryfirst=True)
