@@ -38,7 +38,8 @@ def choose_device(name: str) -> str:
     if int(index or 0) >= (there := count(kind)):
         shown = kind.upper() if kind == "cuda" else kind
         raise KernbenchError(
-            f"--device {name}: this machine has {there} {shown} devices that torch can use; try cpu; see `kernbench doctor`"
+            f"--device {name}: this machine has {there} {shown} devices that torch can use; try cpu; "
+            "see `kernbench doctor`"
         )
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
