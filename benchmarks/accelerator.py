@@ -71,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="cpu or cuda[:i]  [cuda]")
     parser.add_argument("--out", type=Path, default=Path("accelerator-results"), help="a new or empty folder")
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all parts together  [{MINUTES:g}]")
+    parser.add_argument("--patience", type=float, default=1.0, help="times all limits, for a slow or busy machine  [1]")
     parser.add_argument("--only", default="", help=f"comma-separated parts of {', '.join(PARTS)}  [all]")
     parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing")
     options = parser.parse_args()
@@ -86,10 +87,10 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Run the parts; 0 if each of them gave its tables or was skipped, else 1."""
     options = _options()
-    end = time.monotonic() + 60 * options.minutes
+    end = time.monotonic() + 60 * options.minutes * options.patience
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    commands = Commands(folder, options.device, options.tiny, end)
+    commands = Commands(folder, options.device, options.tiny, end, options.patience)
     try:
         probe = commands.run("machine", [sys.executable, "-c", _PROBE, options.device], 60)
         machine = json.loads(probe.out.splitlines()[-1])

@@ -50,12 +50,14 @@ class Commands:
         device: "cpu", "cuda" or "cuda:i".
         tiny: whether sizes shall be the smallest.
         end: of all parts, on the monotonic clock.
+        patience: every limit is multiplied by it.
     """
 
     folder: Path
     device: str
     tiny: bool
     end: float
+    patience: float = 1.0
 
     def kernbench(self, log: str, words: list[str], limit: float, **options: Any) -> Done:  # Any: those of `run`
         """A command of kernbench, with a cache folder of this run."""
@@ -76,7 +78,7 @@ class Commands:
         Args:
             log: name of the file for its output.
             command: program and arguments.
-            limit: seconds; less where the end of all is nearer.
+            limit: seconds, times `patience`; less where the end of all is nearer.
             copies: processes that run it concurrently.
             cache: folder of lines and constants, under `folder`.
             codes: exit codes that are results.
@@ -84,7 +86,7 @@ class Commands:
         Raises:
             FailedError: no time is left, the limit was reached, or another exit code.
         """
-        limit = min(limit, self.end - time.monotonic())
+        limit = min(self.patience * limit, self.end - time.monotonic())
         if limit <= 0:
             raise FailedError(f"{log}: no time was left")
         logs = self.folder / "logs"

@@ -46,8 +46,9 @@ def rows(path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a dozen processes, one after the other
 def test_every_part_gives_its_tables(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--tiny", "--out", "found"]
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--tiny", "--out", "found", "--patience", "60"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     found = tmp_path / "found"
     page = (found / "accelerator.md").read_text()
