@@ -1,16 +1,13 @@
 """The module of network `strided`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import kernbench
-
-if TYPE_CHECKING:
-    from kernbench.kernels.layer import KernelConv
 
 
 class KeepingBlock(nn.Sequential):
@@ -54,7 +51,7 @@ class StridedNetwork(kernbench.networks.Network):
 
     recompute = False
 
-    def __init__(self, layers: "Sequence[KernelConv]", pad: int, field: int, stride: int, first: int) -> None:
+    def __init__(self, layers: Sequence[Any], pad: int, field: int, stride: int, first: int) -> None:
         super().__init__(layers, pad, field, outputs=stride)
         self.stride, self.first = stride, first
         self.blocks[0] = KeepingBlock(first, stride, *self.blocks[0].children())

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kernbench
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from kernbench.kernels.layer import KernelConv
 
 PLACES = 5  # down at full, half and a quarter of the rate, up at half and full
 RATES = (1, 2, 4, 2, 1)  # samples of the line for one sample of each place
@@ -129,7 +127,7 @@ class UNet(kernbench.Architecture):
         fields = [course(Span(place, place + 1), reaches_of(layers)).taken[0] for place in range(PERIOD)]
         return max(field.stop - field.start for field in fields)
 
-    def build(self, layers: "Sequence[KernelConv]") -> "nn.Module":
+    def build(self, layers: Sequence[Any]) -> "nn.Module":  # of layers of kernbench
         """The module.
 
         Args:

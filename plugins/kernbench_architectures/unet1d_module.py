@@ -1,7 +1,7 @@
 """The module of network `unet1d`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +9,6 @@ from torch.nn import functional
 
 import kernbench
 from kernbench_architectures.unet1d import PERIOD, PLACES, Span, course, reaches_of
-
-if TYPE_CHECKING:
-    from kernbench.kernels.layer import KernelConv
 
 
 class UNetNetwork(kernbench.networks.Network):
@@ -28,7 +25,7 @@ class UNetNetwork(kernbench.networks.Network):
 
     recompute = False
 
-    def __init__(self, layers: "Sequence[KernelConv]", pad: int, field: int) -> None:
+    def __init__(self, layers: Sequence[Any], pad: int, field: int) -> None:
         super().__init__(layers, pad, field)
         self.reaches = reaches_of([layer.spec for layer in layers])
 

@@ -11,7 +11,8 @@ def test_conv_prints_writes_and_draws(bench):
     words = "conv --kernel-sizes 5,33 --channels 2 --batch 1 --samples 120 --turns 1 --no-memory --out found"
     done = bench.run("bench", *words.split())
     assert done.code == 0, done
-    assert "fft_conv / auto" in done.out
+    assert "Layer, forward and backward" in done.out
+    assert "fft_conv / auto" in (bench.folder / "found" / "conv_time.csv").read_text()
     files = {path.name for path in (bench.folder / "found").iterdir()}
     assert files == {"conv.png", "conv_forward.csv", "conv_limit.csv", "conv_time.csv"}
 
