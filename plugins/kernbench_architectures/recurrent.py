@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import kernbench
+from kernbench_architectures.whole import check_whole
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,7 @@ class Recurrent(kernbench.Architecture):
             KernbenchError: `steps` is not a whole number >= 0.
         """
         super().__post_init__()
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 0:
-            raise kernbench.KernbenchError(
-                f"network {self.name!r}: steps must be a whole number >= 0, got {self.steps!r}"
-            )
+        check_whole(self.name, "steps", self.steps, 0)
 
     def layers(self, kernel_size: int, channels: int, depth: int) -> "Sequence[kernbench.KernelSpec]":
         """For each block f and, if there is a step, r, of as many taps."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import kernbench
+from kernbench_architectures.whole import check_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,10 +27,7 @@ class Strided(kernbench.Architecture):
     def __post_init__(self) -> None:
         """Refuse a stride that is none."""
         super().__post_init__()
-        if not isinstance(self.stride, int) or isinstance(self.stride, bool) or self.stride < 1:
-            raise kernbench.KernbenchError(
-                f"network {self.name!r}: stride must be a whole number >= 1, got {self.stride!r}"
-            )
+        check_whole(self.name, "stride", self.stride, 1)
 
     @property
     def first(self) -> int:

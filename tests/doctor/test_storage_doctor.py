@@ -6,10 +6,10 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
+from small_disk import fill, small_disk
 
 from kernbench.doctor import room, sqlite_locks
 from kernbench.host import file_systems
@@ -114,33 +114,23 @@ def test_a_user_of_a_server_without_rights(failed, new_database, server):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 4 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4096k", "kernbench-test", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True, timeout=30)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"no small disk can be made here: {error}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk", 4096) as place:
+        yield place
 
 
-def test_a_disk_that_is_really_full(examined, small_disk):
-    url = f"sqlite:///{small_disk}/kernbench.db"
+def test_a_disk_that_is_really_full(examined, disk):
+    url = f"sqlite:///{disk}/kernbench.db"
     assert {name: each.status for name, each in examined("storage", storage=url).items()} == {
         "storage": "ok",
         "storage locks": "ok",
         "storage room": "fail",  # less than a small study needs
     }
-    free = os.statvfs(small_disk)
-    with (small_disk / "ballast").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+    fill(disk)
     found = examined("storage", storage=url)
     assert [found[name].status for name in ("storage locks", "storage room")] == ["skip", "fail"]
     assert "No space left on device" in found["storage room"].found
-    assert [each.name for each in small_disk.iterdir()] == ["ballast"]
+    assert [each.name for each in disk.iterdir()] == ["ballast"]
 
 
 @pytest.mark.parametrize(("group", "check"), [("cache", "cache room"), ("storage", "storage room")])

@@ -8,6 +8,7 @@ from fakes import no_pictures, stored_scores
 from pretend_gpu import gpu
 from pretending import pretending, values
 from small_training import waits_of_epochs
+from stopping import StopAt
 
 from kernbench.study.task import task
 from kernbench.training.settings import Interrupted
@@ -103,17 +104,6 @@ def test_its_pictures_are_drawn(tmp_path, cache):
     with pretending():
         found = outcome(tmp_path, "gpu:0", study())
         assert len(found.draw()) >= 3
-
-
-class StopAt:
-    """Says stop at one question and never again."""
-
-    def __init__(self, question):
-        self._left = question
-
-    def __call__(self):
-        self._left -= 1
-        return self._left == 0
 
 
 @pytest.mark.parametrize("then", ["gpu:0", "cpu"])

@@ -1,7 +1,6 @@
 """A disk that fills up while cells run: one line, the database intact, and the run goes on once there is room."""
 
 import contextlib
-import os
 import sqlite3
 import subprocess
 import time
@@ -9,6 +8,7 @@ import time
 import fakes
 import pytest
 from forked import Forked, call_main
+from small_disk import fill, small_disk
 
 from kernbench.engine.fleet import disk as room
 
@@ -22,25 +22,14 @@ GRACE_S = 3
 @pytest.fixture
 def disk(tmp_path):
     """A small disk of its own, with a function that leaves so many kilobytes free on it."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k", "kernbench-test", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True, timeout=30)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"no small disk can be made here: {error}")
-    ballast = place / "ballast"
+    with small_disk(tmp_path / "disk", SIZE_KB) as place:
 
-    def leave(kilobytes):
-        ballast.unlink(missing_ok=True)
-        if kilobytes is not None:
-            free = os.statvfs(place)
-            size = free.f_bavail * free.f_frsize - 1024 * kilobytes
-            with ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
+        def leave(kilobytes):
+            (place / "ballast").unlink(missing_ok=True)
+            if kilobytes is not None:
+                fill(place, kilobytes)
 
-    yield place, leave
-    subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
+        yield place, leave
 
 
 def main_regardless(*words):

@@ -10,6 +10,7 @@ import fakes
 import numpy as np
 import pytest
 import torch
+from stopping import StopAt
 
 from kernbench.errors import DivergedError, KernbenchWarning
 from kernbench.kernels.base import KernelModule
@@ -84,17 +85,6 @@ def cell(tmp_path, lines):
         return outcome, {path.name: path for path in (*outcome.artifacts, *outcome.draw())}, seen
 
     return run
-
-
-class StopAt:
-    """Says stop at one question and never again."""
-
-    def __init__(self, question):
-        self._left = question
-
-    def __call__(self):
-        self._left -= 1
-        return self._left == 0
 
 
 def arrays(path):
