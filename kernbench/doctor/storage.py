@@ -25,7 +25,8 @@ def _storage(url: str) -> Iterator[Finding]:
     try:
         found = _reached(url)
     except StorageError as error:
-        yield Finding("storage", "fail", str(error).partition("; see ")[0], _FILE if path else _SERVER)
+        what, _, advice = str(error).partition("; see ")[0].partition("; ")
+        yield Finding("storage", "fail", what, advice or (_FILE if path else _SERVER))
         yield Finding("storage locks", "skip", "the storage cannot be used")
         return
     yield Finding("storage", "ok", found)
