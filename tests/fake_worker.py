@@ -2,9 +2,10 @@
 
 It appends "cell" to LOG for each execution. DEEDS is JSON, kernel size -> what its cell does instead of ending well:
 segv, exit, interrupt, hang (deaf), hold (deaf, and the interpreter is never let go), slow (until it is told to leave),
-first-segv, nap (half a second), report (thirty epochs, each told to the database). In the environment FAKE_TIMES is
-JSON with other times than usual: outage, heartbeat, grace, lock, progress; FAKE_ALONE means that no coordinator
-watches it.
+first-segv, nap (half a second), report (thirty epochs, each told to the database), held (one such epoch, then until the
+file `go` stands beside LOG). With `meet,` before it, a cell waits first until a second cell has begun, so that a worker
+that starts late still finds one. In the environment FAKE_TIMES is JSON with other times than usual: outage, heartbeat,
+grace, lock, progress; FAKE_ALONE means that no coordinator watches it.
 """
 
 import json
@@ -60,8 +61,11 @@ def executed(world):
 def _compute(log, deeds):
     def compute(context):
         fakes._log(log, context.cell)
-        deed = deeds.get(str(context.params["kernel_size"]))
-        if deed == "segv" or (deed == "first-segv" and Path(log).read_text().split().count(context.cell) == 1):
+        begun = Path(log)
+        _, meet, deed = deeds.get(str(context.params["kernel_size"]), "").rpartition("meet,")
+        while meet and len(begun.read_text().split()) < 2:
+            time.sleep(0.05)
+        if deed == "segv" or (deed == "first-segv" and begun.read_text().split().count(context.cell) == 1):
             os.kill(os.getpid(), signal.SIGSEGV)
         if deed == "exit":
             os._exit(7)
@@ -75,11 +79,13 @@ def _compute(log, deeds):
             time.sleep(0.02)
             if context.stop():
                 raise Interrupted("asked to leave")
-        for epoch in range(30 if deed == "report" else 0):
+        for epoch in range({"report": 30, "held": 1}.get(deed, 0)):
             time.sleep(0.2)
             context.observer.epoch(epoch + 1, 30, 0.25, 0.1, 0.2 * (epoch + 1))
             context.report(epoch, 0.1)
             context.saved(epoch)
+        while deed == "held" and not begun.with_name("go").exists():
+            time.sleep(0.05)
         time.sleep(0.5 if deed == "nap" else 0.05)
         return fakes.outcome()
 

@@ -58,7 +58,7 @@ def test_cells_are_shared_run_once_and_told_once(world):
 
 def test_epoch_and_loss_of_each_worker_and_the_time_left_are_told(world):
     study = world.study([9, 33, 65])
-    deeds = {9: "report", 33: "nap", 65: "nap"}
+    deeds = {9: "meet,report", 33: "meet,nap", 65: "meet,nap"}
     coordinate(world, study, 2, deeds, environment={"FAKE_TIMES": '{"progress": 0}'})
     known = [state for running, _ in world.observer.crew for state in running.values() if state.progress is not None]
     assert {(state.cell, state.progress.epochs, state.progress.loss) for state in known} == {(NINE, 30, 0.25)}

@@ -106,7 +106,7 @@ def world(far_server, tmp_path, monkeypatch, request):
 @contextlib.contextmanager
 def working(world, deeds, *hosts):
     """A worker on each host, found by its host's name; none is left in the end."""
-    environment = {**os.environ, "FAKE_ALONE": "1", "FAKE_TIMES": json.dumps({"heartbeat": 1, "grace": 6})}
+    environment = {**os.environ, "FAKE_ALONE": "1", "FAKE_TIMES": json.dumps({"heartbeat": 1, "grace": 20})}
     words = [sys.executable, fake_worker.__file__, world.url, str(world.folder / "mine.toml")]
     words += [str(world.folder / "executed"), json.dumps(deeds)]
     processes = {}
@@ -135,7 +135,7 @@ def said(world):
 def test_two_hosts_finish_one_study_together(world):
     study = world.study(range(3, 43, 2))
     world.run(study, queue_only=True)
-    with working(world, {str(size): "nap" for size in range(3, 43, 2)}, *HOSTS) as processes:
+    with working(world, {str(size): "meet,nap" for size in range(3, 43, 2)}, *HOSTS) as processes:
         assert [each.wait(timeout=200) for each in processes.values()] == [0, 0], said(world)
     trials = world.trials()
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
@@ -147,11 +147,12 @@ def test_two_hosts_finish_one_study_together(world):
 def test_a_cell_whose_host_dies_is_finished_by_the_other(world):
     study = world.study()
     world.run(study, queue_only=True)
-    with working(world, {"9": "report", "33": "report"}, *HOSTS) as processes:
+    with working(world, {"9": "held", "33": "held"}, *HOSTS) as processes:
         wait_until(lambda: sum(bool(t.intermediate_values) for t in world.trials(TrialState.RUNNING)) == 2)
         dying, living = HOSTS
         (lost,) = [trial for trial in world.trials(TrialState.RUNNING) if host_of(trial) == dying]
         processes[dying].send_signal(signal.SIGKILL)
+        (world.folder / "go").touch()
         assert processes[living].wait(timeout=120) == 0, said(world)
     done = {trial.user_attrs["cell"]: trial for trial in world.trials(TrialState.COMPLETE)}
     assert set(done) == set(study.cells())
