@@ -93,6 +93,21 @@ def chosen(kernels: ArrayLike) -> Chosen:
     return Chosen(taps[picked] / norm[picked, None], picked, len(taps) - len(strong))
 
 
+def match_all(several: Sequence[Floats], atoms: Sequence[Atom]) -> list[Match]:
+    """Compare several arrays of kernels of one size with atoms: what each search costs is paid once.
+
+    Args:
+        several: unit norm, (N, K) each.
+        atoms: of a dictionary for K.
+    """
+    if not several:
+        return []
+    found = match(np.concatenate(several), atoms)
+    ends = np.cumsum([len(kernels) for kernels in several])[:-1]
+    parts = (np.split(each, ends) for each in (found.cosine, found.scale, found.log_p))
+    return [Match(*each) for each in zip(*parts, strict=True)]
+
+
 def match(kernels: Floats, atoms: Sequence[Atom]) -> Match:
     """Compare kernels with atoms.
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kernbench.analysis.atoms import unit
-from kernbench.analysis.clusters import can_cluster, clusters, plane, silhouette_of_noise, upright
+from kernbench.analysis.clusters import can_cluster, clusters, plane, silhouette, silhouette_of_noise, upright
 
 needs_sklearn = pytest.mark.skipif(not can_cluster(), reason="scikit-learn, the extra `analysis`, is not installed")
 SHAPES = np.eye(3, 17) + 0.5 * np.eye(3, 17, 3)
@@ -36,6 +38,20 @@ def test_noise_has_no_groups_and_the_same_answer_each_time():
     first, second = clusters(kernels), clusters(kernels)
     assert np.array_equal(first.group, second.group)
     assert first.silhouette == second.silhouette
+
+
+@needs_sklearn
+@given(group=st.lists(st.integers(0, 4), min_size=4, max_size=30), seed=st.integers(0, 99), same=st.booleans())
+def test_the_silhouette_is_that_of_scikit_learn(group, seed, same):
+    from sklearn.metrics import silhouette_score
+
+    points = np.random.default_rng(seed).integers(0, 2 if same else 99, (len(group), 3)).astype(float)
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    groups = np.array(group)
+    if 1 < len(set(group)) < len(group):
+        assert silhouette(apart, groups) == pytest.approx(silhouette_score(apart, groups, metric="precomputed"))
+    elif len(set(group)) == 1:
+        assert silhouette(apart, groups) == -1
 
 
 @needs_sklearn

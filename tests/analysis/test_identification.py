@@ -15,6 +15,7 @@ from kernbench.analysis.identification import (
     chosen,
     log_tail,
     match,
+    match_all,
     needed,
 )
 from kernbench.analysis.stencils import STENCILS
@@ -36,6 +37,17 @@ def names(kernels, size):
     atoms = dictionary(size)
     found = match(unit(kernels), atoms)
     return [atoms[at].name if named else "" for at, named in zip(found.nearest, found.named.any(axis=1), strict=True)]
+
+
+def test_several_arrays_are_matched_as_each_alone():
+    atoms = dictionary(17)
+    several = [unit(np.random.default_rng(seed).standard_normal((rows, 17))) for seed, rows in enumerate((5, 0, 3, 1))]
+    together = match_all(several, atoms)
+    for kernels, found in zip(several, together, strict=True):
+        alone = match(kernels, atoms)
+        assert found.cosine == pytest.approx(alone.cosine, abs=1e-6)
+        assert np.array_equal(found.nearest, alone.nearest)
+    assert match_all([], atoms) == []
 
 
 @pytest.mark.parametrize(("size", "rank"), [(3, 1), (9, 1), (65, 1), (5, 2), (33, 2)])

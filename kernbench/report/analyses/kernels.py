@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kernbench.analysis import clusters as groups
-from kernbench.analysis.identification import LEVEL, USELESS, Match, chance_lines, chosen, match, needed
+from kernbench.analysis.identification import LEVEL, USELESS, Match, chance_lines, chosen, match_all, needed
 from kernbench.report.analyses.analysis import Analysis, Row, Rows, Value
 from kernbench.report.analyses.by_layer import START, TRAINED
 from kernbench.report.analyses.kernels_tables import ANY, draw, show
@@ -109,11 +109,15 @@ def measure(cell: "TrainedCell") -> Rows:
         known = _dictionary(after[place].shape[-1], step)
         kernels = {} if before is None else {START: chosen(before[place])}
         kernels[TRAINED] = chosen(after[place])
-        compared = {stage: _Compared(each, match(each.taps, known.atoms)) for stage, each in kernels.items()}
+        found = _grouped(kernels)
+        several = [each.taps for each in kernels.values()] + [each.centroids for each in found.values()]
+        matches = iter(match_all(several, known.atoms))
+        compared = {stage: _Compared(each, next(matches)) for stage, each in kernels.items()}
         own = {"layer": place + 1, "taps": after[place].shape[-1]}
         rows["kernels"] += [{**own, "dilation": layer.spec.dilation, **row} for row in _names(compared, known)]
-        found = _grouped(compared)
-        rows["kernel_groups"] += [{**own, **row} for row in _groups(found, known)]
+        rows["kernel_groups"] += [
+            {**own, **row} for row in _groups(found, dict(zip(found, matches, strict=True)), known)
+        ]
         if place in (0, len(after) - 1) and len(kernels[TRAINED].taps):
             rows["kernel_plane"] += [
                 {"layer": place + 1, **row} for row in _plane(kernels[TRAINED], found.get(TRAINED), known)
@@ -215,17 +219,17 @@ def _learned(compared: dict[str, _Compared], atoms: int) -> "Floats | None":
     return holm(p)
 
 
-def _grouped(compared: dict[str, _Compared]) -> "dict[str, groups.Clusters]":
+def _grouped(kernels: "dict[str, Chosen]") -> "dict[str, groups.Clusters]":
     """Groups at each stage; none without scikit-learn, or where all kernels are alike."""
     if not groups.can_cluster():
         return {}
-    found = {stage: groups.clusters(groups.upright(each.kernels.taps)) for stage, each in compared.items()}
+    found = {stage: groups.clusters(groups.upright(each.taps)) for stage, each in kernels.items()}
     return {stage: each for stage, each in found.items() if each is not None}
 
 
-def _groups(found: "dict[str, groups.Clusters]", known: _Dictionary) -> Iterable[Row]:
+def _groups(found: "dict[str, groups.Clusters]", matches: dict[str, Match], known: _Dictionary) -> Iterable[Row]:
     for stage, each in found.items():
-        nearest = match(each.centroids, known.atoms)
+        nearest = matches[stage]
         start = found.get(START)
         close = None if start is None or stage == START else np.abs(each.centroids @ start.centroids.T).max(axis=1)
         for at, size in enumerate(np.bincount(each.group).tolist()):
