@@ -24,7 +24,8 @@ FORMATS = ("html", "latex", "markdown", "csv")
     "--storage",
     "storages",
     multiple=True,
-    help="Database URL; may be given several times.  [KERNBENCH_STORAGE, else sqlite:///kernbench.db]",
+    help="Database URL, or a folder that `storage export` wrote; may be given several times.  "
+    "[KERNBENCH_STORAGE, else sqlite:///kernbench.db]",
 )
 @click.option(
     "--out", type=PATH, help="Folder to write to.  [kernbench-report; a table of --format goes to standard output]"
@@ -58,9 +59,9 @@ def report_command(
 
     with put_off():
         from kernbench.cli.terminal import console
-        from kernbench.store.database.url import resolve_url
+        from kernbench.store.database.url import resolve_source
 
-    urls = [resolve_url(storage) for storage in storages or (None,)]
+    urls = [resolve_source(storage) for storage in storages or (None,)]
     chosen = list(dict.fromkeys((*studies, *names)))
     if form != "html":
         console.write_matrix(urls, out, chosen, form, family_names(plugins), only)

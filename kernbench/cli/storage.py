@@ -1,9 +1,15 @@
 """`kernbench storage`: copy studies to another database, verify one, upgrade its tables."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from kernbench.cli.names import STUDIES, several_option
-from kernbench.cli.options import storage_option
+from kernbench.cli.names import FAMILIES, STUDIES, several_option
+from kernbench.cli.options import PATH, only_option, storage_option
+
+if TYPE_CHECKING:
+    from kernbench.study.selection import Selection
 
 
 @click.group(name="storage")
@@ -51,6 +57,39 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
     about = f"{_studies(checked.studies)}, {counted(checked.cells, 'cell')}, {counted(checked.files, 'file')}"
     click.echo(f"{shown_url(url)}: {about}{_tables(checked.schema)}: {found}")
     return 1 if checked.problems else 0
+
+
+@storage_command.command()
+@several_option("--study", "names", help=STUDIES)
+@several_option("--plugin", "plugins", help=FAMILIES)
+@only_option
+@click.option("--storage", "storages", multiple=True, help="Database URL; may be given several times.")
+@click.option("--out", type=PATH, required=True, help="Folder to write to; files of the same names are replaced.")
+@click.option("--headline", is_flag=True, help="Only at the tolerance of the study: a tenth of the size.")
+def export(
+    names: tuple[str, ...],
+    plugins: tuple[str, ...],
+    only: "Selection",
+    storages: tuple[str, ...],
+    out: Path,
+    headline: bool,
+) -> None:
+    """Write cells with their scores as a folder of CSV files, which `report --storage FOLDER` and Python read.
+
+    Every cell that ended, and of its test lines hits, misses and false detections at every tolerance, with which every
+    interval and verdict can be computed again. Weights and pictures stay in the artifacts.
+    """
+    from kernbench.cli.names import family_names
+    from kernbench.errors import counted
+    from kernbench.store.database.url import resolve_url
+    from kernbench.store.maintenance.exporting import export_tables
+    from kernbench.store.reading.several import distinct, load_several
+
+    urls = distinct([resolve_url(storage) for storage in storages or (None,)])
+    runs = load_several(urls, names, [] if headline else ["test"], family_names(plugins), only)
+    files = export_tables(runs, out)
+    size = sum(path.stat().st_size for path in files) / 1e6
+    click.echo(f"exported to {out}: {counted(len(runs), 'cell')}, {counted(len(files), 'file')}, {size:,.1f} MB")
 
 
 def _studies(number: int) -> str:

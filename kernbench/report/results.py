@@ -13,7 +13,7 @@ from kernbench.errors import KernbenchError, close_match, counted
 from kernbench.report.numbers.completeness import marked
 from kernbench.report.numbers.points import SEED, TEST, VALIDATION, tolerance_place
 from kernbench.report.result_cell import Cell, Value
-from kernbench.store.database.url import resolve_url
+from kernbench.store.database.url import resolve_source
 from kernbench.store.reading.naming import matches
 from kernbench.store.reading.records import OK, Curves, Run
 from kernbench.store.reading.several import distinct, load_several
@@ -138,8 +138,9 @@ def results(storage: str | Path | Sequence[str | Path] | None = None, studies: S
     """Every cell of a database that ended, for reading.
 
     Args:
-        storage: URL as for `--storage`, "sqlite:///kernbench.db", or the path of a SQLite file; several of them; by
-            default KERNBENCH_STORAGE or `kernbench.db` in the working folder.
+        storage: URL as for `--storage`, "sqlite:///kernbench.db", or the path of a SQLite file or of a folder that
+            `kernbench storage export` wrote; several of them; by default KERNBENCH_STORAGE or `kernbench.db` in the
+            working folder.
         studies: only these: "k_sweep", "k_sweep.v1.quick" or "k_sweep.v1.quick/siren".
 
     Returns:
@@ -153,7 +154,7 @@ def results(storage: str | Path | Sequence[str | Path] | None = None, studies: S
     names = [studies] if isinstance(studies, str) else list(studies)
     if not given:
         raise KernbenchError("results need a database: a path, a URL, or nothing for that of the working folder")
-    runs = load_several(distinct([resolve_url(_url(each)) for each in given]), names)
+    runs = load_several(distinct([resolve_source(_url(each)) for each in given]), names)
     of_one = [[run for run in runs if (run.base, run.database) == key] for key in _comparisons(runs)]
     return Results(tuple(Cell(run) for each in of_one for run in marked(each)))
 
@@ -165,6 +166,8 @@ def _comparisons(runs: Sequence[Run]) -> dict[tuple[str, str], None]:
 def _url(storage: str | Path | None) -> str | None:
     if storage is None or (isinstance(storage, str) and "://" in storage):
         return storage
+    if Path(storage).is_dir():
+        return str(storage)
     if odd := set(str(storage)) & set("?#%"):
         name = " or ".join(sorted(odd))
         raise KernbenchError(f"{storage}: a file whose name holds {name} has no URL; rename it")

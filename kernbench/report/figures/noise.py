@@ -10,6 +10,7 @@ from kernbench.plotting.looks import MARKERS
 from kernbench.plotting.style import RULE, shades, styled
 from kernbench.report.figures.layout import legend_below, panel_grid, series_keys
 from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.lines import line_tolerances
 from kernbench.report.numbers.noise import NOISE_AXES
 from kernbench.report.numbers.published import published_along
 from kernbench.study.reference import F1
@@ -25,7 +26,7 @@ def noise_figure(comparison: Comparison) -> Figure:
     Levels are evenly spaced, 0 (clean, unfiltered) first. Open markers and dashes are published.
     """
     shown = [series for series in comparison.series if series.scored]
-    tolerances = sorted({*DRAWN_TOLERANCES, comparison.tolerance})
+    tolerances = line_tolerances(comparison, DRAWN_TOLERANCES)
     levels = sorted({float(x) for point in comparison.points if (x := point.x) is not None})
     looks = dict(zip(tolerances, zip(shades(len(tolerances)), MARKERS, strict=False), strict=True))
     figure, axes = panel_grid([series.name for series in shown], height=2.6 if len(shown) > 1 else 3.2)

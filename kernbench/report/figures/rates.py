@@ -8,6 +8,7 @@ from kernbench.plotting.looks import MARKERS
 from kernbench.plotting.style import RULE, shades, styled
 from kernbench.report.figures.layout import draw_intervals, legend_below, panel_grid, series_keys
 from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.lines import line_tolerances
 from kernbench.report.numbers.rates import rate_of
 from kernbench.statistics.means import mean_interval
 
@@ -23,7 +24,7 @@ def rate_figure(comparison: Comparison) -> Figure:
     Rates are evenly spaced; the better blind floor on the lines of each rate is grey, at the headline tolerance.
     """
     shown = [series for series in comparison.series if series.scored]
-    tolerances = sorted({*DRAWN_TOLERANCES, comparison.tolerance})
+    tolerances = line_tolerances(comparison, DRAWN_TOLERANCES)
     rates = sorted({rate_of(point) for point in comparison.scored})
     colours = map(to_hex, shades(len(tolerances)))
     looks = dict(zip(tolerances, zip(colours, MARKERS, strict=False), strict=True))

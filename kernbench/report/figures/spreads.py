@@ -26,7 +26,7 @@ from kernbench.report.figures.layout import (
     value_text,
 )
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.lines import EDGES, known_of_lines
+from kernbench.report.numbers.lines import EDGES, known_of_lines, line_tolerances
 from kernbench.report.numbers.points import Point
 from kernbench.report.numbers.published import published_bins
 from kernbench.statistics.means import mean_interval
@@ -87,7 +87,7 @@ def density_figure(comparison: Comparison) -> Figure:
     Rows: tolerance 0 and the headline one. Faint dots are lines; markers are means in the published bins (Blanken et
     al. 2022, Fig. 8), bars their 95 % intervals; black squares are published means.
     """
-    tolerances = sorted({0, comparison.tolerance})
+    tolerances = line_tolerances(comparison, (0,))
     figure, axes = panels(len(tolerances), 2, height=0.5 + 2.4 * len(tolerances), sharex="col", sharey="row")
     looks = series_look([series.name for series in comparison.series])
     dots = len(comparison.series) <= MOST_CLOUDS

@@ -1,7 +1,7 @@
 """F1 of single lines in numbers: quantiles, rank correlations, means in the published bins."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -66,6 +66,10 @@ def line_statistics(comparison: Comparison) -> Iterator[tuple[Point, int, dict[s
         yield point, t, {name: float(np.mean([statistic(run, name, t) for run in point.scored])) for name in STATISTICS}
 
 
-def line_tolerances(comparison: Comparison) -> list[int]:
-    """Tolerances to show lines at, ascending."""
-    return sorted({*LINE_TOLERANCES, comparison.tolerance})
+def line_tolerances(comparison: Comparison, usual: Iterable[int] = LINE_TOLERANCES) -> list[int]:
+    """Tolerances to show beside the headline one, ascending: of the usual ones those that every point has.
+
+    Exported tables may have the headline one alone.
+    """
+    known = set(usual).intersection(*(point.tolerances for point in comparison.scored))
+    return sorted({*known, comparison.tolerance})

@@ -173,7 +173,7 @@ def _measured(reference: Reference, run: Run, point: Point, place: int, toleranc
     """The published quantity as one cell has it; None or NaN where it has not."""
     if reference.quantity in OF_CURVE:
         return None if run.curve is None else float(curve_scores(run.curve)[reference.quantity][tolerance])
-    if reference.split not in run.scores:
+    if reference.split not in run.scores or tolerance not in run.scores[reference.split].tolerances:
         return None
     if reference.axis in LINE_AXES:
         alone = Point((run,), point.axis, point.tolerance)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kernbench.host.csv_cells import Cell, cell_text
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import point_scores, with_curves
 from kernbench.report.numbers.lines import EDGES, line_statistics, line_tolerances, point_bins
@@ -17,7 +18,6 @@ from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
-from kernbench.report.page.csv_cells import Cell, cell_text
 from kernbench.report.page.line_table import write_line_table
 from kernbench.statistics.means import Interval
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, Run

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kernbench.host.csv_cells import END, csv_line
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import Point
-from kernbench.report.page.csv_cells import END, csv_line
 from kernbench.store.reading.records import LineInfo
 from kernbench.study.columns import Fact
 from kernbench.study.task import task

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kernbench.errors import StorageError, one_line
+from kernbench.host.csv_cells import cell_text, csv_text
 from kernbench.host.files import write_whole
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.report.numbers.paper_table import PaperCell, PaperTable, paper_table, status_of
-from kernbench.report.page.csv_cells import cell_text, csv_text
 from kernbench.report.page.csv_tables import CsvRow, table_of
 from kernbench.store.reading.records import Run
 

@@ -123,7 +123,9 @@ def study_pictures(
         drawn["profiles"] = lambda: profile_figure(wide)
     if costs(wide):
         drawn["costs"] = lambda: cost_figure(wide)
-    drawn |= {"lines": lambda: spread_figure(narrow), "tolerance": lambda: tolerance_figure(narrow)}
+    drawn["lines"] = lambda: spread_figure(narrow)
+    if any(len(point.tolerances) > 1 for point in narrow.scored):  # exported tables may have the headline alone
+        drawn["tolerance"] = lambda: tolerance_figure(narrow)
     if whole.searches:
         drawn["search"] = lambda: search_figure(whole)
     if varies_noise(whole):

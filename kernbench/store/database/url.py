@@ -13,6 +13,7 @@ from kernbench.errors import StorageError, one_line
 
 DEFAULT_URL = "sqlite:///kernbench.db"
 
+TABLES = "tables"  # in the place of a database, a folder of CSV files
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 PASSWORDS = ("password", "sslpassword")  # that libpq takes behind the question mark, too
 
@@ -55,6 +56,28 @@ def resolve_url(url: str | None) -> str:
                 f"storage {one_line(shown_url(chosen), 300)} cannot be opened: {error.strerror}"
             ) from error
     return chosen
+
+
+def resolve_source(source: str | None) -> str:
+    """What results are read from: a database as `resolve_url` finds it, or a folder of exported tables, `tables:///path`.
+
+    Args:
+        source: a URL, or the path of a folder that `kernbench storage export` wrote.
+
+    Raises:
+        StorageError: neither.
+    """
+    if source is None or "://" in source or not Path(source).is_dir():
+        return resolve_url(source)
+    if odd := sorted(set(source) & set("?#%")):
+        raise StorageError(f"{one_line(source)}: a folder whose name holds {' or '.join(odd)} has no URL; rename it")
+    return f"{TABLES}:///{source}"
+
+
+def tables_folder(url: str) -> Path | None:
+    """Folder of exported tables of a URL from `resolve_source`, or None for a database."""
+    parsed: URL = make_url(url)
+    return Path(parsed.database) if parsed.drivername == TABLES and parsed.database else None
 
 
 def _check_driver(parsed: URL, chosen: str) -> None:

@@ -14,6 +14,11 @@ def cell_text(value: str) -> str:
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
+def text_of_cell(cell: str) -> str:
+    """The text that `cell_text` wrote."""
+    return cell[1:] if cell.startswith("'") and cell_text(cell[1:]) == cell else cell
+
+
 def csv_line(texts: Sequence[str]) -> str:
     """One line of texts, with its end."""
     return csv_text([map(cell_text, texts)])

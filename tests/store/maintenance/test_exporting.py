@@ -1,0 +1,137 @@
+"""Cells as a folder of CSV files: the same records again, the same page, and damage in one line."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from fakes import NINE, THIRTY_THREE, diverged, outcome
+
+import kernbench
+from kernbench.errors import KernbenchError, StorageError
+from kernbench.store.database.url import resolve_source
+from kernbench.store.maintenance.exporting import export_tables
+from kernbench.store.reading.exported import CELLS, LINES, MACHINES, SCORES, STUDIES
+from kernbench.store.reading.several import load_several
+from kernbench.study.selection import read_selection
+
+FILES = {"artifacts", "lacking", "curve", "missing"}  # what is in the artifacts, or said of the database alone
+
+
+@pytest.fixture
+def exported(sqlite_world, tmp_path):
+    """A world of one scored and one diverged cell, and a folder of both."""
+    sqlite_world.run(compute=lambda context: outcome() if context.params["kernel_size"] == 9 else diverged())
+    export_tables(load_several([sqlite_world.url]), tmp_path / "out")
+    return sqlite_world, tmp_path / "out"
+
+
+def same(first, second):
+    """Whether two values are the same, arrays included."""
+    if dataclasses.is_dataclass(first):
+        names = [each.name for each in dataclasses.fields(first)]
+        return type(first) is type(second) and all(same(getattr(first, n), getattr(second, n)) for n in names)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    return np.array_equal(first, second) if isinstance(first, np.ndarray) else first == second
+
+
+def damage(path, column, value, row=0):
+    """Write another text into a column of a row."""
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows[row][column] = value
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_every_field_of_a_record_comes_back_bit_for_bit(exported):
+    world, folder = exported
+    first, second = load_several([world.url]), load_several([resolve_source(str(folder))])
+    assert {run.cell for run in second} == {NINE, THIRTY_THREE}
+    for one, other in zip(first, second, strict=True):
+        for field in dataclasses.fields(one):
+            if field.name not in FILES:
+                assert same(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+def test_a_message_that_a_spreadsheet_would_run_is_a_text_there_and_comes_back(exported, tmp_path):
+    world, _ = exported
+    runs = [dataclasses.replace(run, message="=cmd()") for run in load_several([world.url])]
+    export_tables(runs, tmp_path / "odd")
+    assert ",'=cmd()," in (tmp_path / "odd" / CELLS).read_text()
+    assert {run.message for run in load_several([resolve_source(str(tmp_path / "odd"))])} == {"=cmd()"}
+
+
+def test_cells_are_selected_and_python_reads_the_folder(exported, monkeypatch):
+    world, folder = exported
+    monkeypatch.chdir(folder.parent)
+    (run,) = load_several([resolve_source("out")], only=read_selection(["kernel_size=9"]))
+    assert (run.cell, run.asked, run.selected) == (NINE, 1, "kernel_size = 9")
+    cells = kernbench.results(folder).cells
+    assert {(cell.name, cell.status) for cell in cells} == {(NINE, "ok"), (THIRTY_THREE, "diverged")}
+    (scored,) = [cell for cell in cells if cell.status == "ok"]
+    assert np.array_equal(scored.f1(), kernbench.results(world.url).cells[[c.name for c in cells].index(NINE)].f1())
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "said"),
+    [
+        (SCORES, "tp", "1 2", r"cells.csv, cell kernel_size=9.*row is damaged"),
+        (SCORES, "fn", "1 2 x", r"cells.csv, cell kernel_size=9.*row is damaged"),
+        (CELLS, "params", "{", "cells.csv, cell .*row is damaged"),
+        (CELLS, "seconds", "soon", "cells.csv, cell .*row is damaged"),
+        (CELLS, "study", "odd", "cells.csv, cell .*no study 'odd'"),
+        (CELLS, "machine", "odd", "cells.csv, cell .*no machine 'odd'"),
+        (STUDIES, "references", '[{"source": 1}]', "cells.csv, cell .*row is damaged"),
+        (MACHINES, "content", "[", "cells.csv, cell .*row is damaged"),
+        (LINES, "bubbles", "many", "lines.csv: a row is damaged"),
+    ],
+)
+def test_damage_is_one_line_that_names_the_place(exported, file, column, value, said):
+    _, folder = exported
+    damage(folder / file, column, value)
+    with pytest.raises(StorageError, match=said):
+        load_several([resolve_source(str(folder))])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot be read: No such file"), ("a,b\n1,2\n", "lacks the column"), ('"', "cannot be read")],
+)
+def test_a_file_that_is_none_of_ours_is_refused(exported, text, said):
+    _, folder = exported
+    (folder / STUDIES).unlink()
+    if text is not None:
+        (folder / STUDIES).write_text(text)
+    with pytest.raises(StorageError, match=rf"studies.csv.*{said}"):
+        load_several([resolve_source(str(folder))])
+
+
+def test_nothing_and_twice_the_same_are_refused(exported, tmp_path):
+    world, _ = exported
+    with pytest.raises(KernbenchError, match="no cell to export"):
+        export_tables([], tmp_path / "none")
+    with pytest.raises(KernbenchError, match="two of the databases hold the same cell"):
+        export_tables(load_several([world.url]) * 2, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("headline", [False, True])
+def test_the_page_of_the_folder_has_the_numbers_of_the_page_of_the_database(trained_bench, headline):
+    bench = trained_bench
+    words = ("storage", "export", "--out", "out", *(["--headline"] if headline else []))
+    assert "exported to out: " in bench.run(*words).out
+    for words in (("--storage", "out", "--out", "of_folder"), ("--out", "of_database")):
+        ended = bench.run("report", *words)
+        assert ended.code == 0, ended
+        assert "warning" not in ended.err, ended
+    pages = [bench.folder / name for name in ("of_folder", "of_database")]
+    for name in ("summary.csv", "cells.csv", *([] if headline else ["tolerances.csv", "line_statistics.csv"])):
+        first, second = ((page / name).read_text() for page in pages)
+        assert first == second, name
+    refused = bench.run("status", "--storage", "out")
+    assert refused.code == 2, refused
+    assert json.loads((pages[0] / "kernbench-report.json").read_text())
