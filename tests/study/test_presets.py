@@ -10,7 +10,7 @@ from kernbench.ulm.cells import definition
 
 # What a study about one family, or of one size that free taps have at one K alone, asks for; every other is about any.
 FAMILIES = {"jonker_omega": "siren", "omega_extent": "siren", "omega_sweep": "siren"} | {"size_or_delay": "siren"}
-PROFILES = ("smoke", "quick", "thesis")
+PROFILES = ("smoke", "quick", "day", "thesis")
 
 
 def load(name, profile, family=None):

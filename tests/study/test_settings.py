@@ -15,7 +15,7 @@ from kernbench.study.tuning import TUNING
 NUMBERS = [(t, n) for t, known in SETTINGS.items() for n, s in known.items() if s.kind in (int, float)]
 
 
-@pytest.mark.parametrize("profile", ["smoke", "quick", "thesis"])
+@pytest.mark.parametrize("profile", ["smoke", "quick", "day", "thesis"])
 def test_profiles_name_every_setting_but_the_kernel_size_and_those_that_came_later(profile):
     table = profiles()[profile]
     for name, known in SETTINGS.items():
