@@ -85,7 +85,7 @@ def test_in_a_list_the_last_name_is_completed_where_a_list_may_be():
 def test_networks_profiles_and_choices():
     assert offered("describe", "siren", "--network", "dil") == plain(["dilated"])
     for command in (("run",), ("worker",), ("slurm",), ("baselines",), ("data", "simulate")):
-        assert offered(*command, "--profile", "") == plain(["quick", "smoke", "thesis"])
+        assert offered(*command, "--profile", "") == plain(["day", "quick", "smoke", "thesis"])
     assert offered("list", "plu") == plain(["plugins"])
     assert offered("report", "--format", "la") == plain(["latex"])
 
