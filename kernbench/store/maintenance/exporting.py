@@ -75,7 +75,7 @@ def _cell(run: Run) -> Row:
     plain = {name: getattr(run, name) for name in (*exported.TEXTS, *exported.NUMBERS)}
     of_json = {name: _json(getattr(run, name)) for name in exported.JSON}
     machine = json_digest(run.environment) if run.environment else ""
-    return {**plain, **of_json, "machine": machine, **run.values}
+    return {**plain, **of_json, "machine": machine, **dict.fromkeys(exported.value_columns()), **run.values}
 
 
 def _scores(run: Run) -> Iterable[Row]:

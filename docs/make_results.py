@@ -1,0 +1,195 @@
+"""Puts the numbers of docs/data/results into the pages of docs: `python docs/make_results.py [--check]`.
+
+The folder is what `kernbench storage export` wrote. A page holds places of this form, in a line or around a table; what
+stands between the two comments is made again:
+
+    <!-- data: k_sweep.v1.quick f1 siren 65 -->0.810 [0.779, 0.841]<!-- / -->
+
+The words are a study, one of `KINDS`, and what it takes. `claim` names the verdict that the sentence around it rests
+on, and refuses data that say another.
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from kernbench.errors import KernbenchError, close_match
+from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
+from kernbench.report.numbers.matrix import matrix
+from kernbench.report.numbers.over_sizes import over_sizes
+from kernbench.report.numbers.points import Point
+from kernbench.statistics.ranks import ranks
+from kernbench.store.database.url import resolve_source
+from kernbench.store.reading.several import load_several
+
+DOCS = Path(__file__).parent
+DATA = DOCS / "data" / "results"
+PLACE = re.compile(r"<!-- data: (?P<words>[^>]+?) -->(?P<shown>.*?)<!-- / -->", re.DOTALL)
+SAID = {"undecided": "not decided", "equivalent": "equivalent within 0.01"}
+
+
+def point_of(comparison: Comparison, family: str, at: str) -> Point:
+    """The point of a family at a value of the axis."""
+    for point in comparison.scored:
+        if point.runs[0].family == family and str(point.x) == at:
+            return point
+    raise KernbenchError(f"{comparison.base}: no score of {family} at {comparison.axis} = {at}")
+
+
+def difference_of(comparison: Comparison, family: str, at: str) -> Difference:
+    """What may be said of a family against the reference family at a value of the axis."""
+    point = point_of(comparison, family, at)
+    for each in comparison.differences:
+        if each.first is point:
+            return each
+    raise KernbenchError(f"{comparison.base}: {family} at {comparison.axis} = {at} is compared with nothing")
+
+
+def f1_text(point: Point | None) -> str:
+    """Mean F1 with its interval."""
+    if point is None or point.interval is None:
+        return "–"
+    return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]"
+
+
+def difference_text(each: Difference) -> str:
+    """Difference, its interval and the verdict."""
+    found = each.found
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.verdict, each.verdict)}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, between empty lines."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n"
+
+
+def f1(comparison: Comparison, family: str, at: str) -> str:
+    """FAMILY VALUE: mean F1 with its interval."""
+    return f1_text(point_of(comparison, family, at))
+
+
+def versus(comparison: Comparison, family: str, at: str) -> str:
+    """FAMILY VALUE: the difference from the reference family, with interval and verdict."""
+    return difference_text(difference_of(comparison, family, at))
+
+
+def claim(comparison: Comparison, verdict: str, family: str, at: str) -> str:
+    """VERDICT FAMILY VALUE: the same; refused where the data do not say this verdict."""
+    found = difference_of(comparison, family, at)
+    if found.verdict != verdict:
+        text = difference_text(found)
+        raise KernbenchError(f"{comparison.base}: {family} at {at} was said to be {verdict}; the data say {text}")
+    return difference_text(found)
+
+
+def cells(comparison: Comparison) -> str:
+    """How many cells ended, of how many families."""
+    return f"{len(comparison.runs):,} cells of {len(comparison.families)} families"
+
+
+def scores(comparison: Comparison) -> str:
+    """Families as rows, values of the axis as columns: F1 with intervals, and how many seeds."""
+    found = matrix(comparison)
+    rows = [
+        [name, *(f"{f1_text(point)} ({len(point.scored)})" if point and point.scored else "–" for point in points)]
+        for name, points in found.rows.items()
+    ]
+    axis = "K" if comparison.axis == "kernel_size" else comparison.axis
+    return table(["family", *(f"{axis} = {value}" for value in found.columns)], rows)
+
+
+def differences(comparison: Comparison) -> str:
+    """Every difference from the reference family, with what these runs could have found."""
+    rows = [
+        [
+            each.first.runs[0].family,
+            str(each.first.x),
+            f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
+            f"{each.found.p_value:.2g}",
+            SAID.get(each.verdict, each.verdict),
+            f"{each.found.smallest_detectable:.3f}",
+        ]
+        for each in comparison.differences
+    ]
+    header = ["family", comparison.axis, "difference from discrete", "p (Holm)", "verdict", "would have been found"]
+    return table(header, rows)
+
+
+def order(comparison: Comparison, at: str) -> str:
+    """VALUE: families by mean F1 there, with the interval of the rank and the share of draws that put them first."""
+    points = [point for point in comparison.scored if str(point.x) == at and len(point.scored) > 1]
+    if not points:
+        raise KernbenchError(f"{comparison.base}: no family has two seeds at {comparison.axis} = {at}")
+    found = ranks([point.f1() for point in points], prior=comparison.spread.prior)
+    rows = [
+        [point.runs[0].family, f1_text(point), f"{rank.rank:g} [{rank.low:g}, {rank.high:g}]", f"{rank.first:.0%}"]
+        for rank, point in sorted(zip(found, points, strict=True), key=lambda pair: pair[0].rank)
+    ]
+    return table(["family", "F1", "rank", "first in"], rows)
+
+
+def sizes(comparison: Comparison) -> str:
+    """How F1 of each family changes when the kernel size doubles."""
+    rows = [
+        [
+            each.name,
+            f"{each.smallest} to {each.largest}",
+            f"{each.change:+.3f} [{each.change_low:+.3f}, {each.change_high:+.3f}]",
+            each.trend,
+        ]
+        for each in over_sizes(comparison)
+    ]
+    return table(["family", "K", "change of F1 when K doubles", "verdict"], rows)
+
+
+KINDS: dict[str, Callable[..., str]] = {
+    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes)
+}
+
+
+def filled(page: str, found: dict[str, Comparison]) -> str:
+    """The page with every place made again.
+
+    Raises:
+        KernbenchError: a study, kind, family or value that is not there, or a claim that the data do not make.
+    """
+
+    def made(place: re.Match[str]) -> str:
+        base, kind, *words = shlex.split(place["words"])
+        for name, known in ((base, found), (kind, KINDS)):
+            if name not in known:
+                raise KernbenchError(f"<!-- data: {place['words']} -->: no {name!r}{close_match(name, known) or ''}")
+        return f"<!-- data: {place['words']} -->{KINDS[kind](found[base], *words)}<!-- / -->"
+
+    return PLACE.sub(made, page)
+
+
+def studies(folder: Path = DATA) -> dict[str, Comparison]:
+    """Studies of the folder by name, version and profile: "k_sweep.v1.quick"."""
+    return {each.base: each for each in comparisons(load_several([resolve_source(str(folder))]))}
+
+
+def pages(docs: Path = DOCS) -> list[Path]:
+    """Pages with a place for a number."""
+    return [path for path in sorted(docs.glob("*.md")) if PLACE.search(path.read_text(encoding="utf-8"))]
+
+
+def main(words: Sequence[str]) -> int:
+    """Write the pages; with --check only say which of them do not agree with the data."""
+    found, stale = studies(), []
+    for path in pages():
+        text = path.read_text(encoding="utf-8")
+        new = filled(text, found)
+        if new != text:
+            stale.append(path.name)
+            if "--check" not in words:
+                path.write_text(new, encoding="utf-8")
+    print(f"{'not as the data say' if '--check' in words else 'written'}: {', '.join(stale) or 'none'}")
+    return 1 if stale and "--check" in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

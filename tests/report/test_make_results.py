@@ -1,0 +1,108 @@
+"""Numbers of pages come from the exported cells: what is put in, what is refused, and that the pages agree."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from kernbench.errors import KernbenchError
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.store.maintenance.exporting import export_tables
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def runs(make_run):
+    quality = {"discrete": (0.5, 0.6), "siren": (0.7, 0.6)}
+    return [
+        make_run(family, size, seed, quality=level)
+        for family, levels in quality.items()
+        for size, level in zip((65, 129), levels, strict=True)
+        for seed in range(4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def found(runs):
+    return {each.base: each for each in comparisons(runs)}
+
+
+def place(words, shown=""):
+    return f"<!-- data: k_sweep.v1.quick {words} -->{shown}<!-- / -->"
+
+
+def test_numbers_are_those_of_the_report_and_the_text_around_stays(script, found):
+    (comparison,) = found.values()
+    interval = next(p for p in comparison.scored if p.runs[0].family == "siren" and p.x == 65).interval
+    text = f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    page = f"siren has {place('f1 siren 65', 'an old number')} at 65.\n"
+    assert script.filled(page, found) == f"siren has {place('f1 siren 65', text)} at 65.\n"
+    assert script.filled(script.filled(page, found), found) == script.filled(page, found)
+
+
+def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
+    (comparison,) = found.values()
+    verdicts = {each.first.x: each.verdict for each in comparison.differences}
+    assert verdicts[65] == "better"
+    assert ", better<" in script.filled(place("claim better siren 65"), found)
+    for wrong in ("worse", "undecided", "equivalent"):
+        with pytest.raises(KernbenchError, match=rf"said to be {wrong}; the data say \+0\.\d+ .*, better"):
+            script.filled(place(f"claim {wrong} siren 65"), found)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("f1 sirn 65", "no score of sirn"),
+        ("f1 siren 66", "no score of siren at kernel_size = 66"),
+        ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
+        ("f2 siren 65", "no 'f2'"),
+        ("order 66", "no family has two seeds"),
+    ],
+)
+def test_what_is_not_there_is_refused(script, found, words, said):
+    with pytest.raises(KernbenchError, match=said):
+        script.filled(place(words), found)
+    with pytest.raises(KernbenchError, match=r"no 'j_sweep.v1.quick'; did you mean"):
+        script.filled("<!-- data: j_sweep.v1.quick cells --><!-- / -->", found)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("scores", 2), ("differences", 2), ("order 65", 2), ("sizes", 2)])
+def test_tables_have_a_row_for_each_family_and_end_before_the_comment(script, found, kind, rows):
+    made = script.filled(place(kind), found)
+    lines = made.splitlines()
+    assert sum(line.startswith("| ") for line in lines) == rows + 2
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert lines[-1] == "<!-- / -->"
+    assert lines[-2] == ""
+
+
+def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path, monkeypatch, capsys):
+    export_tables(runs, tmp_path / "data")
+    (tmp_path / "page.md").write_text(place("cells", "1 cell"))
+    (tmp_path / "other.md").write_text("no number")
+    monkeypatch.setattr(script, "studies", lambda study=script.studies: study(tmp_path / "data"))
+    monkeypatch.setattr(script, "pages", lambda pages=script.pages: pages(tmp_path))
+    assert script.main(["--check"]) == 1
+    assert capsys.readouterr().out == "not as the data say: page.md\n"
+    assert script.main([]) == 0
+    assert (tmp_path / "page.md").read_text() == place("cells", "16 cells of 2 families")
+    assert script.main(["--check"]) == 0
+
+
+def test_the_pages_agree_with_the_data(script):
+    pages = script.pages()
+    if not script.DATA.exists():
+        assert pages == []
+        return
+    assert pages, "there are data, and no page shows a number of them"
+    assert script.main(["--check"]) == 0
