@@ -27,7 +27,7 @@ LIMIT = {
     "lines": "the first test lines",
     "bubbles": "labelled in them, those left out whose echo runs past the end of the window",
     "median_bound": "of their arrival [samples]",
-    **{f"share_{name}": f"of the bubbles: with a bound of {IN_WORDS[name]} samples" for name in STRATA},
+    **{f"share_{name}": f"of the bubbles, with a bound of {words} samples" for name, words in IN_WORDS.items()},
     **{
         f"recall_{name}": f"of the bubbles with a bound of {IN_WORDS[name]} samples: share that is detected"
         for name in STRATA
@@ -41,9 +41,9 @@ LIMIT = {
 }
 
 IS_NOT = (
-    "The bound is for unbiased estimators that know the number of bubbles, their radii and every constant. It is no ceiling "
-    "of F1 or recall: networks are biased, they know how dense bubbles are, and a detection within the tolerance counts "
-    "however it came about."
+    "The bound is for unbiased estimators that know the number of bubbles, their radii and every constant. It is no "
+    "ceiling of F1 or recall: networks are biased, they know how dense bubbles are, and a detection within the "
+    "tolerance counts however it came about."
 )
 
 
@@ -118,9 +118,9 @@ def show(rows: Rows) -> Iterable[Shown]:
     """Medians over cells, a row for each family, kernel size and level of noise."""
     groups = grouped(rows["limit"], "family", "kernel_size", "assumed_percent")
     yield Shown(
-        f"Root mean squared error (RMSE) of isolated bubbles, 16 samples from any other, as a multiple of the Cramer-Rao "
-        f"bound of the very same bubbles. Arrivals are not rounded; detections are at the top of the parabola through a "
-        f"peak. Medians over cells, lowest and highest in brackets.{_clean(rows['limit'])}",
+        "Root mean squared error (RMSE) of isolated bubbles, more than 16 samples from any other, as a multiple of the "
+        "Cramer-Rao bound of the very same bubbles. Arrivals are not rounded; detections are at the top of the "
+        f"parabola through a peak. Medians over cells, lowest and highest in brackets.{_clean(rows['limit'])}",
         ["family", "K", "noise", "RMSE [samples]", "bias", "bound", "multiple", "pairs", "of isolated"],
         [
             [
@@ -172,6 +172,6 @@ LIMIT_ANALYSIS = Analysis(
     measure=measure,
     show=show,
     draw=draw,
-    caption="Share of the bubbles that are detected, by the bound of their arrival; medians over cells. The bound is for "
-    "unbiased estimators and no ceiling of recall.",
+    caption="Share of the bubbles that are detected, by the bound of their arrival; medians over cells. The bound is "
+    "for unbiased estimators and no ceiling of recall.",
 )

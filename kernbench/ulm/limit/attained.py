@@ -67,7 +67,7 @@ def attained(found: Points, limits: Limits, percent: float, tolerance: float, la
     scored = np.floor(limits.arrival + 0.5) < (limits.length if last is None else last)
     truths = Points(limits.line[scored], limits.arrival[scored], limits.lines)
     pairs = closest_pairs(found, truths, tolerance)
-    bound, inner = (values[scored] for values in (limits.per_volt * sigma_volts(percent), limits.inner))
+    bound, inner = limits.per_volt[scored] * sigma_volts(percent), limits.inner[scored]
     hit = np.zeros(len(truths), bool)
     hit[pairs.truth] = True
     stratum = np.digitize(bound, STRATA, right=True)

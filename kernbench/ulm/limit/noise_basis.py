@@ -1,8 +1,8 @@
 """The part of a line that the noise filter leaves usable: an orthonormal basis of it.
 
-Noise is white before the filter F, so noisy lines have the covariance sigma^2 F F^T, and the Fisher matrix of a Jacobian J
-before the filter is J^T F^T (F F^T)^+ F J / sigma^2 = |W^T J|^2 / sigma^2. W are the right singular vectors of F whose
-singular values are not negligible: the filter drops out but for the band that it leaves usable.
+Noise is white before the filter F, so noisy lines have the covariance sigma^2 F F^T, and the Fisher matrix of a
+Jacobian J before the filter is J^T F^T (F F^T)^+ F J / sigma^2 = J^T W W^T J / sigma^2. W are the right singular
+vectors of F whose singular values are not negligible: the filter drops out but for the band that it leaves usable.
 """
 
 import functools

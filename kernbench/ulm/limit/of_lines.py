@@ -17,13 +17,15 @@ from kernbench.ulm.limit.bound import bounds, echo_slopes
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.echoes import Setup, reaching
 from kernbench.ulm.simulator.physics import FloatArray
-from kernbench.ulm.simulator.scene import IntArray, flatten
+from kernbench.ulm.simulator.scene import Bubbles, IntArray, flatten
 
 VERSION = 1  # raise it when the same recipe gives other bounds
 LINES = 128  # of a split that are looked at
 ECHO_SAMPLES = 180  # an echo that begins nearer to the end of a window is cut off there
+TOGETHER = 1 << 22  # samples of echoes that are in memory
 
 Progress = Callable[[int, int], None]
+Columns = dict[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ class Limits:
     @property
     def inner(self) -> npt.NDArray[np.bool_]:
         """Whose echo does not run past the end of the window, (bubbles,)."""
-        return np.floor(self.arrival + 0.5) <= self.length - ECHO_SAMPLES
+        return np.asarray(self.arrival <= self.length - ECHO_SAMPLES)
 
 
 def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress | None = None) -> Limits:
@@ -61,7 +63,7 @@ def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress
     Args:
         recipe: of the lines.
         split: which.
-        lines: how many at most; 128 windows of 2,048 samples take some 40 s.
+        lines: how many at most; 128 windows of 2,048 samples take a quarter of a minute.
         progress: called as progress(lines done, lines in all) where they are computed.
 
     Raises:
@@ -69,7 +71,7 @@ def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress
     """
     check_split(split, recipe.lines, "the recipe")
     wanted = min(lines, recipe.lines[split])
-    folder = cache_folder() / "limits" / recipe.digest() / f"{split}-{wanted}"
+    folder = cache_folder() / "limits" / recipe.digest() / f"{split}-{wanted}-v{VERSION}"
     facts = {"version": VERSION, "recipe": recipe.facts(), "split": split, "lines": wanted}
     with contextlib.suppress(Damaged):
         if found := _find(folder, facts, recipe):
@@ -86,11 +88,6 @@ def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress
     return _limits(arrays, wanted, recipe)
 
 
-def limits_of_line(recipe: Recipe, split: str, line: int) -> Limits:
-    """Bounds of the bubbles of one line, computed; `line` is 0 in the result."""
-    return _limits(_of_line(recipe, split, line), 1, recipe)
-
-
 def _find(folder: Path, facts: Facts, recipe: Recipe) -> Limits | None:
     entry = read_entry(folder)
     if entry is None:
@@ -101,40 +98,52 @@ def _find(folder: Path, facts: Facts, recipe: Recipe) -> Limits | None:
     return _limits({name: np.array(values) for name, values in arrays.items()}, facts["lines"], recipe)
 
 
-def _limits(arrays: dict[str, npt.NDArray[np.float64]], lines: int, recipe: Recipe) -> Limits:
+def _limits(arrays: Columns, lines: int, recipe: Recipe) -> Limits:
     columns = {name: values for name, values in arrays.items() if name != "line"}
     return Limits(line=arrays["line"].astype(np.int64), **columns, lines=lines, length=recipe.window or SAMPLES)
 
 
-def _compute(recipe: Recipe, split: str, lines: int, progress: Progress | None) -> dict[str, npt.NDArray[np.float64]]:
-    parts = []
-    for line in range(lines):
-        parts.append(_of_line(recipe, split, line))
-        parts[-1]["line"] += line
-        if progress is not None:
-            progress(line + 1, lines)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _of_line(recipe: Recipe, split: str, line: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Columns of `Limits` for one line; every bubble that reaches the window is unknown, those labelled in it are kept."""
-    scene, start = draw_line(recipe, split, line)
+def _compute(recipe: Recipe, split: str, lines: int, progress: Progress | None) -> Columns:
+    """Columns of `Limits`: every bubble that reaches a window is unknown, those that are labelled in it are kept."""
+    drawn = [draw_line(recipe, split, line) for line in range(lines)]
+    starts, length = np.array([start for _, start in drawn], np.int64), recipe.window or SAMPLES
     setup = Setup(TIME_STEPS_NS[recipe.population] * 1e-9, recipe.transmit_response, recipe.receive_response)
-    length, starts = recipe.window or SAMPLES, np.array([start])
-    everything = flatten([scene])
+    everything = flatten([scene for scene, _ in drawn])
     bubbles = reaching(everything, starts, length, setup)
-    found = bounds(echo_slopes(bubbles, starts, length, setup))
-    arrival = bubbles.arrival_samples
-    gap = _gaps(np.sort(everything.arrival_samples), arrival)
-    inside = (bubbles.labels >= start) & (bubbles.labels < start + length)
-    order = np.argsort(arrival, kind="stable")
-    order = order[inside[order]]
-    columns = {"arrival": arrival - start, "per_volt": found, "gap": gap, "line": np.zeros(len(bubbles))}
+    start = starts[bubbles.line]
+    columns = {
+        "line": bubbles.line.astype(np.float64),
+        "arrival": bubbles.arrival_samples - start,
+        "per_volt": _bounds(bubbles, starts, length, setup, progress),
+        "gap": _gaps(everything, bubbles),
+    }
+    order = np.lexsort((columns["arrival"], bubbles.line))
+    order = order[((bubbles.labels >= start) & (bubbles.labels < start + length))[order]]
     return {name: values[order] for name, values in columns.items()}
 
 
-def _gaps(everything: FloatArray, arrival: FloatArray) -> FloatArray:
-    """Distance of each arrival to the nearest other one, of all in rising order."""
-    around = np.concatenate([[-np.inf], everything, [np.inf]])
-    own = np.searchsorted(everything, arrival, side="left") + 1
-    return np.minimum(arrival - around[own - 1], around[own + 1] - arrival)
+def _bounds(bubbles: Bubbles, starts: IntArray, length: int, setup: Setup, progress: Progress | None) -> FloatArray:
+    """Bounds of bubbles in the order of their lines; the echoes of several lines are simulated together."""
+    lines = len(starts)
+    ends = np.searchsorted(bubbles.line, np.arange(lines + 1))
+    found = np.empty(len(bubbles))
+    line = 0
+    while line < lines:
+        stop = max(line + 1, int(np.searchsorted(ends, ends[line] + TOGETHER // length, side="right")) - 1)
+        slopes = echo_slopes(bubbles[ends[line] : ends[stop]], starts, length, setup)
+        for each in range(line, stop):
+            found[ends[each] : ends[each + 1]] = bounds(slopes[ends[each] - ends[line] : ends[each + 1] - ends[line]])
+            if progress is not None:
+                progress(each + 1, lines)
+        line = stop
+    return found
+
+
+def _gaps(everything: Bubbles, bubbles: Bubbles) -> FloatArray:
+    """Distance of the arrival of each bubble to the nearest other one of its line [samples]."""
+    apart = 4 * SAMPLES  # between lines, which have one row of places together
+    around = np.concatenate([[-np.inf], np.sort(everything.arrival_samples + apart * everything.line), [np.inf]])
+    place = bubbles.arrival_samples + apart * bubbles.line
+    own = np.searchsorted(around, place, side="left")
+    gap = np.minimum(place - around[own - 1], around[own + 1] - place)
+    return np.where(gap > SAMPLES, np.inf, gap)
