@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kernbench.errors import DataError
 from kernbench.report.analyses.analysis import Analysis, Row, Rows, Shown, Value
 from kernbench.report.analyses.by_layer import grouped, median_text, numbers
@@ -32,7 +34,7 @@ LIMIT = {
         f"recall_{name}": f"of the bubbles with a bound of {IN_WORDS[name]} samples: share that is detected"
         for name in STRATA
     },
-    "isolated": "bubbles with no other one within 16 samples",
+    "isolated": "bubbles with no other one within 16 samples and a bound of at most 1 sample",
     "pairs": "isolated bubbles that are detected",
     "rmse": "of these pairs, against arrivals that are not rounded [samples]",
     "bias": "mean of detection minus arrival of these pairs [samples]",
@@ -118,14 +120,16 @@ def show(rows: Rows) -> Iterable[Shown]:
     """Medians over cells, a row for each family, kernel size and level of noise."""
     groups = grouped(rows["limit"], "family", "kernel_size", "assumed_percent")
     yield Shown(
-        "Root mean squared error (RMSE) of isolated bubbles, more than 16 samples from any other, as a multiple of the "
-        "Cramer-Rao bound of the very same bubbles. Arrivals are not rounded; detections are at the top of the "
-        f"parabola through a peak. Medians over cells, lowest and highest in brackets.{_clean(rows['limit'])}",
+        "Root mean squared error (RMSE) of isolated bubbles, more than 16 samples from any other and with a bound of "
+        "at most 1 sample, as a multiple of the Cramer-Rao bound of the very same bubbles. Arrivals are not rounded; "
+        "detections are at the top of the parabola through a peak. Medians over cells, lowest and highest in "
+        f"brackets.{_clean(rows['limit'])}",
         ["family", "K", "noise", "RMSE [samples]", "bias", "bound", "multiple", "pairs", "of isolated"],
         [
             [
-                *(family, size, f"{percent} %"),
-                *(median_text(each, name) for name in ("rmse", "bias", "bound", "multiple", "pairs", "isolated")),
+                *(family, size, f"{float(percent):g} %"),
+                *(median_text(each, name) for name in ("rmse", "bias", "bound", "multiple")),
+                *(_count(each, name) for name in ("pairs", "isolated")),
             ]
             for (family, size, percent), each in groups
         ],
@@ -136,7 +140,7 @@ def show(rows: Rows) -> Iterable[Shown]:
         ["family", "K", "noise", "below 1 sample", "1 to 4", "above 4", "median bound", "share above 4"],
         [
             [
-                *(family, size, f"{percent} %"),
+                *(family, size, f"{float(percent):g} %"),
                 *(median_text(each, f"recall_{name}", percent=True) for name in STRATA),
                 median_text(each, "median_bound"),
                 median_text(each, "share_above_4", percent=True),
@@ -144,6 +148,10 @@ def show(rows: Rows) -> Iterable[Shown]:
             for (family, size, percent), each in groups
         ],
     )
+
+
+def _count(rows: Sequence[Row], name: str) -> str:
+    return f"{np.median(numbers(rows, name)):,.0f}"
 
 
 def _clean(rows: Sequence[Row]) -> str:

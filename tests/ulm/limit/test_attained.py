@@ -15,7 +15,7 @@ ARRIVAL = np.array([50.25, 100.5, 103.5, 300.0, 490.0, 80.0])
 LIMITS = Limits(
     line=np.array([0, 0, 0, 0, 0, 1]),
     arrival=ARRIVAL,
-    per_volt=np.array([0.1, 2.0, 9.0, 1.0, 0.1, 0.3]) / VOLTS,
+    per_volt=np.array([0.1, 2.0, 9.0, 1.0 - 1e-9, 0.1, 0.3]) / VOLTS,
     gap=np.array([50.25, 3.0, 3.0, 190.0, 190.0, np.inf]),
     lines=2,
     length=512,
@@ -46,6 +46,7 @@ def test_recall_by_bound():
     louder = attained(found((0, 50.0), (0, 101.0), (0, 299.0)), LIMITS, 16, 4)
     assert louder.median_bound == pytest.approx(2 * result.median_bound)
     assert louder.shares == pytest.approx((2 / 5, 2 / 5, 1 / 5))
+    assert (result.isolated, louder.isolated) == (3, 2)  # of those with a bound above 1 sample none
 
 
 def test_bubbles_behind_the_scored_samples_do_not_count():

@@ -59,7 +59,9 @@ def test_bubbles_far_apart_are_as_each_alone():
 
 
 def test_the_nearer_two_bubbles_the_larger_their_bounds_and_at_one_place_they_have_none():
-    found = [bounds_of(at(300, 300 + gap)).max() for gap in (64, 4, 0.25)]  # between them it rises and falls with the wave
+    found = [
+        bounds_of(at(300, 300 + gap)).max() for gap in (64, 4, 0.25)
+    ]  # between them it rises and falls with the wave
     assert found == sorted(found)
     assert found[-1] > 10 * found[0]
     assert bounds_of(at(300, 300)).min() > 1e6
