@@ -21,7 +21,7 @@ def read(path):
 
 
 def test_trained_cells_are_analysed_and_the_page_shows_it(trained_bench):
-    for name in ("spectrum", "movement", "receptive-field"):
+    for name in ("spectrum", "movement", "receptive-field", "limit"):
         done = trained_bench.run("analyze", name, "--study", "mine", "--out", "found")
         assert done.code == 0, done
         assert done.err.splitlines() == [f"  analyze {name}"]
@@ -44,6 +44,8 @@ def test_trained_cells_are_analysed_and_the_page_shows_it(trained_bench):
     assert "Spectra of the kernels" in page
     assert "How far training moved the kernels" in page
     assert "How far the networks look" in page
+    assert "How near the networks come to the bound" in page
+    assert "It is no ceiling of F1 or recall" in page
     assert "4 cells of 4 analysed" in page
 
 

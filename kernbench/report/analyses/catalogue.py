@@ -3,9 +3,11 @@
 from kernbench.report.analyses.analysis import Analysis
 from kernbench.report.analyses.expressivity_shown import EXPRESSIVITY
 from kernbench.report.analyses.kernels import KERNELS_ANALYSIS
+from kernbench.report.analyses.limit import LIMIT_ANALYSIS
 from kernbench.report.analyses.movement import MOVEMENT
 from kernbench.report.analyses.receptive_field import RECEPTIVE_FIELD
 from kernbench.report.analyses.spectrum import SPECTRUM
 
-CELL_BY_CELL: tuple[Analysis, ...] = (KERNELS_ANALYSIS, SPECTRUM, RECEPTIVE_FIELD, MOVEMENT)  # a command each
+# a command each
+CELL_BY_CELL: tuple[Analysis, ...] = (KERNELS_ANALYSIS, SPECTRUM, RECEPTIVE_FIELD, MOVEMENT, LIMIT_ANALYSIS)
 ANALYSES = (*CELL_BY_CELL, EXPRESSIVITY)

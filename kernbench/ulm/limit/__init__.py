@@ -1,0 +1,1 @@
+"""What physics and noise allow: the Cramer-Rao bound of the arrival of every bubble."""
