@@ -37,7 +37,9 @@ def read_networks(layers: Sequence[TomlTable], axes: Collection[str], source: st
             only(table, OWN, source, f"{where}.")
             if both := sorted(axes & table.keys()):
                 raise StudyError(f"{source}: {where}.{both[0]}: {both[0]} is an axis of the study; keep one of the two")
-            settings = {key: SETTINGS["network"][key].checked(v, f"{source}: {where}.{key}") for key, v in table.items()}
+            settings = {
+                key: SETTINGS["network"][key].checked(v, f"{source}: {where}.{key}") for key, v in table.items()
+            }
             found[known] = found.get(known, {}) | settings
     return found
 

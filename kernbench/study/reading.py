@@ -14,8 +14,8 @@ from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
 from kernbench.study.budget import Budget, read_budget
-from kernbench.study.offered import Offered, offered_studies, read_toml
 from kernbench.study.networks import own_sizes, read_networks
+from kernbench.study.offered import Offered, offered_studies, read_toml
 from kernbench.study.reference import read_references
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
 from kernbench.study.study import Params, Study
@@ -29,7 +29,20 @@ _PLAIN = {  # keys beside the tables
     "note": Setting(str, "for the report"),
 }
 
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", "budget", "networks", *SETTINGS)
+_TOP = (
+    "version",
+    "question",
+    "axes",
+    "seeds",
+    "hyper",
+    "profiles",
+    "reference",
+    "note",
+    "tuning",
+    "budget",
+    "networks",
+    *SETTINGS,
+)
 
 _IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", "budget", "networks", *SETTINGS)
 

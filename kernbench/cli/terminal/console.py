@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kernbench.cli.terminal.budgets import print_budget
+from kernbench.cli.terminal.budgets import print_worked_out
 from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
 from kernbench.errors import counted
@@ -56,7 +56,7 @@ def print_plan(study: "Study", plan: "Plan") -> None:
     click.echo(f"{study.key}: {cells}; would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
-    print_budget(study, plan.only)
+    print_worked_out(study, plan.only)
     for state in plan.states[:SHOWN_CELLS]:
         would = state.cell in plan.queue or state.state == "waiting"
         click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")
@@ -110,6 +110,7 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
         if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
             score += ", plateau: no better than a constant output"
+        score = ", ".join(filter(None, [score, state.sizes]))
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)

@@ -46,12 +46,6 @@ def network_plan(definition: Mapping[str, Any], params: Params) -> Plan:
     return dict(_worked_out(_items(plan | own), widths))
 
 
-def is_worked_out(definition: Mapping[str, Any], params: Params) -> bool:
-    """Whether a size of the network of a cell is neither an axis nor the same for all networks of the study."""
-    said = {*definition["network"], *params}
-    return "networks" in definition or not {"kernel_size", "channels", "depth"} <= said
-
-
 def network_facts(plan: Mapping[str, Any]) -> dict[str, Any]:
     """What is shown of a network whose sizes are worked out: name, taps, channels, depth, field [samples]."""
     layers = layers_of(network_asked(plan), plan["kernel_size"], plan["channels"], plan["depth"])
