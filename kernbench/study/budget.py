@@ -20,8 +20,8 @@ BUDGET = {
     ),
     "channels": Setting(
         str,
-        "kernel family, at its defaults, for which the channels of each network are chosen, so that it comes nearest to "
-        "`total`; every other family gets as many parameters as it has there",
+        "kernel family, at its defaults, for which the channels of each network are chosen, so that it comes nearest "
+        "to `total`; every other family gets as many parameters as it has there",
     ),
 }
 _COUNTS = {"like", "total"}

@@ -29,22 +29,11 @@ _PLAIN = {  # keys beside the tables
     "note": Setting(str, "for the report"),
 }
 
-_TOP = (
-    "version",
-    "question",
-    "axes",
-    "seeds",
-    "hyper",
-    "profiles",
-    "reference",
-    "note",
-    "tuning",
-    "budget",
-    "networks",
-    *SETTINGS,
-)
+_IN_BOTH = ("axes", "seeds", "hyper", "tuning", "budget", "networks", *SETTINGS)
 
-_IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", "budget", "networks", *SETTINGS)
+_TOP = ("version", "question", "profiles", "reference", "note", *_IN_BOTH)
+
+_IN_PROFILE = ("description", *_IN_BOTH)
 
 
 def available_studies() -> dict[str, Traversable]:

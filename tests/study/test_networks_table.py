@@ -78,7 +78,7 @@ def test_what_cannot_go_together_is_refused_in_one_line(tmp_path, axes, rest, sa
 
 @pytest.mark.parametrize("said", ["[network]\ntiles = 2\n", '[network]\ntiles = 2\nlayer = "separable"\n'])
 def test_a_number_of_tiles_without_a_rotation_is_refused_whatever_it_is(tmp_path, said):
-    with pytest.raises(StudyError, match="network.tiles is of layer = 'tiled', got layer = '(plain|separable)'"):
+    with pytest.raises(StudyError, match=r"network\.tiles is of layer = 'tiled', got layer = '(plain|separable)'"):
         study(tmp_path, SIZES, said)
     assert study(tmp_path, SIZES, '[network]\ntiles = 2\nlayer = "tiled"\n').definition["network"]["layer"] == "tiled"
     axes = f'layer = ["plain", "tiled"]\n{SIZES}'

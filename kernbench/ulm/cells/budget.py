@@ -28,7 +28,7 @@ def solved(study: Study, budget: Budget, plan: Mapping[str, Any], fixed: Mapping
         KernbenchError, PluginError: a network that cannot be built, see `kernbench.networks.build`.
     """
     network = tuple(sorted(plan.items()))
-    layers = made_layers(network, f"family {study.family.name}")
+    made_layers(network, f"family {study.family.name}")  # what it refuses, it refuses with the name of the family
     beside = beside_kernels(network) if budget.quantity == PARAMETERS else 0
     target = budget.total
     if budget.reference:
