@@ -1,8 +1,9 @@
 """What each network of a study has of its own: [networks.NAME] tables, and sizes that are worked out for it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from kernbench.errors import StudyError
+from kernbench.errors import StudyError, counted
 from kernbench.study.settings import SETTINGS, Value
 from kernbench.study.toml_tables import TomlTable, only, table_of
 
@@ -10,6 +11,13 @@ OWN = ("depth", "channels")  # keys of a [networks.NAME] table
 TILED = "tiled"
 
 Tables = dict[str, dict[str, Value]]
+
+
+def sizes_text(facts: Mapping[str, Any]) -> str:
+    """Sizes of a network in words: "K = 57, depth 2, 10 channels, sees 449 of 449 samples"."""
+    asked = f" of {facts['field_asked']:,}" if "field_asked" in facts else ""
+    width = counted(facts["channels"], "channel")
+    return f"K = {facts['kernel_size']}, depth {facts['depth']}, {width}, sees {facts['field']:,}{asked} samples"
 
 
 def read_networks(layers: Sequence[TomlTable], axes: Collection[str], source: str) -> Tables:

@@ -1,11 +1,10 @@
 """What is worked out for the networks of a study, on the terminal: sizes for a field, hyper-parameters for a budget."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from kernbench.errors import counted
+from kernbench.study.networks import sizes_text
 
 if TYPE_CHECKING:
     from kernbench.kernels.budget import Solution
@@ -29,13 +28,6 @@ def print_worked_out(study: "Study", only: "Selection") -> None:
         if (solution := solution_of(study, params)) is not None:
             said.append(_met(study, solution))
         click.echo(f"  {place}: {'; '.join(said)}")
-
-
-def sizes_text(facts: Mapping[str, Any]) -> str:
-    """Sizes of a network in words: "K = 65, depth 2, 13 channels, sees 449 of 449 samples"."""
-    asked = f" of {facts['field_asked']:,}" if "field_asked" in facts else ""
-    width = counted(facts["channels"], "channel")
-    return f"K = {facts['kernel_size']}, depth {facts['depth']}, {width}, sees {facts['field']:,}{asked} samples"
 
 
 def _met(study: "Study", solution: "Solution") -> str:

@@ -135,9 +135,11 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     axes = list(points[0].params)
     lines, tolerance = counted(points[0].f1().shape[1], "test line"), counted(comparison.tolerance, "sample")
     title = f"{study.key}: F1 at {tolerance} on {lines}"
-    names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
+    sizes = {"kernel_size": "K", "channels": "channels"} if any(run.network for run in every) else {}
+    names = [*(axis.replace("_", " ") for axis in axes), *sizes.values(), "seeds"]
+    names += ["F1", "95 % interval", "blind floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
-    rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
+    rows = ([*_named(point, axes, sizes), *_row(point)] for point in sorted(points, key=_place))
     print_table(title, names, rows)
     if levels := baseline_levels(classical(comparison), comparison.tolerance):
         scores = ", ".join(f"{name} {f1:.3f}" for name, f1 in levels.items())
@@ -256,6 +258,12 @@ def print_cache(uses: Mapping[str, str] | None = None) -> None:
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
         if uses is not None and last[entry.digest] is entry:
             click.echo(f"  {' ' * len(entry.digest)} used by {uses.get(entry.digest, 'no study of the database')}")
+
+
+def _named(point: "Point", axes: Iterable[str], sizes: Iterable[str]) -> list[str]:
+    """Values of a point on the axes, and sizes of its network that were worked out."""
+    network = point.scored[0].network
+    return [*(str(point.params.get(axis, "")) for axis in axes), *(str(network.get(name, "")) for name in sizes)]
 
 
 def _row(point: "Point") -> list[str]:
