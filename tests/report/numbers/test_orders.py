@@ -10,6 +10,8 @@ from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.page.csv_tables import write_tables
+from kernbench.report.result_cell import Cell
+from kernbench.report.results import Results
 
 QUALITY = {
     "discrete": {"shallow": 0.80, "strided": 0.80, "unet1d": 0.62},
@@ -101,6 +103,15 @@ def test_the_page_the_tables_and_the_setup_name_what_was_worked_out(comparison, 
     assert len(rows) == 9
     assert (rows["siren", "shallow"]["kernel_size"], rows["siren", "shallow"]["rank"]) == ("113", "2.0")
     assert len((tmp_path / "network_orders.csv").read_text().splitlines()) == 4
+
+
+def test_a_data_frame_has_the_sizes_of_the_networks(runs):
+    pytest.importorskip("pandas")
+    frame = Results(tuple(map(Cell, runs))).frame()
+    of_strided = frame[frame["name"] == "strided"]
+    assert set(of_strided["kernel_size"]) == {65}
+    assert set(of_strided["channels"]) == {9}
+    assert Cell(runs[0]).network["kernel_size"] == 113
 
 
 def test_the_figure_has_every_family_in_every_network_and_the_first_rank_on_top(comparison):
