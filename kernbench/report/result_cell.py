@@ -51,6 +51,11 @@ class Cell:
         return {name: value for name, value in self.run.params.items() if name != SEED}
 
     @property
+    def network(self) -> dict[str, Value]:
+        """Name, `kernel_size`, `depth`, `channels` and `field` of its network, where the study works them out."""
+        return dict(self.run.network)
+
+    @property
     def seed(self) -> int | None:
         """Seed of initialization and batch order; None where the study has none."""
         found = self.run.params.get(SEED)

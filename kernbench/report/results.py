@@ -184,7 +184,8 @@ def _value(cell: Cell, name: str) -> Value | None:
 
 def _head(cell: Cell) -> dict[str, Any]:
     database = {"database": cell.run.database} if cell.run.database else {}
-    return {**database, "study": cell.study, "family": cell.family, "cell": cell.name, **cell.run.params}
+    sizes = {name: value for name, value in cell.network.items() if name != "name"}
+    return {**database, "study": cell.study, "family": cell.family, "cell": cell.name, **sizes, **cell.run.params}
 
 
 def _cell_row(cell: Cell) -> dict[str, Any]:

@@ -33,10 +33,7 @@ class Rank:
 def ranks(
     cells: Sequence[ArrayLike], *, level: float = 0.95, prior: Prior | None = None, seed: int = SEED
 ) -> list[Rank]:
-    """Ranks of families on the same lines.
-
-    Lines are drawn with replacement, the same for all families. A mean over few seeds is not drawn from those few,
-    which would make ranks look too sure, but from Student's t distribution with the (moderated) variance between seeds.
+    """Ranks of families on the same lines, by `drawn_means`.
 
     Args:
         cells: scores of each family, (S, L) on the same lines.
@@ -50,16 +47,41 @@ def ranks(
     Raises:
         KernbenchError: as `contrast`.
     """
+    means = drawn_means(cells, prior=prior, seed=seed)
+    return ranks_of([checked_scores(cell).mean() for cell in cells], means, level)
+
+
+def drawn_means(cells: Sequence[ArrayLike], *, prior: Prior | None = None, seed: int = SEED) -> NDArray[np.float64]:
+    """Means of cells over drawn lines and seeds.
+
+    Lines are drawn with replacement, the same for all cells. A mean over few seeds is not drawn from those few, which
+    would make it look too sure, but from Student's t distribution with the (moderated) variance between seeds.
+
+    Args:
+        cells: as for `ranks`.
+        prior: as for `ranks`.
+        seed: of the draws.
+
+    Returns:
+        Means (cells, DRAWS).
+
+    Raises:
+        KernbenchError: as `contrast`.
+    """
     contrast(cells, [1.0] * len(cells), prior)  # the checks
     tables = [checked_scores(cell) for cell in cells]
     rng = np.random.default_rng(seed)
     lines = tables[0].shape[1]
     by_line = rng.multinomial(lines, np.full(lines, 1 / lines), size=DRAWS) / lines
-    means = np.stack([_drawn_means(table, by_line, prior, rng) for table in tables])  # (families, DRAWS)
+    return np.stack([_drawn_means(table, by_line, prior, rng) for table in tables])
+
+
+def ranks_of(shown_means: ArrayLike, means: NDArray[np.float64], level: float = 0.95) -> list[Rank]:
+    """Ranks of families among each other, from their means and the drawn ones (families, draws)."""
     drawn = scipy.stats.rankdata(-means, axis=0)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
     first = (means == means.max(axis=0)) / (means == means.max(axis=0)).sum(axis=0)
-    shown = scipy.stats.rankdata([-table.mean() for table in tables])
+    shown = scipy.stats.rankdata(-np.asarray(shown_means))
     return [Rank(*map(float, values)) for values in zip(shown, low, high, first.mean(axis=1), strict=True)]
 
 

@@ -18,6 +18,11 @@ BUDGET = {
     "quantity": Setting(
         str, "what is counted: trainable numbers of the network, or operations to make its kernels", options=QUANTITIES
     ),
+    "channels": Setting(
+        str,
+        "kernel family, at its defaults, for which the channels of each network are chosen, so that it comes nearest "
+        "to `total`; every other family gets as many parameters as it has there",
+    ),
 }
 _COUNTS = {"like", "total"}
 
@@ -31,16 +36,25 @@ class Budget:
         like: family whose network sets the count; empty where `total` does.
         total: the count; 0 where `like` sets it.
         solved: hyper-parameters of this family that are chosen for it.
+        channels: family whose networks get the channels that bring it nearest to `total`; empty where channels are
+            given.
     """
 
     quantity: str
     like: str
     total: int
     solved: Mapping[str, Int] = dataclasses.field(hash=False)
+    channels: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Family whose count at the channels of a network every other one is given; empty where it is `total`."""
+        return self.like or self.channels
 
     def as_json(self) -> TomlTable:
         """What all families of a study share, for its definition; as its file says it."""
-        return {"quantity": self.quantity} | ({"like": self.like} if self.like else {"total": self.total})
+        count = {"like": self.like} if self.like else {"total": self.total}
+        return {"quantity": self.quantity} | count | ({"channels": self.channels} if self.channels else {})
 
     def solved_json(self) -> TomlTable:
         """What is solved for in this family, for the definition of its cells."""
@@ -49,8 +63,13 @@ class Budget:
     @property
     def line(self) -> str:
         """What is solved for and how, for the terminal."""
-        wanted = f"as many {self.quantity} as {self.like}" if self.like else f"{self.total:,} {self.quantity}"
-        return f"budget: {wanted} within {PERCENT} %, by {', '.join(self.solved) or 'nothing: its size is fixed'}"
+        wanted = f"as many {self.quantity} as {self.reference}" if self.reference else f"{self.total:,} {self.quantity}"
+        by = f"by {', '.join(self.solved) or 'nothing: its size is fixed'}"
+        return f"budget: {wanted} within {PERCENT} %, {by}{self._widths}"
+
+    @property
+    def _widths(self) -> str:
+        return f"; channels for which {self.channels} comes nearest to {self.total:,}" if self.channels else ""
 
 
 def read_budget(
@@ -71,7 +90,7 @@ def read_budget(
     tables = [table_of(layer, "budget", source) for layer in layers if "budget" in layer]
     if not tables:
         return None
-    values: TomlTable = {"quantity": PARAMETERS, "like": "", "total": 0}
+    values: TomlTable = {"quantity": PARAMETERS, "like": "", "total": 0, "channels": ""}
     for table in tables:
         only(table, tuple(BUDGET), source, "budget.")
         if _COUNTS & table.keys():  # a profile may say the other one of the two
@@ -82,8 +101,11 @@ def read_budget(
         raise StudyError(f'{source}: budget: expected like = "FAMILY" or total = NUMBER, got {got}; keep one')
     if any("tuning" in layer for layer in layers):
         raise StudyError(f"{source}: budget: cannot be combined with [tuning], which draws sizes; leave one out")
-    if values["like"]:
-        _check_family(values["like"], f"{source}: budget.like")
+    if values["channels"] and (values["like"] or values["quantity"] != PARAMETERS):
+        raise StudyError(f"{source}: budget.channels: expected total = NUMBER of parameters with it; leave out one")
+    for key in ("like", "channels"):
+        if values[key]:
+            _check_family(values[key], f"{source}: budget.{key}")
     return Budget(solved=budget_integers(family, dict.fromkeys(fixed)), **values)
 
 

@@ -33,6 +33,7 @@ class CellState:
         plateau: whether training left it where it began; None where that was not stored.
         seconds: that an ended cell took; None where that was not stored.
         progress: of a running cell; None where its worker has stored none yet.
+        sizes: of the network of an ended cell, those that its study works out: "K = 65, 11 channels"; else empty.
     """
 
     cell: str
@@ -43,6 +44,7 @@ class CellState:
     plateau: bool | None = None
     seconds: float | None = None
     progress: Progress | None = None
+    sizes: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from kernbench.errors import KernbenchError, KernbenchWarning, StudyError, close
 from kernbench.kernels.family import MAX_NAME, KernelFamily
 from kernbench.registry import installed
 from kernbench.study.budget import Budget, read_budget
+from kernbench.study.networks import own_sizes, read_networks
 from kernbench.study.offered import Offered, offered_studies, read_toml
 from kernbench.study.reference import read_references
 from kernbench.study.settings import SETTINGS, Setting, Value, axis_home, check_table, runtime_settings
@@ -28,9 +29,11 @@ _PLAIN = {  # keys beside the tables
     "note": Setting(str, "for the report"),
 }
 
-_TOP = ("version", "question", "axes", "seeds", "hyper", "profiles", "reference", "note", "tuning", "budget", *SETTINGS)
+_IN_BOTH = ("axes", "seeds", "hyper", "tuning", "budget", "networks", *SETTINGS)
 
-_IN_PROFILE = ("axes", "seeds", "hyper", "description", "tuning", "budget", *SETTINGS)
+_TOP = ("version", "question", "profiles", "reference", "note", *_IN_BOTH)
+
+_IN_PROFILE = ("description", *_IN_BOTH)
 
 
 def available_studies() -> dict[str, Traversable]:
@@ -82,6 +85,10 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
     tuning = read_tuning(layers, family, axes, hyper, source)
     definition, runtime = _definition(layers, axes, source)
     budget = read_budget(layers, family, {*(name for name in axes if axis_home(name) is None), *hyper}, source)
+    networks, widths = read_networks(layers, axes.keys(), source), budget is not None and bool(budget.channels)
+    definition["network"] = own_sizes(layers, axes.keys(), networks, definition["network"], widths, source)
+    if networks:
+        definition["networks"] = networks
     definition["kernel"] = _kernel(family, hyper, axes, tuning, budget, source)
     if tuning is not None:
         definition["tuning"] = tuning.as_json()
@@ -158,7 +165,8 @@ def _axes(layers: Sequence[TomlTable], family: KernelFamily, source: str) -> dic
     given: TomlTable = {}
     for layer in layers:
         given |= table_of(layer, "axes", source)
-    if "kernel_size" not in given:
+    field = any("field" in table_of(layer, "network", source) for layer in layers)
+    if "kernel_size" not in given and not field and "field" not in given:
         near = close_match("kernel_size", given).replace("did you mean", "is it meant by")
         raise StudyError(f"{source}: axes.kernel_size is missing; expected a list of odd numbers{near}")
     return {name: _axis(name, values, family, source) for name, values in given.items()}

@@ -146,6 +146,13 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             1,
             65535,
         ),
+        "field": Setting(
+            int,
+            "samples that the whole network sees at most: each network has the largest kernel size that does not see "
+            "further; in place of a kernel size",
+            3,
+            10**6,
+        ),
     },
     "training": {
         "epochs": Setting(int, "passes over the training lines", 1, 10**6),

@@ -84,6 +84,12 @@ class Study:
         """First 12 hex digits of the SHA-256 of the canonical definition."""
         return json_digest(self.definition)
 
+    @property
+    def sizes_networks(self) -> bool:
+        """Whether sizes of its networks are worked out for each, rather than the same for all, or axes."""
+        field = "field" in self.axes or "field" in self.definition.get("network", {})
+        return field or "networks" in self.definition or (self.budget is not None and bool(self.budget.channels))
+
     def __post_init__(self) -> None:
         """Refuse names that a database cannot hold, a terminal cannot show, or that two cells share.
 

@@ -126,6 +126,7 @@ def restored(kept: "Stored", family: KernelFamily) -> Study:
         StudyError: a setting or a value that this installation does not know, or a path instead of a name.
     """
     names = [kept.table.get("network", {}).get("name"), *kept.table["axes"].get("name", [])]
+    names += kept.table.get("networks", {})
     if any(".py" in str(name) for name in names):  # a database must not say which code to run
         raise StudyError(f"{kept.source}: network.name: a path is no name of a network; the database is damaged")
     return _with_facts(study_of(kept.table, kept.name, family, kept.profile, kept.source))

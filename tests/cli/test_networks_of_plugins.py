@@ -60,7 +60,7 @@ def test_rotation_of_another_form_is_refused_before_anything_is_written(smoke_be
     (smoke_bench.folder / "nets.toml").write_text(STUDY.format(axes="tiles = [1, 3]", network=""))
     run = smoke_bench.run("run", "--plugin", "discrete", "--study", "nets.toml", "--profile", "smoke")
     assert (run.code, run.err.count("\n")) == (2, 1), run
-    assert "tiles = 1 is of layer = 'tiled', got layer = 'plain'" in run.err
+    assert "network.tiles is of layer = 'tiled', got layer = 'plain'" in run.err
     assert smoke_bench.files() == ["nets.toml"]
 
 

@@ -20,7 +20,7 @@ def test_profiles_name_every_setting_but_the_kernel_size_and_those_that_came_lat
     table = profiles()[profile]
     for name, known in SETTINGS.items():
         late = {each for each, setting in known.items() if setting.default is not None}
-        assert set(table[name]) == set(known) - {"kernel_size", "reach"} - late
+        assert set(table[name]) == set(known) - {"kernel_size", "reach", "field"} - late
         assert check_table(name, table[name], "profiles.toml") == table[name]
 
 

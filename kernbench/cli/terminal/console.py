@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kernbench.cli.terminal.budgets import print_budget
+from kernbench.cli.terminal.budgets import print_worked_out
 from kernbench.cli.terminal.progress import LiveObserver, PlainObserver, TerminalObserver
 from kernbench.cli.terminal.searches import is_tuned, print_chosen, print_searches
 from kernbench.errors import counted
@@ -56,7 +56,7 @@ def print_plan(study: "Study", plan: "Plan") -> None:
     click.echo(f"{study.key}: {cells}; would run {plan.to_run}")
     for line in [] if study.tuning is None else study.tuning.lines():
         click.echo(f"  {line}")
-    print_budget(study, plan.only)
+    print_worked_out(study, plan.only)
     for state in plan.states[:SHOWN_CELLS]:
         would = state.cell in plan.queue or state.state == "waiting"
         click.echo(f"  {'run ' if would else 'skip'}  {state.cell}  {state.state}{_detail(state)}")
@@ -110,6 +110,7 @@ def print_states(study: "optuna.Study", states: Sequence["CellState"], only: Sel
         score = "" if state.score is None else f"F1 {state.score:.3f} (validation)"
         if state.score is not None and (is_silent(state.score) if state.plateau is None else state.plateau):
             score += ", plateau: no better than a constant output"
+        score = ", ".join(filter(None, [score, state.sizes]))
         style = STATE_STYLES.get(state.state, "")
         table.add_row(" ", Text(state.cell), Text(state.state, style=style), Text(_detail(state).lstrip(": ") or score))
     stdout().print(table)
@@ -134,9 +135,11 @@ def print_results(study: "Study", url: str, only: Selection = ALL) -> None:
     axes = list(points[0].params)
     lines, tolerance = counted(points[0].f1().shape[1], "test line"), counted(comparison.tolerance, "sample")
     title = f"{study.key}: F1 at {tolerance} on {lines}"
-    names = [*(axis.replace("_", " ") for axis in axes), "seeds", "F1", "95 % interval", "blind floor", "skill"]
+    sizes = {"kernel_size": "K", "channels": "channels"} if any(run.network for run in every) else {}
+    names = [*(axis.replace("_", " ") for axis in axes), *sizes.values(), "seeds"]
+    names += ["F1", "95 % interval", "blind floor", "skill"]
     names += [*(column.label for column in columns_shown(TERMINAL)), "time"]
-    rows = ([*(str(point.params.get(axis, "")) for axis in axes), *_row(point)] for point in sorted(points, key=_place))
+    rows = ([*_named(point, axes, sizes), *_row(point)] for point in sorted(points, key=_place))
     print_table(title, names, rows)
     if levels := baseline_levels(classical(comparison), comparison.tolerance):
         scores = ", ".join(f"{name} {f1:.3f}" for name, f1 in levels.items())
@@ -255,6 +258,12 @@ def print_cache(uses: Mapping[str, str] | None = None) -> None:
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
         if uses is not None and last[entry.digest] is entry:
             click.echo(f"  {' ' * len(entry.digest)} used by {uses.get(entry.digest, 'no study of the database')}")
+
+
+def _named(point: "Point", axes: Iterable[str], sizes: Iterable[str]) -> list[str]:
+    """Values of a point on the axes, and sizes of its network that were worked out."""
+    network = point.scored[0].network
+    return [*(str(point.params.get(axis, "")) for axis in axes), *(str(network.get(name, "")) for name in sizes)]
 
 
 def _row(point: "Point") -> list[str]:

@@ -5,9 +5,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernbench.report.analyses.analysis import Row, Value
+from kernbench.report.analyses.analysis import Row, Rows, Value
+from kernbench.study.selection import values_of
 
 START, TRAINED = STAGES = ("start", "trained")
+
+
+def by_network(rows: Rows) -> Rows:
+    """Rows as they are shown: where cells are of several networks, the names of families say of which.
+
+    Tables and figures group by family, size and layer, and layers of different networks must not share a median.
+    """
+    networks = {_network(row) for table in rows.values() for row in table} - {""}
+    if len(networks) < 2:
+        return rows
+    return {table: [_with_network(row) for row in each] for table, each in rows.items()}
+
+
+def _network(row: Row) -> str:
+    return values_of(str(row["cell"])).get("name", "")
+
+
+def _with_network(row: Row) -> Row:
+    named = [name for name in ("family", "fitted") if row.get(name) is not None]
+    return {**row, **{name: f"{row[name]}, {_network(row)}" for name in named}}
 
 
 def grouped(rows: Sequence[Row], *names: str) -> list[tuple[tuple[str, ...], list[Row]]]:

@@ -22,7 +22,7 @@ def folder_beside(run: Run) -> Path | None:
 def cell_columns(run: Run) -> dict[str, Value]:
     """What every row about a cell begins with, see `CELL_COLUMNS`."""
     definition = run.definition.get("network", {})
-    size = run.params.get("kernel_size", definition.get("kernel_size"))
+    size = run.params.get("kernel_size", run.network.get("kernel_size", definition.get("kernel_size")))
     known = (run.study, run.cell, run.family, size, run.params.get("seed"), run.started)
     return dict(zip(CELL_COLUMNS, known, strict=True))
 

@@ -9,6 +9,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.points import SEED, values_text
 from kernbench.store.reading.records import OK, Run
 from kernbench.study.durations import duration
+from kernbench.study.networks import sizes_text
 from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import tolerance_ns
 
@@ -25,6 +26,7 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
     if runs:
         definition = runs[0].definition
         rows += _network(definition.get("network", {}))
+        rows += _sizes(runs)
         rows += _lines(definition.get("data", {}))
         rows += [(name, _settings(definition.get(name, {}))) for name in ("training", "evaluation")]
         rows += _families(runs)
@@ -71,6 +73,12 @@ def _network(table: Table) -> list[tuple[str, str]]:
     rest = {name: value for name, value in table.items() if name not in ("name", "depth", "channels")}
     lead = f"{table['name']}, {counted(table['depth'], 'layer')}, {counted(table['channels'], 'channel')}"
     return [("network", ", ".join(filter(None, [lead, _settings(rest)])))]
+
+
+def _sizes(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """What was worked out for each network, the same for all families."""
+    found = {sizes_text(run.network): run.network for run in runs if run.network}
+    return [(f"network {facts['name']}", text) for text, facts in sorted(found.items(), key=lambda row: row[1]["name"])]
 
 
 def _lines(table: Table) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kernbench.errors import DataError, counted
 from kernbench.report.analyses.analysis import Analysis, Row, Shown
+from kernbench.report.analyses.by_layer import by_network
 from kernbench.report.analyses.catalogue import ANALYSES
 from kernbench.report.analyses.stored import checksums, stored
 from kernbench.report.numbers.comparison import Comparison
@@ -57,10 +58,11 @@ def _analysed(analysis: Analysis, rows: dict[str, list[Row]], comparison: Compar
     command = f"`kernbench analyze {analysis.name} --study {comparison.base}`"
     more = f"; {command} analyses the others" if len(cells) < total else f", by {command}"
     drawn: list[Picture] = []
+    shown = by_network(rows)
     with folder.drawing(f"{comparison.base}, analysis {analysis.name}"):
-        figure = analysis.draw(rows)
+        figure = analysis.draw(shown)
         if figure is not None:
             words = (f"analysis-{analysis.name}", analysis.heading, analysis.caption)
             drawn.append(picture(figure, folder.stem(comparison.base, analysis.name), words, folder, png=True))
     extent = f"{counted(len(cells), 'cell')} of {total} analysed{more}."
-    return Analysed(analysis.name, analysis.heading, extent, list(analysis.show(rows)), drawn)
+    return Analysed(analysis.name, analysis.heading, extent, list(analysis.show(shown)), drawn)

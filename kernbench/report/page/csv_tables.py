@@ -19,6 +19,7 @@ from kernbench.report.numbers.published import beside
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
 from kernbench.report.page.line_table import write_line_table
+from kernbench.report.page.order_rows import network_rows, tau_csv_rows
 from kernbench.statistics.means import Interval
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, Run
 from kernbench.study.columns import CSV
@@ -280,6 +281,8 @@ TABLES: Mapping[str, Callable[[Sequence[Comparison], Path], bool]] = {
     "line_statistics": functools.partial(_write, make=_line_statistics),
     "bins": functools.partial(_write, make=_bins),
     "differences": functools.partial(_write, make=_differences),
+    "networks": functools.partial(_write, make=network_rows),
+    "network_orders": functools.partial(_write, make=tau_csv_rows),
     "searches": functools.partial(_write, make=_searches),
     "draws": functools.partial(_write, make=_draws),
     "published": functools.partial(_write, make=_published),

@@ -34,6 +34,7 @@ from kernbench.report.page.cell_pictures import example_picture, kernel_pictures
 from kernbench.report.page.csv_tables import write_tables, written_tables
 from kernbench.report.page.downloads import downloads, script_hash
 from kernbench.report.page.manifest import FIGURES, PAGE, read_manifest
+from kernbench.report.page.order_rows import order_facts
 from kernbench.report.page.pictures import Folder, study_pictures
 from kernbench.report.page.places import marks_of, series_signs
 from kernbench.report.page.publishing import HTML, publishing
@@ -186,6 +187,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "setup": setup_rows(comparison),
         "tolerance_um": float(tolerance_um(comparison.tolerance)),
         "matrix": matrix(comparison),
+        "orders": order_facts(comparison),
         "cost_ranges": cost_ranges(comparison),
         "headline": headline(comparison),
         "cautions": cautions(comparison),

@@ -17,6 +17,7 @@ from kernbench.plotting.style import as_svg, save
 from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.figures.noise import noise_figure
+from kernbench.report.figures.orders import orders_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
 from kernbench.report.figures.rates import rate_figure
 from kernbench.report.figures.searches import search_figure
@@ -27,6 +28,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
+from kernbench.report.numbers.orders import network_orders
 from kernbench.report.numbers.rates import varies_rate
 from kernbench.report.page.captions import caption, heading
 from kernbench.report.page.live_svg import Mark, live_svg
@@ -119,6 +121,8 @@ def study_pictures(
     curves = _curves(narrow, folder)
     all_in_one = fewer_series(comparison, MOST_IN_SWEEP)
     drawn: dict[str, Callable[[], Figure]] = {"sweep": lambda: sweep_figure(all_in_one, levels)}
+    if (found := network_orders(comparison)) is not None:
+        drawn["orders"] = lambda: orders_figure(comparison, found)
     if has_profiles(wide):
         drawn["profiles"] = lambda: profile_figure(wide)
     if costs(wide):

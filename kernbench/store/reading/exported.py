@@ -24,7 +24,7 @@ OF_STUDY = ("study", "base", "family", "question", "note", "settings_digest", "d
 OF_MACHINE = ("plugin", "plugin_source", "kernbench_version", "device", "started")
 TEXTS: Sequence[str] = ("study", "cell", "status", "digest", "data_digest", "message", *OF_MACHINE)
 NUMBERS: Mapping[str, Callable[[str], Any]] = {"tolerance": int, "threshold": float, "seconds": float, "epochs": int}
-JSON = ("params", "matched", "plateau", "layers")
+JSON = ("params", "network", "matched", "plateau", "layers")
 COLUMNS = {
     STUDIES: OF_STUDY,
     CELLS: (*TEXTS, *NUMBERS, *JSON, "machine"),

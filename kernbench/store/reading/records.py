@@ -106,6 +106,7 @@ class Run:
         lacking: artifacts that the database names and whose files are not there.
         plateau: whether training left it where it began; None without scores, and where it was not stored.
         layers: a row of facts for each layer of the network, input side first; empty where not stored.
+        network: name, taps, channels, depth and field of the network where its study works them out; else empty.
         selected: which cells were read, "kernel_size = 65"; empty if all.
         database: what its database is called among several; empty where there is one.
     """
@@ -145,5 +146,6 @@ class Run:
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lacking: int = 0
     layers: tuple[dict[str, Any], ...] = ()  # Any: JSON of the task
+    network: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON of the task
     selected: str = ""
     database: str = ""

@@ -264,6 +264,7 @@ class _Cells:
             curve=_curve(row.details.get("curve")),
             plateau=_known_bool(row.details.get("plateau")),
             layers=tuple(map(dict, row.details.get("layers", ()))),
+            network=dict(row.details.get("network", {})),
         )
 
     def failed(self, state: CellState, trials: Sequence[FrozenTrial]) -> Run:

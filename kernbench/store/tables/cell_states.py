@@ -13,6 +13,7 @@ from kernbench.host.processes import is_here, process_is_gone
 from kernbench.store.tables.optuna_tables import trial_id
 from kernbench.store.tables.trial_progress import progress_of
 from kernbench.study.cell import DONE, ENDED, CellState
+from kernbench.study.selection import values_of
 
 KILLED_LIMIT = 5
 NAMESPACE = "worker_namespace"  # attribute of a trial: where the number of its worker counts
@@ -86,7 +87,8 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         name = status if status in ENDED else "done"
         said, plateau = str(done[0].user_attrs.get("message", "")), done[0].user_attrs.get("plateau")
         known = None if plateau is None else bool(plateau)
-        return CellState(cell, name, said, score=score, plateau=known, seconds=_seconds(done[0]))
+        sizes = _sizes(cell, done[0].user_attrs)
+        return CellState(cell, name, said, score=score, plateau=known, seconds=_seconds(done[0]), sizes=sizes)
     running = by_state[TrialState.RUNNING]
     if live := next((trial for trial in running if not worker_is_gone(trial)), None):
         return _running(cell, live, silent.get(trial_id(live)))
@@ -97,6 +99,14 @@ def _state(cell: str, attempts: Sequence[FrozenTrial], silent: Mapping[int, floa
         worker = running[0].user_attrs.get("worker")
         return CellState(cell, "lost", f"worker {worker} is gone; the next run takes the cell up", retry=True)
     return _failed(cell, by_state[TrialState.FAIL])
+
+
+def _sizes(cell: str, known: Mapping[str, object]) -> str:
+    """Sizes of the network that a trial has beside the values that name its cell."""
+    named = values_of(cell)
+    units = {"kernel_size": "K = {}", "channels": "{} channels", "depth": "depth {}", "field": "field {}"}
+    found = {name: text.format(known[name]) for name, text in units.items() if name in known and name not in named}
+    return ", ".join(found.values())
 
 
 def _running(cell: str, trial: FrozenTrial, silent_s: float | None) -> CellState:

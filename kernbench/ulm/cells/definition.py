@@ -15,6 +15,7 @@ from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
 from kernbench.ulm.cells.budget import solved
+from kernbench.ulm.cells.plan import network_plan
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.line import SAMPLES, scored_name
@@ -73,7 +74,13 @@ def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
 
 
 def resolved(definition: dict[str, Any], params: Params, table: str) -> dict[str, Any]:
-    """Settings of one table for one cell: the definition's, and the cell's where they are axes."""
+    """Settings of one table for one cell: the definition's, and the cell's where they are axes.
+
+    Raises:
+        KernbenchError, PluginError: of the table `network`, see `kernbench.ulm.cells.plan.network_plan`.
+    """
+    if table == "network":
+        return network_plan(definition, params)
     return dict(definition[table]) | {name: value for name, value in params.items() if axis_home(name) == table}
 
 

@@ -37,6 +37,7 @@ from kernbench.ulm.cells.outcome import (
     scored_outcome,
     weights_facts,
 )
+from kernbench.ulm.cells.plan import network_facts
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
@@ -166,10 +167,12 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     """The outcome with seeds, costs, and what was trained before an interruption."""
     context = cell.context
     resumed_from = None if cell.state is None else int(cell.state["epoch"])
-    kernel_size = resolved(context.study.definition, context.params, "network")["kernel_size"]
+    plan = resolved(context.study.definition, context.params, "network")
     solution = solution_of(context.study, context.params)
     chosen = {} if solution is None else dict(solution.solved)
-    place = chosen | {"kernel_size": kernel_size} | context.params
+    sizes = network_facts(plan) if context.study.sizes_networks else {}
+    found = {name: value for name, value in sizes.items() if name != "name"}
+    place = chosen | {"kernel_size": plan["kernel_size"]} | found | context.params
     earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
     return dataclasses.replace(
         outcome,
@@ -179,7 +182,10 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
         resumed_from=resumed_from,
         earlier_seconds=earlier,
         attributes=dict(outcome.attributes) | place,
-        details=dict(outcome.details) | {"layers": layer_rows(cell.network, cell.bench)} | _budget_met(solution),
+        details=dict(outcome.details)
+        | {"layers": layer_rows(cell.network, cell.bench)}
+        | ({"network": sizes} if sizes else {})
+        | _budget_met(solution),
     )
 
 

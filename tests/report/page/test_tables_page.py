@@ -60,6 +60,12 @@ def written(make_run, curves, tmp_path_factory):
     for draw in range(2):
         params = {"kernel_size": 65, "draw": draw, "seed": 0, "omega_0": 30.0 + draw}
         runs.append(make_run(params=params, definition=TUNED, base="tuned_k.v1.quick", database="a.db"))
+    for family in ("discrete", "siren"):  # in networks of sizes of their own
+        for name in ("shallow", "strided"):
+            sizes = {"name": name, "kernel_size": 65, "channels": 8, "depth": 2, "field": 129, "field_asked": 129}
+            for seed in range(2):
+                params = {"name": name, "seed": seed}
+                runs.append(make_run(family, params=params, network=sizes, base="networks.v1.quick", database="a.db"))
     folder = tmp_path_factory.mktemp("tables")
     write_tables(comparisons(runs), folder)
     return {
@@ -78,7 +84,7 @@ def test_every_table_has_a_section(written):
 def test_every_column_is_documented_and_every_documented_one_is_there(written, table):
     columns, pages = set(written[table]), documented()
     if table in ("summary", "differences"):
-        columns.remove("kernel_size")  # the axis, whose name is that of the study's
+        columns -= {"kernel_size", "name"}  # the axes, whose names are those of the studies
     assert columns <= pages[SHARED] | pages[table]
     assert pages[table] <= columns
     used = set().union(*map(set, written.values()))

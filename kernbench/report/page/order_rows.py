@@ -1,0 +1,56 @@
+"""Families x networks on the page and as CSV."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
+from kernbench.host.csv_cells import Cell
+
+
+def order_facts(comparison: Comparison) -> dict[str, Any]:
+    """What the page shows of the order of families by network; empty where there is none."""
+    found = network_orders(comparison)
+    if found is None:
+        return {}
+    rows = rank_rows(found)
+    return {
+        "text": orders_text(found),
+        "networks": found.networks,
+        "ranks": {family: [row for row in rows if row.family == family] for family in found.families},
+        "taus": tau_rows(found),
+    }
+
+
+def network_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
+    """Each point whose network has sizes of its own, or is ranked: the sizes, F1 and rank."""
+    found = network_orders(comparison)
+    ranked = {} if found is None else {(row.family, row.network): row for row in rank_rows(found)}
+    for series in comparison.series:
+        for point in series.points:
+            sizes = next((run.network for run in point.runs if run.network), {})
+            row = ranked.get((series.name, str(point.x)))
+            if not sizes and row is None:
+                continue
+            interval = point.interval
+            yield {
+                "series": series.name,
+                "network": str(sizes.get("name", point.x)),
+                **{name: sizes.get(name) for name in ("kernel_size", "depth", "channels", "field", "field_asked")},
+                "parameters_total": point.value("n_params"),
+                "f1_mean": interval.mean if interval else None,
+                "f1_low": interval.low if interval else None,
+                "f1_high": interval.high if interval else None,
+                "seeds": len(point.scored),
+                **{name: getattr(row, key, None) for name, key in _RANK.items()},
+            }
+
+
+_RANK = {"rank": "rank", "rank_low": "low", "rank_high": "high", "first": "first"}
+
+
+def tau_csv_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
+    """Each pair of networks: the rank correlation of the families between them."""
+    found = network_orders(comparison)
+    yield from [] if found is None else map(asdict, tau_rows(found))

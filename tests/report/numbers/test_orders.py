@@ -1,0 +1,138 @@
+"""Families x networks in the report: ranks, correlations, words, tables and figure; networks are never mixed."""
+
+import csv
+
+import pytest
+
+from kernbench.report.analyses.by_layer import by_network, grouped
+from kernbench.report.figures.orders import orders_figure
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
+from kernbench.report.numbers.setup import setup_rows
+from kernbench.report.page.csv_tables import write_tables
+from kernbench.report.result_cell import Cell
+from kernbench.report.results import Results
+
+QUALITY = {
+    "discrete": {"shallow": 0.80, "strided": 0.80, "unet1d": 0.62},
+    "siren": {"shallow": 0.70, "strided": 0.70, "unet1d": 0.70},
+    "gaussian": {"shallow": 0.60, "strided": 0.60, "unet1d": 0.80},
+}
+SIZES = {"shallow": (113, 7), "strided": (65, 9), "unet1d": (45, 8)}
+
+
+@pytest.fixture(scope="module")
+def runs(make_run):
+    """Three families in three networks, of which one reverses the order; three seeds."""
+    return [
+        make_run(
+            family,
+            seed=seed,
+            quality=quality,
+            params={"name": name, "seed": seed},
+            base="networks.v1.quick",
+            network=dict(zip(("kernel_size", "channels"), SIZES[name], strict=True))
+            | {"name": name, "depth": 2, "field": 449, "field_asked": 449},
+            definition={"network": {"gain": "unit", "field": 449}},
+        )
+        for family, of in QUALITY.items()
+        for name, quality in of.items()
+        for seed in range(3)
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparison(runs):
+    return comparisons(runs)[0]
+
+
+def test_ranks_and_correlations_are_those_of_the_networks(comparison):
+    found = network_orders(comparison)
+    ranks = {(row.family, row.network): row.rank for row in rank_rows(found)}
+    assert [ranks[family, "shallow"] for family in QUALITY] == [1, 2, 3]
+    assert [ranks[family, "unet1d"] for family in QUALITY] == [3, 2, 1]
+    taus = {(row.first, row.second): row for row in tau_rows(found)}
+    assert taus["shallow", "strided"].tau == 1
+    assert taus["shallow", "unet1d"].tau == -1
+    assert "discrete is better than gaussian in shallow, worse in unet1d" in taus["shallow", "unet1d"].verdict
+    assert taus["shallow", "strided"].verdict == "more pairs keep their order than swap it"
+
+
+def test_the_text_says_no_more_than_the_intervals(comparison, runs):
+    said = " ".join(orders_text(network_orders(comparison)))
+    assert "The order depends on the network: " in said
+    assert "more against each other than alike" in said  # one pair of networks agrees, two are reversed
+    two = [run for run in runs if run.params["name"] != "unet1d"]
+    said = " ".join(orders_text(network_orders(comparisons(two)[0])))
+    assert "no proof that the order is the same" in said
+    assert "depends" not in said
+
+
+def test_families_that_are_alike_are_called_neither_alike_in_order_nor_different(make_run):
+    runs = [
+        make_run(family, seed=seed, kernel_size=place + 3, params={"name": name, "seed": seed})
+        for family in QUALITY
+        for place, name in enumerate(SIZES)
+        for seed in range(3)
+    ]
+    found = network_orders(comparisons(runs)[0])
+    assert "Whether they order the families alike cannot be told from 3 seeds." in orders_text(found)[0]
+    assert {row.verdict for row in tau_rows(found)} == {"whether the orders are alike cannot be told from 3 seeds"}
+
+
+def test_a_family_that_lacks_a_network_is_named_and_one_seed_orders_nothing(runs):
+    fewer = [run for run in runs if not (run.family == "siren" and run.params["name"] == "unet1d")]
+    found = network_orders(comparisons(fewer)[0])
+    assert found.families == ("discrete", "gaussian")
+    assert "Not ranked: siren, without a score in some network." in orders_text(found)
+    assert network_orders(comparisons([run for run in runs if run.params["seed"] == 0])[0]) is None
+
+
+def test_another_axis_has_no_orders(sweep):
+    assert network_orders(comparisons(sweep)[0]) is None
+
+
+def test_the_page_the_tables_and_the_setup_name_what_was_worked_out(comparison, runs, page_of, tmp_path):
+    assert ("network strided", "K = 65, depth 2, 9 channels, sees 449 of 449 samples") in setup_rows(comparison)
+    page = page_of(runs)
+    assert "Families x networks" in page.html
+    assert "Kendall" in page.html
+    write_tables([comparison], tmp_path)
+    with (tmp_path / "networks.csv").open() as file:
+        rows = {(row["series"], row["network"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 9
+    assert (rows["siren", "shallow"]["kernel_size"], rows["siren", "shallow"]["rank"]) == ("113", "2.0")
+    assert len((tmp_path / "network_orders.csv").read_text().splitlines()) == 4
+
+
+def test_a_data_frame_has_the_sizes_of_the_networks(runs):
+    pytest.importorskip("pandas")
+    frame = Results(tuple(map(Cell, runs))).frame()
+    of_strided = frame[frame["name"] == "strided"]
+    assert set(of_strided["kernel_size"]) == {65}
+    assert set(of_strided["channels"]) == {9}
+    assert Cell(runs[0]).network["kernel_size"] == 113
+
+
+def test_the_figure_has_every_family_in_every_network_and_the_first_rank_on_top(comparison):
+    figure = orders_figure(comparison, network_orders(comparison))
+    scores, ranks = figure.axes
+    assert [label.get_text() for label in ranks.get_xticklabels()] == ["shallow", "strided", "unet1d"]
+    assert ranks.get_ylim()[0] > ranks.get_ylim()[1]
+    drawn = [line.get_ydata() for line in ranks.lines if len(line.get_ydata()) == 3 and line.get_marker() != "_"]
+    assert sorted(map(tuple, drawn))[0][0] == 1
+    assert len(scores.containers) == len(ranks.containers) == 3
+
+
+def test_analyses_keep_layers_of_several_networks_apart():
+    rows = {
+        "table": [
+            {"cell": f"name={name},seed={seed}", "family": "siren", "kernel_size": 65, "layer": 1}
+            for name in ("shallow", "strided")
+            for seed in range(2)
+        ]
+    }
+    found = grouped(by_network(rows)["table"], "family", "kernel_size", "layer")
+    assert [(key[0], len(each)) for key, each in found] == [("siren, shallow", 2), ("siren, strided", 2)]
+    one = {"table": [row for row in rows["table"] if "shallow" in row["cell"]]}
+    assert by_network(one) is one
