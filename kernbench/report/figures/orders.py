@@ -9,19 +9,20 @@ from kernbench.plotting.looks import Look, series_look
 from kernbench.plotting.style import letter, panels, styled
 from kernbench.report.figures.layout import draw_intervals, legend_columns, series_keys
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.orders import NetworkOrders, RankRow, rank_rows
+from kernbench.report.numbers.orders import NetworkOrders, RankRow, network_orders, rank_rows
 
 STEP = 0.13  # between families at one network
 
 
 @styled
-def orders_figure(comparison: Comparison, found: NetworkOrders) -> Figure:
+def orders_figure(comparison: Comparison) -> Figure:
     """Mean F1 of each family in each network, and below it its rank, both with 95 % intervals.
 
     Args:
-        comparison: along networks.
-        found: its orders.
+        comparison: along networks, with orders.
     """
+    found = network_orders(comparison)
+    assert found is not None
     figure, axes = panels(2, 1, height=5.2, width=5.6)
     scores, ranked = axes[:, 0]
     looks = series_look(found.families)

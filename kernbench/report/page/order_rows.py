@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from kernbench.host.csv_cells import Cell
 from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
-from kernbench.host.csv_cells import Cell
 
 
 def order_facts(comparison: Comparison) -> dict[str, Any]:

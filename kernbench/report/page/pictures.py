@@ -120,33 +120,25 @@ def study_pictures(
     narrow = fewer_values(wide)
     curves = _curves(narrow, folder)
     all_in_one = fewer_series(comparison, MOST_IN_SWEEP)
-    drawn: dict[str, Callable[[], Figure]] = {"sweep": lambda: sweep_figure(all_in_one, levels)}
-    if (found := network_orders(comparison)) is not None:
-        drawn["orders"] = lambda: orders_figure(comparison, found)
-    if has_profiles(wide):
-        drawn["profiles"] = lambda: profile_figure(wide)
-    if costs(wide):
-        drawn["costs"] = lambda: cost_figure(wide)
-    drawn["lines"] = lambda: spread_figure(narrow)
-    if any(len(point.tolerances) > 1 for point in narrow.scored):  # exported tables may have the headline alone
-        drawn["tolerance"] = lambda: tolerance_figure(narrow)
-    if whole.searches:
-        drawn["search"] = lambda: search_figure(whole)
-    if varies_noise(whole):
-        drawn["noise"] = lambda: noise_figure(wide)
-    if varies_rate(whole):
-        drawn["rate"] = lambda: rate_figure(wide)
-    if with_curves(narrow.scored):
-        drawn["curves"] = lambda: precision_recall_figure(narrow)
-    if best_with_curves(wide):
-        drawn["curve_tolerances"] = lambda: tolerance_curves_figure(wide)
-    if any(point.lines is not None for point in wide.best):
-        drawn["density"] = lambda: density_figure(wide)
-    if curves:
-        drawn["learning"] = lambda: learning_figure(narrow, curves)
+    # name, whether there is anything to draw, and how; exported tables may have the headline tolerance alone
+    possible: list[tuple[str, object, Callable[[], Figure]]] = [
+        ("sweep", True, lambda: sweep_figure(all_in_one, levels)),
+        ("orders", network_orders(comparison), lambda: orders_figure(comparison)),
+        ("profiles", has_profiles(wide), lambda: profile_figure(wide)),
+        ("costs", costs(wide), lambda: cost_figure(wide)),
+        ("lines", True, lambda: spread_figure(narrow)),
+        ("tolerance", any(len(each.tolerances) > 1 for each in narrow.scored), lambda: tolerance_figure(narrow)),
+        ("search", whole.searches, lambda: search_figure(whole)),
+        ("noise", varies_noise(whole), lambda: noise_figure(wide)),
+        ("rate", varies_rate(whole), lambda: rate_figure(wide)),
+        ("curves", with_curves(narrow.scored), lambda: precision_recall_figure(narrow)),
+        ("curve_tolerances", best_with_curves(wide), lambda: tolerance_curves_figure(wide)),
+        ("density", any(each.lines is not None for each in wide.best), lambda: density_figure(wide)),
+        ("learning", curves, lambda: learning_figure(narrow, curves)),
+    ]
     of = {"sweep": all_in_one, "search": whole, **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
-    for name, draw in drawn.items():
+    for name, _, draw in (each for each in possible if each[1]):
         with folder.drawing(f"{comparison.base}, {name}"):
             shown = of.get(name, wide)
             words = caption(name, shown, references=bool(levels), curves=len(curves))

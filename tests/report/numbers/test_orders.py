@@ -115,7 +115,7 @@ def test_a_data_frame_has_the_sizes_of_the_networks(runs):
 
 
 def test_the_figure_has_every_family_in_every_network_and_the_first_rank_on_top(comparison):
-    figure = orders_figure(comparison, network_orders(comparison))
+    figure = orders_figure(comparison)
     scores, ranks = figure.axes
     assert [label.get_text() for label in ranks.get_xticklabels()] == ["shallow", "strided", "unet1d"]
     assert ranks.get_ylim()[0] > ranks.get_ylim()[1]
