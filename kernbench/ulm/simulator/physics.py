@@ -215,13 +215,15 @@ def integrate(equation: BubbleEquation, pressure_pa: torch.Tensor) -> tuple[torc
 
     Args:
         equation: coefficients for the time step.
-        pressure_pa: driving pressure on half steps, shape (2 steps - 1, bubbles); overwritten.
+        pressure_pa: driving pressure on half steps, shape (2 steps - 1, bubbles), contiguous or not.
 
     Returns:
         x, x' and x'' per step, each (steps, bubbles) float32. The last comes from the equation, which is far more
         accurate at 16 ns than a difference of velocities.
     """
-    drive = pressure_pa.mul_(equation.drive_per_pa).add_(equation.drive_at_rest)
+    # new memory: `contiguous()` of a transposed table copies nothing where there is one bubble
+    drive = torch.mul(pressure_pa, equation.drive_per_pa, out=pressure_pa.new_empty(pressure_pa.shape))
+    drive.add_(equation.drive_at_rest)
     steps = (len(drive) + 1) // 2
     x, u, a = (drive.new_zeros(steps, drive.shape[1]) for _ in range(3))
     f = equation.acceleration

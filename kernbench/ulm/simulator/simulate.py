@@ -170,7 +170,7 @@ def _trace(bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, area_at_res
     pressure = driving_pressure(spectrum, z, amplitude, half_steps)
     pressure = pressure[:, : 2 * ECHO_SAMPLES * substeps - 1]
     equation = bubble_equation(bubbles.radius_m, step, device, area_at_rest=area_at_rest)
-    x, u, a = integrate(equation, pressure.T.contiguous())
+    x, u, a = integrate(equation, pressure.T)
     if not torch.isfinite(a[-1]).all():
         worst = bubbles.radius_m[~torch.isfinite(a[-1]).cpu().numpy()].min()
         raise DataError(

@@ -127,7 +127,7 @@ def transmit_pulse(path: str | None = None) -> Pulse:
     pressure = pressure - np.linspace(pressure[0], pressure[-1], PULSE_SAMPLES)
     if path is None:
         pressure *= embedded_fits.PULSE_PEAK / np.abs(pressure).max()
-    return Pulse(pressure, slope)
+    return Pulse(_kept(pressure), _kept(slope))
 
 
 @functools.cache
@@ -139,10 +139,16 @@ def receive_filter(path: str | None = None) -> ReceiveFilter:
     """
     if path is None:
         time_us = np.arange(112) / RATE_HZ * 1e6  # the last atom has decayed to 2e-7
-        return ReceiveFilter(atoms_response(embedded_fits.RECEIVE_ATOMS, time_us) * FINE_RATE_HZ / RATE_HZ, 0)
+        return ReceiveFilter(_kept(atoms_response(embedded_fits.RECEIVE_ATOMS, time_us) * FINE_RATE_HZ / RATE_HZ), 0)
     taps = _taps_at(*load_response(path, "receive"), RATE_HZ)
     before, after = min(64, len(taps) // 2), min(192, len(taps) // 2)
-    return ReceiveFilter(np.concatenate([taps[-before:], taps[:after]]), -before)
+    return ReceiveFilter(_kept(np.concatenate([taps[-before:], taps[:after]])), -before)
+
+
+def _kept(array: FloatArray) -> FloatArray:
+    """The array, read-only: every later call gets the same memory."""
+    array.flags.writeable = False
+    return array
 
 
 def attenuation(frequency_hz: npt.ArrayLike) -> FloatArray:
