@@ -27,8 +27,9 @@ from kernbench.ulm.pairing.protocol import pair_table
 from kernbench.ulm.scoring.floors import blind_floors
 from kernbench.ulm.simulator.noise import add_noise, low_pass
 from kernbench.ulm.simulator.physics import bubble_equation, integrate
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.simulate import simulate_bubbles
-from kernbench.ulm.simulator.transducer import drive_spectrum, driving_pressure, receive_filter, transmit_pulse
+from kernbench.ulm.simulator.transducer import drive_spectrum, driving_pressure, receive_filter
 
 
 def arrays(value):
@@ -70,7 +71,7 @@ def columns(bubbles, seed):
 
 
 def spectrum():
-    return drive_spectrum(transmit_pulse())
+    return drive_spectrum(find_pulse())
 
 
 def network(channels, seed):
@@ -156,7 +157,7 @@ def test_one_bubble_has_the_pressure_that_it_has_among_several():
     torch.testing.assert_close(alone.radius_m[0], among.radius_m[0], rtol=1e-5, atol=1e-11)
 
 
-@pytest.mark.parametrize("kept", [transmit_pulse, receive_filter])
+@pytest.mark.parametrize("kept", [find_pulse, receive_filter])
 def test_what_is_kept_for_later_calls_cannot_be_written(kept):
     for array in arrays(kept()):
         with pytest.raises(ValueError, match="read-only"):

@@ -17,7 +17,7 @@ def bench_of_cell(definition: dict[str, Any], params: Params, device: str) -> Wo
         params: axis values of the cell, and its seed.
         device: where the lines live.
     """
-    splits = {split: load_split(recipe_of(definition, split), split, device=device) for split in SPLITS}
+    splits = {split: load_split(recipe_of(definition, split, params), split, device=device) for split in SPLITS}
     data = resolved(definition, params, "data")
     noise = Noise(data["noise_percent"], data["test_noise_percent"], recipe_of(definition).seed)
     factors = {"test": test_factor(definition, params)}

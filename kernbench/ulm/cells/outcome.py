@@ -120,7 +120,7 @@ def weights_facts(
         "network": plan,
         "network_plugin": find_network(plan["name"]).label,
         "samples": samples,
-        "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
+        "data": {each: recipe_of(study.definition, each, context.params).digest() for each in SPLITS},
         "noise": {
             "percent": bench.noise.level("train"),
             "test_percent": bench.noise.level("test"),
@@ -136,7 +136,8 @@ def weights_facts(
 def split_facts(bench: Workbench, split: str) -> SplitFacts:
     """Facts and blind floors of the lines of a split."""
     source = bench.at_its_rate(split)
-    floors = blind_floors(source.counts, factor=bench.factor(split), length=source.voltage.shape[1])
+    length, support = source.voltage.shape[1], source.label_support
+    floors = blind_floors(source.counts, factor=bench.factor(split), length=length, support=support)
     return SplitFacts(
         lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
         floors={name: floor.mean.tolist() for name, floor in floors.items()},
