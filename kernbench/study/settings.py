@@ -128,6 +128,12 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             options=("nonlinear", "linear"),
             default="nonlinear",
         ),
+        "compression": Setting(
+            str,
+            "filter that lines pass after their noise: none, or the matched filter of the pulse",
+            options=("none", "matched"),
+            default="none",
+        ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
     "network": {
@@ -204,7 +210,8 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
 AXIS_NOISE = ("noise_percent", "test_noise_percent")
 AXIS_LINES = ("pulse", "bubbles")  # lines of their own, of the same seed
-AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay", *AXIS_LINES)  # the others are added to the same lines, or made of them
+# the others are added to the same lines, or made of them
+AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay", "compression", *AXIS_LINES)
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:

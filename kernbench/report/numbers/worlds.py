@@ -27,6 +27,7 @@ def plugin_of(run: Run) -> str:
 SHARED: dict[str, Callable[[Run], str]] = {
     "data": lambda run: without_rate(run.data_digest),  # the same lines at another rate are like those with other noise
     "delay": lambda run: str(run.definition.get("data", {}).get("delay", 0)),  # along an axis it is not there
+    "compression": lambda run: str(run.definition.get("data", {}).get("compression", "none")),
     "task": lambda run: str(run.definition.get("task", "unknown")),
     "protocol": lambda run: str(run.definition.get("protocol", 1)),
 }

@@ -21,6 +21,9 @@ from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES, scored_name
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+from kernbench.ulm.simulator.compression import template_of
+from kernbench.ulm.simulator.pulse import FloatArray
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.simulate import NONLINEAR
 
 NO_PARAMS: Params = {}
@@ -59,6 +62,20 @@ def scored_digest(definition: dict[str, Any], params: Params) -> str:
 def delay_of(definition: dict[str, Any], params: Params) -> int:
     """Delay of the labels of a cell [samples]."""
     return int(resolved(definition, params, "data").get("delay", 0))
+
+
+def template_of_cell(definition: dict[str, Any], params: Params) -> FloatArray | None:
+    """What the lines of a cell are compressed with; None where they are not."""
+    if resolved(definition, params, "data").get("compression", "none") == "none":
+        return None
+    recipe = recipe_of(definition, "train", params)
+    return template_of(recipe.pulse, recipe.transmit_response, recipe.receive_response)
+
+
+def pulse_hz_of(definition: dict[str, Any], params: Params) -> float:
+    """Nominal frequency of the pulse of a cell."""
+    recipe = recipe_of(definition, "train", params)
+    return find_pulse(recipe.pulse, recipe.transmit_response).thermal_hz
 
 
 def test_factor(definition: dict[str, Any], params: Params) -> float:

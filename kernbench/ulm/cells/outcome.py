@@ -18,6 +18,7 @@ from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, recipe_of, reso
 from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
+from kernbench.ulm.line import DEFAULT_PULSE
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.edges import counts_apart, near_ends
 from kernbench.ulm.scoring.floors import blind_floors
@@ -104,8 +105,11 @@ def weights_facts(
     batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
     factor = bench.factor("test")
-    unusual = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
+    unusual: dict[str, Any] = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
     unusual |= {"delay": bench.delay} if bench.delay else {}
+    pulse = recipe_of(study.definition, "train", context.params).pulse
+    unusual |= {} if pulse == DEFAULT_PULSE else {"pulse": pulse}
+    unusual |= {} if bench.template is None else {"template": bench.template.tolist()}
     return unusual | {
         "task": {"name": TASK_VERSION, "protocol": PROTOCOL_VERSION},
         "study": study.key,

@@ -63,10 +63,11 @@ def trace(bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, area_at_rest
     again = bubbles[diverged]
     second, still = _stepped(again, spectrum, substeps * SMALLER, area_at_rest)
     if still.any():
-        step = TIME_STEP_S / substeps
+        step_ns = TIME_STEP_S / substeps * 1e9
+        smaller_ns = step_ns / SMALLER
         raise DataError(
             f"the motion of a bubble of {again.radius_m[still].min() * 1e6:.2f} um diverged with time steps of "
-            f"{step * 1e9:g} and {step / SMALLER * 1e9:g} ns; use a smaller time step, such as {step / SMALLER / 2 * 1e9:g} ns"
+            f"{step_ns:g} and {smaller_ns:g} ns; use a smaller time step, such as {smaller_ns / 2:g} ns"
         )
     rows = torch.as_tensor(np.flatnonzero(diverged), device=first.radius_m.device)
     for name in ("radius_m", "scattered_pa"):
