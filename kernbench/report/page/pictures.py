@@ -18,6 +18,7 @@ from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
+from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.rates import rate_figure
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.figures.spreads import density_figure, learning_figure, spread_figure
@@ -27,6 +28,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
+from kernbench.report.numbers.pulses import pulses_of
 from kernbench.report.numbers.rates import varies_rate
 from kernbench.report.page.captions import caption, heading
 from kernbench.report.page.live_svg import Mark, live_svg
@@ -130,6 +132,8 @@ def study_pictures(
         drawn["noise"] = lambda: noise_figure(wide)
     if varies_rate(whole):
         drawn["rate"] = lambda: rate_figure(wide)
+    if pulses_of(whole):
+        drawn["pulses"] = lambda: pulses_figure(whole)
     if with_curves(narrow.scored):
         drawn["curves"] = lambda: precision_recall_figure(narrow)
     if best_with_curves(wide):
@@ -138,7 +142,7 @@ def study_pictures(
         drawn["density"] = lambda: density_figure(wide)
     if curves:
         drawn["learning"] = lambda: learning_figure(narrow, curves)
-    of = {"sweep": all_in_one, "search": whole, **dict.fromkeys(OF_VALUES, narrow)}
+    of = {"sweep": all_in_one, "search": whole, "pulses": whole, **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
     for name, draw in drawn.items():
         with folder.drawing(f"{comparison.base}, {name}"):
