@@ -79,8 +79,8 @@ def epoch_times(number: int = 8, batch: int = 2, turns: int = 3) -> Timings:
     ours, plain = build(DILATED, "discrete", DILATED.kernel_size), plain_network()
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     known = checked[0].numpy(), checked[1].numpy().astype(np.uint8)
-    others = (np.zeros(number, kind) for kind in (int, float, int))  # bubbles, pressure, start: they do not matter
-    split = Split("validation", *known, *others)
+    bubbles, pressure, starts = (np.zeros(number, kind) for kind in (int, float, int))  # they do not matter
+    split = Split("validation", *known, bubbles, pressure, starts)
     bench = Workbench({"validation": split}, Noise())
     hooks = Hooks(validate=lambda network: bench.validate(network, loss, 4), save=lambda _state: None)
 

@@ -1,6 +1,7 @@
 """`kernbench baselines`: classical detectors on the lines of a study or of any data set."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from kernbench.cli.terminal.bars import Progress, bar, one_line
 from kernbench.cli.terminal.detectors import noise_text, print_rows
 
 if TYPE_CHECKING:
-    from kernbench.study.study import Study
+    from kernbench.study.study import Params, Study
     from kernbench.ulm.data.recipe import Split
 
 FILE = "baselines.csv"
@@ -64,24 +65,26 @@ def baselines_command(
     given = [name.strip() for name in methods.split(",") if name.strip()]
     check_methods(given, 1 << 30)  # a misspelt name before anything is simulated
     check_places(url, out)
-    digest, splits = _lines(study, data, where)
-    wanted = on_studies.domains(study, digest, noise)
-    several = sum(map(len, wanted.values())) > 1
-    for same in wanted.values():
-        bench = on_studies.bench(study, splits, same, side_folder(url, "artifacts"), where)
+    digest, lines_of = _lines(study, data, where)
+    wanted = on_studies.groups(study, digest, noise)
+    several = sum(len(group.domains) for group in wanted) > 1
+    for group in wanted:
+        bench = on_studies.bench(study, lines_of(group.params), group, side_folder(url, "artifacts"), where)
         rows_of_each = bench.run(check_methods(given, bench.length), working)
-        for domain, path, rows in zip(same, bench.paths, rows_of_each, strict=True):
-            print_rows(rows, f"data {digest}, {noise_text(domain)}")
+        for domain, path, rows in zip(group.domains, bench.paths, rows_of_each, strict=True):
+            print_rows(rows, f"data {domain.data_digest}, {noise_text(domain)}")
             copy = None if out is None else out / (path.name if several else FILE)
             if copy is not None:
                 write_rows(rows, copy)
             click.echo(f"results: {path}" + (f" and {copy}" if copy else ""))
 
 
-def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping[str, Split]]":
-    """Digest of the lines, and the lines themselves: the study's own, or those of a named data set."""
+def _lines(
+    study: "Study", data: str | None, device: str
+) -> "tuple[str | None, Callable[[Params], Mapping[str, Split]]]":
+    """Digest of a named data set, or None; and the lines of some axis values: the study's own, or those of the set."""
     from kernbench.cli.terminal import console
-    from kernbench.ulm.cells.definition import data_digest, prepare
+    from kernbench.ulm.cells.definition import prepare
     from kernbench.ulm.data.find import find_set
     from kernbench.ulm.detectors import on_studies
     from kernbench.ulm.detectors.catalogue import TEST
@@ -89,10 +92,11 @@ def _lines(study: "Study", data: str | None, device: str) -> "tuple[str, Mapping
     if data is None:
         with console.observer(study) as observer:
             prepare(study, device, observer.simulated)
-        return data_digest(study.definition), on_studies.study_splits(study)
+        return None, functools.partial(on_studies.study_splits, study)
     found = find_set(data)
     wanted = {*found.splits, study.definition["evaluation"]["threshold_split"], TEST}  # `load` names a missing one
-    return found.digest, {split: found.load(split) for split in sorted(wanted)}
+    splits = {split: found.load(split) for split in sorted(wanted)}
+    return found.digest, lambda _: splits
 
 
 def working(name: str) -> AbstractContextManager[Progress]:

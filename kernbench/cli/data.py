@@ -32,15 +32,17 @@ def simulate(study_name: str, profile: str | None, device: str) -> None:
     from kernbench.host.device import choose_device, default_profile
     from kernbench.registry import find_family
     from kernbench.study.task import load, task
-    from kernbench.ulm.cells.definition import recipe_of
+    from kernbench.ulm.cells.definition import line_points, recipe_of
     from kernbench.ulm.data.recipe import cache_folder
 
     where = choose_device(device)
     study = load(study_name, find_family("discrete"), profile or default_profile(where))
     with console.observer(study) as observer:
         task().prepare(study, where, observer.simulated)
-    recipe = recipe_of(study.definition)
-    click.echo(f"data {recipe.digest()}: {_lines_text(recipe.lines)}, in {cache_folder()}")
+    for params in line_points(study):
+        recipe = recipe_of(study.definition, "train", params)
+        named = "".join(f"{name} {value}, " for name, value in params.items())
+        click.echo(f"data {recipe.digest()}: {named}{_lines_text(recipe.lines)}, in {cache_folder()}")
 
 
 @data_command.command()

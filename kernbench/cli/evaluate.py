@@ -213,7 +213,7 @@ def _predicted(
     from kernbench.ulm.evaluation.workbench import Workbench
 
     batch = trained.batch if factor == 1 else None  # of lines of another length
-    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor}, trained.delay)
+    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor}, trained.delay, trained.template)
     with bar(label) as progress:
         return bench, bench.output(trained.network, lines.name, progress)
 

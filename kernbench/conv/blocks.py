@@ -6,6 +6,7 @@ A line is seen as (C, B, d, Q): channels first, then batch, phase (see `Plan`) a
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,7 +32,10 @@ def empty_lines(like: Tensor, shape: Sequence[int], phases: int) -> tuple[Tensor
 
 def trimmed(memory: Tensor, length: int) -> Tensor:
     """Lines of exactly L samples, never a view: autograd forbids changing the view that a function returns."""
-    return memory if memory.shape[2] == length else memory[..., :length].contiguous()
+    if memory.shape[2] == length:
+        return memory
+    # no contiguous(): of one channel of one line it copies nothing and would be a view
+    return memory[..., :length].clone(memory_format=torch.contiguous_format)
 
 
 def split(lines: Tensor, plan: Plan, width: int) -> Tensor:

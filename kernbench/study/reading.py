@@ -5,6 +5,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -180,7 +181,11 @@ def _axis(name: str, values: object, family: KernelFamily, source: str) -> tuple
         raise StudyError(f"{where}: seeds are no axis; give their number as `seeds = 3`")
     home = axis_home(name)
     if home is not None:
-        checked = tuple(check_table(home, {name: value}, where)[name] for value in values)
+        setting = SETTINGS[home][name]
+        if setting.files:
+            checked = tuple(replace(setting, files=()).checked(value, where) for value in values)
+        else:
+            checked = tuple(check_table(home, {name: value}, where)[name] for value in values)
     elif name in family.parameters:
         checked = tuple(_hyper({name: value}, family, where)[name] for value in values)
     else:

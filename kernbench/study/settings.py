@@ -22,6 +22,8 @@ class Setting:
         runtime: says how a cell is computed, not what it means: neither in the definition nor an axis.
         named: for the name of something that plugins offer: gives the name in definitions, or raises PluginError.
         numbers: the only values allowed, for a number that has few.
+        files: endings of files that may stand in place of an option; an axis takes options alone, because the name of
+            a cell says nothing of the content of a file.
         default: of a setting that came after studies were stored: profiles leave it out, and so do definitions where
             it has this value, so that digests stay.
     """
@@ -34,6 +36,7 @@ class Setting:
     runtime: bool = False
     named: Callable[[str], str] | None = None
     numbers: tuple[float, ...] = ()
+    files: tuple[str, ...] = ()
     default: Value | None = None
 
     def checked(self, value: object, where: str) -> Value:
@@ -63,7 +66,8 @@ class Setting:
                 right = right and value in self.numbers
         elif self.options:
             wanted = "one of " + ", ".join(map(repr, self.options))
-            right = value in self.options
+            wanted += f", or a path that ends in {', '.join(self.files)}" if self.files else ""
+            right = value in self.options or (isinstance(value, str) and value.lower().endswith(self.files or ("\0",)))
         else:
             wanted = "text" if self.kind is str else "true or false"
         if not right:
@@ -76,6 +80,10 @@ class Setting:
         return self if self.named is None else replace(self, options=core_networks())
 
 
+PULSES = (  # those of kernbench.ulm.simulator.waveforms; a database takes no others later
+    *("default", "TRI", "REF", "S1.7", "S2.5", "S3.4", "L1.7", "L2.5", "L3.4"),
+    *("SUC", "SDC", "LUC", "LDC", "DPT", "ExpREF", "ExpSDC"),
+)
 POPULATIONS = ("monodisperse", "polydisperse")
 TEST_RATES = (-1.0, 31.25, 62.5, 125.0)
 
@@ -105,6 +113,26 @@ SETTINGS: dict[str, dict[str, Setting]] = {
         ),
         "delay": Setting(
             int, "samples of 16 ns by which labels come after their bubbles; 0, where left out: none", 0, 120, default=0
+        ),
+        "pulse": Setting(
+            str,
+            "driving pulse: a name, or the path of a file with a pressure; `default`, where left out: one tri-level "
+            "cycle of 1.7 MHz",
+            options=PULSES,
+            files=(".npz", ".txt", ".csv"),
+            default="default",
+        ),
+        "bubbles": Setting(
+            str,
+            "motion of the bubbles: full, or linearized at rest, in water without a second harmonic",
+            options=("nonlinear", "linear"),
+            default="nonlinear",
+        ),
+        "compression": Setting(
+            str,
+            "filter that lines pass after their noise: none, or the matched filter of the pulse",
+            options=("none", "matched"),
+            default="none",
         ),
         "seed": Setting(int, "seed of bubbles, windows and test noise", 0, 2**32 - 1),
     },
@@ -188,7 +216,9 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
 AXIS_NOISE = ("noise_percent", "test_noise_percent")
-AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay")  # added to the same lines, or made of them, so these may be axes, too
+AXIS_LINES = ("pulse", "bubbles")  # lines of their own, of the same seed
+# the others are added to the same lines, or made of them
+AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay", "compression", *AXIS_LINES)
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:

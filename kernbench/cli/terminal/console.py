@@ -253,7 +253,8 @@ def print_cache(uses: Mapping[str, str] | None = None) -> None:
     for entry in entries:
         window = entry.recipe.get("window") or "whole"
         population, seed = entry.recipe.get("population"), entry.recipe.get("seed")
-        facts = f"{counted(entry.lines, 'line')}, window {window}, {population}, seed {seed}"
+        unusual = "".join(f", {entry.recipe[name]}" for name in ("pulse", "bubbles") if name in entry.recipe)
+        facts = f"{counted(entry.lines, 'line')}, window {window}, {population}{unusual}, seed {seed}"
         state = f"DAMAGED ({entry.problem}); it is simulated again when needed" if entry.problem else f"{facts}, intact"
         click.echo(f"  {entry.digest} {entry.split:10}  {entry.size_bytes / 1e6:8.1f} MB  {state}")
         if uses is not None and last[entry.digest] is entry:

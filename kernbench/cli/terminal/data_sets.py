@@ -32,7 +32,7 @@ def uses(storage: str | None) -> Mapping[str, str] | None:
     try:
         for study in stored_studies(url):
             base, _, family = study.study_name.rpartition("/")
-            for digest in _digests(study.user_attrs.get("definition", "")):
+            for digest in _digests(study.user_attrs.get("definition", ""), study.user_attrs.get("cells", "[]")):
                 found.setdefault(digest, {}).setdefault(base, []).append(family)
     except StorageError as error:
         if storage is not None:
@@ -45,11 +45,26 @@ def uses(storage: str | None) -> Mapping[str, str] | None:
     }
 
 
-def _digests(definition: str) -> list[str]:
-    """Of the lines of a study, each once; none where its definition is damaged or its responses are not there."""
+def _digests(definition: str, cells: str) -> list[str]:
+    """Of the lines of a study, each once; none where its definition is damaged or its responses are not there.
+
+    Args:
+        definition: of the study, JSON.
+        cells: their names, JSON; an axis that lines depend on is known from them alone.
+    """
     from kernbench.ulm.cells.definition import SPLITS, recipe_of
 
     with suppress(ValueError, KeyError, TypeError, AttributeError, KernbenchError):
         content = json.loads(definition)
-        return list(dict.fromkeys(recipe_of(content, split).digest() for split in SPLITS))
+        points = dict.fromkeys(_line_values(cell) for cell in json.loads(cells)) or [()]
+        recipes = (recipe_of(content, split, dict(point)) for point in points for split in SPLITS)
+        return list(dict.fromkeys(recipe.digest() for recipe in recipes))
     return []
+
+
+def _line_values(cell: str) -> tuple[tuple[str, str], ...]:
+    """Values in the name of a cell that its lines depend on."""
+    from kernbench.study.settings import AXIS_LINES
+
+    pairs = (each.partition("=") for each in cell.split(","))
+    return tuple((name, value) for name, _, value in pairs if name in AXIS_LINES)

@@ -12,7 +12,7 @@ from kernbench.analysis.identification import LEVEL, USELESS, Match, chance_line
 from kernbench.report.analyses.analysis import Analysis, Row, Rows, Value
 from kernbench.report.analyses.by_layer import START, TRAINED
 from kernbench.report.analyses.kernels_tables import ANY, draw, show
-from kernbench.ulm.line import SAMPLE_RATE_HZ
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def measure(cell: "TrainedCell") -> Rows:
     for place, layer in enumerate(cell.network.kernel_layers()):
         # samples of the line between two taps: a layer of a network with strides works at a lower rate
         step = layer.spec.dilation * round(SAMPLE_RATE_HZ / layer.spec.sample_rate)
-        known = _dictionary(after[place].shape[-1], step)
+        known = _dictionary(after[place].shape[-1], step, str(cell.trained.facts.get("pulse", DEFAULT_PULSE)))
         kernels = {} if before is None else {START: chosen(before[place])}
         kernels[TRAINED] = chosen(after[place])
         found = _grouped(kernels)
@@ -126,21 +126,21 @@ def measure(cell: "TrainedCell") -> Rows:
 
 
 @functools.cache
-def _dictionary(size: int, dilation: int) -> _Dictionary:
+def _dictionary(size: int, dilation: int, pulse: str) -> _Dictionary:
     from kernbench.analysis.atoms import LONG, dictionary  # noqa: PLC0415
 
-    atoms = dictionary(size, _shapes(dilation) if size >= LONG else ())
+    atoms = dictionary(size, _shapes(dilation, pulse) if size >= LONG else ())
     best, each = chance_lines(size, atoms)
     return _Dictionary(atoms, needed(size, atoms), best, each)
 
 
 @functools.cache
-def _shapes(dilation: int) -> "Sequence[Shape]":
+def _shapes(dilation: int, pulse: str) -> "Sequence[Shape]":
     """Echo and inverse as dilated taps see them."""
     from kernbench.analysis.atoms import Shape  # noqa: PLC0415
     from kernbench.ulm.detectors.echo_taps import echo_taps, wiener_taps  # noqa: PLC0415
 
-    curves = {"echo": echo_taps(SHAPE_TAPS), "inverse of the echo": wiener_taps(SHAPE_TAPS)}
+    curves = {"echo": echo_taps(SHAPE_TAPS, pulse), "inverse of the echo": wiener_taps(SHAPE_TAPS, pulse)}
     return [Shape(name, taps[::dilation]) for name, taps in curves.items() if len(taps[::dilation]) >= FEWEST]
 
 

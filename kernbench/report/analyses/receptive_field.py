@@ -63,7 +63,10 @@ def measure_file(trained: "Trained", lines: "Split") -> Rows:
     """The field of a network on lines without noise."""
     from kernbench.ulm.evaluation.noise import Noise  # noqa: PLC0415  # torch
 
-    return rows_of({TRAINED: trained.network}, _first(lines, Noise(0.0)))
+    return rows_of(
+        {TRAINED: trained.network},
+        _first(lines, Noise(0.0), None if trained.template is None else tuple(trained.template)),
+    )
 
 
 def rows_of(networks: "dict[str, Network]", lines: "Tensor") -> Rows:
@@ -138,23 +141,25 @@ def _lines_of(trained: "Trained") -> "Tensor":
 
     noise = trained.noise
     assert noise is not None  # a network of ours has been scored
-    return _noisy(lines_of_cell(trained, SPLIT).digest, noise.level(SPLIT), noise.seed)
+    template = None if trained.template is None else tuple(trained.template.tolist())
+    return _noisy(lines_of_cell(trained, SPLIT).digest, noise.level(SPLIT), noise.seed, template)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _noisy(digest: str, percent: float, seed: int) -> "Tensor":
+def _noisy(digest: str, percent: float, seed: int, template: tuple[float, ...] | None) -> "Tensor":
     from kernbench.ulm.data.find import find_set  # noqa: PLC0415  # torch
     from kernbench.ulm.evaluation.noise import Noise  # noqa: PLC0415
 
-    return _first(find_set(digest).load(SPLIT), Noise(percent, percent, seed))
+    return _first(find_set(digest).load(SPLIT), Noise(percent, percent, seed), template)
 
 
-def _first(lines: "Split", noise: "Noise") -> "Tensor":
+def _first(lines: "Split", noise: "Noise", template: tuple[float, ...] | None) -> "Tensor":
     from kernbench.ulm.evaluation.scorecard import first_lines  # noqa: PLC0415  # torch
     from kernbench.ulm.evaluation.workbench import Workbench  # noqa: PLC0415
 
     few = first_lines(lines, min(LINES, len(lines.bubbles)))
-    return Workbench({lines.name: few}, noise).lines(lines.name)[0]
+    pulse = None if template is None else np.array(template)
+    return Workbench({lines.name: few}, noise, template=pulse).lines(lines.name)[0]
 
 
 def _curve(found: "Field") -> Iterable[dict[str, float]]:

@@ -98,5 +98,5 @@ SPECTRUM = Analysis(
     show=show,
     draw=draw,
     caption="Centroid of the power of the kernels of a layer, from the input side: median kernel, then median over "
-    "cells. Dashed: before training. The pulse is at 1.7 MHz.",
+    "cells. Dashed: before training. The default pulse is at 1.7 MHz.",
 )

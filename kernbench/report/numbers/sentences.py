@@ -10,6 +10,7 @@ from kernbench.report.numbers.over_sizes import OverSizes, over_sizes
 from kernbench.report.numbers.points import BELOW, UNSURE, Point
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.sensitivity import divergence_text
+from kernbench.report.numbers.worlds import lines_named_by_axes
 from kernbench.statistics.means import Interval
 from kernbench.statistics.power import smallest_detectable
 from kernbench.store.reading.records import OK, Run
@@ -292,7 +293,9 @@ def _mixed_settings(runs: Sequence[Run]) -> list[str]:
         groups = "; ".join(f"{', '.join(names)}: {key}" for key, names in families.items())
         found.append(f"Families were run with different settings ({groups}): differences may come from those.")
     data = sorted({without_rate(run.data_digest) for run in runs if run.status == OK})
-    if len(data) > 1:
+    if len(data) > 1 and lines_named_by_axes(runs):
+        found.append("Each value of the axis has lines of its own: verdicts compare families on the same lines only.")
+    elif len(data) > 1:
         found.append(f"Cells were tested on different data sets ({', '.join(data)}): their scores cannot be compared.")
     return found
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from kernbench.kernels.bundled import BUNDLED_DISTRIBUTION, is_bundled
 from kernbench.store.reading.records import OK, Run
+from kernbench.study.settings import AXIS_LINES
 from kernbench.ulm.line import without_rate
 
 
@@ -27,11 +28,23 @@ def plugin_of(run: Run) -> str:
 SHARED: dict[str, Callable[[Run], str]] = {
     "data": lambda run: without_rate(run.data_digest),  # the same lines at another rate are like those with other noise
     "delay": lambda run: str(run.definition.get("data", {}).get("delay", 0)),  # along an axis it is not there
+    "compression": lambda run: str(run.definition.get("data", {}).get("compression", "none")),
     "task": lambda run: str(run.definition.get("task", "unknown")),
     "protocol": lambda run: str(run.definition.get("protocol", 1)),
 }
 OF_FAMILY: dict[str, Callable[[Run], str]] = {"plugin": plugin_of, "definition": lambda run: run.digest}
 KINDS = SHARED | OF_FAMILY
+
+
+def lines_named_by_axes(runs: Iterable[Run]) -> bool:
+    """Whether cells have the same lines exactly where they have the same value of an axis that makes lines."""
+    pairs = {
+        (tuple((name, run.params[name]) for name in AXIS_LINES if name in run.params), KINDS["data"](run))
+        for run in runs
+        if run.status == OK
+    }
+    values, digests = ({pair[place] for pair in pairs} for place in (0, 1))
+    return len(pairs) == len(values) == len(digests) > 1
 
 
 class Worlds:
@@ -42,6 +55,8 @@ class Worlds:
     """
 
     def __init__(self, runs: Iterable[Run]) -> None:
+        runs = list(runs)
+        self._named = lines_named_by_axes(runs)
         self._met: dict[tuple[str, str], Counter[str]] = {}  # family, kind -> value -> cells
         for run in runs:
             if run.status == OK:
@@ -59,9 +74,11 @@ class Worlds:
     def parts(self, run: Run) -> list[str]:
         """What tells the series of a cell from others of its family: "protocol 1"; empty where nothing is mixed.
 
-        A cell that ended without a result is put beside most others of its family.
+        A cell that ended without a result is put beside most others of its family. Lines that an axis names, such as
+        those of a pulse, need no name of their own.
         """
-        return [f"{kind} {self._value(run, kind)}" for family, kind in self.mixed if family in ("", run.family)]
+        kinds = [kind for family, kind in self.mixed if family in ("", run.family)]
+        return [f"{kind} {self._value(run, kind)}" for kind in kinds if not (kind == "data" and self._named)]
 
     def _value(self, run: Run, kind: str) -> str:
         own, met = KINDS[kind](run), self._met.get((run.family, kind))

@@ -103,7 +103,7 @@ def _kernels(series: Series, point: Point, folder: Folder, place: str) -> Kernel
     drawn: list[Picture] = []
     with folder.drawing(f"{run.base}, kernels of {point.name}"):
         given = arrays.kernels, arrays.spectra, arrays.starts
-        figure = kernel_figure(*given, rate_hz=arrays.rate_hz, side=arrays.side)
+        figure = kernel_figure(*given, rate_hz=arrays.rate_hz, side=arrays.side, pulse_hz=arrays.pulse_hz)
         drawn.append(picture(figure, stem, words, folder))
     return Kernels(place, point.name, series.name, x, drawn[0], point is series.best) if drawn else None
 

@@ -16,6 +16,7 @@ from kernbench.report.numbers.lines import EDGES, line_statistics, line_toleranc
 from kernbench.report.numbers.points import TEST, Value, line_f1
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import beside
+from kernbench.report.numbers.pulses import pulse_hz_of
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
 from kernbench.report.page.line_table import write_line_table
@@ -183,7 +184,7 @@ def _tolerances(comparison: Comparison) -> Iterator[CsvRow]:
                 "tolerance_samples": t,
                 "tolerance_ns": float(tolerance_ns(t)),
                 "tolerance_um_two_way": float(tolerance_um(t)),
-                "tolerance_wavelengths_two_way": float(tolerance_wavelengths(t)),
+                "tolerance_wavelengths_two_way": float(tolerance_wavelengths(t, pulse_hz_of(point.runs[0]))),
                 "f1_mean": mean,
                 "floor_comb": comb,
                 "floor_random": random,

@@ -25,6 +25,7 @@ from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.noise import noise_table
 from kernbench.report.numbers.provenance import provenance
 from kernbench.report.numbers.published import note_of, published_texts, tables
+from kernbench.report.numbers.pulses import pulse_table
 from kernbench.report.numbers.rates import rate_table
 from kernbench.report.numbers.sentences import cautions, headline, p_text
 from kernbench.report.numbers.setup import setup_rows
@@ -206,6 +207,7 @@ def _section(comparison: Comparison, index: int, folder: Folder) -> Section:
         "lines": line_rows(comparison),
         "noise": noise_table(comparison),
         "rates": rate_table(comparison),
+        "pulses": pulse_table(comparison),
         "published": tables(comparison),
         "notes": note_of(comparison),
         "baselines": baseline_table(baselines, comparison.tolerance),

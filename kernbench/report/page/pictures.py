@@ -19,6 +19,7 @@ from kernbench.report.figures.curves import precision_recall_figure, tolerance_c
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.orders import orders_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
+from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.rates import rate_figure
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.figures.spreads import density_figure, learning_figure, spread_figure
@@ -29,6 +30,7 @@ from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
 from kernbench.report.numbers.orders import network_orders
+from kernbench.report.numbers.pulses import pulses_of
 from kernbench.report.numbers.rates import varies_rate
 from kernbench.report.page.captions import caption, heading
 from kernbench.report.page.live_svg import Mark, live_svg
@@ -131,12 +133,13 @@ def study_pictures(
         ("search", whole.searches, lambda: search_figure(whole)),
         ("noise", varies_noise(whole), lambda: noise_figure(wide)),
         ("rate", varies_rate(whole), lambda: rate_figure(wide)),
+        ("pulses", pulses_of(whole), lambda: pulses_figure(whole)),
         ("curves", with_curves(narrow.scored), lambda: precision_recall_figure(narrow)),
         ("curve_tolerances", best_with_curves(wide), lambda: tolerance_curves_figure(wide)),
         ("density", any(each.lines is not None for each in wide.best), lambda: density_figure(wide)),
         ("learning", curves, lambda: learning_figure(narrow, curves)),
     ]
-    of = {"sweep": all_in_one, "search": whole, **dict.fromkeys(OF_VALUES, narrow)}
+    of = {"sweep": all_in_one, "search": whole, "pulses": whole, **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
     for name, _, draw in (each for each in possible if each[1]):
         with folder.drawing(f"{comparison.base}, {name}"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernbench.errors import DataError
+from kernbench.ulm.line import PULSE_FREQUENCY_HZ
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class CellArrays:
         start: first sample of the example within its whole line.
         rate_hz: sampling rate.
         side: of the kernels, see `kernbench.KernelSpec`.
+        pulse_hz: frequency of the driving pulse.
     """
 
     kernels: list[Floats]
@@ -44,6 +46,7 @@ class CellArrays:
     start: int
     rate_hz: float
     side: str = SIDES[0]
+    pulse_hz: float = PULSE_FREQUENCY_HZ
 
 
 def load_curve(path: Path) -> dict[str, Floats]:
@@ -86,6 +89,7 @@ def load_arrays(path: Path) -> CellArrays:
             start=int(content["example_start"]),
             rate_hz=float(content["rate_hz"]),
             side=SIDES[int(content.get("side", np.zeros(())))],
+            pulse_hz=float(content.get("pulse_hz", PULSE_FREQUENCY_HZ)),
         )
     except (OSError, ValueError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
         # numpy would advise to unpickle

@@ -18,7 +18,7 @@ from kernbench.analysis.spectrum import layer_spectrum
 from kernbench.networks.network import Network
 from kernbench.training.settings import Epoch, curve_columns
 from kernbench.ulm.cells.artifact_reader import SIDES
-from kernbench.ulm.line import SAMPLE_RATE_HZ
+from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ
 from kernbench.ulm.scoring.loss import TERMS
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def write_all(
     example: Example,
     curve: Sequence[Epoch],
     side: str = SIDES[0],
+    pulse_hz: float = PULSE_FREQUENCY_HZ,
 ) -> tuple[list[Path], Draw]:
     """Write `cell.npz` and `curve.csv`.
 
@@ -75,6 +76,7 @@ def write_all(
         example: a test line.
         curve: learning curve.
         side: of the kernels.
+        pulse_hz: frequency of the driving pulse.
 
     Returns:
         The files, and what draws their pictures.
@@ -83,13 +85,19 @@ def write_all(
     arrays = {name if name == "threshold" else f"example_{name}": value for name, value in shown.items()}
     arrays |= {"rate_hz": np.asarray(SAMPLE_RATE_HZ)} | _kernel_arrays(before, after)
     arrays |= {"side": np.asarray(SIDES.index(side))} if side != SIDES[0] else {}
+    arrays |= {"pulse_hz": np.asarray(pulse_hz)} if pulse_hz != PULSE_FREQUENCY_HZ else {}
     path = folder / "cell.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return [path, *write_curve(folder, curve)], lambda: _pictures(folder, arrays, example, curve, side)
 
 
 def write_diverged(
-    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch], side: str = SIDES[0]
+    folder: Path,
+    before: Sequence[Floats],
+    after: Sequence[Floats],
+    curve: Sequence[Epoch],
+    side: str = SIDES[0],
+    pulse_hz: float = PULSE_FREQUENCY_HZ,
 ) -> tuple[list[Path], Draw]:
     """What there is to see of a cell that met NaN: its curve, and its kernels, or those before, if they are finite.
 
@@ -99,22 +107,25 @@ def write_diverged(
         after: the same at its end; drawn only if all are finite.
         curve: learning curve up to there.
         side: of the kernels.
+        pulse_hz: frequency of the driving pulse.
 
     Returns:
         The files, and what draws their pictures.
     """
-    return write_curve(folder, curve), functools.partial(_pictures_of_diverged, folder, before, after, curve, side)
+    draw = functools.partial(_pictures_of_diverged, folder, before, after, curve, side, pulse_hz)
+    return write_curve(folder, curve), draw
 
 
 def _pictures_of_diverged(
-    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch], side: str
+    folder: Path, before: Sequence[Floats], after: Sequence[Floats], curve: Sequence[Epoch], side: str, pulse_hz: float
 ) -> list[Path]:
     tried = ((after, "when training diverged"), (before, "before training; at its end they were not finite"))
     finite = [each for each in tried if all(np.isfinite(layer).all() for layer in each[0])]
     figures = {}
     if finite:
         kernels, when = finite[0]
-        figures["kernel.png"] = _kernel_picture(_kernel_arrays(before, kernels), side, f"Kernels {when}")
+        arrays = _kernel_arrays(before, kernels) | {"pulse_hz": np.asarray(pulse_hz)}
+        figures["kernel.png"] = _kernel_picture(arrays, side, f"Kernels {when}")
     if curve:
         figures["curve.png"] = _curve_picture(curve)
     return _draw(folder, figures)
@@ -162,7 +173,8 @@ def _kernel_picture(arrays: dict[str, NDArray[Any]], side: str, title: str = "")
 
     layers = range(sum(name.startswith("kernel_start_") for name in arrays))
     named = ([arrays[f"{name}_{layer}"] for layer in layers] for name in ("kernel", "spectrum", "kernel_start"))
-    return kernel_figure(*named, title=title, side=side)
+    pulse_hz = float(arrays.get("pulse_hz", PULSE_FREQUENCY_HZ))
+    return kernel_figure(*named, title=title, side=side, pulse_hz=pulse_hz)
 
 
 def _curve_picture(curve: Sequence[Epoch]) -> "Figure":

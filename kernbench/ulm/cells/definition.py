@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 from kernbench.host.cache_folder import cache_folder
@@ -10,7 +11,7 @@ from kernbench.kernels.budget import Solution
 from kernbench.kernels.layer_options import form_of
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.networks.spread import network_asked
-from kernbench.study.settings import axis_home
+from kernbench.study.settings import AXIS_LINES, axis_home
 from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
@@ -18,10 +19,15 @@ from kernbench.ulm.cells.budget import solved
 from kernbench.ulm.cells.plan import network_plan
 from kernbench.ulm.data.recipe import Recipe, load_split
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
-from kernbench.ulm.line import SAMPLES, scored_name
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES, scored_name
 from kernbench.ulm.scoring.loss import TrainingLoss
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
+from kernbench.ulm.simulator.compression import template_of
+from kernbench.ulm.simulator.pulse import FloatArray
+from kernbench.ulm.simulator.pulses import find_pulse
+from kernbench.ulm.simulator.simulate import NONLINEAR
 
+NO_PARAMS: Params = {}
 TASK_VERSION = "ulm-1d.1"  # raised when the meaning of a score changes
 
 SPLITS = ("train", "validation", "test")
@@ -37,21 +43,40 @@ def protocol_of(definition: dict[str, Any]) -> int:
     return 1 if clean else PROTOCOL_VERSION
 
 
-def data_digest(definition: dict[str, Any]) -> str:
-    """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own."""
-    digests = sorted({recipe_of(definition, split).digest() for split in SPLITS})
+def data_digest(definition: dict[str, Any], params: Params = NO_PARAMS) -> str:
+    """Name of the lines of a study: the recipe's digest, or one of two recipes where the test lines have their own.
+
+    Args:
+        definition: of the study.
+        params: of a cell, where its lines depend on axes; see `line_points`.
+    """
+    digests = sorted({recipe_of(definition, split, params).digest() for split in SPLITS})
     return digests[0] if len(digests) == 1 else sha256_of("+".join(digests), 12)
 
 
 def scored_digest(definition: dict[str, Any], params: Params) -> str:
     """Name of the lines as a cell is scored on them; where labels are others, so are floors, see `line.py`."""
     mhz = TRAINING_MHZ * test_factor(definition, params)
-    return scored_name(data_digest(definition), mhz, delay_of(definition, params))
+    return scored_name(data_digest(definition, params), mhz, delay_of(definition, params))
 
 
 def delay_of(definition: dict[str, Any], params: Params) -> int:
     """Delay of the labels of a cell [samples]."""
     return int(resolved(definition, params, "data").get("delay", 0))
+
+
+def template_of_cell(definition: dict[str, Any], params: Params) -> FloatArray | None:
+    """What the lines of a cell are compressed with; None where they are not."""
+    if resolved(definition, params, "data").get("compression", "none") == "none":
+        return None
+    recipe = recipe_of(definition, "train", params)
+    return template_of(recipe.pulse, recipe.transmit_response, recipe.receive_response)
+
+
+def pulse_hz_of(definition: dict[str, Any], params: Params) -> float:
+    """Nominal frequency of the pulse of a cell."""
+    recipe = recipe_of(definition, "train", params)
+    return find_pulse(recipe.pulse, recipe.transmit_response).thermal_hz
 
 
 def test_factor(definition: dict[str, Any], params: Params) -> float:
@@ -60,9 +85,26 @@ def test_factor(definition: dict[str, Any], params: Params) -> float:
     return 1.0 if given < 0 else given / TRAINING_MHZ
 
 
-def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
-    """Data recipe of a split; noise is added when lines are loaded, so the recipe leaves it out."""
-    data = definition["data"]
+def line_points(study: Study) -> list[Params]:
+    """Values of those axes that cells have lines of their own for, one dict for each set of lines; one without any."""
+    axes = {name: values for name, values in study.axes.items() if name in AXIS_LINES}
+    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+
+
+def line_params(params: Params) -> Params:
+    """Those values of a cell that its lines depend on."""
+    return {name: value for name, value in params.items() if name in AXIS_LINES}
+
+
+def recipe_of(definition: dict[str, Any], split: str = "train", params: Params = NO_PARAMS) -> Recipe:
+    """Data recipe of a split; noise is added when lines are loaded, so the recipe leaves it out.
+
+    Args:
+        definition: of the study.
+        split: train, validation or test.
+        params: of a cell, where its lines depend on axes.
+    """
+    data = resolved(definition, params, "data")
     return Recipe(
         lines={split: data[split] for split in SPLITS},
         window=data["window"] or None,
@@ -70,6 +112,8 @@ def recipe_of(definition: dict[str, Any], split: str = "train") -> Recipe:
         seed=data["seed"],
         transmit_response=data["transmit_response"] or None,
         receive_response=data["receive_response"] or None,
+        pulse=data.get("pulse", DEFAULT_PULSE),
+        bubbles=data.get("bubbles", NONLINEAR),
     )
 
 
@@ -139,13 +183,15 @@ def prepare(study: Study, device: str, progress: Progress) -> None:
         device: where to simulate.
         progress: called as progress(split, bubbles done, bubbles in all).
     """
-    for split in SPLITS:
-        recipe = recipe_of(study.definition, split)
-        load_split(recipe, split, device=device, progress=functools.partial(progress, split))
+    for params in line_points(study):
+        for split in SPLITS:
+            recipe = recipe_of(study.definition, split, params)
+            load_split(recipe, split, device=device, progress=functools.partial(progress, split))
 
 
 def missing_samples(study: Study) -> int:
     """Samples of the lines that are not in the cache yet."""
-    recipes = ((split, recipe_of(study.definition, split)) for split in SPLITS)
+    points = line_points(study)
+    recipes = ((split, recipe_of(study.definition, split, params)) for params in points for split in SPLITS)
     lacking = [(s, r) for s, r in recipes if not (cache_folder() / "lines" / r.digest() / s).is_dir()]
     return sum(recipe.lines[split] * (recipe.window or SAMPLES) for split, recipe in lacking)

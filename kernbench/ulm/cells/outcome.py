@@ -18,6 +18,7 @@ from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, recipe_of, reso
 from kernbench.ulm.evaluation.predict import predict
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.evaluation.workbench import Scored, Workbench, common_line
+from kernbench.ulm.line import DEFAULT_PULSE
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.scoring.edges import counts_apart, near_ends
 from kernbench.ulm.scoring.floors import blind_floors
@@ -104,8 +105,11 @@ def weights_facts(
     batch = lines_at_once(network, samples, context.device)
     assert width is not None  # a width is always chosen
     factor = bench.factor("test")
-    unusual = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
+    unusual: dict[str, Any] = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
     unusual |= {"delay": bench.delay} if bench.delay else {}
+    pulse = recipe_of(study.definition, "train", context.params).pulse
+    unusual |= {} if pulse == DEFAULT_PULSE else {"pulse": pulse}
+    unusual |= {} if bench.template is None else {"template": bench.template.tolist()}
     return unusual | {
         "task": {"name": TASK_VERSION, "protocol": PROTOCOL_VERSION},
         "study": study.key,
@@ -120,7 +124,7 @@ def weights_facts(
         "network": plan,
         "network_plugin": find_network(plan["name"]).label,
         "samples": samples,
-        "data": {each: recipe_of(study.definition, each).digest() for each in SPLITS},
+        "data": {each: recipe_of(study.definition, each, context.params).digest() for each in SPLITS},
         "noise": {
             "percent": bench.noise.level("train"),
             "test_percent": bench.noise.level("test"),
@@ -136,7 +140,8 @@ def weights_facts(
 def split_facts(bench: Workbench, split: str) -> SplitFacts:
     """Facts and blind floors of the lines of a split."""
     source = bench.at_its_rate(split)
-    floors = blind_floors(source.counts, factor=bench.factor(split), length=source.voltage.shape[1])
+    length, support = source.voltage.shape[1], source.label_support
+    floors = blind_floors(source.counts, factor=bench.factor(split), length=length, support=support)
     return SplitFacts(
         lines={"bubbles": source.bubbles.tolist(), "pressure_pa": source.pressure_pa.tolist()},
         floors={name: floor.mean.tolist() for name, floor in floors.items()},

@@ -27,6 +27,7 @@ def kernel_figure(
     rate_hz: float = SAMPLE_RATE_HZ,
     title: str = "",
     side: str = "centered",
+    pulse_hz: float = PULSE_FREQUENCY_HZ,
 ) -> Figure:
     """Trained kernels of each layer beside their spectra.
 
@@ -38,13 +39,14 @@ def kernel_figure(
         rate_hz: sampling rate.
         title: of the figure.
         side: of the kernels, see `kernbench.KernelSpec`.
+        pulse_hz: frequency of the driving pulse.
     """
     count = len(kernels)
     figure, axes = panels(count, 2, height=0.8 + 1.35 * count, measured=False, sharex="col")
     for layer, (taps, spectrum) in enumerate(zip(kernels, spectra, strict=True)):
         start = starts[layer] if layer < len(starts) else None
         _draw_kernels(axes[layer, 0], np.asarray(taps, float), start, side)
-        _draw_spectrum(axes[layer, 1], np.asarray(spectrum, float), rate_hz)
+        _draw_spectrum(axes[layer, 1], np.asarray(spectrum, float), rate_hz, pulse_hz)
         letter(axes[layer, 0], 2 * layer, f"layer {layer + 1}: kernels")
         letter(axes[layer, 1], 2 * layer + 1, f"layer {layer + 1}: power")
     axes[-1, 0].set_xlabel(f"lag [samples of {1e9 / rate_hz:g} ns]; positive looks ahead")
@@ -74,12 +76,13 @@ def _draw_kernels(axes: Axes, taps: Floats, start: ArrayLike | None, side: str) 
     axes.set_ylabel("tap")
 
 
-def _draw_spectrum(axes: Axes, spectrum: Floats, rate_hz: float) -> None:
+def _draw_spectrum(axes: Axes, spectrum: Floats, rate_hz: float, pulse_hz: float) -> None:
     low, middle, high = _decibels(spectrum)
     mhz = np.fft.rfftfreq(2 * (spectrum.shape[1] - 1)) * rate_hz / 1e6
     axes.fill_between(mhz, low, high, color=OUTPUT_COLOUR, alpha=0.2, linewidth=0, label="5 to 95 % of kernels")
     axes.plot(mhz, middle, color=OUTPUT_COLOUR, linewidth=1.0, label="median kernel")
-    axes.axvline(PULSE_FREQUENCY_HZ / 1e6, color=LABEL_COLOUR, linewidth=0.9, linestyle="--", label="pulse, 1.7 MHz")
+    label = f"pulse, {pulse_hz / 1e6:.3g} MHz"
+    axes.axvline(pulse_hz / 1e6, color=LABEL_COLOUR, linewidth=0.9, linestyle="--", label=label)
     # The pulse is at 5 % of the band: a linear axis would squeeze all that matters into its left edge.
     axes.set_xscale("function", functions=(lambda f: np.sqrt(np.maximum(f, 0)), np.square))
     ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 30) if tick <= rate_hz / 2e6]

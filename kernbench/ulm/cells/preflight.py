@@ -16,24 +16,36 @@ from kernbench.study.settings import AXIS_NOISE
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW, SEED
 from kernbench.training.compiling import OFF, check_compile
-from kernbench.ulm.cells.definition import SPLITS, hyper_of, make_network, recipe_of, resolved, test_factor
+from kernbench.ulm.cells.definition import (
+    SPLITS,
+    hyper_of,
+    line_points,
+    make_network,
+    recipe_of,
+    resolved,
+    test_factor,
+)
 from kernbench.ulm.data.cache import check_usable
 from kernbench.ulm.data.recipe import lines_folder
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.noise import SHORTEST
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.response_file import load_response
 
 
 def check_responses(study: Study) -> None:
-    """Read the measured responses of a study, before anything is written.
+    """Read the measured responses and the pulses of a study, before anything is written.
 
     Raises:
-        DataError: one cannot be used, see `kernbench.ulm.simulator.response_file.load_response`.
+        DataError: one cannot be used, see `load_response` and `find_pulse`.
     """
     for role in ("transmit", "receive"):
         if path := study.definition["data"][f"{role}_response"]:
             load_response(path, role)
+    for params in line_points(study):
+        recipe = recipe_of(study.definition, "train", params)
+        find_pulse(recipe.pulse, recipe.transmit_response)
 
 
 def check_cache(study: Study) -> None:
@@ -42,8 +54,9 @@ def check_cache(study: Study) -> None:
     Raises:
         DataError: names the folder.
     """
-    for split in SPLITS:
-        check_usable(lines_folder() / recipe_of(study.definition, split).digest() / split)
+    for params in line_points(study):
+        for split in SPLITS:
+            check_usable(lines_folder() / recipe_of(study.definition, split, params).digest() / split)
 
 
 def check_lines(study: Study) -> None:

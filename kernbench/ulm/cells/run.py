@@ -24,6 +24,7 @@ from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.bench_of_cell import bench_of_cell
 from kernbench.ulm.cells.definition import (
     make_network,
+    pulse_hz_of,
     resolved,
     scored_digest,
     solution_of,
@@ -124,7 +125,8 @@ def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome
 
     def kept() -> Kept:
         kernels, side = artifacts.kernels_of(cell.network), side_of(cell.network)
-        return artifacts.write_diverged(context.scratch, cell.before, kernels, curve, side)
+        pulse_hz = pulse_hz_of(context.study.definition, context.params)
+        return artifacts.write_diverged(context.scratch, cell.before, kernels, curve, side, pulse_hz)
 
     files, draw = _kept(context, curve, kept)
     return Outcome(
@@ -147,7 +149,8 @@ def _scored(cell: Begun, curve: list[Epoch], scored: Scored) -> Outcome:
     def kept() -> Kept:
         example = example_of(bench, network, scored, context.tolerance)
         kernels, side = artifacts.kernels_of(network), side_of(network)
-        return artifacts.write_all(context.scratch, cell.before, kernels, example, curve, side)
+        pulse_hz = pulse_hz_of(context.study.definition, context.params)
+        return artifacts.write_all(context.scratch, cell.before, kernels, example, curve, side, pulse_hz)
 
     files, draw = _kept(context, curve, kept)
     facts = weights_facts(context, network, bench, scored, matched) | {"seeds": cell.seeds | {"data": bench.noise.seed}}

@@ -12,9 +12,9 @@ from kernbench.host.files import partial_folder
 from kernbench.ulm.data.find import Content, DataSet
 from kernbench.ulm.data.manifest import MANIFEST_NAMES, Manifest, ManifestLine, describe_file, write_manifest
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.scene import Scene
 from kernbench.ulm.simulator.simulate import Progress, simulate_lines
-from kernbench.ulm.simulator.transducer import transmit_pulse
 from kernbench.ulm.srml1d.formats import LINE_FORMATS, RecordedLine, write_line
 
 
@@ -93,12 +93,13 @@ def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]
         )
     for row in range(len(split.voltage)):
         again = content.again(row) if echoes and content.again is not None else None
-        pressure_pa = float(split.pressure_pa[row])
+        pressure_pa, sent = float(split.pressure_pa[row]), content.pulse
         field = None
         if content.field_pa is not None:
             field = np.asarray(content.field_pa[row])
-        elif not np.isnan(pressure_pa):  # it depends on the pulse only: a line without bubbles has the same
-            field = simulate_lines([Scene([], [], [], pressure_pa)]).pressure_field_pa[0].numpy()
+        elif sent is not None and not np.isnan(pressure_pa):
+            empty = Scene([], [], [], pressure_pa)  # the field depends on the pulse only
+            field = simulate_lines([empty], pulse=sent).pressure_field_pa[0].numpy()
         yield RecordedLine(
             voltage=np.asarray(split.voltage[row]),
             counts=np.asarray(split.counts[row]),
@@ -106,5 +107,6 @@ def _recorded_lines(content: Content, *, echoes: bool) -> Iterator[RecordedLine]
             pressure_pa=pressure_pa,
             positions=None if content.positions is None else content.positions[row],
             echo_pa=None if again is None else again.echo_pa[0].numpy(),
-            pulse_pa=None if again is None else transmit_pulse().pressure * pressure_pa,
+            pulse_pa=None if again is None or sent is None else find_pulse(sent).pressure * pressure_pa,
+            pulse=sent,
         )

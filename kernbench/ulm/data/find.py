@@ -23,7 +23,11 @@ from kernbench.ulm.data.recipe import (
     simulate_line,
     split_of,
 )
-from kernbench.ulm.simulator.simulate import Lines
+from kernbench.ulm.line import DEFAULT_PULSE
+from kernbench.ulm.simulator.simulate import NONLINEAR, Lines
+from kernbench.ulm.simulator.waveforms import WAVEFORMS
+
+OTHER_PULSE = "TRI"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +40,14 @@ class Content:
         positions: z [m], x [m] and radius [m] of the bubbles of each line, (bubbles, 3) each, or None.
         again: simulates a line of this index again, with what the cache does not hold; None where it was imported, or
             simulated with measured responses, which are known by content only.
+        pulse: name of the driving pulse; None where it came from a file.
     """
 
     split: Split
     field_pa: npt.NDArray[np.float32] | None
     positions: list[npt.NDArray[np.float64]] | None
     again: Callable[[int], Lines] | None = None
+    pulse: str | None = DEFAULT_PULSE
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,13 @@ def _simulated(digest: str, split: str) -> Content:
     lines = split_of(split, arrays["voltage"], arrays["counts"], facts)
     known = facts["recipe"]
     # Measured responses are known by content only; positions do not depend on them.
+    pulse = known.get("pulse", DEFAULT_PULSE)
+    from_file = pulse not in WAVEFORMS
     recipe = Recipe(known["lines"], known["window"], known["population"], known["seed"])
-    measured = known["transmit_response"] is not None or known["receive_response"] is not None
+    # a pulse from a file is known by content only, too; its bubbles are those of every pulse but the default one
+    recipe = replace(recipe, pulse=OTHER_PULSE if from_file else pulse, bubbles=known.get("bubbles", NONLINEAR))
+    measured = from_file or known["transmit_response"] is not None or known["receive_response"] is not None
     scenes = (draw_line(recipe, split, line)[0] for line in range(len(lines.bubbles)))
     positions = [np.stack([scene.z_m, scene.x_m, scene.radius_m], axis=1) for scene in scenes]
-    return Content(lines, None, positions, None if measured else functools.partial(simulate_line, recipe, split))
+    again = None if measured else functools.partial(simulate_line, recipe, split)
+    return Content(lines, None, positions, again, None if from_file else pulse)

@@ -19,10 +19,11 @@ from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.host.memory import is_out_of_memory
 from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, listed, locked, read_entry, write_entry
 from kernbench.ulm.data.time_steps import at_their_steps
-from kernbench.ulm.line import LABEL_SUPPORT, SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, LABEL_SUPPORT, SAMPLES, depth_range_of, label_support_of
 from kernbench.ulm.simulator.population import check_population, draw_scene, stream
+from kernbench.ulm.simulator.pulses import check_pulse_name, pulse_facts
 from kernbench.ulm.simulator.scene import IntArray, Scene
-from kernbench.ulm.simulator.simulate import Lines, Progress, simulate_lines
+from kernbench.ulm.simulator.simulate import NONLINEAR, Lines, Progress, check_bubbles, simulate_lines
 
 __all__ = ["SPLITS", "CacheEntry", "Recipe", "Split", "cache_folder", "describe_cache", "load_split"]
 
@@ -45,6 +46,9 @@ class Recipe:
         seed: 0 or more.
         transmit_response: measured response (.mat), or None for the embedded fit.
         receive_response: the same for reception.
+        pulse: name of the driving pulse, or the path of a file with one. With the default pulse bubbles are 3.7 to
+            96.3 mm deep, with every other one 3.7 to 85 mm: all those have the same bubbles and pressures of one seed.
+        bubbles: "nonlinear" or "linear", see `simulate_lines`.
 
     Raises:
         DataError: a value that cannot be used.
@@ -56,27 +60,53 @@ class Recipe:
     seed: int = 0
     transmit_response: str | None = None
     receive_response: str | None = None
+    pulse: str = DEFAULT_PULSE
+    bubbles: str = NONLINEAR
 
     def __post_init__(self) -> None:
         for split, number in self.lines.items():
             check_split(split, SPLITS, "a recipe")
             if number < 1:
                 raise DataError(f"split {split}: expected 1 line or more, got {number}")
-        longest = LABEL_SUPPORT[1] - LABEL_SUPPORT[0]
+        check_pulse_name(self.pulse)
+        check_bubbles(self.bubbles)
+        first, stop = self.label_support
+        longest = stop - first
         if self.window is not None and not 1 <= self.window <= longest:
             raise DataError(f"window: expected 1 to {longest} samples or none, got {self.window}")
         if self.seed < 0:
             raise DataError(f"seed: expected 0 or more, got {self.seed}")
         check_population(self.population)
 
+    @property
+    def label_support(self) -> tuple[int, int]:
+        """[first, stop) of the samples of a whole line that can carry a label."""
+        return label_support_of(self.pulse)
+
+    @property
+    def time_step_ns(self) -> int:
+        """Step of the bubble equation: the smaller of what population and pulse need.
+
+        Raises:
+            DataError: a pulse file that cannot be used.
+        """
+        return min(TIME_STEPS_NS[self.population], pulse_facts(self.pulse)[1])
+
     def facts(self) -> Facts:
-        """What the digest covers, as JSON: measured responses by content, not by path."""
-        return vars(self) | {
+        """What the digest covers, as JSON: measured responses and pulse files by content, not by path.
+
+        Pulse and kind of bubbles are left out where they are the usual ones: lines that were cached before there were
+        others are still found.
+        """
+        usual = {"pulse": DEFAULT_PULSE, "bubbles": NONLINEAR}
+        own = {"pulse": pulse_facts(self.pulse)[0], "bubbles": self.bubbles}
+        return {name: value for name, value in vars(self).items() if name not in usual} | {
             "version": RECIPE_VERSION,
             "lines": dict(self.lines),
-            "time_step_ns": TIME_STEPS_NS[self.population],
+            "time_step_ns": self.time_step_ns,
             "transmit_response": _content(self.transmit_response),
             "receive_response": _content(self.receive_response),
+            **{name: value for name, value in own.items() if value != usual[name]},
         }
 
     def digest(self) -> str:
@@ -99,6 +129,7 @@ class Split:
         bubbles: drawn for the whole line, (lines,).
         pressure_pa: amplitude of the pulse, (lines,).
         starts: first sample of the window in its line, (lines,); 0 for whole lines.
+        label_support: [first, stop) of the samples of a whole line that can carry a label.
     """
 
     name: str
@@ -107,6 +138,7 @@ class Split:
     bubbles: IntArray
     pressure_pa: npt.NDArray[np.float64]
     starts: IntArray
+    label_support: tuple[int, int] = LABEL_SUPPORT
 
 
 @dataclass(frozen=True)
@@ -184,10 +216,10 @@ def draw_line(recipe: Recipe, split: str, line: int) -> tuple[Scene, int]:
     The same scene underlies a windowed and a whole line of one seed.
     """
     scene_stream, window_stream = (stream(recipe.seed, SPLITS.index(split), line, purpose) for purpose in (0, 1))
-    scene = draw_scene(scene_stream, recipe.population)
+    scene = draw_scene(scene_stream, recipe.population, depth_range_of(recipe.pulse))
     if recipe.window is None:
         return scene, 0
-    first, stop = LABEL_SUPPORT
+    first, stop = recipe.label_support
     return scene, int(window_stream.integers(first, stop - recipe.window, endpoint=True))
 
 
@@ -205,7 +237,9 @@ def _lines(recipe: Recipe, scenes: Sequence[Scene], **options: Any) -> Lines:  #
     return at_their_steps(
         simulate_lines,
         scenes,
-        TIME_STEPS_NS[recipe.population],
+        recipe.time_step_ns,
+        pulse=recipe.pulse,
+        bubbles=recipe.bubbles,
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,
         **options,
@@ -226,6 +260,7 @@ def _simulate(recipe: Recipe, split: str, folder: Path, device: str, progress: P
         "bubbles": [len(np.asarray(scene.radius_m)) for scene in scenes],
         "pressure_pa": [scene.pressure_pa for scene in scenes],
         "starts": starts,
+        "stepped_again": lines.stepped_again,
         "device": device,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in packages},
@@ -264,7 +299,8 @@ def split_of(name: str, voltage: Array, counts: Array, facts: Facts) -> Split:
     """A split out of its arrays, each (lines, samples), and the facts that the cache keeps of its lines."""
     bubbles = np.asarray(facts["bubbles"], np.int64)
     starts = np.asarray(facts.get("starts", np.zeros(len(bubbles))), np.int64)  # imported lines have none
-    return Split(name, voltage, counts, bubbles, np.asarray(facts["pressure_pa"], np.float64), starts)
+    support = label_support_of(facts.get("recipe", {}).get("pulse", DEFAULT_PULSE))
+    return Split(name, voltage, counts, bubbles, np.asarray(facts["pressure_pa"], np.float64), starts, support)
 
 
 def check_split(split: str, there: Collection[str], where: str) -> None:

@@ -54,4 +54,6 @@ def at_their_steps(
         parts.append(simulate(chosen, time_step_s=step * 1e-9, window=part, progress=progress, **options))
         places += rows
     order = torch.from_numpy(np.argsort(places))
-    return Lines(*(torch.cat([getattr(part, name) for part in parts])[order] for name in vars(parts[0])))
+    tensors = [name for name, value in vars(parts[0]).items() if isinstance(value, torch.Tensor)]
+    joined = {name: torch.cat([getattr(part, name) for part in parts])[order] for name in tensors}
+    return Lines(**joined, stepped_again=sum(part.stepped_again for part in parts))

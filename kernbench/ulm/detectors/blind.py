@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kernbench.ulm.detectors.fitting import matched_columns
 from kernbench.ulm.detectors.results import SCORED_LINES, DetectorRow
+from kernbench.ulm.line import LABEL_SUPPORT
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.points import label_points
 from kernbench.ulm.pairing.protocol import (
@@ -20,7 +21,7 @@ from kernbench.ulm.pairing.protocol import (
     evaluate_matched,
     pair_table,
 )
-from kernbench.ulm.scoring.floors import NOISE_THRESHOLDS, blind_floors, blind_noise, comb, comb_spacings
+from kernbench.ulm.scoring.floors import NOISE_THRESHOLDS, Support, blind_floors, blind_noise, comb, comb_spacings
 from kernbench.ulm.scoring.scores import TOLERANCES
 
 EVERY_SAMPLE = Decoder("raw")
@@ -31,16 +32,17 @@ Counts = NDArray[Any]  # any number type
 Matched = tuple[float, MatchedEvaluation, int]  # spacing or threshold; scores; which of their tolerances is meant
 
 
-def blind_rows(name: str, counts: Counts) -> list[DetectorRow]:
+def blind_rows(name: str, counts: Counts, support: Support = LABEL_SUPPORT) -> list[DetectorRow]:
     """Scores of a blind method on lines, one row for each tolerance; nothing is fitted elsewhere.
 
     Args:
         name: one of `BLIND`.
         counts: bubbles per sample, (N, L), any number type.
+        support: samples of a whole line that can carry a label, see `label_support`.
     """
     started = time.monotonic()
-    floor = blind_floors(counts)[name]
-    matched = list(_MATCHED[name](counts))
+    floor = blind_floors(counts, support=support)[name]
+    matched = list(_MATCHED[name](counts, support))
     seconds = time.monotonic() - started
     return [
         DetectorRow(
@@ -65,7 +67,7 @@ def blind_rows(name: str, counts: Counts) -> list[DetectorRow]:
     ]
 
 
-def _matched_noise(counts: Counts) -> Iterator[Matched]:
+def _matched_noise(counts: Counts, _: Support) -> Iterator[Matched]:
     """At each tolerance, the threshold of the best one-to-one F1, and all scores."""
     noise = blind_noise(counts.shape)
     parts = [slice(start, start + LINES) for start in range(0, len(counts), LINES)]
@@ -82,12 +84,12 @@ def _matched_noise(counts: Counts) -> Iterator[Matched]:
     yield from ((float(level), evaluation, place) for place, level in enumerate(choice.thresholds))
 
 
-def _matched_combs(counts: Counts) -> Iterator[Matched]:
+def _matched_combs(counts: Counts, support: Support) -> Iterator[Matched]:
     """At each tolerance, the spacing of the best one-to-one F1, and its scores."""
     truths, shape = label_points(counts), counts.shape
     for tolerance in TOLERANCES:
         spacings = comb_spacings(tolerance)
-        combs = [np.broadcast_to(comb(shape[1], spacing), shape) for spacing in spacings]
+        combs = [np.broadcast_to(comb(shape[1], spacing, support=support), shape) for spacing in spacings]
         choices = [
             choose_matched(teeth, truths, SCORED_LINES, EVERY_SAMPLE, tolerances=[tolerance], thresholds=[0.5])
             for teeth in combs
@@ -96,7 +98,7 @@ def _matched_combs(counts: Counts) -> Iterator[Matched]:
         yield float(spacings[best]), evaluate_matched(combs[best], truths, choices[best]), 0
 
 
-_MATCHED: dict[str, Callable[[Counts], Iterator[Matched]]] = {"random": _matched_noise, "comb": _matched_combs}
+_MATCHED: dict[str, Callable[[Counts, Support], Iterator[Matched]]] = {"random": _matched_noise, "comb": _matched_combs}
 _SETTING: dict[str, Callable[[float, float], str]] = {
     "random": lambda level, pairs: f"rate={1 - level:.2f}, one-to-one rate={1 - pairs:.2f}; best on these lines",
     "comb": lambda step, pairs: f"spacing={step:g}, one-to-one spacing={pairs:g}; best on these lines",

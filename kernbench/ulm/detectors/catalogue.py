@@ -23,7 +23,9 @@ from kernbench.ulm.detectors.names import BLIND, METHODS, fits, taps
 from kernbench.ulm.detectors.recording import Recording
 from kernbench.ulm.detectors.results import DetectorRow, replaced, stored_rows, write_rows
 from kernbench.ulm.evaluation.workbench import Workbench
+from kernbench.ulm.line import DEFAULT_PULSE
 from kernbench.ulm.scoring.loss import TrainingLoss
+from kernbench.ulm.simulator.simulate import NONLINEAR
 
 TEST = "test"
 
@@ -45,6 +47,8 @@ class DetectorTask:
         seed: of its start and its batch order.
         transmit_response: measured response (.mat) of the templates, or None for the embedded fit.
         receive_response: the same for reception.
+        pulse: that drives the bubbles of the lines, and of the templates.
+        bubbles: "nonlinear" or "linear", likewise.
     """
 
     bench: Workbench
@@ -56,6 +60,8 @@ class DetectorTask:
     seed: int
     transmit_response: str | None = None
     receive_response: str | None = None
+    pulse: str = DEFAULT_PULSE
+    bubbles: str = NONLINEAR
 
     @property
     def length(self) -> int:
@@ -70,7 +76,13 @@ class DetectorTask:
 
     def bank(self, *grid: tuple[float, ...]) -> Bank:
         """Templates of pressures and depths; without arguments the single one."""
-        return simulated_bank(*grid, transmit_response=self.transmit_response, receive_response=self.receive_response)
+        return simulated_bank(
+            *grid,
+            transmit_response=self.transmit_response,
+            receive_response=self.receive_response,
+            pulse=self.pulse,
+            bubbles=self.bubbles,
+        )
 
     def run(self, names: Sequence[str], show: Show) -> list[list[DetectorRow]]:
         """Run methods one after the other; each is stored when it is done, in place of its earlier results.
@@ -118,7 +130,8 @@ def run_method(name: str, task: DetectorTask, progress: Progress | None = None) 
         For each of the task's noise levels of test lines, one row for each tolerance.
     """
     if name in BLIND:  # the same at every noise level
-        return [blind_rows(name, np.asarray(task.bench.splits[TEST].counts))] * len(task.paths)
+        lines = task.bench.splits[TEST]
+        return [blind_rows(name, np.asarray(lines.counts), lines.label_support)] * len(task.paths)
     fitted_on, detector = recording_of(task.bench, task.threshold_split), make_detector(name, task)
     chosen = fit(detector, fitted_on, task.threshold_split, progress)
     return [evaluate(detector, chosen, tested) for tested in task.tests()]

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kernbench.ulm.detectors.methods.echoes import ECHO_SAMPLES, simulated_bank
+from kernbench.ulm.detectors.methods.echoes import simulated_bank
 from kernbench.ulm.detectors.methods.wiener import deconvolve
+from kernbench.ulm.line import DEFAULT_PULSE
 
 Floats = NDArray[np.float64]
 
@@ -15,20 +16,21 @@ LEVEL = 1e-2  # noise power over the strongest bin of the echo, in the Wiener in
 
 
 @functools.cache
-def echo_taps(count: int) -> Floats:
+def echo_taps(count: int, pulse: str = DEFAULT_PULSE) -> Floats:
     """Echo of one simulated bubble, as a matched filter has it: the neighbouring taps with the most energy.
 
     Args:
         count: taps.
+        pulse: that drives the bubble.
 
     Returns:
         (count,), unit l2 norm.
     """
-    return _strongest(simulated_bank().echoes[0].double().numpy(), count)
+    return _strongest(_echo(pulse, count).numpy(), count)
 
 
 @functools.cache
-def wiener_taps(count: int) -> Floats:
+def wiener_taps(count: int, pulse: str = DEFAULT_PULSE) -> Floats:
     """Taps that turn the echo back into a pulse under moderate noise: those neighbours with the most energy.
 
     It is the filter of the detector `wiener`, read from its answer to one impulse; taps of a cross-correlation run the
@@ -36,14 +38,22 @@ def wiener_taps(count: int) -> Floats:
 
     Args:
         count: taps.
+        pulse: that drives the bubble.
 
     Returns:
         (count,), unit l2 norm.
     """
-    impulse = torch.zeros(1, 2 * ECHO_SAMPLES, dtype=torch.float64)
-    impulse[0, ECHO_SAMPLES] = 1
-    answer = deconvolve(impulse, simulated_bank().echoes[0].double(), LEVEL)
+    echo = _echo(pulse, count)
+    impulse = torch.zeros(1, 2 * len(echo), dtype=torch.float64)
+    impulse[0, len(echo)] = 1
+    answer = deconvolve(impulse, echo, LEVEL)
     return _strongest(answer[0].numpy()[::-1], count)
+
+
+def _echo(pulse: str, count: int) -> torch.Tensor:
+    """The echo, at least as long as the taps that are wanted, (K,) float64."""
+    echo = simulated_bank(pulse=pulse).echoes[0].double()
+    return torch.nn.functional.pad(echo, (0, max(0, count - len(echo))))
 
 
 def _strongest(taps: Floats, count: int) -> Floats:

@@ -6,6 +6,7 @@ Their results are kept beside the artifacts of a study's storage, where reports 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from kernbench.errors import KernbenchWarning
@@ -21,8 +22,21 @@ from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.scoring.protocol import PROTOCOL_VERSION
 
 
-def domains(study: Study, digest: str | None = None, noise: float | None = None) -> dict[float, list[Domain]]:
-    """Noise level of the lines to fit on -> the domains that the cells of a study are scored in.
+@dataclass(frozen=True)
+class Group:
+    """Domains that detectors are fitted for together: on the same lines with the same noise.
+
+    Attributes:
+        params: values of the axes that the lines depend on.
+        domains: that cells of a study are scored in.
+    """
+
+    params: Params
+    domains: Sequence[Domain]
+
+
+def groups(study: Study, digest: str | None = None, noise: float | None = None) -> list[Group]:
+    """The domains that the cells of a study are scored in, by lines and by noise level of the lines to fit on.
 
     Args:
         study: the study.
@@ -30,23 +44,30 @@ def domains(study: Study, digest: str | None = None, noise: float | None = None)
         noise: a level for all lines, instead of the study's.
     """
     split = study.definition["evaluation"]["threshold_split"]
-    digest = digest or definition.data_digest(study.definition)
-    found: dict[float, dict[Domain, None]] = {}  # a set that keeps its order
-    for params in study.cells().values():
-        data = {"noise_percent": noise} if noise is not None else definition.resolved(study.definition, params, "data")
-        domain = Domain.of(digest, data, split, PROTOCOL_VERSION)
-        found.setdefault(domain.noise_percent, {})[domain] = None
-    return {noise_percent: list(known) for noise_percent, known in found.items()}
+    found: dict[tuple[str, float], tuple[Params, dict[Domain, None]]] = {}  # inside, a set that keeps its order
+    for lines in definition.line_points(study):
+        own = digest or definition.data_digest(study.definition, lines)
+        for params in study.cells().values():
+            if definition.line_params(params) != lines:
+                continue
+            levels = definition.resolved(study.definition, params, "data")
+            domain = Domain.of(own, levels if noise is None else {"noise_percent": noise}, split, PROTOCOL_VERSION)
+            found.setdefault((own, domain.noise_percent), (lines, {}))[1][domain] = None
+    return [Group(lines, list(known)) for lines, known in found.values()]
 
 
-def study_splits(study: Study) -> dict[str, Split]:
-    """The study's own lines; simulated where they are not in the cache."""
-    return {split: load_split(definition.recipe_of(study.definition, split), split) for split in definition.SPLITS}
+def study_splits(study: Study, params: Params) -> dict[str, Split]:
+    """The study's own lines; simulated where they are not in the cache.
+
+    Args:
+        study: the study.
+        params: values of the axes that the lines depend on.
+    """
+    recipes = {split: definition.recipe_of(study.definition, split, params) for split in definition.SPLITS}
+    return {split: load_split(recipe, split) for split, recipe in recipes.items()}
 
 
-def bench(
-    study: Study, splits: Mapping[str, Split], wanted: Sequence[Domain], artifacts: Path, device: str
-) -> DetectorTask:
+def bench(study: Study, splits: Mapping[str, Split], group: Group, artifacts: Path, device: str) -> DetectorTask:
     """What detectors of a study work on at one noise level of the lines that they are fitted on.
 
     Where training settings are axes of the study, linear filters are trained at the first value of each.
@@ -54,12 +75,12 @@ def bench(
     Args:
         study: the study.
         splits: training, threshold and test lines.
-        wanted: domains of one noise level of the lines to fit on, and one threshold split.
+        group: domains of one noise level of the lines to fit on, and one threshold split.
         artifacts: folder of the storage's artifacts.
         device: where lines live.
     """
     first: Params = next(iter(study.cells().values()))
-    recipe = definition.recipe_of(study.definition)
+    wanted, recipe = group.domains, definition.recipe_of(study.definition, "train", group.params)
     settings, loss = definition.training_of(study.definition, first)
     return DetectorTask(
         bench=Workbench(splits, Noise(wanted[0].noise_percent, seed=recipe.seed), device),
@@ -71,6 +92,8 @@ def bench(
         seed=recipe.seed,
         transmit_response=recipe.transmit_response,
         receive_response=recipe.receive_response,
+        pulse=recipe.pulse,
+        bubbles=recipe.bubbles,
     )
 
 
@@ -86,12 +109,12 @@ def add_missing(study: Study, names: Sequence[str], artifacts: Path, device: str
     """
     length = study.definition["data"]["window"] or SAMPLES
     names = [name for name in names if fits(name, length)]
-    for wanted in domains(study).values():
+    for group in groups(study):
         with _failing_as_warning("classical detectors"):
-            gaps = _gaps(names, [domain.path(artifacts) for domain in wanted])
+            gaps = _gaps(names, [domain.path(artifacts) for domain in group.domains])
             if not gaps:
                 continue
-            ready = bench(study, study_splits(study), wanted, artifacts, device)
+            ready = bench(study, study_splits(study, group.params), group, artifacts, device)
             for name in gaps:
                 with _failing_as_warning(name):
                     ready.run([name], show)

@@ -17,6 +17,7 @@ from kernbench.ulm.evaluation.trained import Trained
 from kernbench.ulm.line import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_PER_S
 from kernbench.ulm.pairing.decoders import Decoder, decode
 from kernbench.ulm.scoring.delay import check_delay
+from kernbench.ulm.simulator.compression import compressed
 from kernbench.ulm.srml1d.recordings import Recording
 
 COLUMNS = ("line", "channel", "sample", "time_us", "depth_mm", "score")
@@ -98,7 +99,8 @@ def detect(
     lengths = dict.fromkeys(len(each.voltage) for each in recordings)
     for length in lengths:  # lines of one length go through the network together, in their order
         places = [place for place, each in enumerate(recordings) if len(each.voltage) == length]
-        voltage = torch.from_numpy(np.stack([recordings[place].voltage for place in places]))
+        received = np.stack([recordings[place].voltage for place in places])
+        voltage = torch.from_numpy(received if trained.template is None else compressed(received, trained.template))
         check_delay(trained.delay, length)
         whole = predict(trained.network, voltage, device, trained.batch, progress)
         output = np.ascontiguousarray(whole[:, trained.delay :])

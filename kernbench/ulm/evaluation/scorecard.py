@@ -72,7 +72,8 @@ class Scorecard:
 
 def first_lines(split: Split, lines: int) -> Split:
     """The first lines of a split."""
-    return Split(split.name, *(getattr(split, field.name)[:lines] for field in dataclasses.fields(Split)[1:]))
+    names = ("voltage", "counts", "bubbles", "pressure_pa", "starts")
+    return dataclasses.replace(split, **{name: getattr(split, name)[:lines] for name in names})
 
 
 def scorecard(evaluation: Evaluation, split: Split, factor: float = 1.0) -> Scorecard:
@@ -156,7 +157,7 @@ def facts(trained: Trained, digest: str, split: Split, *, noise_percent: float, 
 
 def _rows(evaluation: Evaluation, split: Split, factor: float) -> list[Row]:
     tolerances = evaluation.tolerances.tolist()
-    floors = blind_floors(split.counts, tolerances, factor, split.voltage.shape[1])
+    floors = blind_floors(split.counts, tolerances, factor, split.voltage.shape[1], split.label_support)
     counted = moved_tolerances(tolerances, factor) / factor  # at half the rate odd ones are rounded down
     comb, random = floors["comb"].mean, floors["random"].mean
     columns = (

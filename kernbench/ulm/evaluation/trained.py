@@ -25,6 +25,7 @@ from kernbench.ulm.evaluation.rates import TRAINING_MHZ, rate_factor
 from kernbench.ulm.pairing.decoders import Decoder
 from kernbench.ulm.pairing.protocol import MatchedChoice
 from kernbench.ulm.scoring.protocol import Choice
+from kernbench.ulm.simulator.pulse import FloatArray
 from kernbench.ulm.srml1d.networks import WEIGHTS_NAME, network_of, save_network, save_thresholds, weights_path
 
 
@@ -42,6 +43,7 @@ class Trained:
         batch: lines per forward pass when it was scored; another number may change the last bit of an output.
         test_rate: of the test lines that it was scored on [MHz].
         delay: by which its output comes after the bubbles [samples of the training rate].
+        template: pulse with which its lines are compressed, see `kernbench.ulm.simulator.compression`, or None.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Trained:
     batch: int | None = None
     test_rate: float = TRAINING_MHZ
     delay: int = 0
+    template: FloatArray | None = None
 
     def factor(self, split: str) -> float:
         """Rate at which it was scored on a split, over that of training."""
@@ -139,11 +142,16 @@ def export_published(trained: Trained, folder: Path) -> list[Path]:
 
     Raises:
         DataError: another architecture, naming the first thing that differs, an output that comes after its bubbles, of
-            which the layout knows nothing, or a folder that cannot be written.
+            which the layout knows nothing, lines that are compressed, or a folder that cannot be written.
     """
     if trained.delay:
         raise DataError(
             f"{trained.path}: expected a network without a delay, got data.delay = {trained.delay}, which the "
+            "published layout cannot say; export one that was trained without"
+        )
+    if trained.template is not None:
+        raise DataError(
+            f"{trained.path}: expected a network of received lines, got data.compression = 'matched', which the "
             "published layout cannot say; export one that was trained without"
         )
     with new_folder(folder) as partial:
@@ -181,7 +189,17 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
         rate = facts.number("test_rate")
         rate_factor(rate, f"{path}: test_rate")
     delay = facts.natural("delay") if "delay" in facts.content else 0  # likewise
-    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate, delay)
+    template = _template(facts) if "template" in facts.content else None
+    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate, delay, template)
+
+
+def _template(facts: "_Reader") -> FloatArray:
+    """The pulse that lines are compressed with."""
+    given = facts.get("template", list)
+    taps = np.array([each for each in given if isinstance(each, float) and math.isfinite(each)])
+    if len(taps) < len(given) or not taps.any():
+        raise DataError(f"{facts.path}: template expected a list of finite numbers, not all 0; take another copy")
+    return taps
 
 
 def _choice(facts: "_Reader", metric: str) -> Choice:

@@ -23,7 +23,9 @@ from kernbench.ulm.scoring.delay import DelayedLoss, shifted
 from kernbench.ulm.scoring.protocol import Choice, Evaluation, choose_thresholds, join, score
 from kernbench.ulm.scoring.rates import moved_samples, moved_tolerances
 from kernbench.ulm.scoring.scores import THRESHOLDS, TOLERANCES
+from kernbench.ulm.simulator.compression import compressed
 from kernbench.ulm.simulator.noise import add_noise
+from kernbench.ulm.simulator.pulse import FloatArray
 
 Counts = NDArray[Any]  # any number type
 
@@ -57,6 +59,7 @@ class Workbench:
         batch: lines per forward pass; None for what suits network and device.
         factors: split -> rate at which it is scored over that of training; 1 where it is missing. Lines are resampled
             with their noise, and the network scores them with its kernels at that rate.
+        template: pulse with whose matched filter lines are compressed after their noise; None for lines as received.
         delay: of the labels after their bubbles [samples of the training rate], see `kernbench.ulm.scoring.delay`.
     """
 
@@ -66,6 +69,7 @@ class Workbench:
     batch: int | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
     delay: int = 0
+    template: FloatArray | None = None
     _lines: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _moved: dict[str, Split] = field(default_factory=dict)
 
@@ -98,7 +102,8 @@ class Workbench:
 
     def _noisy(self, split: str) -> Output:
         here = self.splits[split]
-        return add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
+        noisy = add_noise(here.voltage, self.noise.level(split), noise_seed(self.noise.seed, split))
+        return noisy if self.template is None else compressed(noisy, self.template)
 
     def lines(self, split: str) -> tuple[Tensor, Tensor]:
         """Voltage of a split as it is scored, (N, L), and its scored bubbles, (N, L - lag), float32 on the device.
@@ -135,11 +140,12 @@ class Workbench:
         percent = self.noise.level("train")
         if percent == 0:
             return TrainingData(voltage, counts)
-        clean = np.array(self.splits["train"].voltage, np.float32)
+        clean, template = np.array(self.splits["train"].voltage, np.float32), self.template
         on_host = torch.device(self.device).type == "cpu"
 
         def renew(seed: int) -> Tensor:
-            noisy = torch.from_numpy(add_noise(clean, percent, np.random.default_rng(seed)))
+            drawn = add_noise(clean, percent, np.random.default_rng(seed))
+            noisy = torch.from_numpy(drawn if template is None else compressed(drawn, template))
             return noisy if on_host else noisy.pin_memory()  # only from pinned memory is a copy not waited for
 
         # With one thread per worker a second one would only take turns with the first.

@@ -6,11 +6,11 @@ import numpy as np
 import scipy  # not scipy.linalg, for the same reason as in kernbench.conv.plan
 
 from kernbench.ulm.limit.noise_basis import usable_part
+from kernbench.ulm.line import SAMPLE_RATE_HZ
 from kernbench.ulm.simulator.echoes import Setup, echoes_alone
 from kernbench.ulm.simulator.noise import V_REF
 from kernbench.ulm.simulator.physics import WATER, FloatArray
 from kernbench.ulm.simulator.scene import Bubbles, IntArray
-from kernbench.ulm.simulator.simulate import TIME_STEP_S
 
 SHIFT = 1 / 8  # samples by which a bubble is moved to both sides; 1/16 changes the derivative by 1.1e-4
 FLOOR = 1e-9  # of the largest singular value: what is below cannot be told from 0
@@ -42,7 +42,7 @@ def echo_slopes(bubbles: Bubbles, starts: IntArray, length: int, setup: Setup) -
 
 def moved(bubbles: Bubbles, samples: float) -> Bubbles:
     """The bubbles farther away in depth, so that each arrives later by a number of samples."""
-    path_m = samples * WATER.sound_speed * TIME_STEP_S
+    path_m = samples * WATER.sound_speed / SAMPLE_RATE_HZ
     z = bubbles.z_m + path_m / (1 + bubbles.z_m / bubbles.range_m)
     lateral = bubbles.range_m**2 - bubbles.z_m**2
     return dataclasses.replace(bubbles, z_m=z, range_m=np.sqrt(z**2 + lateral))

@@ -12,16 +12,18 @@ import numpy.typing as npt
 from kernbench.errors import KernbenchWarning
 from kernbench.host.cache_folder import cache_folder
 from kernbench.ulm.data.cache import Damaged, Facts, locked, read_entry, write_entry
-from kernbench.ulm.data.recipe import TIME_STEPS_NS, Recipe, check_split, draw_line
+from kernbench.ulm.data.recipe import Recipe, check_split, draw_line
 from kernbench.ulm.limit.bound import bounds, echo_slopes
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES
 from kernbench.ulm.simulator.echoes import Setup, reaching
 from kernbench.ulm.simulator.physics import FloatArray
+from kernbench.ulm.simulator.reach import echo_of
 from kernbench.ulm.simulator.scene import Bubbles, IntArray, flatten
 
 VERSION = 1  # raise it when the same recipe gives other bounds
 LINES = 128  # of a split that are looked at
-ECHO_SAMPLES = 180  # an echo that begins nearer to the end of a window is cut off there
+ECHO_SAMPLES = 180  # of the default pulse: an echo that begins nearer to the end of a window is cut off there
+MARGIN = 11  # of it after 99 % of the energy of the echo; other pulses have the same
 TOGETHER = 1 << 22  # samples of echoes that are in memory
 
 Progress = Callable[[int, int], None]
@@ -39,6 +41,7 @@ class Limits:
         gap: to the arrival of the nearest other bubble of the whole line [samples]; infinite where there is none.
         lines: how many lines were looked at.
         length: samples of a window.
+        echo_samples: what an echo needs before the end of the window.
     """
 
     line: IntArray
@@ -47,6 +50,7 @@ class Limits:
     gap: FloatArray
     lines: int
     length: int
+    echo_samples: int = ECHO_SAMPLES
 
     def __len__(self) -> int:
         return len(self.line)
@@ -54,7 +58,7 @@ class Limits:
     @property
     def inner(self) -> npt.NDArray[np.bool_]:
         """Whose echo does not run past the end of the window, (bubbles,)."""
-        return np.asarray(self.arrival <= self.length - ECHO_SAMPLES)
+        return np.asarray(self.arrival <= self.length - self.echo_samples)
 
 
 def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress | None = None) -> Limits:
@@ -100,14 +104,17 @@ def _find(folder: Path, facts: Facts, recipe: Recipe) -> Limits | None:
 
 def _limits(arrays: Columns, lines: int, recipe: Recipe) -> Limits:
     columns = {name: values for name, values in arrays.items() if name != "line"}
-    return Limits(line=arrays["line"].astype(np.int64), **columns, lines=lines, length=recipe.window or SAMPLES)
+    echo = ECHO_SAMPLES if recipe.pulse == DEFAULT_PULSE else echo_of(recipe.pulse).ninety_nine_percent + MARGIN
+    line, length = arrays["line"].astype(np.int64), recipe.window or SAMPLES
+    return Limits(line=line, **columns, lines=lines, length=length, echo_samples=echo)
 
 
 def _compute(recipe: Recipe, split: str, lines: int, progress: Progress | None) -> Columns:
     """Columns of `Limits`: every bubble that reaches a window is unknown, those that are labelled in it are kept."""
     drawn = [draw_line(recipe, split, line) for line in range(lines)]
     starts, length = np.array([start for _, start in drawn], np.int64), recipe.window or SAMPLES
-    setup = Setup(TIME_STEPS_NS[recipe.population] * 1e-9, recipe.transmit_response, recipe.receive_response)
+    responses = recipe.transmit_response, recipe.receive_response
+    setup = Setup(recipe.time_step_ns * 1e-9, *responses, recipe.pulse, recipe.bubbles)
     everything = flatten([scene for scene, _ in drawn])
     bubbles = reaching(everything, starts, length, setup)
     start = starts[bubbles.line]

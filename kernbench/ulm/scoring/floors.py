@@ -15,22 +15,24 @@ from kernbench.ulm.scoring.tolerance_counts import tolerance_counts
 
 Counts = NDArray[Any]  # any number type: labels are stored as bytes
 Floats = NDArray[np.float64]
+Support = tuple[int, int]
 
 NOISE_SEED = 2022  # of the noise of every floor, a part of its definition
 FLOORS_TEXT = "comb and random: blind floors, the best comb and the best rate of one fixed noise on these very lines"
 NOISE_THRESHOLDS = np.arange(100) / 100
 
 
-def label_support(length: int, factor: float = 1.0) -> tuple[int, int]:
+def label_support(length: int, factor: float = 1.0, support: Support = LABEL_SUPPORT) -> Support:
     """Samples that can hold a label, [start, stop): 312..8176 of a whole line, all of a shorter window.
 
     Args:
         length: samples of the evaluated lines; windows are taken from inside the support.
         factor: sampling rate of these lines over that of training.
+        support: of a whole line at the rate of training; it depends on the pulse.
     """
     if length != moved_length(SAMPLES, factor):
         return 0, length
-    first, last = moved_samples((LABEL_SUPPORT[0], LABEL_SUPPORT[1] - 1), factor).tolist()
+    first, last = moved_samples((support[0], support[1] - 1), factor).tolist()
     return first, last + 1
 
 
@@ -53,7 +55,11 @@ class BlindFloor:
 
 
 def blind_floors(
-    counts: Counts, tolerances: Sequence[int] = TOLERANCES, factor: float = 1.0, length: int | None = None
+    counts: Counts,
+    tolerances: Sequence[int] = TOLERANCES,
+    factor: float = 1.0,
+    length: int | None = None,
+    support: Support = LABEL_SUPPORT,
 ) -> dict[str, BlindFloor]:
     """The one definition of the floors: the best comb and the best rate of random detections on these very lines.
 
@@ -66,6 +72,7 @@ def blind_floors(
         tolerances: samples of the training rate, (n_tol,).
         factor: sampling rate of these lines over that of training.
         length: samples of the lines before a delay of the labels took some from their ends; L where left out.
+        support: see `label_support`.
 
     Returns:
         The floors by name, as the task declares them.
@@ -77,7 +84,7 @@ def blind_floors(
     if truth.ndim != 2 or not truth.size:
         raise DataError(f"floors need labels of shape (N, L), got {truth.shape}")
     reaches = moved_tolerances(tolerances, factor).tolist()
-    combs = [_best_comb(truth, reach, factor, length) for reach in reaches]
+    combs = [_best_comb(truth, reach, factor, length, support) for reach in reaches]
     spacings, f1 = zip(*combs, strict=True)
     return {"comb": BlindFloor(np.stack(f1), np.asarray(spacings, float)), "random": _random(truth, reaches)}
 
@@ -87,7 +94,9 @@ def blind_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.random.default_rng(NOISE_SEED).random(shape, dtype=np.float32)
 
 
-def comb(length: int, spacing: int, factor: float = 1.0, whole: int | None = None) -> NDArray[np.float32]:
+def comb(
+    length: int, spacing: int, factor: float = 1.0, whole: int | None = None, support: Support = LABEL_SUPPORT
+) -> NDArray[np.float32]:
     """Ones at every `spacing`-th sample of the label support, from its start, (L,); see `label_support`.
 
     Args:
@@ -95,9 +104,10 @@ def comb(length: int, spacing: int, factor: float = 1.0, whole: int | None = Non
         spacing: samples.
         factor: sampling rate of the lines over that of training.
         whole: samples of the lines before some were taken from their ends; L where left out.
+        support: see `label_support`.
     """
     teeth = np.zeros(length, np.float32)
-    start, stop = label_support(length if whole is None else whole, factor)
+    start, stop = label_support(length if whole is None else whole, factor, support)
     teeth[start:stop:spacing] = 1
     return teeth
 
@@ -114,10 +124,12 @@ def _random(truth: NDArray[np.bool_], tolerances: Sequence[int]) -> BlindFloor:
     return BlindFloor(f1[np.arange(len(tolerances)), best], NOISE_THRESHOLDS[best])
 
 
-def _best_comb(truth: NDArray[np.bool_], tolerance: int, factor: float, whole: int | None) -> tuple[int, Floats]:
+def _best_comb(
+    truth: NDArray[np.bool_], tolerance: int, factor: float, whole: int | None, support: Support
+) -> tuple[int, Floats]:
     """Spacing of the best comb at one tolerance, and its F1 of each line (N,)."""
     spacings = comb_spacings(tolerance)
-    combs = np.stack([comb(truth.shape[1], spacing, factor, whole) for spacing in spacings])
+    combs = np.stack([comb(truth.shape[1], spacing, factor, whole, support) for spacing in spacings])
     f1 = _comb_scores(truth, combs, tolerance)
     best = int(f1.mean(axis=1).argmax())
     return spacings[best], f1[best]

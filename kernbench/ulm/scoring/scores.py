@@ -75,6 +75,6 @@ def tolerance_um(samples: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(samples, np.float64) * (1e6 * SPEED_OF_SOUND_M_PER_S / 2 / SAMPLE_RATE_HZ)
 
 
-def tolerance_wavelengths(samples: ArrayLike) -> NDArray[np.float64]:
-    """A tolerance in two-way wavelengths of the 1.7 MHz pulse, each 73.5 samples at 62.5 MHz."""
-    return np.asarray(samples, np.float64) * (PULSE_FREQUENCY_HZ / 2 / SAMPLE_RATE_HZ)
+def tolerance_wavelengths(samples: ArrayLike, pulse_hz: float = PULSE_FREQUENCY_HZ) -> NDArray[np.float64]:
+    """A tolerance in two-way wavelengths of the pulse, each 73.5 samples at 62.5 MHz for 1.7 MHz."""
+    return np.asarray(samples, np.float64) * (pulse_hz / 2 / SAMPLE_RATE_HZ)

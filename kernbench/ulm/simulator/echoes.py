@@ -6,28 +6,40 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # not scipy.fft, for the same reason as in kernbench.conv.plan
 
-from kernbench.ulm.line import SAMPLES
-from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES
 from kernbench.ulm.simulator.physics import FloatArray
+from kernbench.ulm.simulator.pulse import Pulse
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.scene import Bubbles, IntArray
-from kernbench.ulm.simulator.simulate import TIME_STEP_S, _propagate, _reaching, _substeps, _trace
-from kernbench.ulm.simulator.transducer import drive_spectrum, receive_filter, transmit_pulse
+from kernbench.ulm.simulator.simulate import NONLINEAR, echoes_of, reaching_of, steps_of
+from kernbench.ulm.simulator.transducer import drive_spectrum, receive_filter
 
 BATCH = 2048  # bubbles: what fits the cache of a core, as in `simulate_lines`
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How lines are simulated, see `simulate_lines`: step of the bubble equation [s] and measured responses."""
+    """How lines are simulated, as `simulate_lines` takes it."""
 
-    time_step_s: float = TIME_STEP_S
+    time_step_s: float | None = None
     transmit_response: str | None = None
     receive_response: str | None = None
+    pulse: str = DEFAULT_PULSE
+    bubbles: str = NONLINEAR
+
+    @property
+    def sent(self) -> Pulse:
+        """The pulse.
+
+        Raises:
+            DataError: see `find_pulse`.
+        """
+        return find_pulse(self.pulse, self.transmit_response)
 
 
 def reaching(bubbles: Bubbles, starts: IntArray, length: int, setup: Setup) -> Bubbles:
     """The bubbles whose echo touches the window of their line; `starts` has the first sample of each line's window."""
-    return _reaching(bubbles, starts, length, receive_filter(setup.receive_response))
+    return reaching_of(bubbles, starts, length, receive_filter(setup.receive_response), setup.sent.echo_samples)
 
 
 def echoes_alone(bubbles: Bubbles, starts: IntArray, length: int, setup: Setup) -> npt.NDArray[np.float32]:
@@ -54,13 +66,10 @@ def echoes_alone(bubbles: Bubbles, starts: IntArray, length: int, setup: Setup) 
 
 def _place(bubbles: Bubbles, starts: IntArray, setup: Setup, voltage: npt.NDArray[np.float32]) -> None:
     """Fill the rows of a batch."""
-    substeps, receive = _substeps(setup.time_step_s), receive_filter(setup.receive_response)
-    spectrum = drive_spectrum(transmit_pulse(setup.transmit_response))
-    scattered = _trace(bubbles, spectrum, substeps, embedded_fits.AREA_AT_REST).scattered_pa
-    arrival = bubbles.arrival_samples
-    first = np.ceil(arrival).astype(np.int64)
-    pressure = _propagate(scattered, bubbles.range_m, first - arrival, substeps).double().numpy()
-    echo = _received(pressure, receive.taps)
+    sent, receive, linear = setup.sent, receive_filter(setup.receive_response), setup.bubbles != NONLINEAR
+    spectrum = drive_spectrum(sent, harmonic=not linear)
+    pressure, first, _ = echoes_of(bubbles, spectrum, steps_of(setup.time_step_s, sent), linear=linear)
+    echo = _received(pressure.double().numpy(), receive.taps)
     column = (first + receive.first)[:, None] + np.arange(echo.shape[1])
     in_window = column - starts[bubbles.line][:, None]
     there = (in_window >= 0) & (in_window < voltage.shape[1]) & (column < SAMPLES)

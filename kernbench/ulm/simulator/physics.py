@@ -7,6 +7,7 @@ SI units throughout.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,18 +61,19 @@ def shell_viscosity(radius_m: FloatArray) -> FloatArray:
     return np.asarray(1.5e-9 * np.exp(8e5 * radius_m))
 
 
-def thermal_damping(radius_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Thermal viscosity and polytropic exponent at the pulse frequency.
+def thermal_damping(radius_m: FloatArray, frequency_hz: float = PULSE_FREQUENCY_HZ) -> tuple[FloatArray, FloatArray]:
+    """Thermal viscosity and polytropic exponent at one frequency.
 
     Args:
         radius_m: rest radii, shape (bubbles,).
+        frequency_hz: `thermal_hz` of the pulse.
 
     Returns:
         Viscosity to add to that of the liquid [Pa s] and polytropic exponent, each (bubbles,).
 
     Source: Prosperetti (1977), J. Acoust. Soc. Am. 61, 17-27.
     """
-    omega = 2 * np.pi * PULSE_FREQUENCY_HZ
+    omega = 2 * np.pi * frequency_hz
     at_rest = WATER.pressure + 2 * REST_TENSION / radius_m
     density = C4F10.density * at_rest / WATER.pressure
     gas_diffusivity = C4F10.heat_conductivity * C4F10.polytropic / (density * C4F10.heat_capacity)
@@ -100,9 +102,17 @@ def _thermal_phi(g1: FloatArray, g2: FloatArray, g3: FloatArray, gamma: float, k
 
 def surface_tension(area: npt.ArrayLike) -> FloatArray:
     """Surface tension of the shell [N/m] at normalized areas: 0 when buckled, that of water when ruptured."""
+    return np.asarray(_tension_spline()(np.clip(area, _AREAS[0], _AREAS[-1])))
+
+
+def _tension_spline() -> Any:  # scipy has no types
     start, end = embedded_fits.TENSION_END_SLOPES
-    spline = scipy.interpolate.CubicSpline(_AREAS, embedded_fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
-    return np.asarray(spline(np.clip(area, _AREAS[0], _AREAS[-1])))
+    return scipy.interpolate.CubicSpline(_AREAS, embedded_fits.TENSION_KNOTS, bc_type=((1, start), (1, end)))
+
+
+def shell_elasticity() -> float:
+    """Elasticity of the shell at rest [N/m]: half the rest radius times the slope of the tension over the radius."""
+    return float(embedded_fits.AREA_AT_REST * _tension_spline()(embedded_fits.AREA_AT_REST, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +190,7 @@ def bubble_equation(
     device: str = "cpu",
     *,
     area_at_rest: float = embedded_fits.AREA_AT_REST,
+    thermal_hz: float = PULSE_FREQUENCY_HZ,
 ) -> BubbleEquation:
     """Equation of motion of bubbles with these rest radii (bubbles,), thermal damping per bubble included.
 
@@ -189,8 +200,9 @@ def bubble_equation(
         device: where the coefficients live.
         area_at_rest: normalized area of the shell at rest. Any other value than the default starts the bubble with a
             tension that differs from the 0.010 N/m of the gas pressure, as the runs of SRML-1D did (0.94649).
+        thermal_hz: frequency at which thermal damping is taken.
     """
-    thermal_viscosity, kappa = thermal_damping(radius_m)
+    thermal_viscosity, kappa = thermal_damping(radius_m, thermal_hz)
     pressure, density = WATER.pressure, WATER.density
     step = time_step_s / (radius_m * np.sqrt(density / pressure))
     pressure_at_rest = 1 + 2 * REST_TENSION / (radius_m * pressure)
@@ -215,13 +227,15 @@ def integrate(equation: BubbleEquation, pressure_pa: torch.Tensor) -> tuple[torc
 
     Args:
         equation: coefficients for the time step.
-        pressure_pa: driving pressure on half steps, shape (2 steps - 1, bubbles); overwritten.
+        pressure_pa: driving pressure on half steps, shape (2 steps - 1, bubbles), contiguous or not.
 
     Returns:
         x, x' and x'' per step, each (steps, bubbles) float32. The last comes from the equation, which is far more
         accurate at 16 ns than a difference of velocities.
     """
-    drive = pressure_pa.mul_(equation.drive_per_pa).add_(equation.drive_at_rest)
+    # new memory: `contiguous()` of a transposed table copies nothing where there is one bubble
+    drive = torch.mul(pressure_pa, equation.drive_per_pa, out=pressure_pa.new_empty(pressure_pa.shape))
+    drive.add_(equation.drive_at_rest)
     steps = (len(drive) + 1) // 2
     x, u, a = (drive.new_zeros(steps, drive.shape[1]) for _ in range(3))
     f = equation.acceleration

@@ -8,13 +8,13 @@ import functools
 import numpy as np
 
 from kernbench.errors import DataError, close_match
+from kernbench.ulm.line import DEPTH_RANGE_M
 from kernbench.ulm.simulator.physics import FloatArray
 from kernbench.ulm.simulator.scene import Scene
 
 POPULATIONS = ("monodisperse", "polydisperse")
 PRESSURE_RANGE_PA = (5e3, 250e3)
 BUBBLE_RANGE = (10, 1000)
-DEPTH_RANGE_M = (3.7e-3, 96.3e-3)
 HALF_WIDTH_M = 14e-3
 
 
@@ -23,12 +23,17 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def draw_scene(rng: np.random.Generator, population: str = "monodisperse") -> Scene:
+def draw_scene(
+    rng: np.random.Generator,
+    population: str = "monodisperse",
+    depth_range_m: tuple[float, float] = DEPTH_RANGE_M,
+) -> Scene:
     """Scene of one line: pressure, number of bubbles, positions and radii as published.
 
     Args:
         rng: source of all randomness; equal states give equal scenes.
         population: "monodisperse" (2.4 um +- 5 %) or "polydisperse" (0.5 to 6 um).
+        depth_range_m: least and largest depth; of one state, all else is the same whatever it is.
 
     Returns:
         Scene with 10 to 1000 bubbles sorted by depth.
@@ -39,7 +44,7 @@ def draw_scene(rng: np.random.Generator, population: str = "monodisperse") -> Sc
     check_population(population)
     pressure = rng.uniform(*PRESSURE_RANGE_PA)
     bubbles = int(np.floor(rng.uniform(*BUBBLE_RANGE) + 0.5))
-    z = np.sort(rng.uniform(*DEPTH_RANGE_M, size=bubbles))
+    z = np.sort(rng.uniform(*depth_range_m, size=bubbles))
     x = rng.uniform(-HALF_WIDTH_M, HALF_WIDTH_M, size=bubbles)
     if population == "monodisperse":  # sorted: within 50 % of the mean
         radius = np.clip(rng.normal(2.4e-6, 0.12e-6, size=bubbles), 1.2e-6, 3.6e-6)

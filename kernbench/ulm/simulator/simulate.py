@@ -14,13 +14,14 @@ import torch
 
 from kernbench.errors import DataError
 from kernbench.host.accelerator import is_cpu
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES
 from kernbench.ulm.simulator import embedded_fits
-from kernbench.ulm.simulator.physics import WATER, FloatArray, bubble_equation, integrate
+from kernbench.ulm.simulator.motion import SENSOR_DISTANCE_M, BubbleTrace, linear_trace, substeps_of, trace
+from kernbench.ulm.simulator.physics import FloatArray
+from kernbench.ulm.simulator.pulse import RATIO, Pulse
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.scene import Bubbles, IntArray, Scene, depth_m, flatten, line_counts
 from kernbench.ulm.simulator.transducer import (
-    PERIOD_SAMPLES,
-    PULSE_SAMPLES,
     RATE_HZ,
     DriveSpectrum,
     ReceiveFilter,
@@ -28,7 +29,6 @@ from kernbench.ulm.simulator.transducer import (
     drive_spectrum,
     driving_pressure,
     receive_filter,
-    transmit_pulse,
 )
 
 __all__ = ["BubbleTrace", "Lines", "Scene", "simulate_bubbles", "simulate_lines"]
@@ -36,11 +36,8 @@ __all__ = ["BubbleTrace", "Lines", "Scene", "simulate_bubbles", "simulate_lines"
 Progress = Callable[[int, int], None]
 Window = tuple[Sequence[int] | IntArray, int]
 
-SENSOR_DISTANCE_M = 1e-3  # where the scattered pressure is taken
-TIME_STEP_S = 1 / RATE_HZ
-ECHO_SAMPLES = PULSE_SAMPLES // 4
 FIELD_PLANES = 257  # depths at which the pressure field is computed
-STRIDE = SAMPLES + ECHO_SAMPLES  # each line has room for an echo that runs past its end, to be cut off
+NONLINEAR, LINEAR = "nonlinear", "linear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,36 +49,23 @@ class Lines:
         counts: bubbles whose geometric arrival rounds to the sample, int64.
         pressure_field_pa: largest pressure at the depth of the sample, float32; by depth, not by off-axis arrival.
         echo_pa: pressure of the echoes at the element, before the receive response, float32.
+        stepped_again: bubbles whose motion diverged at the time step and was computed at a quarter of it.
     """
 
     voltage: torch.Tensor
     counts: torch.Tensor
     pressure_field_pa: torch.Tensor
     echo_pa: torch.Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class BubbleTrace:
-    """Motion of single bubbles; time 0 is the arrival of the start of the drive at the bubble.
-
-    Attributes:
-        time_s: shape (steps,).
-        pressure_pa: driving pressure, (bubbles, steps).
-        radius_m: R, (bubbles, steps).
-        scattered_pa: scattered pressure 1 mm from the bubble, (bubbles, steps).
-    """
-
-    time_s: torch.Tensor
-    pressure_pa: torch.Tensor
-    radius_m: torch.Tensor
-    scattered_pa: torch.Tensor
+    stepped_again: int = 0
 
 
 def simulate_lines(
     scenes: Sequence[Scene],
     *,
+    pulse: str = DEFAULT_PULSE,
+    bubbles: str = NONLINEAR,
     device: str = "cpu",
-    time_step_s: float = TIME_STEP_S,
+    time_step_s: float | None = None,
     window: Window | None = None,
     transmit_response: str | None = None,
     receive_response: str | None = None,
@@ -92,8 +76,11 @@ def simulate_lines(
 
     Args:
         scenes: one per line; they may differ in bubbles and pressure.
+        pulse: name of the driving pulse, or the path of a file with one, see `pulses.find_pulse`.
+        bubbles: "nonlinear", or "linear": bubbles linearized at rest, and no second harmonic in water.
         device: "cpu", "cuda" or "cuda:i".
-        time_step_s: step of the bubble equation: 16 ns, or 16 ns over an integer. Bubbles below 1 um need 8 ns.
+        time_step_s: step of the bubble equation: 16 ns, or 16 ns over an integer; None takes that of the pulse, 16 ns
+            for most. Bubbles below 1 um need 8 ns. A bubble that diverges is stepped again at a quarter of it.
         window: None for whole lines of 8446 samples, or (first sample per line (lines,), length). Only bubbles whose
             echo reaches the window are simulated; the result equals the same slice of the whole line.
         transmit_response: measured response (.mat) in place of the embedded fit.
@@ -107,24 +94,28 @@ def simulate_lines(
     Raises:
         DataError: a scene, window, step or response file that cannot be used, or an integration that diverged.
     """
-    substeps = _substeps(time_step_s)
+    linear = _is_linear(bubbles)
+    sent, receive = find_pulse(pulse, transmit_response), receive_filter(receive_response)
+    substeps = steps_of(time_step_s, sent)
     starts, length = _window(window, len(scenes))
-    pulse, receive = transmit_pulse(transmit_response), receive_filter(receive_response)
     everything = flatten(scenes)
-    spectrum = drive_spectrum(pulse, device)
-    pressure = torch.zeros(len(scenes) * STRIDE, dtype=torch.float64, device=device)
+    spectrum = drive_spectrum(sent, device, harmonic=not linear)
+    stride = _stride(sent)
+    pressure = torch.zeros(len(scenes) * stride, dtype=torch.float64, device=device)
     # Small enough for the cache of a core; a GPU needs far more to hide its launches.
     size = batch or (2048 if is_cpu(device) else 1 << 16)
-    reaching = _reaching(everything, starts, length, receive)
+    reaching, again = reaching_of(everything, starts, length, receive, sent.echo_samples), 0
     for first in range(0, len(reaching), size):
-        _add_echoes(pressure, reaching[first : first + size], spectrum, substeps)
+        again += _add_echoes(pressure, reaching[first : first + size], spectrum, substeps, linear=linear)
         if progress is not None:
             progress(min(first + size, len(reaching)), len(reaching))
-    echoes = pressure.view(len(scenes), STRIDE)[:, :SAMPLES].cpu().numpy()
+    echoes = pressure.view(len(scenes), stride)[:, :SAMPLES].cpu().numpy()
     columns = starts[:, None] + np.arange(length)
     complete = (line_counts(everything, len(scenes)), _pressure_field(scenes, spectrum), echoes.astype(np.float32))
     windows = (np.take_along_axis(lines, columns, axis=1) for lines in complete)
-    return Lines(*map(torch.from_numpy, (_receive(echoes, receive, starts, length), *windows)))
+    voltage = _receive(echoes, receive, starts, length)
+    counts, field, echo = map(torch.from_numpy, windows)
+    return Lines(torch.from_numpy(voltage), counts, field, echo, again)
 
 
 def simulate_bubbles(
@@ -132,8 +123,10 @@ def simulate_bubbles(
     radius_m: npt.ArrayLike,
     pressure_pa: npt.ArrayLike,
     *,
+    pulse: str = DEFAULT_PULSE,
+    bubbles: str = NONLINEAR,
     device: str = "cpu",
-    time_step_s: float = TIME_STEP_S,
+    time_step_s: float | None = None,
     transmit_response: str | None = None,
     area_at_rest: float = embedded_fits.AREA_AT_REST,
 ) -> BubbleTrace:
@@ -143,6 +136,8 @@ def simulate_bubbles(
         z_m: depths, shape (bubbles,) or one for all.
         radius_m: rest radii, the same.
         pressure_pa: amplitudes of the pulse at the array, the same.
+        pulse: as in `simulate_lines`.
+        bubbles: as in `simulate_lines`.
         device: "cpu", "cuda" or "cuda:i".
         time_step_s: as in `simulate_lines`.
         transmit_response: measured response (.mat) in place of the embedded fit.
@@ -155,51 +150,64 @@ def simulate_bubbles(
         *(np.atleast_1d(np.asarray(v, float)) for v in (z_m, radius_m, pressure_pa))
     )
     scenes = [Scene([zi], [0.0], [ri], float(pi)) for zi, ri, pi in zip(z, radius, amplitude, strict=True)]
-    spectrum = drive_spectrum(transmit_pulse(transmit_response), device)
-    return _trace(flatten(scenes), spectrum, _substeps(time_step_s), area_at_rest)
+    linear, sent = _is_linear(bubbles), find_pulse(pulse, transmit_response)
+    spectrum, substeps = drive_spectrum(sent, device, harmonic=not linear), steps_of(time_step_s, sent)
+    table = flatten(scenes)
+    return linear_trace(table, spectrum, substeps) if linear else trace(table, spectrum, substeps, area_at_rest)
 
 
-def _trace(bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, area_at_rest: float) -> BubbleTrace:
-    """Motion of a batch of bubbles."""
-    step, device = TIME_STEP_S / substeps, str(spectrum.linear.device)
-    z, amplitude, radius = (
-        torch.as_tensor(column, dtype=torch.float32, device=device)
-        for column in (bubbles.z_m, bubbles.pressure_pa, bubbles.radius_m)
-    )
-    half_steps = 2 * PERIOD_SAMPLES // 4 * substeps
-    pressure = driving_pressure(spectrum, z, amplitude, half_steps)
-    pressure = pressure[:, : 2 * ECHO_SAMPLES * substeps - 1]
-    equation = bubble_equation(bubbles.radius_m, step, device, area_at_rest=area_at_rest)
-    x, u, a = integrate(equation, pressure.T.contiguous())
-    if not torch.isfinite(a[-1]).all():
-        worst = bubbles.radius_m[~torch.isfinite(a[-1]).cpu().numpy()].min()
-        raise DataError(
-            f"the motion of a bubble of {worst * 1e6:.2f} um diverged with a time step of {step * 1e9:g} ns; "
-            "use a smaller time step, such as 8 ns"
-        )
-    y = x + 1
-    # rho R (2 R'^2 + R R'') / r0; times are in steps until here
-    scattered = torch.addcmul(y * a, u, u, value=2).mul_(y)
-    scattered *= WATER.density * radius**3 / (SENSOR_DISTANCE_M * step**2)
-    time = torch.arange(len(x), dtype=torch.float64) * step
-    return BubbleTrace(time, pressure[:, ::2], (y * radius).T, scattered.T)
+def _add_echoes(
+    line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, *, linear: bool
+) -> int:
+    """Add the echoes of a batch of bubbles to the pressure at the element, (lines * stride,) float64.
+
+    Returns:
+        Bubbles that were stepped again.
+    """
+    echoes, first, again = echoes_of(bubbles, spectrum, substeps, linear=linear)
+    start = torch.as_tensor(bubbles.line * _stride(spectrum.pulse) + first, device=echoes.device)
+    target = start[:, None] + torch.arange(echoes.shape[1], device=echoes.device)
+    # float64 sums do not depend on the order of bubbles once rounded to float32
+    line_pressure.index_add_(0, target.ravel(), echoes.ravel().double())
+    return again
 
 
-def _add_echoes(line_pressure: torch.Tensor, bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int) -> None:
-    """Add the echoes of a batch of bubbles to the pressure at the element, (lines * STRIDE,) float64."""
-    scattered = _trace(bubbles, spectrum, substeps, embedded_fits.AREA_AT_REST).scattered_pa
+def echoes_of(
+    bubbles: Bubbles, spectrum: DriveSpectrum, substeps: int, *, linear: bool
+) -> tuple[torch.Tensor, IntArray, int]:
+    """Echo of each bubble at the element, before the receive response.
+
+    Args:
+        bubbles: of any lines.
+        spectrum: of the pulse that drives them.
+        substeps: time steps per RF sample, see `steps_of`.
+        linear: whether the bubbles are linearized.
+
+    Returns:
+        Pa, (bubbles, echo samples of the pulse); the sample of the line where each begins, (bubbles,); how many bubbles
+        were stepped again.
+
+    Raises:
+        DataError: see `simulate_lines`.
+    """
+    if linear:
+        motion = linear_trace(bubbles, spectrum, substeps)
+    else:
+        motion = trace(bubbles, spectrum, substeps, embedded_fits.AREA_AT_REST)
     arrival = bubbles.arrival_samples
     first = np.ceil(arrival).astype(np.int64)
     # Full samples stay integers: a float32 phase over the full delay would lose the fourth digit.
-    echoes = _propagate(scattered, bubbles.range_m, first - arrival, substeps)
-    start = torch.as_tensor(bubbles.line * STRIDE + first, device=echoes.device)
-    target = start[:, None] + torch.arange(ECHO_SAMPLES, device=echoes.device)
-    # float64 sums do not depend on the order of bubbles once rounded to float32
-    line_pressure.index_add_(0, target.ravel(), echoes.ravel().double())
+    echoes = _propagate(motion.scattered_pa, bubbles.range_m, first - arrival, substeps, spectrum.pulse)
+    return echoes, first, motion.stepped_again
+
+
+def _stride(pulse: Pulse) -> int:
+    """Samples of a line and of an echo that runs past its end, to be cut off."""
+    return SAMPLES + pulse.echo_samples
 
 
 def _propagate(
-    scattered: torch.Tensor, range_m: FloatArray, advance_samples: FloatArray, substeps: int
+    scattered: torch.Tensor, range_m: FloatArray, advance_samples: FloatArray, substeps: int, pulse: Pulse
 ) -> torch.Tensor:
     """Echoes at the element on the RF grid: spreading, attenuation and a fractional shift, all in frequency.
 
@@ -208,11 +216,12 @@ def _propagate(
         range_m: distance to the element, (bubbles,).
         advance_samples: 0 <= advance < 1, (bubbles,).
         substeps: steps per RF sample.
+        pulse: whose echoes these are.
 
     Returns:
-        Pa, (bubbles, 356).
+        Pa, (bubbles, echo samples of the pulse).
     """
-    points = PERIOD_SAMPLES // 4
+    points = pulse.period_samples // RATIO
     frequency = np.fft.rfftfreq(points, 1 / RATE_HZ)
     distance, advance, decay, omega = (
         torch.as_tensor(values, dtype=torch.float32, device=scattered.device)
@@ -222,7 +231,7 @@ def _propagate(
     level = SENSOR_DISTANCE_M / substeps / distance[:, None] * torch.exp(-decay * distance[:, None])
     shifted = bins * torch.polar(level, omega * advance[:, None])
     echoes: torch.Tensor = torch.fft.irfft(shifted, n=points)
-    return echoes[:, :ECHO_SAMPLES]
+    return echoes[:, : pulse.echo_samples]
 
 
 def _receive(pressure: FloatArray, receive: ReceiveFilter, starts: IntArray, length: int) -> npt.NDArray[np.float32]:
@@ -250,21 +259,33 @@ def _window(window: Window | None, lines: int) -> tuple[IntArray, int]:
     return starts, length
 
 
-def _substeps(time_step_s: float) -> int:
-    """Steps per RF sample."""
-    steps = round(TIME_STEP_S / time_step_s) if time_step_s > 0 else 0
-    if steps < 1 or abs(steps * time_step_s - TIME_STEP_S) > 1e-6 * TIME_STEP_S:
-        raise DataError(f"time step: expected 16 ns or 16 ns over an integer, got {time_step_s * 1e9:g} ns")
-    return steps
+def check_bubbles(bubbles: str) -> None:
+    """Raise DataError unless this is a kind of bubbles."""
+    if bubbles not in (NONLINEAR, LINEAR):
+        raise DataError(f"bubbles: expected {NONLINEAR} or {LINEAR}, got {bubbles!r}")
 
 
-def _reaching(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveFilter) -> Bubbles:
+def _is_linear(bubbles: str) -> bool:
+    check_bubbles(bubbles)
+    return bubbles == LINEAR
+
+
+def steps_of(time_step_s: float | None, pulse: Pulse) -> int:
+    """Steps per RF sample: of a time step [s], or of the one that the pulse needs.
+
+    Raises:
+        DataError: see `substeps_of`.
+    """
+    return substeps_of(pulse.step_ns * 1e-9 if time_step_s is None else time_step_s)
+
+
+def reaching_of(bubbles: Bubbles, starts: IntArray, length: int, receive: ReceiveFilter, echo_samples: int) -> Bubbles:
     """Bubbles whose echo, receive response included, touches the window of their line."""
     if length == SAMPLES:
         return bubbles  # the receive response is circular: every echo counts
     first = np.ceil(bubbles.arrival_samples).astype(np.int64)
     start = starts[bubbles.line]
-    end = np.minimum(first + ECHO_SAMPLES, SAMPLES)
+    end = np.minimum(first + echo_samples, SAMPLES)
     direct = (first + receive.first < start + length) & (end + receive.last > start)
     wrapped = (end + receive.last - SAMPLES > start) | (first + receive.first + SAMPLES < start + length)
     return bubbles[direct | wrapped]
@@ -276,7 +297,7 @@ def _pressure_field(scenes: Sequence[Scene], spectrum: DriveSpectrum) -> npt.NDA
     peaks = planes.new_empty(len(scenes), FIELD_PLANES)
     for line, scene in enumerate(scenes):
         amplitude = torch.full_like(planes, float(scene.pressure_pa))
-        peaks[line] = driving_pressure(spectrum, planes, amplitude, PERIOD_SAMPLES).abs().amax(dim=1)
+        peaks[line] = driving_pressure(spectrum, planes, amplitude, spectrum.pulse.period_samples).abs().amax(dim=1)
     grid, depths = depth_m(np.arange(SAMPLES)), planes.cpu().numpy()
     field = np.empty((len(scenes), SAMPLES), dtype=np.float32)
     for line, peak in enumerate(peaks.cpu().numpy()):  # one copy of all lines: each would wait for the device

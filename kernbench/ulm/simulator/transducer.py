@@ -1,7 +1,7 @@
-"""Drive pulse, transmit and receive responses, and propagation of the plane wave through water.
+"""Transmit and receive responses, and propagation of the plane wave through water.
 
-Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), for pulse and transducer (P4-1, one tri-level cycle at
-1.7 MHz); the second harmonic is the quasi-linear solution of the Burgers equation.
+Source: Blanken et al. (2022), IEEE Trans. Med. Imaging 41(9), for the transducer (P4-1); the second harmonic is the
+quasi-linear solution of the Burgers equation.
 """
 
 import functools
@@ -12,32 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernbench.ulm.line import PULSE_FREQUENCY_HZ, SAMPLE_RATE_HZ
+from kernbench.ulm.line import SAMPLE_RATE_HZ
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER, FloatArray
+from kernbench.ulm.simulator.pulse import Pulse
 from kernbench.ulm.simulator.response_file import Spectrum, load_response
+from kernbench.ulm.simulator.waveforms import DRIVE_SAMPLES, FINE_RATE_HZ
 
 RATE_HZ = SAMPLE_RATE_HZ
-FINE_RATE_HZ = 250e6  # of the measured responses, and of the pulse
-DRIVE_SAMPLES = 50_000
-PULSE_SAMPLES = 1424  # 1/f0 + 2/bandwidth + 4 us
-# Period of all spectra, in fine samples: 1424 = 16 x 89 costs eight times more to transform, and pulse and echo are
-# near zero where they end.
-PERIOD_SAMPLES = 1440
 BAND_HZ = 25e6  # the driving pressure has nothing above, not even the second harmonic
-
-
-@dataclass(frozen=True, eq=False)
-class Pulse:
-    """Transmitted pressure at the array for unit amplitude, 1424 samples at 250 MHz.
-
-    Attributes:
-        pressure: p / PA, largest magnitude 1.000152.
-        slope: dp/dt / PA in 1/s.
-    """
-
-    pressure: FloatArray
-    slope: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +44,15 @@ class DriveSpectrum:
         linear: spectrum of p / PA, shape (bins,) complex64.
         source: spectrum of beta / (rho c^3) p dp/dt / PA^2 [1/(Pa m)], shape (bins,) complex64.
         attenuation: Np/m at each bin, shape (bins,) float32.
-        attenuation_at_source: twice that at the pulse frequency [Np/m].
+        attenuation_at_source: twice that at the frequency of the drive [Np/m].
+        pulse: whose spectra these are.
     """
 
     linear: torch.Tensor
     source: torch.Tensor
     attenuation: torch.Tensor
     attenuation_at_source: float
-
-
-def drive_signal() -> FloatArray:
-    """Tri-level drive voltage, one cycle of 1.7 MHz, shape (50000,) at 250 MHz."""
-    drive = np.zeros(DRIVE_SAMPLES)
-    drive[0:50] = 1
-    drive[74:124] = -1
-    return drive
+    pulse: Pulse
 
 
 def atoms_response(atoms: Sequence[embedded_fits.Atom], time_us: FloatArray) -> FloatArray:
@@ -108,29 +85,6 @@ def transmit_response(path: str | None = None) -> FloatArray:
 
 
 @functools.cache
-def transmit_pulse(path: str | None = None) -> Pulse:
-    """Pulse at the array: drive times transmit response, cut to 5.7 us and normalized to a peak of 1.
-
-    Args:
-        path: measured response (.mat), or None for the embedded fit.
-
-    Raises:
-        DataError: see `response_file.load_response`.
-    """
-    spectrum = np.fft.rfft(drive_signal()) * np.fft.rfft(transmit_response(path))
-    omega = 2 * np.pi * np.fft.rfftfreq(DRIVE_SAMPLES, 1 / FINE_RATE_HZ)
-    pressure = np.fft.irfft(spectrum, n=DRIVE_SAMPLES)[:PULSE_SAMPLES]
-    slope = np.fft.irfft(1j * omega * spectrum, n=DRIVE_SAMPLES)[:PULSE_SAMPLES]
-    peak = np.abs(pressure).max()
-    pressure, slope = pressure / peak, slope / peak
-    # The line through both ends is taken off the pressure only, after normalization: the peak becomes 1.000152.
-    pressure = pressure - np.linspace(pressure[0], pressure[-1], PULSE_SAMPLES)
-    if path is None:
-        pressure *= embedded_fits.PULSE_PEAK / np.abs(pressure).max()
-    return Pulse(pressure, slope)
-
-
-@functools.cache
 def receive_filter(path: str | None = None) -> ReceiveFilter:
     """Receive response at the RF rate: the embedded fit, or a measured .mat file.
 
@@ -139,10 +93,16 @@ def receive_filter(path: str | None = None) -> ReceiveFilter:
     """
     if path is None:
         time_us = np.arange(112) / RATE_HZ * 1e6  # the last atom has decayed to 2e-7
-        return ReceiveFilter(atoms_response(embedded_fits.RECEIVE_ATOMS, time_us) * FINE_RATE_HZ / RATE_HZ, 0)
+        return ReceiveFilter(_kept(atoms_response(embedded_fits.RECEIVE_ATOMS, time_us) * FINE_RATE_HZ / RATE_HZ), 0)
     taps = _taps_at(*load_response(path, "receive"), RATE_HZ)
     before, after = min(64, len(taps) // 2), min(192, len(taps) // 2)
-    return ReceiveFilter(np.concatenate([taps[-before:], taps[:after]]), -before)
+    return ReceiveFilter(_kept(np.concatenate([taps[-before:], taps[:after]])), -before)
+
+
+def _kept(array: FloatArray) -> FloatArray:
+    """The array, read-only: every later call gets the same memory."""
+    array.flags.writeable = False
+    return array
 
 
 def attenuation(frequency_hz: npt.ArrayLike) -> FloatArray:
@@ -151,18 +111,24 @@ def attenuation(frequency_hz: npt.ArrayLike) -> FloatArray:
     return np.asarray(WATER.attenuation_db_cm_mhz2 * megahertz**2 * 100 * np.log(10) / 20)
 
 
-def drive_spectrum(pulse: Pulse, device: str = "cpu") -> DriveSpectrum:
-    """Spectra from which the pressure at any depth follows."""
-    strength = WATER.nonlinearity / (WATER.density * WATER.sound_speed**3)
-    frequency = np.fft.rfftfreq(PERIOD_SAMPLES, 1 / FINE_RATE_HZ)
+def drive_spectrum(pulse: Pulse, device: str = "cpu", *, harmonic: bool = True) -> DriveSpectrum:
+    """Spectra from which the pressure at any depth follows.
+
+    Args:
+        pulse: at the array.
+        device: where the spectra live.
+        harmonic: False leaves out the second harmonic that grows in water.
+    """
+    strength = WATER.nonlinearity / (WATER.density * WATER.sound_speed**3) if harmonic else 0.0
+    frequency = np.fft.rfftfreq(pulse.period_samples, 1 / FINE_RATE_HZ)
     bins = int(np.searchsorted(frequency, BAND_HZ))
     halves = (
-        np.fft.rfft(signal, n=PERIOD_SAMPLES)[:bins]
+        np.fft.rfft(signal, n=pulse.period_samples)[:bins]
         for signal in (pulse.pressure, strength * pulse.pressure * pulse.slope)
     )
     linear, source = (torch.as_tensor(half, dtype=torch.complex64, device=device) for half in halves)
     decay = torch.as_tensor(attenuation(frequency[:bins]), dtype=torch.float32, device=device)
-    return DriveSpectrum(linear, source, decay, float(2 * attenuation(PULSE_FREQUENCY_HZ)))
+    return DriveSpectrum(linear, source, decay, float(2 * attenuation(pulse.drive_hz)), pulse)
 
 
 def driving_pressure(
@@ -174,7 +140,7 @@ def driving_pressure(
         spectrum: from `drive_spectrum`.
         depth_m: axial distance from the array, shape (bubbles,) float32.
         amplitude_pa: pressure amplitude at the array, shape (bubbles,) float32.
-        points: samples in the period of 5.76 us, so the rate is points / 5.76 us.
+        points: samples in the period of the pulse, which is 5.76 us of the default one.
 
     Returns:
         Pa, shape (bubbles, points) float32; time 0 is the arrival of the start of the drive.
@@ -189,4 +155,4 @@ def driving_pressure(
     amplitude = amplitude_pa[:, None]
     total = (amplitude * decay) * spectrum.linear + (amplitude**2 * growth) * spectrum.source
     pressure: torch.Tensor = torch.fft.irfft(total, n=points)
-    return pressure * (points / PERIOD_SAMPLES)
+    return pressure * (points / spectrum.pulse.period_samples)

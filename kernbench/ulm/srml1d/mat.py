@@ -12,13 +12,14 @@ import numpy.typing as npt
 import scipy  # not scipy.io: every command that knows networks would load it, and few read such files
 
 from kernbench.errors import DataError
-from kernbench.ulm.line import IMAGING_DEPTH_M, PULSE_FREQUENCY_HZ, SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, IMAGING_DEPTH_M, SAMPLES, depth_range_of
 from kernbench.ulm.simulator import embedded_fits
+from kernbench.ulm.simulator.motion import SENSOR_DISTANCE_M
 from kernbench.ulm.simulator.physics import C4F10, REST_TENSION, WATER, shell_viscosity
-from kernbench.ulm.simulator.population import DEPTH_RANGE_M, HALF_WIDTH_M
+from kernbench.ulm.simulator.population import HALF_WIDTH_M
 from kernbench.ulm.simulator.scene import arrival_samples, depth_m
-from kernbench.ulm.simulator.simulate import SENSOR_DISTANCE_M
-from kernbench.ulm.simulator.transducer import FINE_RATE_HZ, PULSE_SAMPLES, RATE_HZ
+from kernbench.ulm.simulator.transducer import RATE_HZ
+from kernbench.ulm.simulator.waveforms import FINE_RATE_HZ, WAVEFORMS
 from kernbench.ulm.srml1d.rates import at_native_rate, field_at_native_rate, file_rate, line_samples
 from kernbench.ulm.srml1d.structs import Structs, channels, chosen_channel, numbers, read_structs, stored_as
 from kernbench.ulm.srml1d.text import FloatArray, RecordedLine
@@ -106,16 +107,20 @@ def write_mat(path: Path, line: RecordedLine, source: str) -> None:
     """
     if np.isnan(line.pressure_pa):
         raise DataError(f"{path.name}: a MATLAB result needs the pressure of the pulse, this line has none; write text")
-    near, far = DEPTH_RANGE_M
+    wave = None if line.pulse is None else WAVEFORMS[line.pulse]
+    near, far = depth_range_of(line.pulse or "")
+    frequency = np.nan if wave is None else wave.thermal_mhz * 1e6
+    cycles = np.nan if wave is None else float(wave.cycles)
     positions = on_axis(line.counts) if line.positions is None else line.positions
     echo = np.full(SAMPLES, np.nan) if line.echo_pa is None else line.echo_pa.astype(np.float64)
-    pulse = np.full(PULSE_SAMPLES, np.nan) if line.pulse_pa is None else line.pulse_pa
+    samples = WAVEFORMS[DEFAULT_PULSE].samples if wave is None else wave.samples
+    pulse = np.full(samples, np.nan) if line.pulse_pa is None else line.pulse_pa
     content: dict[str, Any] = {
         "RF": {"p": echo[None], "fs": RATE_HZ, "V": line.voltage.astype(np.float64)[None]},
         "bubble": _struct_array(("z", "x", "R0", "r0"), [(*row, SENSOR_DISTANCE_M) for row in positions.tolist()]),
         "domain": {"depth": IMAGING_DEPTH_M, "width": 2 * HALF_WIDTH_M, "c": WATER.sound_speed}
         | {"d1": near, "d2": far, "x_el": 0.0},
-        "pulse": {"f": PULSE_FREQUENCY_HZ, "w": 2 * np.pi * PULSE_FREQUENCY_HZ, "Nc": 1.0, "A": line.pressure_pa}
+        "pulse": {"f": frequency, "w": 2 * np.pi * frequency, "Nc": cycles, "A": line.pressure_pa}
         | {"fs": FINE_RATE_HZ, "p": pulse[None]},
         "shell": _shells(positions[:, 2]),
         "liquid": LIQUID,

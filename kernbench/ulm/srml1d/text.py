@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernbench.errors import DataError
-from kernbench.ulm.line import SAMPLE_RATE_HZ, SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLE_RATE_HZ, SAMPLES
 from kernbench.ulm.srml1d.rates import (
     at_native_rate,
     field_at_native_rate,
@@ -52,9 +52,10 @@ class RecordedLine:
         pressure_pa: amplitude of the pulse; a text file has it in its header, to 10 Pa; NaN where it is not known.
         positions: continuous z [m], x [m] and radius [m; NaN if unknown] of the bubbles, (bubbles, 3), or None.
         echo_pa: pressure of the echoes at the element, (8446,) float32, or None; only .mat files have it.
-        pulse_pa: pressure of the pulse at the array, (1424,) at 250 MHz, or None; only .mat files have it.
+        pulse_pa: pressure of the pulse at the array, (samples,) at 250 MHz, or None; only .mat files have it.
         rate_hz: sampling rate of the file; all arrays are at 62.5 MHz.
         stored: type of the integers in the file, int16; empty for floats.
+        pulse: name of the driving pulse, or None where it is not known; only .mat files say anything of it.
     """
 
     voltage: npt.NDArray[np.float32]
@@ -66,6 +67,7 @@ class RecordedLine:
     pulse_pa: FloatArray | None = None
     rate_hz: float = SAMPLE_RATE_HZ
     stored: str = ""
+    pulse: str | None = DEFAULT_PULSE
 
     @property
     def bubbles(self) -> int:

@@ -8,19 +8,19 @@ from scipy.io import savemat
 from kernbench.errors import DataError
 from kernbench.ulm.simulator import embedded_fits
 from kernbench.ulm.simulator.physics import WATER
+from kernbench.ulm.simulator.pulse import Pulse
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.response_file import load_response
 from kernbench.ulm.simulator.transducer import (
-    FINE_RATE_HZ,
-    PERIOD_SAMPLES,
-    Pulse,
     atoms_response,
     attenuation,
-    drive_signal,
     drive_spectrum,
     driving_pressure,
     receive_filter,
-    transmit_pulse,
 )
+from kernbench.ulm.simulator.waveforms import FINE_RATE_HZ, drive_signal
+
+PERIOD_SAMPLES = 1440
 
 
 def response_files(reference):
@@ -43,7 +43,7 @@ def test_drive_has_the_published_levels():
 
 
 def test_pulse_has_the_published_extrema():
-    pulse = transmit_pulse().pressure
+    pulse = find_pulse().pressure
     published = {0.408: 0.224, 0.608: -0.760, 0.828: 1.0, 1.060: -0.867, 1.260: 0.502, 1.456: -0.177, 1.656: 0.035}
     for time_us, value in published.items():
         assert pulse[round(time_us * 250)] == pytest.approx(value, abs=4e-3)
@@ -51,7 +51,7 @@ def test_pulse_has_the_published_extrema():
 
 
 def test_slope_is_the_derivative_of_the_pulse():
-    pulse = transmit_pulse()
+    pulse = find_pulse()
     difference = np.gradient(pulse.pressure) * FINE_RATE_HZ
     assert np.abs(difference - pulse.slope).max() < 3e-3 * np.abs(pulse.slope).max()
 
@@ -79,8 +79,8 @@ def test_receive_filter_keeps_the_gain_of_the_fine_response():
 
 def test_measured_responses_agree_with_the_fits(reference):
     transmit, receive = response_files(reference)
-    assert np.abs(transmit_pulse(transmit).pressure - transmit_pulse().pressure).max() < 3e-3
-    assert np.abs(transmit_pulse(transmit).pressure).max() == pytest.approx(1.000152, abs=1e-6)
+    assert np.abs(find_pulse("default", transmit).pressure - find_pulse().pressure).max() < 3e-3
+    assert np.abs(find_pulse("default", transmit).pressure).max() == pytest.approx(1.000152, abs=1e-6)
     measured, fitted = receive_filter(receive), receive_filter()
     taps = measured.taps[-measured.first :][: len(fitted.taps)]
     assert np.abs(taps - fitted.taps).max() < 2e-3 * np.abs(fitted.taps).max()
@@ -122,7 +122,7 @@ def test_second_harmonic_is_finite_where_both_rates_of_decay_meet():
     spectrum = drive_spectrum(tone(10 / 5.76e-6))
     decay = spectrum.attenuation.clone()
     decay[20] = spectrum.attenuation_at_source
-    meeting = type(spectrum)(spectrum.linear, spectrum.source, decay, float(decay[20]))
+    meeting = type(spectrum)(spectrum.linear, spectrum.source, decay, float(decay[20]), spectrum.pulse)
     depth = torch.tensor([0.05])
     pressure = driving_pressure(meeting, depth, torch.tensor([2e5]), PERIOD_SAMPLES)[0]
     line = float(torch.fft.rfft(pressure)[20].abs())
@@ -132,7 +132,7 @@ def test_second_harmonic_is_finite_where_both_rates_of_decay_meet():
 
 def test_wrong_response_file_is_named_with_what_it_holds(reference):
     with pytest.raises(DataError, match="expected Fs and Tfit, found Fs, Hfit"):
-        transmit_pulse(response_files(reference)[1])
+        find_pulse("default", response_files(reference)[1])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a MATLAB file at all, but long enough to have a header" * 9])

@@ -10,8 +10,8 @@ from recorded_lines import read, recorded
 
 from kernbench.errors import DataError
 from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.simulate import Scene, simulate_lines
-from kernbench.ulm.simulator.transducer import transmit_pulse
 from kernbench.ulm.srml1d.formats import RecordedLine, parse_line, write_line
 
 
@@ -147,7 +147,7 @@ PUBLISHED_FIELDS = {
 @pytest.fixture
 def exported(scene, simulated, tmp_path):
     """A simulated line as scipy reads its .mat file."""
-    pulse = transmit_pulse().pressure * scene.pressure_pa
+    pulse = find_pulse().pressure * scene.pressure_pa
     line = RecordedLine(
         simulated.voltage[0].numpy(),
         simulated.counts[0].numpy().astype(np.uint8),

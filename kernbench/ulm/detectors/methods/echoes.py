@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from kernbench.ulm.detectors.recording import robust_scale
-from kernbench.ulm.line import SAMPLES
+from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES, depth_range_of
 from kernbench.ulm.simulator.physics import WATER
+from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.scene import Scene
-from kernbench.ulm.simulator.simulate import simulate_lines
+from kernbench.ulm.simulator.simulate import NONLINEAR, simulate_lines
 from kernbench.ulm.simulator.transducer import RATE_HZ
 
-ECHO_SAMPLES = 256
+ECHO_SAMPLES = 256  # of the default pulse: where its echo has ended
 RADIUS_M = 2.4e-6
 PRESSURE_PA = 100e3
 DEPTH_M = 0.05
@@ -30,7 +31,7 @@ class Bank(NamedTuple):
     """Echoes of single bubbles.
 
     Attributes:
-        echoes: voltage from the geometric arrival on, (B, 256) float32, a.u.
+        echoes: voltage from the geometric arrival on, (B, K) float32, a.u.; K is 256 for the default pulse.
         pressure_pa: of the pulse, (B,).
         arrival: sample of the arrival in a whole line, (B,).
     """
@@ -46,7 +47,7 @@ class Bank(NamedTuple):
 
     @property
     def unit(self) -> Tensor:
-        """Echoes of energy 1, (B, 256)."""
+        """Echoes of energy 1, (B, K)."""
         return self.echoes / self.norm[:, None]
 
     def to(self, device: torch.device | str) -> "Bank":
@@ -88,36 +89,56 @@ def simulated_bank(
     depths_m: Sequence[float] = (DEPTH_M,),
     transmit_response: str | None = None,
     receive_response: str | None = None,
+    pulse: str = DEFAULT_PULSE,
+    bubbles: str = NONLINEAR,
 ) -> Bank:
     """Echoes of a 2.4 um bubble at every pressure and depth, pressures outermost; the default is the single template.
 
-    Depths are rounded to integer samples of arrival.
+    Depths are rounded to integer samples of arrival, and no larger than those of bubbles under the pulse. What an echo
+    has beyond the end of the line is zero.
 
     Args:
         pressures_pa: of the pulse at the array, a tuple.
         depths_m: a tuple.
         transmit_response: measured response (.mat), or None for the embedded fit.
         receive_response: the same for reception.
+        pulse: see `simulate_lines`.
+        bubbles: see `simulate_lines`.
 
     Raises:
-        DataError: a response file that cannot be used.
+        DataError: a response or pulse file that cannot be used.
     """
     sample_m = WATER.sound_speed / (2 * RATE_HZ)
-    pairs = [(pressure, round(depth / sample_m)) for pressure, depth in product(pressures_pa, depths_m)]
+    deepest, taps = depth_range_of(pulse)[1], template_samples(pulse)
+    depths = [min(depth, deepest) for depth in depths_m]
+    pairs = [(pressure, round(depth / sample_m)) for pressure, depth in product(pressures_pa, depths)]
     scenes = [Scene([arrival * sample_m], [0.0], [RADIUS_M], pressure) for pressure, arrival in pairs]
     pressure, arrival = (np.array(column) for column in zip(*pairs, strict=True))
+    inside = min(taps, SAMPLES - int(arrival.max()))
     lines = simulate_lines(
         scenes,
-        window=(arrival, ECHO_SAMPLES),
+        pulse=pulse,
+        bubbles=bubbles,
+        window=(arrival, inside),
         transmit_response=transmit_response,
         receive_response=receive_response,
     )
-    return Bank(lines.voltage, torch.from_numpy(pressure).float(), torch.from_numpy(arrival))
+    echoes = torch.nn.functional.pad(lines.voltage, (0, taps - inside))
+    return Bank(echoes, torch.from_numpy(pressure).float(), torch.from_numpy(arrival))
 
 
-def fft_length(samples: int) -> int:
-    """A fast FFT length at which an echo that starts inside a line of that many samples does not wrap around."""
-    return int(scipy.fft.next_fast_len(samples + ECHO_SAMPLES - 1, real=True))
+def template_samples(pulse: str = DEFAULT_PULSE) -> int:
+    """Samples from the arrival on that hold an echo, K: of other pulses than the default one, as many as they last.
+
+    Raises:
+        DataError: a pulse file that cannot be used.
+    """
+    return ECHO_SAMPLES if pulse == DEFAULT_PULSE else find_pulse(pulse).echo_samples
+
+
+def fft_length(samples: int, taps: int) -> int:
+    """A fast FFT length at which an echo of so many taps that starts inside a line of samples does not wrap around."""
+    return int(scipy.fft.next_fast_len(samples + taps - 1, real=True))
 
 
 def correlation(voltage: Tensor, templates: Tensor) -> Tensor:
@@ -125,12 +146,12 @@ def correlation(voltage: Tensor, templates: Tensor) -> Tensor:
 
     Args:
         voltage: (N, L).
-        templates: (B, K), K <= 256.
+        templates: (B, K).
 
     Returns:
         (N, B, L).
     """
-    points = fft_length(voltage.shape[1])
+    points = fft_length(voltage.shape[1], templates.shape[1])
     spectrum = torch.fft.rfft(voltage, n=points)[:, None] * torch.fft.rfft(templates, n=points).conj()
     result: Tensor = torch.fft.irfft(spectrum, n=points)[..., : voltage.shape[1]]
     return result

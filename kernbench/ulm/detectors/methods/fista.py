@@ -74,7 +74,7 @@ def solve(
 
     Args:
         voltage: (N, L).
-        templates: from the arrival on, (B, K), K <= 256.
+        templates: from the arrival on, (B, K).
         penalty: lambda as a share of the line's largest correlation with a template.
         iterations: most that are made.
         change: relative change of x from one iteration to the next that ends a line's search.
@@ -123,7 +123,7 @@ class _Convolution:
 
     def __init__(self, templates: Tensor, length: int) -> None:
         self._length = length
-        self._points = fft_length(length)
+        self._points = fft_length(length, templates.shape[1])
         self._spectrum = torch.fft.rfft(templates, n=self._points)
         # A bound of the squared norm: the map is a part of a circulant one with this very norm.
         self.step = 1 / float(self._spectrum.abs().square().sum(dim=0).max())

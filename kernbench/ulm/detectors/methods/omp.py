@@ -130,7 +130,7 @@ class Dictionary:
     """All echoes of a bank at all arrivals, cut where the line ends and scaled to norm 1.
 
     Args:
-        templates: from the arrival on, (B, K), K <= 256.
+        templates: from the arrival on, (B, K).
         length: of the line.
 
     Attributes:
@@ -141,7 +141,7 @@ class Dictionary:
 
     def __init__(self, templates: Floats, length: int) -> None:
         self.templates = templates
-        self._points = fft_length(length)
+        self._points = fft_length(length, templates.shape[1])
         self._spectrum = scipy.fft.rfft(templates, n=self._points).conj()
         energy = np.cumsum(templates**2, axis=1)
         inside = np.minimum(templates.shape[1], length - np.arange(length)) - 1

@@ -30,13 +30,13 @@ def deconvolve(voltage: Tensor, echo: Tensor, level: float) -> Tensor:
 
     Args:
         voltage: (N, L).
-        echo: from its arrival on, (K,), K <= 256.
+        echo: from its arrival on, (K,).
         level: assumed noise power relative to the strongest bin of the echo.
 
     Returns:
         Amplitude of the echo at each arrival, (N, L).
     """
-    points = fft_length(voltage.shape[1])
+    points = fft_length(voltage.shape[1], len(echo))
     template = torch.fft.rfft(echo, n=points)
     power = template.abs().square()
     sharp = torch.fft.rfft(voltage, n=points) * template.conj() / (power + level * power.max())
