@@ -20,6 +20,7 @@ PRELOADED = """
     kernbench.cli.run kernbench.cli.worker kernbench.cli.terminal.console kernbench.ulm.cells.run
     kernbench.engine.fleet.runner kernbench.engine.fleet.joining kernbench.engine.fleet.disk kernbench.report.page.html
     kernbench.ulm.cells.pictures kernbench.ulm.cells.preflight kernbench_siren kernbench_discrete psycopg optuna
+    optuna_dashboard
 """
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(PRELOADED.split())
