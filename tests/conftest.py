@@ -7,6 +7,7 @@ os.environ.setdefault("KERNBENCH_LOAD_PLUGINS", "bundled")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import gc
+import itertools
 import shutil
 import subprocess
 import sys
@@ -29,12 +30,31 @@ pytest_plugins = ["worlds"]  # databases for the tests of store and engine
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+# Files of a minute and more: the last of them to begin must not be what the other processes wait for.
+LONGEST = (
+    "test_end_to_end",
+    "test_many_workers",
+    "test_killed_cell",
+    "test_draws",
+    "test_reproduction",
+    "test_fake_scale",
+    "test_runner",
+    "test_accelerator_script",
+    "test_compiling",
+    "test_full_disk",
+    "test_copying",
+    "test_checking",
+    "test_upgrade",
+)
+
+
 def pytest_collection_modifyitems(items):
-    """Files of slow tests first, so that the processes among which files are shared end at about the same time."""
+    """The longest files first, then those of slow tests, so that processes that share files end together."""
     slow = {}
     for item in items:
         slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
-    items.sort(key=lambda item: not all(slow[item.path]))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path.stem, len(LONGEST)), not all(slow[item.path])))
 
 
 def pytest_collection_finish():
@@ -42,10 +62,18 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    """The next cache folder; `mktemp` would look through those of all tests before, each time."""
+    numbers, place = itertools.count(), tmp_path_factory.mktemp("caches")
+    return lambda: place / str(next(numbers))
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def own_cache(caches, monkeypatch):
     """Each test has its own cache folder and default storage."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = caches()
+    folder.mkdir()
     monkeypatch.setenv("KERNBENCH_CACHE", str(folder))
     monkeypatch.delenv("KERNBENCH_STORAGE", raising=False)
     return folder

@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import threading
+from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 from unittest import mock
 
 from kernbench.engine.fleet import children
@@ -20,9 +22,18 @@ PRELOADED = """
     kernbench.cli.run kernbench.cli.worker kernbench.cli.terminal.console kernbench.ulm.cells.run
     kernbench.engine.fleet.runner kernbench.engine.fleet.joining kernbench.engine.fleet.disk kernbench.report.page.html
     kernbench.ulm.cells.pictures kernbench.ulm.cells.preflight kernbench_siren kernbench_discrete psycopg optuna
+    optuna_dashboard torch._dynamo warmed
 """
+HERE = str(Path(__file__).parent)
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(PRELOADED.split())
+
+
+def _serve():
+    """Start the fork server, if it does not run: its imports find the modules beside this one."""
+    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+    with mock.patch.dict(os.environ, {"PYTHONPATH": path}):
+        forkserver.ensure_running()
 
 
 class _Handed:
@@ -91,6 +102,7 @@ class Forked:
             environment = dict(os.environ if env is None else env)
             what = (function, [*map(str, words)], given, str(cwd or os.getcwd()), environment, session)  # noqa: PTH109
             self._process = processes.Process(target=_become, args=what)
+            _serve()
             self._process.start()
         self.pid = self._process.pid
 

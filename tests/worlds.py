@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
+import fakes
 import postgres_server
 import pytest
-from fakes import World
 from optuna.trial import TrialState
 
 from kernbench.store.database.opening import open_storage
@@ -96,7 +96,7 @@ def queue_instead(world, study, values):
 @pytest.fixture
 def sqlite_world(tmp_path, empty_database):
     """A SQLite database in a folder of its own, and cells without training."""
-    world = World(tmp_path, empty_database)
+    world = fakes.World(tmp_path, empty_database)
     yield world
     world.close()
 
@@ -105,7 +105,7 @@ def sqlite_world(tmp_path, empty_database):
 def postgres_world(tmp_path, new_database, monkeypatch):
     """The same on the PostgreSQL server; artifacts and checkpoints go to the same folder."""
     monkeypatch.chdir(tmp_path)
-    world = World(tmp_path, url=new_database())
+    world = fakes.World(tmp_path, url=new_database())
     yield world
     world.close()
 
@@ -123,6 +123,7 @@ def no_report(monkeypatch):
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
-    """Cells that run in this process draw no figures, which takes longer than to train small ones."""
-    monkeypatch.setattr("kernbench.ulm.cells.artifacts._pictures", lambda *_: [])
+def no_pictures():
+    """Cells and reports of this process draw nothing, which takes longer than to train small ones."""
+    with fakes.no_pictures():
+        yield

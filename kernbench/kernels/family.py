@@ -1,5 +1,6 @@
 """A kernel family as plugins offer it: name, class, space of hyper-parameters (no torch)."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -227,8 +228,14 @@ def origin(kernel_class: type) -> str:
     package = kernel_class.__module__.partition(".")[0]
     if package.startswith(PLUGIN_FILE_MODULE):
         return f"file {Path(getattr(sys.modules.get(package), '__file__', None) or package).name}"
+    return f"plugin {package}{_version_of(package)}"
+
+
+@functools.cache
+def _version_of(package: str) -> str:
+    """Blank and version of an installed package; it is asked often, and the answer reads what every package holds."""
     distributions = packages_distributions().get(package, [package])
     try:
-        return f"plugin {package} {version(distributions[0])}"
+        return f" {version(distributions[0])}"
     except PackageNotFoundError:
-        return f"plugin {package}"
+        return ""

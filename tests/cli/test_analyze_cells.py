@@ -20,7 +20,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_trained_cells_are_analysed_and_the_page_shows_it(trained_bench):
+def test_trained_cells_are_analysed_and_the_page_shows_it(trained_bench, no_pictures):
     for name in ("spectrum", "movement", "receptive-field", "limit"):
         done = trained_bench.run("analyze", name, "--study", "mine", "--out", "found")
         assert done.code == 0, done

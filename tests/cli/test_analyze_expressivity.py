@@ -16,7 +16,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_families_are_fitted_scored_tuned_and_shown(trained_bench):
+def test_families_are_fitted_scored_tuned_and_shown(trained_bench, no_pictures):
     done = trained_bench.run(*WORDS, "--plugin", "discrete,wendland,siren,stencil", "--out", "found")
     assert done.code == 0, done
     rows = {

@@ -45,7 +45,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_cells_are_named_beside_chance_and_start_and_the_page_shows_it(kept):
+def test_cells_are_named_beside_chance_and_start_and_the_page_shows_it(kept, no_pictures):
     done = kept.run("analyze", "kernels", "--study", "named", "--out", "found")
     assert done.code == 0, done
     assert done.err.splitlines() == ["  analyze kernels"]

@@ -136,7 +136,9 @@ def _warn_of(missing: Sequence[str]) -> None:
         warnings.warn(f"the report goes without figures: {missing[0]}{more}", KernbenchWarning, stacklevel=3)
 
 
-def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder, source: str) -> str:
+@functools.cache
+def _templates() -> Environment:
+    """The templates, compiled once in a process: that takes longer than a small page."""
     environment = Environment(
         loader=PackageLoader("kernbench.report.page"),
         autoescape=True,
@@ -150,6 +152,11 @@ def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder,
     environment.filters["p_text"] = p_text
     environment.filters["code"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped
     environment.globals["MOST_ROWS"] = MOST_ROWS
+    return environment
+
+
+def _render(sections: Sequence[Section], tables: Sequence[Path], folder: Folder, source: str) -> str:
+    environment = _templates()
     runs = [run for section in sections for run in section["comparison"].runs]
     script, style = (_asset(environment, name) for name in ("page.js", "page.css"))
     return environment.get_template("report.html.j2").render(

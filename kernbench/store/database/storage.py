@@ -19,6 +19,7 @@ from kernbench.store.database.outage import Outages, is_outage, outlasting
 
 log = logging.getLogger("kernbench")
 
+_KNOWN_REVISIONS: set[str] = set()  # of Optuna's tables, which the Optuna of this process can use
 SETTLING_BEATS = 2  # heartbeats after an outage until silence counts: every worker has beaten again by then
 
 
@@ -35,7 +36,20 @@ class SteadyStorage(optuna.storages.RDBStorage):
         self.outages = outages
         self.beside: dict[int, Callable[[Connection], None]] = {}
         self._ahead, self._jumped = _clock_ahead(), float("-inf")
+        options |= {"skip_compatibility_check": True}
         super().__init__(url, {**engine_kwargs, "execution_options": {"outages": outages}}, **options)
+        self._check_revision()
+
+    def _check_revision(self) -> None:
+        """Let Optuna refuse tables of another release; it loads all its migrations for that, so only once a revision.
+
+        Raises:
+            RuntimeError: Optuna's own, with what to do.
+        """
+        revision = self._version_manager.get_current_version()
+        if revision not in _KNOWN_REVISIONS:
+            self._version_manager.check_table_schema_compatibility()
+            _KNOWN_REVISIONS.add(revision)
 
     def close(self) -> None:
         """Close the connections to the database; the next call opens new ones."""

@@ -117,10 +117,10 @@ def test_the_same_seed_gives_the_same_draws_and_another_gives_others(tuned_world
     found = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         with tuned_world(name) as here:
-            study = study_of(here, 9, more=f"sampler = '{sampler}'\nseed = {seed}")
+            study = study_of(here, 6, more=f"sampler = '{sampler}'\nseed = {seed}")
             here.run(study, scored)
             found.append(drawn(here, study))
-    assert len(found[0]) == 9
+    assert len(found[0]) == 6
     assert found[0] == found[1]
     same = [cell for cell in found[0] if found[0][cell] == found[2][cell]]
     assert same == ["draw=0,kernel_size=9,seed=0"]
@@ -134,7 +134,7 @@ def test_a_search_does_not_learn_from_another(tuned_world):
             return fakes.outcome(score(context.params) * (factor if context.params["kernel_size"] == 33 else 1))
 
         with tuned_world(name) as here:
-            study = study_of(here, 8, sizes)
+            study = study_of(here, 5, sizes)
             here.run(study, compute)
             every = drawn(here, study)
         found.append({cell: each for cell, each in every.items() if "kernel_size=9" in cell})
@@ -194,7 +194,7 @@ def interrupted_at(cell, how=Interrupted):
 
 
 def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, tuned_world):
-    study, cell = study_of(tuned, 8), "draw=4,kernel_size=9,seed=0"
+    study, cell = study_of(tuned, 6), "draw=3,kernel_size=9,seed=0"
     compute, before = interrupted_at(cell)
     assert tuned.run(study, compute).exit_code == 130
     waiting = tuned.optuna_study(study).get_trials(states=(TrialState.WAITING,))[-1]
@@ -202,7 +202,7 @@ def test_an_interrupted_draw_goes_on_with_its_values_and_nothing_changes(tuned, 
     result = tuned.run(study, scored)
     assert set(tuned.states(result).values()) == {"done"}
     cells = list(study.cells())
-    assert tuned.executed == cells[:5] + cells[4:]  # before those that learn
+    assert tuned.executed == cells[:4] + cells[3:]  # before those that learn
     with tuned_world("whole") as whole:
         whole.run(study, scored)
         assert drawn(tuned, study) == drawn(whole, study)
