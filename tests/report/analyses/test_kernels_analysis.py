@@ -25,7 +25,7 @@ def network(size, channels=8, seed=0):
 
 
 def cell(last, first=None):
-    return TrainedCell(run=None, trained=SimpleNamespace(network=last), start=first)
+    return TrainedCell(run=None, trained=SimpleNamespace(network=last, facts={}), start=first)
 
 
 def planted(size, stencils, seed=0, channels=8):
