@@ -69,7 +69,7 @@ def pooling(server: Server) -> Iterator[Pooler]:
 
 
 def _wait(port: int, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 150
     while process.poll() is None and time.monotonic() < deadline:
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -13,13 +13,13 @@ def small_disk(place, kilobytes):
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "kernbench-test", str(place)]
     try:
-        subprocess.run(mount, check=True, capture_output=True, timeout=30)
+        subprocess.run(mount, check=True, capture_output=True, timeout=150)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"no small disk can be made here: {error}")
     try:
         yield place
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=True, timeout=30)
+        subprocess.run(["umount", "-l", str(place)], check=True, timeout=150)
 
 
 def fill(place, kilobytes=0):

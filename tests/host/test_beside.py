@@ -7,6 +7,7 @@ import time
 import warnings
 
 import pytest
+from worlds import wait_until
 
 from kernbench.host import beside as module
 from kernbench.host.beside import beside
@@ -28,11 +29,12 @@ def two_processors(monkeypatch):
 @pytest.mark.usefixtures("two_processors")
 def test_work_is_done_in_another_process_and_finished_when_the_block_ends(tmp_path):
     def work():
-        time.sleep(0.1)
+        wait_until((tmp_path / "go").exists)
         (tmp_path / "file").write_text(str(os.getpid()))
 
     with beside(work):
         assert not (tmp_path / "file").exists()
+        (tmp_path / "go").touch()
     assert int((tmp_path / "file").read_text()) != os.getpid()
 
 
@@ -102,7 +104,7 @@ def test_a_lock_of_another_thread_does_not_stay_locked_in_a_copy(tmp_path):
     def hold():
         with lock:
             held.set()
-            done.wait(30)
+            done.wait(300)
 
     def work():
         with lock:
@@ -110,7 +112,7 @@ def test_a_lock_of_another_thread_does_not_stay_locked_in_a_copy(tmp_path):
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(30)
+    held.wait(300)
     with beside(work):
         done.set()
     thread.join()

@@ -250,7 +250,7 @@ def server(stored):
         patch.setattr(dashboard, "make_server", make_server)
         thread = threading.Thread(target=dashboard.serve, args=(stored.url, 0, listening, seen["refused"].append))
         thread.start()
-        assert ready.wait(60)
+        assert ready.wait(300)
     yield seen
     seen["server"].shutdown()
     thread.join()
@@ -259,12 +259,12 @@ def server(stored):
 def test_it_listens_on_loopback_only_and_refuses_to_delete(server, stored):
     assert server["server"].socket.getsockname()[0] == "127.0.0.1"
     assert server["address"] == f"http://127.0.0.1:{server['server'].server_port}/"
-    with urllib.request.urlopen(server["address"] + "api/studies", timeout=30) as answer:
+    with urllib.request.urlopen(server["address"] + "api/studies", timeout=300) as answer:
         assert json.load(answer)["study_summaries"]
     before = state(stored)
     request = urllib.request.Request(server["address"] + "api/studies/1", method="DELETE")
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=300)
     assert error.value.code == 403
     assert json.load(error.value) == {"reason": REASON}
     error.value.close()

@@ -171,7 +171,7 @@ def test_the_note_leads_to_the_report(browser, address):
     shown(browser, "How to read.")
     link = browser.find_element(By.LINK_TEXT, "the report")
     assert link.get_attribute("href") == f"{address}report/"
-    with urllib.request.urlopen(link.get_attribute("href"), timeout=30) as answer:
+    with urllib.request.urlopen(link.get_attribute("href"), timeout=300) as answer:
         assert b"This is the report." in answer.read()
 
 

@@ -79,7 +79,7 @@ def test_a_descriptor_that_is_closed_is_not_given_to_a_file():
         "    print('nowhere')\n"
         "    sys.exit(0 if os.open(os.devnull, os.O_RDONLY) > 2 else 1)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -110,7 +110,7 @@ def test_warnings_are_no_errors_in_a_command_whatever_the_environment_says():
     )
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, check=False, timeout=60, text=True
+        [sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, check=False, timeout=300, text=True
     )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()

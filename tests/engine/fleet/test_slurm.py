@@ -41,7 +41,7 @@ def executed(tmp_path_factory):
             env={"PATH": f"{programs}:/usr/bin:/bin", "SLURM_CPUS_PER_TASK": "3", "LC_ALL": "C.UTF-8"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         return json.loads(done.stdout)

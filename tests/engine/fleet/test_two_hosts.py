@@ -27,7 +27,7 @@ AS_HOST = "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execv(sys
 def ip(words):
     """Run `ip`."""
     try:
-        subprocess.run(["ip", *words.split()], check=True, capture_output=True, timeout=30)
+        subprocess.run(["ip", *words.split()], check=True, capture_output=True, timeout=150)
     except subprocess.CalledProcessError as error:
         error.add_note(error.stderr.decode().strip())
         raise

@@ -253,7 +253,7 @@ def test_no_worker_counts_as_silent_just_after_an_outage(world):
     optuna.storages.fail_stale_trials(world.optuna_study(storage=opened))
     assert opened.get_trial(trial_id).state == TrialState.RUNNING
     opened.outages.ended = None
-    deadline = time.monotonic() + 60  # a server that has just started is an outage, too
+    deadline = time.monotonic() + 300  # a server that has just started is an outage, too
     while opened.get_trial(trial_id).state == TrialState.RUNNING and time.monotonic() < deadline:
         optuna.storages.fail_stale_trials(world.optuna_study(storage=opened))
     assert opened.get_trial(trial_id).state == TrialState.FAIL

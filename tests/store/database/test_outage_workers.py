@@ -68,9 +68,9 @@ def test_workers_outlive_a_server_that_stops_and_starts_in_the_middle(postgres_w
 
     world.run(study, queue_only=True)
     watch = once_reported(world, study, 2, stop_and_start)
-    environment = times(heartbeat=1, grace=6) | {"PGTZ": "America/New_York"}  # heartbeats carry no zone
-    deeds = {9: "report", 33: "report"}
-    result = coordinate(world, study, 2, deeds, environment=environment, heartbeat_s=1, grace_s=6)
+    environment = times(heartbeat=1, grace=60) | {"PGTZ": "America/New_York"}  # heartbeats carry no zone
+    deeds = {9: "meet,report", 33: "meet,report"}
+    result = coordinate(world, study, 2, deeds, environment=environment, heartbeat_s=1, grace_s=60)
     watch.join()
     assert set(world.states(result).values()) == {"done"}
     assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
@@ -110,10 +110,10 @@ def test_a_database_that_never_comes_back_ends_everything_with_code_3_and_the_ne
     world.run(study, queue_only=True)
     monkeypatch.setattr(outage, "OUTAGE_S", 3.0)
     watch = once_reported(world, study, 2, begin)
-    environment = times(outage=2, heartbeat=1, grace=6, lock=1)
+    environment = times(outage=2, heartbeat=1, grace=60, lock=1)
     try:
         with pytest.raises(StorageLostError, match="became unavailable") as error:
-            coordinate(world, study, 2, {9: "report", 33: "report"}, environment=environment)
+            coordinate(world, study, 2, {9: "meet,report", 33: "meet,report"}, environment=environment)
     finally:
         watch.join()
         end()

@@ -247,8 +247,8 @@ def test_the_lock_of_another_process_is_waited_for_until_it_dies():
     loading.join(1)
     waited = loading.is_alive()
     process.kill()
-    process.communicate(timeout=60)
-    loading.join(60)
+    process.communicate(timeout=300)
+    loading.join(300)
     assert waited
     assert [each.problem for each in describe_cache()] == [""]
     assert not list(entry().parent.glob(".*.partial"))
