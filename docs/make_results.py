@@ -18,6 +18,7 @@ from pathlib import Path
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
 from kernbench.report.numbers.matrix import matrix
+from kernbench.report.numbers.orders import NetworkOrders, network_orders, orders_text, rank_rows
 from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.ranks import ranks
@@ -145,8 +146,29 @@ def sizes(comparison: Comparison) -> str:
     return table(["family", "K", "change of F1 when K doubles", "verdict"], rows)
 
 
+def networks(comparison: Comparison) -> str:
+    """Rank of each family in each network, with its interval."""
+    found = _orders(comparison)
+    rows: dict[str, list[str]] = {family: [] for family in found.families}
+    for row in rank_rows(found):
+        rows[row.family].append(f"{row.rank:g} [{row.low:g}, {row.high:g}]")
+    return table(["rank", *found.networks], [[family, *ranked] for family, ranked in rows.items()])
+
+
+def agreement(comparison: Comparison) -> str:
+    """What may be said of the order of families in several networks, in sentences."""
+    return "\n\n" + "\n".join(f"- {sentence}" for sentence in orders_text(_orders(comparison))) + "\n\n"
+
+
+def _orders(comparison: Comparison) -> NetworkOrders:
+    found = network_orders(comparison)
+    if found is None:
+        raise KernbenchError(f"{comparison.base}: no families are ranked in several networks")
+    return found
+
+
 KINDS: dict[str, Callable[..., str]] = {
-    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes)
+    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes, networks, agreement)
 }
 
 

@@ -67,6 +67,7 @@ def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
         ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
         ("f2 siren 65", "no 'f2'"),
         ("order 66", "no family has two seeds"),
+        ("agreement", "no families are ranked in several networks"),
     ],
 )
 def test_what_is_not_there_is_refused(script, found, words, said):
@@ -84,6 +85,23 @@ def test_tables_have_a_row_for_each_family_and_end_before_the_comment(script, fo
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert lines[-1] == "<!-- / -->"
     assert lines[-2] == ""
+
+
+def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run):
+    quality = {"discrete": 0.8, "siren": 0.6}
+    runs = [
+        make_run(family, 65, seed, quality=level, params={"name": network, "seed": seed})
+        for family, level in quality.items()
+        for network in ("shallow", "strided")
+        for seed in range(3)
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    lines = script.filled(place("networks"), found).splitlines()
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][2:] == ["| discrete", "| siren"]
+    assert "| discrete | 1 [1, 1] | 1 [1, 1] |" in lines
+    said = script.filled(place("agreement"), found)
+    assert "- +1.00 [" in said
+    assert "between 2 networks" in said
 
 
 def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path, monkeypatch, capsys):
