@@ -1,5 +1,6 @@
 """Whether bubbles move on the device as a general solver says, and lines are those of the CPU."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,7 +39,8 @@ def _simulator(device: str) -> Iterator[Finding]:
 def _motion(device: str) -> float:
     """Largest difference of radii from those of scipy in float64, in parts of the peak excursion."""
     trace = simulate_bubbles(DEPTHS_M, RADII_M, PRESSURES_PA, device=device, time_step_s=TIME_STEP_S)
-    trace = type(trace)(**{name: each.cpu() for name, each in vars(trace).items()})
+    time, pressure, radii = trace.time_s.cpu(), trace.pressure_pa.cpu(), trace.radius_m.cpu()
+    trace = dataclasses.replace(trace, time_s=time, pressure_pa=pressure, radius_m=radii)
     errors = []
     for bubble, radius in enumerate(RADII_M):
         right = solve(trace, bubble, radius)

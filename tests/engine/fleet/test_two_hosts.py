@@ -104,9 +104,9 @@ def world(far_server, tmp_path, monkeypatch, request):
 
 
 @contextlib.contextmanager
-def working(world, deeds, *hosts):
+def working(world, deeds, *hosts, grace=240):
     """A worker on each host, found by its host's name; none is left in the end."""
-    environment = {**os.environ, "FAKE_ALONE": "1", "FAKE_TIMES": json.dumps({"heartbeat": 1, "grace": 20})}
+    environment = {**os.environ, "FAKE_ALONE": "1", "FAKE_TIMES": json.dumps({"heartbeat": 1, "grace": grace})}
     words = [sys.executable, fake_worker.__file__, world.url, str(world.folder / "mine.toml")]
     words += [str(world.folder / "executed"), json.dumps(deeds)]
     processes = {}
@@ -147,7 +147,7 @@ def test_two_hosts_finish_one_study_together(world):
 def test_a_cell_whose_host_dies_is_finished_by_the_other(world):
     study = world.study()
     world.run(study, queue_only=True)
-    with working(world, {"9": "held", "33": "held"}, *HOSTS) as processes:
+    with working(world, {"9": "held", "33": "held"}, *HOSTS, grace=40) as processes:
         wait_until(lambda: sum(bool(t.intermediate_values) for t in world.trials(TrialState.RUNNING)) == 2)
         dying, living = HOSTS
         (lost,) = [trial for trial in world.trials(TrialState.RUNNING) if host_of(trial) == dying]
