@@ -137,7 +137,8 @@ def test_two_hosts_finish_one_study_together(world):
     world.run(study, queue_only=True)
     with working(world, {str(size): "meet,nap" for size in range(3, 43, 2)}, *HOSTS) as processes:
         assert [each.wait(timeout=200) for each in processes.values()] == [0, 0], said(world)
-    trials = world.trials()
+    # one that found the queue empty, because the other had just taken the last cell, leaves a pruned one without a cell
+    trials = [trial for trial in world.trials() if "cell" in trial.user_attrs]
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert collections.Counter(executed(world)) == dict.fromkeys(study.cells(), 1)
     assert len(trials) == 20
