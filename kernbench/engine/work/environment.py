@@ -35,7 +35,7 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version_of(name) for name in _PACKAGES},
         "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -48,9 +48,6 @@ def environment(device: str) -> dict[str, Any]:
         "git": _git(),
         "executable": Path(sys.executable).name,
     }
-
-
-_version = cache(version_of)  # of what this process has imported, whatever is installed beside it later
 
 
 def remember(family: KernelFamily) -> None:

@@ -130,7 +130,6 @@ def _rows(folder: Path, name: str, more: Iterable[str] = ()) -> list[Row]:
     """Rows of a file, each with all of its columns."""
     path, wanted = folder / name, [*COLUMNS.get(name, ()), *more]
     try:
-        csv.field_size_limit(1 << 26)  # of a line of counts; the default is 131,072
         rows: list[Row] = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True))
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}; expected a folder of `storage export`") from error
