@@ -82,7 +82,9 @@ def _output(trained: "Trained") -> "Output":
 
     lines = first_lines(lines_of_cell(trained, SPLIT).load(SPLIT), LINES)
     assert trained.noise is not None
-    bench = Workbench({SPLIT: lines}, trained.noise, batch=trained.batch, delay=trained.delay)
+    bench = Workbench(
+        {SPLIT: lines}, trained.noise, batch=trained.batch, delay=trained.delay, template=trained.template
+    )
     return bench.output(trained.network, SPLIT)
 
 
@@ -91,7 +93,7 @@ def _limits(cell: "TrainedCell") -> "Limits":
     from kernbench.ulm.cells.definition import recipe_of  # noqa: PLC0415  # torch
     from kernbench.ulm.limit.of_lines import limits_of  # noqa: PLC0415
 
-    recipe, digest = recipe_of(cell.run.definition, SPLIT), cell.trained.facts["data"][SPLIT]
+    recipe, digest = recipe_of(cell.run.definition, SPLIT, cell.run.params), cell.trained.facts["data"][SPLIT]
     if recipe.digest() != digest:
         raise DataError(f"its test lines, {digest}, are not those of its study, {recipe.digest()}; run the cell again")
     return limits_of(recipe, SPLIT)

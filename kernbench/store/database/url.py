@@ -67,7 +67,7 @@ def resolve_source(source: str | None) -> str:
     Raises:
         StorageError: neither.
     """
-    if source is None or "://" in source or not Path(source).is_dir():
+    if not source or "://" in source or not Path(source).is_dir():
         return resolve_url(source)
     if odd := sorted(set(source) & set("?#%")):
         raise StorageError(f"{one_line(source)}: a folder whose name holds {' or '.join(odd)} has no URL; rename it")

@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from kernbench.study.study import Params
 
 PERCENT = 20  # that the count may be from the total at the nearest channels: one channel is a large step
 MOST_CHANNELS = 4096  # as in a study
+MOST_TAPS = 1 << 24  # of a layer of a network that is built to count it: a wider one takes minutes and gigabytes
 
 _KEPT = 256  # plans: all cells of a point ask for the same one
 
@@ -88,16 +90,22 @@ def _channels(plan: Plan, family: str, total: int) -> int:
         return reference_count(family, network, PARAMETERS, beside_kernels(network))
 
     above = 1  # networks are built for this, so none is much wider than needed
-    while count(above) < total and above < MOST_CHANNELS:
-        above *= 2
+    most = max(1, min(MOST_CHANNELS, math.isqrt(MOST_TAPS // plan["kernel_size"])))
+    while count(above) < total and above < most:
+        above = min(2 * above, most)
     above = bisect.bisect_left(range(above), total, lo=above // 2, key=lambda channels: count(max(1, channels)))
     near = {channels: count(channels) for channels in {max(1, above - 1), max(1, above)}}
     best = min(near, key=lambda channels: (abs(near[channels] - total), channels))
     if 100 * abs(near[best] - total) > PERCENT * total:
         counts = " and ".join(f"{near[channels]:,} at {channels}" for channels in sorted(near))
+        why = (
+            f"more than {most:,} channels are not tried"
+            if best == most and near[best] < total
+            else "channels step too far"
+        )
         raise KernbenchError(
             f"network {plan['name']} at K = {plan['kernel_size']} cannot have {total:,} parameters within {PERCENT} % "
-            f"with {family}: channels step too far ({counts}); take another budget.total, or another network.field"
+            f"with {family}: {why} ({counts}); take another budget.total, or another network.field"
         )
     return best
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kernbench.errors import DataError, first_line
+from kernbench.errors import DataError, first_line, one_line
 from kernbench.host.files import sha256_of
 from kernbench.ulm.simulator.pulse import FloatArray, Pulse
 from kernbench.ulm.simulator.waveforms import DRIVE_SAMPLES, FINE_RATE_HZ
@@ -47,7 +47,7 @@ def read_pulse(path: str) -> Pulse:
     if not math.isclose(points, rate * _WINDOW_S, rel_tol=1e-9):
         raise DataError(f"pulse file {path}: rate_hz expected a multiple of 5 kHz, got {rate:g}; resample the pulse")
     _check_samples(samples, rate, path)
-    spectrum = np.fft.rfft(samples, n=points)
+    spectrum = np.fft.rfft(samples / np.abs(samples).max(), n=points)  # any unit: no sum leaves the range of a float
     pressure, slope = _fine(spectrum, points, len(samples) / rate)
     peak_hz = int(np.abs(spectrum).argmax()) / _WINDOW_S
     if not _PEAK_HZ[0] <= peak_hz <= _PEAK_HZ[1]:
@@ -117,6 +117,8 @@ def _bytes(path: str) -> bytes:
         raise DataError(f"pulse file {path} does not exist") from None
     except OSError as error:
         raise DataError(f"pulse file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise DataError(f"pulse file {one_line(path)} cannot be read: {error}") from error
 
 
 def _content(path: str) -> tuple[dict[str, float], FloatArray]:
@@ -136,13 +138,15 @@ def _npz(content: bytes, path: str) -> tuple[dict[str, float], FloatArray]:
         raise DataError(f"pulse file {path}: expected pressure and rate_hz, found {names}")
     try:
         facts = {name: float(found[name]) for name in _FACTS if name in found}
+        if np.iscomplexobj(found["pressure"]):
+            raise TypeError(f"pressure is {found['pressure'].dtype}")  # numpy would drop the imaginary part
         return facts, np.array(found["pressure"], np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"pulse file {path}: expected real numbers: {first_line(error)}") from error
 
 
 def _text(content: bytes, path: str) -> tuple[dict[str, float], FloatArray]:
-    lines = content.decode("utf-8", errors="replace").splitlines()
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
     facts, samples = {}, []
     for number, line in enumerate(map(str.strip, lines), 1):
         said = re.fullmatch(rf"# *({'|'.join(_FACTS)}) *: *(.*)", line)

@@ -5,13 +5,21 @@ from pathlib import Path
 import pytest
 
 from kernbench.errors import StorageError
-from kernbench.store.database.url import DEFAULT_URL, holds_password, resolve_url, shown_url, side_folder
+from kernbench.store.database.url import (
+    DEFAULT_URL,
+    holds_password,
+    resolve_source,
+    resolve_url,
+    shown_url,
+    side_folder,
+)
 
 
 def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(monkeypatch):
     assert resolve_url(None) == DEFAULT_URL
     monkeypatch.setenv("KERNBENCH_STORAGE", "sqlite:///elsewhere.db")
     assert resolve_url(None) == "sqlite:///elsewhere.db"
+    assert resolve_source("") == resolve_source(None) == "sqlite:///elsewhere.db"  # not the working folder
     assert resolve_url("sqlite:///here.db") == "sqlite:///here.db"
 
 

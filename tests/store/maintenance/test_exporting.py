@@ -12,7 +12,7 @@ import kernbench
 from kernbench.errors import KernbenchError, StorageError
 from kernbench.store.database.url import resolve_source
 from kernbench.store.maintenance.exporting import export_tables
-from kernbench.store.reading.exported import CELLS, LINES, MACHINES, SCORES, STUDIES
+from kernbench.store.reading.exported import CELLS, FLOORS, LINES, MACHINES, SCORES, STUDIES
 from kernbench.store.reading.several import load_several
 from kernbench.study.selection import read_selection
 
@@ -88,6 +88,9 @@ def test_cells_are_selected_and_python_reads_the_folder(exported, monkeypatch):
         (STUDIES, "references", '[{"source": 1}]', "cells.csv, cell .*row is damaged"),
         (MACHINES, "content", "[", "cells.csv, cell .*row is damaged"),
         (LINES, "bubbles", "many", "lines.csv: a row is damaged"),
+        (LINES, "line", "1", "lines.csv: a row is damaged .*column line expected 0, 1, 2"),
+        (STUDIES, "definition", "[]", "cells.csv, cell .*expected JSON of another kind, got '\\[\\]'"),
+        (CELLS, "params", "null", "cells.csv, cell .*expected JSON of another kind"),
     ],
 )
 def test_damage_is_one_line_that_names_the_place(exported, file, column, value, said):
@@ -95,6 +98,29 @@ def test_damage_is_one_line_that_names_the_place(exported, file, column, value, 
     damage(folder / file, column, value)
     with pytest.raises(StorageError, match=said):
         load_several([resolve_source(str(folder))])
+
+
+@pytest.mark.parametrize("cut", ["a digit", "rows", "all rows"])
+def test_a_file_that_was_cut_is_refused(exported, cut):
+    _, folder = exported
+    for path, kept in [(folder / name, kept) for name, kept in ((SCORES, 3), (FLOORS, 3), (LINES, -1), (CELLS, -1))]:
+        whole = path.read_text()
+        head, *rows = whole.splitlines(keepends=True)
+        rows.sort(key=lambda row: NINE in row)  # the scored cell last
+        path.write_text(head + {"a digit": "".join(rows)[:-2], "rows": "".join(rows[:kept]), "all rows": ""}[cut])
+        with pytest.raises(StorageError, match="was cut"):
+            load_several([resolve_source(str(folder))])
+        path.write_text(whole)
+
+
+def test_rows_that_are_there_twice_are_refused(exported):
+    _, folder = exported
+    for path in [folder / name for name in (SCORES, LINES, FLOORS, CELLS)]:
+        whole = path.read_text()
+        path.write_text(whole + whole.split("\n", 1)[1])
+        with pytest.raises(StorageError, match=r"take (it from its source|the folder) again"):
+            load_several([resolve_source(str(folder))])
+        path.write_text(whole)
 
 
 @pytest.mark.parametrize(

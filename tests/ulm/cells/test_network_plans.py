@@ -76,6 +76,16 @@ def test_a_total_between_two_far_steps_of_the_channels_is_refused_with_both(tmp_
         plans(found)
 
 
+def test_a_total_beyond_any_network_is_refused_before_a_huge_one_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("kernbench.ulm.cells.plan.MOST_TAPS", 65 * 40**2)
+    found = study(tmp_path, TEXT.replace("6000", "1_000_000_000_000"))
+    said = (
+        r"network shallow at K = 65 cannot have 1,000,000,000,000 .*: more than 40 channels are not tried \(.* at 40\)"
+    )
+    with pytest.raises(KernbenchError, match=said):
+        plans(found)
+
+
 def test_a_family_that_misses_the_reference_is_refused_with_its_network(tmp_path):
     found = study(tmp_path, TEXT.replace("6000", "140").replace('"shallow", "recurrent", "unet1d"', '"shallow"'))
     with pytest.raises(StudyError, match=r"as discrete has.*leave out network shallow with --only name=\.\.\."):

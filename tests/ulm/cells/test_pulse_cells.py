@@ -6,6 +6,7 @@ from fakes import no_pictures
 
 from kernbench.errors import DataError, StudyError
 from kernbench.registry import find_family
+from kernbench.report.analyses import limit
 from kernbench.store.reading.runs import load_runs
 from kernbench.study.reading import load_study
 from kernbench.study.task import load
@@ -109,3 +110,12 @@ def test_run_trains_on_each_pulse_and_its_weights_know_it(bench, tmp_path):
     assert said.code == 0, said
     with pytest.raises(DataError, match="expected a network of received lines"):
         export_published(one, tmp_path / "published")
+    # the bound is that of the lines of each pulse, and detections are those on compressed lines
+    found = bench.run("analyze", "limit", "--study", "pulsed")
+    assert found.code == 0, found
+    assert "2 cells." in " ".join(found.out.split()), found
+    study = load(path, find_family("discrete"), "smoke")
+    for each in trained:
+        (params,) = [p for p in study.cells().values() if p["pulse"] == each.facts["pulse"]]
+        wanted = bench_of_cell(study.definition, params, "cpu").output(each.network, "test")
+        assert (limit._output(each) == wanted).all()

@@ -74,6 +74,7 @@ def test_content_and_not_the_path_names_the_pulse(tmp_path):
         ({"pressure": burst(), "rate_hz": RATE, "drive_hz": 2.0}, "drive_hz expected 200000 to 1e.07 Hz, got 2"),
         ({"pressure": np.array(["a", "b"]), "rate_hz": RATE}, "expected real numbers"),
         ({"pressure": np.array([{}], object), "rate_hz": RATE}, "is not a complete .npz file"),
+        ({"pressure": burst() + 1j, "rate_hz": RATE}, "expected real numbers: TypeError: pressure is complex128"),
     ],
 )
 def test_a_bad_file_is_one_line(tmp_path, content, message):
@@ -107,3 +108,22 @@ def test_damaged_npz_is_one_line(tmp_path):
     path.write_bytes(b"PK\x03\x04 but no more")
     with pytest.raises(DataError, match=r"own\.npz is not a complete \.npz file"):
         find_pulse(str(path))
+
+
+@pytest.mark.parametrize("unit", [1e308, 1e-300])
+def test_a_pulse_may_have_any_unit(tmp_path, unit):
+    usual = find_pulse(saved(tmp_path / "usual.npz", pressure=burst(), rate_hz=RATE))
+    pulse = find_pulse(saved(tmp_path / "own.npz", pressure=burst() * unit, rate_hz=RATE))
+    assert np.abs(pulse.pressure - usual.pressure).max() < 1e-12
+    assert np.abs(pulse.slope - usual.slope).max() < 1e-12 * np.abs(usual.slope).max()
+
+
+def test_text_may_begin_with_the_mark_of_its_encoding(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("# rate_hz: 250e6\n" + "\n".join(map(repr, burst().tolist())), encoding="utf-8-sig")
+    assert len(find_pulse(str(path)).pressure) == 750
+
+
+def test_a_name_that_no_file_can_have_is_one_line():
+    with pytest.raises(DataError, match=r"pulse file a\\x00\.npz cannot be read: embedded null byte"):
+        find_pulse("a\0.npz")
