@@ -196,9 +196,9 @@ def _say(lines: Sequence[str]) -> None:
 
 def _print(analysis: Analysis, found: "Rows", cells: str) -> None:
     from kernbench.cli.terminal.console import print_table
-    from kernbench.report.analyses.by_layer import by_network
+    from kernbench.report.analyses.by_layer import kept_apart
 
-    for table in analysis.show(by_network(found)):
+    for table in analysis.show(kept_apart(found)):
         print_table(f"{table.caption} {cells}.", table.columns, table.rows, left=table.left)
 
 
@@ -206,12 +206,12 @@ def _write(analysis: Analysis, found: "Rows", out: Path) -> None:
     from kernbench.plotting.style import save
     from kernbench.report.analyses import stored
     from kernbench.report.analyses.analysis import CELL_COLUMNS
-    from kernbench.report.analyses.by_layer import by_network
+    from kernbench.report.analyses.by_layer import kept_apart
 
     files = []
     for table, columns in analysis.tables.items():
         files.append(out / f"{table}.csv")
         stored.write_rows(files[-1], [*CELL_COLUMNS, *columns], found[table])
-    figure = analysis.draw(by_network(found))
+    figure = analysis.draw(kept_apart(found))
     files += [] if figure is None else save(figure, out / analysis.name)
     click.echo(f"written: {', '.join(map(str, files))}")

@@ -8,27 +8,30 @@ import numpy as np
 from kernbench.report.analyses.analysis import Row, Rows, Value
 from kernbench.study.selection import values_of
 
+APART = ("name", "pulse")  # axes
 START, TRAINED = STAGES = ("start", "trained")
 
 
-def by_network(rows: Rows) -> Rows:
-    """Rows as they are shown: where cells are of several networks, the names of families say of which.
+def kept_apart(rows: Rows) -> Rows:
+    """Rows as they are shown: where cells are of several networks or pulses, the names of families say of which.
 
-    Tables and figures group by family, size and layer, and layers of different networks must not share a median.
+    Tables and figures group by family, size and layer, and what is of another kind must not share a median.
     """
-    networks = {_network(row) for table in rows.values() for row in table} - {""}
-    if len(networks) < 2:
+    kinds = {_kind(row) for table in rows.values() for row in table}
+    if len(kinds) < 2:
         return rows
-    return {table: [_with_network(row) for row in each] for table, each in rows.items()}
+    return {table: [_with_kind(row) for row in each] for table, each in rows.items()}
 
 
-def _network(row: Row) -> str:
-    return values_of(str(row["cell"])).get("name", "")
+def _kind(row: Row) -> str:
+    values = values_of(str(row["cell"]))
+    return ", ".join(str(values[name]) for name in APART if name in values)
 
 
-def _with_network(row: Row) -> Row:
-    named = [name for name in ("family", "fitted") if row.get(name) is not None]
-    return {**row, **{name: f"{row[name]}, {_network(row)}" for name in named}}
+def _with_kind(row: Row) -> Row:
+    kind = _kind(row)
+    named = [name for name in ("family", "fitted") if kind and row.get(name) is not None]
+    return {**row, **{name: f"{row[name]}, {kind}" for name in named}}
 
 
 def grouped(rows: Sequence[Row], *names: str) -> list[tuple[tuple[str, ...], list[Row]]]:

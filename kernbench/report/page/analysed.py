@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kernbench.errors import DataError, counted
 from kernbench.report.analyses.analysis import Analysis, Row, Shown
-from kernbench.report.analyses.by_layer import by_network
+from kernbench.report.analyses.by_layer import kept_apart
 from kernbench.report.analyses.catalogue import ANALYSES
 from kernbench.report.analyses.stored import checksums, stored
 from kernbench.report.numbers.comparison import Comparison
@@ -58,7 +58,7 @@ def _analysed(analysis: Analysis, rows: dict[str, list[Row]], comparison: Compar
     command = f"`kernbench analyze {analysis.name} --study {comparison.base}`"
     more = f"; {command} analyses the others" if len(cells) < total else f", by {command}"
     drawn: list[Picture] = []
-    shown = by_network(rows)
+    shown = kept_apart(rows)
     with folder.drawing(f"{comparison.base}, analysis {analysis.name}"):
         figure = analysis.draw(shown)
         if figure is not None:

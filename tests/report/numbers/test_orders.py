@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from kernbench.report.analyses.by_layer import by_network, grouped
+from kernbench.report.analyses.by_layer import grouped, kept_apart
 from kernbench.report.figures.orders import orders_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
@@ -132,7 +132,14 @@ def test_analyses_keep_layers_of_several_networks_apart():
             for seed in range(2)
         ]
     }
-    found = grouped(by_network(rows)["table"], "family", "kernel_size", "layer")
+    found = grouped(kept_apart(rows)["table"], "family", "kernel_size", "layer")
     assert [(key[0], len(each)) for key, each in found] == [("siren, shallow", 2), ("siren, strided", 2)]
     one = {"table": [row for row in rows["table"] if "shallow" in row["cell"]]}
-    assert by_network(one) is one
+    assert kept_apart(one) is one
+
+
+def test_rows_of_several_pulses_are_kept_apart_too():
+    cells = [f"kernel_size=65,pulse={pulse},seed=0" for pulse in ("REF", "SDC")]
+    rows = {"limit": [{"cell": cell, "family": "siren"} for cell in cells]}
+    assert [row["family"] for row in kept_apart(rows)["limit"]] == ["siren, REF", "siren, SDC"]
+    assert kept_apart({"limit": rows["limit"][:1]})["limit"][0]["family"] == "siren"
