@@ -49,7 +49,7 @@ def read_networks(layers: Sequence[TomlTable], axes: Collection[str], source: st
                 key: SETTINGS["network"][key].checked(v, f"{source}: {where}.{key}") for key, v in table.items()
             }
             found[known] = found.get(known, {}) | settings
-    return found
+    return {name: settings for name, settings in found.items() if settings}  # one without keys asks for nothing
 
 
 def own_sizes(

@@ -24,6 +24,11 @@ def test_names_alone_keep_the_depth_and_the_digest_that_they_had(tmp_path):
     assert "networks" not in found.definition
 
 
+def test_a_table_without_keys_asks_for_nothing(tmp_path):
+    found = study(tmp_path, NAMES + SIZES, "[networks.shallow]\n")
+    assert found.definition == study(tmp_path, NAMES + SIZES).definition
+
+
 def test_tables_of_networks_take_the_depth_of_the_profile_and_leave_a_depth_of_the_study(tmp_path):
     own = "[networks]\nrecurrent = { depth = 3 }\n"
     found = study(tmp_path, NAMES + SIZES, own)

@@ -67,8 +67,11 @@ def resolve_source(source: str | None) -> str:
     Raises:
         StorageError: neither.
     """
-    if not source or "://" in source or not Path(source).is_dir():
+    if not source or "://" in source or "@" in source:  # what may hold a password is shown without it
         return resolve_url(source)
+    if not Path(source).is_dir():
+        text = f"storage {one_line(repr(source), 300)} is no folder that `kernbench storage export` wrote, nor a URL"
+        raise StorageError(f"{text}; a database is written sqlite:///file.db or postgresql+psycopg://user@host/name")
     if odd := sorted(set(source) & set("?#%")):
         raise StorageError(f"{one_line(source)}: a folder whose name holds {' or '.join(odd)} has no URL; rename it")
     return f"{TABLES}:///{source}"

@@ -23,6 +23,17 @@ def test_the_url_falls_back_to_the_environment_and_then_to_the_working_folder(mo
     assert resolve_url("sqlite:///here.db") == "sqlite:///here.db"
 
 
+def test_a_source_is_a_url_or_a_folder_of_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    assert resolve_source("out") == "tables:///out"
+    with pytest.raises(StorageError, match=r"'nowhere' is no folder that `kernbench storage export` wrote, nor a URL"):
+        resolve_source("nowhere")
+    with pytest.raises(StorageError) as error:
+        resolve_source("postgresql:me:secret@host/name")
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "url",
     [
