@@ -12,20 +12,22 @@ import functools
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from kernbench.errors import DataError
+from kernbench.errors import DataError, KernbenchWarning
 from kernbench.host.cache_folder import cache_folder, check_writable
 from kernbench.host.files import canonical, partial_folder, sha256_of, sha256_of_file
 
 MANIFEST = "manifest.json"
 Array = npt.NDArray[Any]  # voltage and counts differ in type
 Facts = dict[str, Any]  # JSON
+Found = TypeVar("Found")
 _ADVICE = "set KERNBENCH_CACHE to a folder of your own, or have its owner give you the rights; see `kernbench doctor`"
 
 # Some network file systems have no locks: there every process writes its own copy and the first rename wins.
@@ -124,6 +126,36 @@ def write_entry(folder: Path, arrays: Mapping[str, Array], facts: Facts) -> None
             np.save(partial / f"{name}.npy", array, allow_pickle=False)
         _write_manifest(partial, facts)
         _publish(partial, folder)
+
+
+def found_or_made(
+    folder: Path, find: Callable[[], Found | None], make: Callable[[], None], words: tuple[str, str]
+) -> Found:
+    """What is in an entry; one that is missing or damaged is made while other processes wait.
+
+    Args:
+        folder: of the entry.
+        find: what is in it, or None; raises Damaged.
+        make: writes it.
+        words: for a warning: what the entry holds, and what `make` does, "lines" and "simulating".
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    with contextlib.suppress(Damaged):
+        if (found := find()) is not None:
+            return found
+    with locked(folder):
+        try:
+            if (found := find()) is not None:  # made while we waited
+                return found
+        except Damaged as damage:
+            message = f"cached {words[0]} in {folder} cannot be used ({damage}); {words[1]} them again"
+            warnings.warn(message, KernbenchWarning, stacklevel=3)
+        make()
+        made = find()
+    assert made is not None
+    return made
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.metadata
 import platform
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernbench.errors import DataError, KernbenchWarning, close_match, first_line
+from kernbench.errors import DataError, close_match, first_line
 from kernbench.host.accelerator import is_cpu
 from kernbench.host.cache_folder import cache_folder
 from kernbench.host.files import json_digest, sha256_of_file
 from kernbench.host.memory import is_out_of_memory
-from kernbench.ulm.data.cache import Array, Damaged, Facts, describe_entry, listed, locked, read_entry, write_entry
+from kernbench.ulm.data.cache import (
+    Array,
+    Damaged,
+    Facts,
+    describe_entry,
+    found_or_made,
+    listed,
+    read_entry,
+    write_entry,
+)
 from kernbench.ulm.data.time_steps import at_their_steps
 from kernbench.ulm.line import DEFAULT_PULSE, LABEL_SUPPORT, SAMPLES, depth_range_of, label_support_of
 from kernbench.ulm.simulator.population import check_population, draw_scene, stream
@@ -179,20 +187,12 @@ def load_split(recipe: Recipe, split: str, *, device: str = "cpu", progress: Pro
     """
     check_split(split, recipe.lines, "the recipe")
     folder = lines_folder() / recipe.digest() / split
-    with contextlib.suppress(Damaged):
-        if found := _find(recipe, split, folder):
-            return found
-    with locked(folder):
-        try:
-            if found := _find(recipe, split, folder):  # made while we waited
-                return found
-        except Damaged as damage:
-            message = f"cached lines in {folder} cannot be used ({damage}); simulating them again"
-            warnings.warn(message, KernbenchWarning, stacklevel=2)
-        _simulate(recipe, split, folder, device, progress)
-        made = _find(recipe, split, folder)
-    assert made is not None
-    return made
+    return found_or_made(
+        folder,
+        lambda: _find(recipe, split, folder),
+        lambda: _simulate(recipe, split, folder, device, progress),
+        ("lines", "simulating"),
+    )
 
 
 def lines_folder() -> Path:

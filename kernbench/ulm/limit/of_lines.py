@@ -1,7 +1,5 @@
 """The bounds of all bubbles of the first lines of a split, from the cache or computed."""
 
-import contextlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kernbench.errors import KernbenchWarning
 from kernbench.host.cache_folder import cache_folder
-from kernbench.ulm.data.cache import Damaged, Facts, locked, read_entry, write_entry
+from kernbench.ulm.data.cache import Damaged, Facts, found_or_made, read_entry, write_entry
 from kernbench.ulm.data.recipe import Recipe, check_split, draw_line
 from kernbench.ulm.limit.bound import bounds, echo_slopes
 from kernbench.ulm.line import DEFAULT_PULSE, SAMPLES
@@ -77,19 +74,12 @@ def limits_of(recipe: Recipe, split: str, lines: int = LINES, progress: Progress
     wanted = min(lines, recipe.lines[split])
     folder = cache_folder() / "limits" / recipe.digest() / f"{split}-{wanted}-v{VERSION}"
     facts = {"version": VERSION, "recipe": recipe.facts(), "split": split, "lines": wanted}
-    with contextlib.suppress(Damaged):
-        if found := _find(folder, facts, recipe):
-            return found
-    with locked(folder):
-        try:
-            if found := _find(folder, facts, recipe):  # made while we waited
-                return found
-        except Damaged as damage:
-            message = f"cached bounds in {folder} cannot be used ({damage}); computing them again"
-            warnings.warn(message, KernbenchWarning, stacklevel=2)
-        arrays = _compute(recipe, split, wanted, progress)
-        write_entry(folder, arrays, facts)
-    return _limits(arrays, wanted, recipe)
+    return found_or_made(
+        folder,
+        lambda: _find(folder, facts, recipe),
+        lambda: write_entry(folder, _compute(recipe, split, wanted, progress), facts),
+        ("bounds", "computing"),
+    )
 
 
 def _find(folder: Path, facts: Facts, recipe: Recipe) -> Limits | None:
