@@ -18,7 +18,7 @@ from pathlib import Path
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
 from kernbench.report.numbers.matrix import matrix
-from kernbench.report.numbers.orders import NetworkOrders, network_orders, orders_text, rank_rows
+from kernbench.report.numbers.orders import FamilyOrders, family_orders, orders_text, rank_rows
 from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.ranks import ranks
@@ -31,21 +31,48 @@ PLACE = re.compile(r"<!-- data: (?P<words>[^>]+?) -->(?P<shown>.*?)<!-- / -->", 
 SAID = {"undecided": "not decided", "equivalent": "equivalent within 0.01"}
 
 
-def point_of(comparison: Comparison, family: str, at: str) -> Point:
-    """The point of a family at a value of the axis."""
-    for point in comparison.scored:
-        if point.runs[0].family == family and str(point.x) == at:
-            return point
-    raise KernbenchError(f"{comparison.base}: no score of {family} at {comparison.axis} = {at}")
+def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
+    """Points with a score at a value of the axis; "pulse=REF" names the value of another axis.
+
+    Raises:
+        KernbenchError: no point has these values.
+    """
+    named = dict(word.split("=", 1) if "=" in word else (comparison.axis, word) for word in at)
+    if len(named) < len(at):
+        raise KernbenchError(f"{comparison.base}: two values of one axis, {_where(comparison, at)}")
+    found = [
+        point
+        for point in comparison.scored
+        if all(str(point.params.get(name)) == value for name, value in named.items())
+    ]
+    if not found:
+        raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, at)}")
+    return found
 
 
-def difference_of(comparison: Comparison, family: str, at: str) -> Difference:
-    """What may be said of a family against the reference family at a value of the axis."""
+def point_of(comparison: Comparison, family: str, at: Sequence[str]) -> Point:
+    """The one point of a family at these values."""
+    of_all = points_at(comparison, at)
+    found = [point for point in of_all if point.runs[0].family == family]
+    if not found:
+        raise KernbenchError(f"{comparison.base}: no score of {family} at {_where(comparison, at)}")
+    if len(found) > 1:
+        several = "; ".join(point.name for point in found)
+        raise KernbenchError(f"{comparison.base}: {_where(comparison, at)} is not one point: {several}")
+    return found[0]
+
+
+def difference_of(comparison: Comparison, family: str, at: Sequence[str]) -> Difference:
+    """What may be said of a family against the reference family at these values."""
     point = point_of(comparison, family, at)
     for each in comparison.differences:
         if each.first is point:
             return each
-    raise KernbenchError(f"{comparison.base}: {family} at {comparison.axis} = {at} is compared with nothing")
+    raise KernbenchError(f"{comparison.base}: {family} at {_where(comparison, at)} is compared with nothing")
+
+
+def _where(comparison: Comparison, at: Sequence[str]) -> str:
+    return ", ".join(word.replace("=", " = ") if "=" in word else f"{comparison.axis} = {word}" for word in at)
 
 
 def f1_text(point: Point | None) -> str:
@@ -67,22 +94,24 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n"
 
 
-def f1(comparison: Comparison, family: str, at: str) -> str:
-    """FAMILY VALUE: mean F1 with its interval."""
+def f1(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: mean F1 with its interval."""
     return f1_text(point_of(comparison, family, at))
 
 
-def versus(comparison: Comparison, family: str, at: str) -> str:
-    """FAMILY VALUE: the difference from the reference family, with interval and verdict."""
+def versus(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: the difference from the reference family, with interval and verdict."""
     return difference_text(difference_of(comparison, family, at))
 
 
-def claim(comparison: Comparison, verdict: str, family: str, at: str) -> str:
-    """VERDICT FAMILY VALUE: the same; refused where the data do not say this verdict."""
+def claim(comparison: Comparison, verdict: str, family: str, *at: str) -> str:
+    """VERDICT FAMILY VALUE ...: the same; refused where the data do not say this verdict."""
     found = difference_of(comparison, family, at)
     if found.verdict != verdict:
         text = difference_text(found)
-        raise KernbenchError(f"{comparison.base}: {family} at {at} was said to be {verdict}; the data say {text}")
+        raise KernbenchError(
+            f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {verdict}; the data say {text}"
+        )
     return difference_text(found)
 
 
@@ -106,7 +135,7 @@ def differences(comparison: Comparison) -> str:
     """Every difference from the reference family, with what these runs could have found."""
     rows = [
         [
-            each.first.runs[0].family,
+            each.first.name_without([comparison.axis]),
             str(each.first.x),
             f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
             f"{each.found.p_value:.2g}",
@@ -119,14 +148,21 @@ def differences(comparison: Comparison) -> str:
     return table(header, rows)
 
 
-def order(comparison: Comparison, at: str) -> str:
-    """VALUE: families by mean F1 there, with the interval of the rank and the share of draws that put them first."""
-    points = [point for point in comparison.scored if str(point.x) == at and len(point.scored) > 1]
+def order(comparison: Comparison, *at: str) -> str:
+    """VALUE ...: families by mean F1 there, with the interval of the rank and the share of draws with it in front."""
+    points = [point for point in points_at(comparison, at) if len(point.scored) > 1]
     if not points:
-        raise KernbenchError(f"{comparison.base}: no family has two seeds at {comparison.axis} = {at}")
+        raise KernbenchError(f"{comparison.base}: no family has two seeds at {_where(comparison, at)}")
+    if not all(comparison.comparable(points[0], each) for each in points):
+        raise KernbenchError(f"{comparison.base}: not all scores at {_where(comparison, at)} are on the same lines")
     found = ranks([point.f1() for point in points], prior=comparison.spread.prior)
     rows = [
-        [point.runs[0].family, f1_text(point), f"{rank.rank:g} [{rank.low:g}, {rank.high:g}]", f"{rank.first:.0%}"]
+        [
+            _name(point, comparison, at),
+            f1_text(point),
+            f"{rank.rank:g} [{rank.low:g}, {rank.high:g}]",
+            f"{rank.first:.0%}",
+        ]
         for rank, point in sorted(zip(found, points, strict=True), key=lambda pair: pair[0].rank)
     ]
     return table(["family", "F1", "rank", "first in"], rows)
@@ -146,29 +182,34 @@ def sizes(comparison: Comparison) -> str:
     return table(["family", "K", "change of F1 when K doubles", "verdict"], rows)
 
 
-def networks(comparison: Comparison) -> str:
-    """Rank of each family in each network, with its interval."""
+def ranking(comparison: Comparison) -> str:
+    """Rank of each family in each place (network, pulse, kernel size), with its interval."""
     found = _orders(comparison)
     rows: dict[str, list[str]] = {family: [] for family in found.families}
     for row in rank_rows(found):
         rows[row.family].append(f"{row.rank:g} [{row.low:g}, {row.high:g}]")
-    return table(["rank", *found.networks], [[family, *ranked] for family, ranked in rows.items()])
+    return table(["rank", *found.places], [[family, *ranked] for family, ranked in rows.items()])
 
 
 def agreement(comparison: Comparison) -> str:
-    """What may be said of the order of families in several networks, in sentences."""
+    """What may be said of the order of families in several places, in sentences."""
     return "\n\n" + "\n".join(f"- {sentence}" for sentence in orders_text(_orders(comparison))) + "\n\n"
 
 
-def _orders(comparison: Comparison) -> NetworkOrders:
-    found = network_orders(comparison)
+def _orders(comparison: Comparison) -> FamilyOrders:
+    found = family_orders(comparison)
     if found is None:
-        raise KernbenchError(f"{comparison.base}: no families are ranked in several networks")
+        raise KernbenchError(f"{comparison.base}: no families are ranked in several places")
     return found
 
 
+def _name(point: Point, comparison: Comparison, at: Sequence[str]) -> str:
+    """Family, and what the values do not say."""
+    return point.name_without([comparison.axis, *(word.split("=", 1)[0] for word in at if "=" in word)])
+
+
 KINDS: dict[str, Callable[..., str]] = {
-    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes, networks, agreement)
+    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement)
 }
 
 

@@ -63,11 +63,13 @@ def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
     ("words", "said"),
     [
         ("f1 sirn 65", "no score of sirn"),
-        ("f1 siren 66", "no score of siren at kernel_size = 66"),
+        ("f1 siren 66", "no score at kernel_size = 66"),
+        ("f1 siren seed=0", "no score at seed = 0"),
+        ("f1 siren", r"is not one point: siren \(kernel_size = 65\); siren"),
         ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
         ("f2 siren 65", "no 'f2'"),
-        ("order 66", "no family has two seeds"),
-        ("agreement", "no families are ranked in several networks"),
+        ("order 66", "no score at kernel_size = 66"),
+        ("order 65 129", "two values of one axis"),
     ],
 )
 def test_what_is_not_there_is_refused(script, found, words, said):
@@ -96,12 +98,31 @@ def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run
         for seed in range(3)
     ]
     found = {each.base: each for each in comparisons(runs)}
-    lines = script.filled(place("networks"), found).splitlines()
+    lines = script.filled(place("ranking"), found).splitlines()
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][2:] == ["| discrete", "| siren"]
     assert "| discrete | 1 [1, 1] | 1 [1, 1] |" in lines
     said = script.filled(place("agreement"), found)
     assert "- +1.00 [" in said
     assert "between 2 networks" in said
+
+
+def test_a_point_of_two_axes_is_named_by_both(script, make_run):
+    quality = {("discrete", 65): 0.6, ("siren", 65): 0.7, ("discrete", 129): 0.8, ("siren", 129): 0.9}
+    runs = [
+        make_run(family, size, seed, quality=level, params={"kernel_size": size, "side": side, "seed": seed})
+        for (family, size), level in quality.items()
+        for side in ("centered", "causal", "both")
+        for seed in range(3)
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    assert found["k_sweep.v1.quick"].axis == "side"
+    text = script.filled(place("claim better siren causal kernel_size=129"), found)
+    assert "+0.09" in text or "+0.1" in text
+    rows = [line for line in script.filled(place("order causal kernel_size=65"), found).splitlines() if "[" in line]
+    assert [line.split(" | ")[0] for line in rows] == ["| siren", "| discrete"]
+    with pytest.raises(KernbenchError, match=r"side = causal is not one point: siren \(kernel_size = 65, side"):
+        script.filled(place("f1 siren causal"), found)
+    assert "| siren (kernel_size = 129) | causal | " in script.filled(place("differences"), found)
 
 
 def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path, monkeypatch, capsys):

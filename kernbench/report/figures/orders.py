@@ -1,4 +1,4 @@
-"""Figure of families x networks: mean F1 and rank of every family in every network."""
+"""Figure of the order of families: mean F1 and rank of every family in every network, pulse or kernel size."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,52 +9,47 @@ from kernbench.plotting.looks import Look, series_look
 from kernbench.plotting.style import letter, panels, styled
 from kernbench.report.figures.layout import draw_intervals, legend_columns, series_keys
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.orders import NetworkOrders, RankRow, network_orders, rank_rows
+from kernbench.report.numbers.orders import RankRow, family_orders, rank_rows
 
-STEP = 0.13  # between families at one network
+STEP = 0.13  # between families in one place
+WIDEST = 0.8  # of all of them, so that places stay apart
+CROWDED = 6  # places from which their names are set in two lines
 
 
 @styled
 def orders_figure(comparison: Comparison) -> Figure:
-    """Mean F1 of each family in each network, and below it its rank, both with 95 % intervals.
+    """Mean F1 of each family in each place, and below it its rank, both with 95 % intervals.
 
     Args:
-        comparison: along networks, with orders.
+        comparison: with orders.
     """
-    found = network_orders(comparison)
+    found = family_orders(comparison)
     assert found is not None
     figure, axes = panels(2, 1, height=5.2, width=5.6)
     scores, ranked = axes[:, 0]
     looks = series_look(found.families)
-    rows = rank_rows(found)
+    rows, step = rank_rows(found), min(STEP, WIDEST / len(found.families))
     for number, family in enumerate(found.families):
-        shift = STEP * (number - (len(found.families) - 1) / 2)
-        places = [place + shift for place in range(len(found.networks))]
+        shift = step * (number - (len(found.families) - 1) / 2)
+        places = [place + shift for place in range(len(found.places))]
         colour, marker, _ = looks[family]
-        _scores(scores, comparison, found, family, places, (colour, marker, ""))
+        intervals = [each for point in found.points[number] if (each := point.interval) is not None]
+        draw_intervals(scores, places, intervals, (colour, marker, ""), size=4.5, cap=2.5)
         _ranks(ranked, [row for row in rows if row.family == family], places, (colour, marker, ""))
     ranked.set_ylim(len(found.families) + 0.5, 0.5)  # the first on top
     ranked.set_yticks(range(1, len(found.families) + 1))
+    names = [name.replace(", ", "\n") if len(found.places) >= CROWDED else name for name in found.places]
     titles = ("score", "rank among the families")
     for place, (panel, title) in enumerate(zip((scores, ranked), titles, strict=True)):
         letter(panel, place, title)
-        panel.set_xticks(range(len(found.networks)), found.networks)
-        panel.set_xlim(-0.5, len(found.networks) - 0.5)
+        panel.set_xticks(range(len(found.places)), names)
+        panel.set_xlim(-0.5, len(found.places) - 0.5)
         panel.grid(visible=False, axis="x")
     scores.set_ylabel(f"mean F1, tolerance {counted(comparison.tolerance, 'sample')}")
     ranked.set_ylabel("rank, 1 is best")
     keys = series_keys(((name, (colour, marker, "")) for name, (colour, marker, _) in looks.items()), 4.5)
     figure.legend(handles=keys, loc="outside lower center", ncols=legend_columns(looks))
     return figure
-
-
-def _scores(
-    panel: Axes, comparison: Comparison, found: NetworkOrders, family: str, places: list[float], look: Look
-) -> None:
-    series = next(each for each in comparison.series if each.name == family)
-    there = {point.x: point.interval for point in series.scored}
-    intervals = [each for name in found.networks if (each := there[name]) is not None]
-    draw_intervals(panel, places, intervals, look, size=4.5, cap=2.5)
 
 
 def _ranks(panel: Axes, rows: list[RankRow], places: list[float], look: Look) -> None:

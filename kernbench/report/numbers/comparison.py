@@ -45,11 +45,6 @@ class Series:
         return [point for point in self.points if point.interval is not None]
 
     @cached_property
-    def world(self) -> tuple[str, ...]:
-        """Lines, task and protocol, which its scored cells share."""
-        return shared_world(self.scored[0].scored[0])
-
-    @cached_property
     def best(self) -> Point | None:
         """Point of the highest validation F1, or test F1 where a point lacks validation scores; None if no score."""
         if all(point.validation is not None for point in self.scored):
@@ -167,20 +162,15 @@ class Comparison:
 
         They are one family of contrasts: p-values are corrected over all of them, by Holm.
         """
-        pairs = []
+        there: dict[Value | None, list[Point]] = {}
         for series in self.series:
-            reference = self._reference_of(series)
-            there = {point.x: point for point in reference.scored} if reference is not None else {}
-            near = ((point, there[point.x]) for point in series.scored if point.x in there)
-            pairs += [pair for pair in near if self.comparable(*pair)]
+            if series.family == BASELINE:
+                for point in series.scored:
+                    there.setdefault(point.x, []).append(point)
+        near = ((point, reference_point(point, there.get(point.x, ()))) for point in self.scored)
+        pairs = [(one, other) for one, other in near if other is not None and self.comparable(one, other)]
         found = adjusted([compare(one.f1(), other.f1(), prior=self.spread.prior) for one, other in pairs])
         return [Difference(*pair, verdict) for pair, verdict in zip(pairs, found, strict=True)]
-
-    def _reference_of(self, series: Series) -> Series | None:
-        """The first series of the reference family of the same protocol and lines; None for itself, or if none is."""
-        references = [each for each in self.series if each.family == BASELINE and each.scored and series.scored]
-        found = next((each for each in references if each.world == series.world), None)
-        return None if found is series else found
 
     def comparable(self, one: Point, other: Point) -> bool:
         """Whether two points share protocol and lines, at least two, and there is a spread between trainings."""
@@ -189,6 +179,22 @@ class Comparison:
         lines = one.f1().shape[1], other.f1().shape[1]
         known = self.spread.prior is not None or min(len(one.scored), len(other.scored)) > 1
         return lines[0] == lines[1] > 1 and known
+
+
+def reference_point(point: Point, candidates: Iterable[Point]) -> Point | None:
+    """The first of these points that has the lines and protocol of a point, and its value on every axis of both.
+
+    An axis that only one of the families has is no matter: free taps have no frequency to share.
+
+    Returns:
+        None if there is none, and for the reference itself.
+    """
+    world = shared_world(point.scored[0])
+    for each in candidates:
+        same = all(each.params[name] == value for name, value in point.params.items() if name in each.params)
+        if same and shared_world(each.scored[0]) == world:
+            return None if each is point else each
+    return None
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:
@@ -246,7 +252,7 @@ def _comparison(base: str, runs: Sequence[Run]) -> Comparison:
         keys.setdefault(_series_name(run, others, worlds), []).append(run)
     series = tuple(
         _series(name, members, axis, tolerance, ", ".join(worlds.parts(members[0])))
-        for name, members in sorted(keys.items())
+        for name, members in sorted(keys.items(), key=lambda item: (_by_values(item[1][0], others), item[0]))
     )
     return Comparison(base, axis, tolerance, tuple(runs), series, tuple(searches))
 
@@ -268,6 +274,11 @@ def _series_name(run: Run, others: Sequence[str], worlds: Worlds) -> str:
     return ", ".join([run.family, *parts, *worlds.parts(run)])
 
 
+def _by_values(run: Run, others: Sequence[str]) -> tuple[str, list[tuple[int, float, str]]]:
+    """For sorting: the family, then its other values, numbers by size."""
+    return run.family, [_value_key(run.params.get(name)) for name in others]
+
+
 def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int, apart: str) -> Series:
     groups: dict[tuple[tuple[str, Value], ...], list[Run]] = {}
     for run in runs:
@@ -281,7 +292,11 @@ def _series(name: str, runs: Sequence[Run], axis: str, tolerance: int, apart: st
 
 
 def _along(point: Point) -> tuple[int, float, str]:
-    """Numbers in order, then texts, then what has no place on the axis."""
-    if point.x is None:
+    return _value_key(point.x)
+
+
+def _value_key(value: Value | None) -> tuple[int, float, str]:
+    """Numbers in order, then texts, then what has no value."""
+    if value is None:
         return 2, 0.0, ""
-    return (1, 0.0, point.x) if isinstance(point.x, str) else (0, float(point.x), "")
+    return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")

@@ -1,33 +1,41 @@
-"""Families x networks: the rank of each family in each network, and whether networks order the families alike."""
+"""The rank of each family in each network, pulse or kernel size, and whether the order is the same everywhere."""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernbench.errors import counted
-from kernbench.report.numbers.comparison import Comparison, Series
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.comparison import KERNEL_SIZE, Comparison
+from kernbench.report.numbers.points import Point, Value
 from kernbench.statistics.agreement import AGREE, DIFFER, OPPOSE, Correlation, Orders, orders
 
 NETWORK = "name"  # the axis that has a value for each network
+NOUNS = {NETWORK: "network", "pulse": "pulse", KERNEL_SIZE: "kernel size"}  # what a place is called along one axis
+SEVERAL = "setting"  # and along several
+PREPOSITIONS = {"network": "in", "pulse": "under"}  # "at" for others
+MOST_PLACES = 12  # more are a curve, and their pairs no table
 MOST_SWAPS = 3  # named in a sentence
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkOrders:
-    """What a comparison along networks says of the order of its families.
+class FamilyOrders:
+    """What a comparison says of the order of its families in several places.
 
     Attributes:
-        families: names of the series that are ranked.
-        networks: names of the networks that rank them.
+        families: names of the rows, families and what only they have.
+        places: names of the points of the axes that all families share, "shallow" or "K = 65".
+        points: of each family, its point in each place.
+        noun: what a place is: "network".
         found: ranks and correlations, in the order of the two.
         seeds: fewest trainings of a point.
-        left_out: sentences on families and networks that take no part.
+        left_out: sentences on families and places that take no part.
     """
 
     families: tuple[str, ...]
-    networks: tuple[str, ...]
+    places: tuple[str, ...]
+    points: tuple[tuple[Point, ...], ...]
+    noun: str
     found: Orders
     seeds: int
     left_out: tuple[str, ...]
@@ -35,11 +43,11 @@ class NetworkOrders:
 
 @dataclass(frozen=True)
 class RankRow:
-    """Rank of a family in a network.
+    """Rank of a family in a place.
 
     Attributes:
-        family: series.
-        network: its name.
+        family: name of its row.
+        place: name of the place.
         rank: among the families; 1 has the highest mean F1.
         low: lower end of its 95 % interval over draws of seeds and lines.
         high: upper end.
@@ -47,7 +55,7 @@ class RankRow:
     """
 
     family: str
-    network: str
+    place: str
     rank: float
     low: float
     high: float
@@ -56,11 +64,11 @@ class RankRow:
 
 @dataclass(frozen=True)
 class TauRow:
-    """Rank correlation of the families between two networks.
+    """Rank correlation of the families between two places.
 
     Attributes:
-        first: network.
-        second: network.
+        first: place.
+        second: place.
         tau: Kendall's.
         low: lower end of its 95 % interval.
         high: upper end.
@@ -76,47 +84,87 @@ class TauRow:
 
 
 @functools.lru_cache(maxsize=1)  # text, tables and figure of one comparison, one after the other
-def network_orders(comparison: Comparison) -> NetworkOrders | None:
-    """Orders of the families, of a comparison whose axis is the network.
+def family_orders(comparison: Comparison) -> FamilyOrders | None:
+    """Orders of the families in every place, a place being a value of each axis that all of them have.
 
-    A family takes part that has scores in every network that does. A network where no point is surely above the
-    blind floor orders nothing and is left out.
+    A family takes part that has at least two seeds in every place that does: one seed supports no claim about
+    families. A place where no point is surely above the blind floor orders nothing and is left out.
 
     Returns:
-        The orders; None along another axis, for fewer than two families or networks, and where a point has one seed
-        and no spread between trainings is known.
+        The orders; None for fewer than two families or places, for more than 12 places, and where the lines of one
+        place are not the same for all families.
     """
-    if comparison.axis != NETWORK:
+    axes = _shared_axes(comparison)
+    rows: dict[str, dict[str, Point]] = {}
+    for point in comparison.scored:
+        rows.setdefault(point.name_without(axes), {})[place_name(point.params, axes)] = point
+    names = list(dict.fromkeys(place_name(point.params, axes) for point in sorted_by(comparison.points, axes)))
+    if not 2 <= len(names) <= MOST_PLACES:
         return None
-    columns = list(dict.fromkeys(str(point.x) for point in comparison.points if point.x is not None))
-    blind = [name for name in columns if all(point.place for point in comparison.scored if point.x == name)]
-    networks = [name for name in columns if name not in blind]
-    there = {series.name: _points(series, networks) for series in comparison.series}
-    whole = {name: points for name, points in there.items() if points is not None}
-    points = [point for row in whole.values() for point in row]
-    if len(whole) < 2 or len(networks) < 2 or not all(comparison.comparable(points[0], each) for each in points):
+    blind = [name for name in names if all(row[name].place for row in rows.values() if name in row)]
+    places = [name for name in names if name not in blind]
+    there = {name: [row[place] for place in places if place in row] for name, row in sorted(rows.items())}
+    whole = {name: points for name, points in there.items() if len(points) == len(places)}
+    repeated = {name: points for name, points in whole.items() if all(len(point.scored) > 1 for point in points)}
+    if len(repeated) < 2 or len(places) < 2 or not _comparable(comparison, list(repeated.values())):
         return None
-    places = [[row[place].f1() for row in whole.values()] for place in range(len(networks))]
-    left_out = _left_out(blind, [name for name in there if name not in whole])
-    seeds = min(len(point.scored) for point in points)
-    found = orders(places, prior=comparison.spread.prior)
-    return NetworkOrders(tuple(whole), tuple(networks), found, seeds, left_out)
+    noun = NOUNS.get(axes[0], axes[0]) if len(axes) == 1 else SEVERAL
+    return FamilyOrders(
+        *(tuple(repeated), tuple(places), tuple(map(tuple, repeated.values())), noun),
+        orders(
+            [[row[at].f1() for row in repeated.values()] for at in range(len(places))], prior=comparison.spread.prior
+        ),
+        min(len(point.scored) for row in repeated.values() for point in row),
+        _left_out(noun, blind, there, whole, repeated),
+    )
 
 
-def rank_rows(found: NetworkOrders) -> list[RankRow]:
-    """One row for each family and network."""
+def _shared_axes(comparison: Comparison) -> list[str]:
+    """Axes that every point has and that vary, the axis of the comparison first."""
+    shared = [name for name in comparison.points[0].params if all(name in each.params for each in comparison.points)]
+    varied = [name for name in shared if len({each.params[name] for each in comparison.points}) > 1]
+    return sorted(varied, key=lambda name: (name != comparison.axis, name))
+
+
+def place_name(params: Mapping[str, Value], axes: Sequence[str]) -> str:
+    """The values of these axes: "shallow", "K = 65", "REF, K = 65"."""
+    return ", ".join(
+        str(params[name]) if name in (NETWORK, "pulse") else f"{'K' if name == KERNEL_SIZE else name} = {params[name]}"
+        for name in axes
+    )
+
+
+def sorted_by(points: Sequence[Point], axes: Sequence[str]) -> list[Point]:
+    """Points by the values of numeric axes; values that are words stay in the order in which they come."""
+    words = {name: list(dict.fromkeys(point.params[name] for point in points)) for name in axes}
+
+    def key(point: Point) -> list[float]:
+        values = [(point.params[name], words[name]) for name in axes]
+        return [float(each) if isinstance(each, int | float) else float(known.index(each)) for each, known in values]
+
+    return sorted(points, key=key)
+
+
+def _comparable(comparison: Comparison, rows: Sequence[Sequence[Point]]) -> bool:
+    """Whether the families of a place share lines and protocol, and all places have as many lines."""
+    within = all(comparison.comparable(rows[0][at], row[at]) for row in rows for at in range(len(row)))
+    return within and len({point.f1().shape[1] for row in rows for point in row}) == 1
+
+
+def rank_rows(found: FamilyOrders) -> list[RankRow]:
+    """One row for each family and place."""
     return [
-        RankRow(family, network, **dataclasses.asdict(found.found.ranks[column][row]))
+        RankRow(family, place, **dataclasses.asdict(found.found.ranks[column][row]))
         for row, family in enumerate(found.families)
-        for column, network in enumerate(found.networks)
+        for column, place in enumerate(found.places)
     ]
 
 
-def tau_rows(found: NetworkOrders) -> list[TauRow]:
-    """One row for each pair of networks."""
+def tau_rows(found: FamilyOrders) -> list[TauRow]:
+    """One row for each pair of places."""
     return [
         TauRow(
-            *(found.networks[each.first], found.networks[each.second]),
+            *(found.places[each.first], found.places[each.second]),
             *(each.tau, each.low, each.high),
             _verdict(found, each),
         )
@@ -124,41 +172,41 @@ def tau_rows(found: NetworkOrders) -> list[TauRow]:
     ]
 
 
-def orders_text(found: NetworkOrders) -> list[str]:
-    """What may be said, in sentences: of all networks together, then of those that differ, then what is left open."""
-    pairs = found.found.correlations
+def orders_text(found: FamilyOrders) -> list[str]:
+    """What may be said, in sentences: of all places together, then of those that differ, then what is left open."""
+    pairs, noun = found.found.correlations, found.noun
     of_all = counted(len(pairs), "pair")
     lead = f"{_tau(found.found.tau, found.found.low, found.found.high)} is the mean rank correlation (Kendall's tau)"
-    between = f"of {len(found.families)} families between {counted(len(found.networks), 'network')}"
+    between = f"of {len(found.families)} families between {counted(len(found.places), noun)}"
     scale = "1 is the same order everywhere, 0 as many pairs of families kept as swapped"
     said = [f"{lead} {between}: {scale}. {_together(found)}"]
     agree, oppose = (sum(each.verdict == name for each in pairs) for name in (AGREE, OPPOSE))
     if agree:
-        said.append(f"In {agree} of {of_all} of networks more pairs of families keep their order than swap it.")
+        said.append(f"In {agree} of {of_all} of {noun}s more pairs of families keep their order than swap it.")
     if oppose:
-        said.append(f"In {oppose} of {of_all} of networks more pairs of families swap their order than keep it.")
+        said.append(f"In {oppose} of {of_all} of {noun}s more pairs of families swap their order than keep it.")
     swaps = [_swap(found, each, pair) for each in pairs for pair in each.swapped]
     if swaps:
         more = f"; and {len(swaps) - MOST_SWAPS} more" if len(swaps) > MOST_SWAPS else ""
-        said.append(f"The order depends on the network: {'; '.join(swaps[:MOST_SWAPS])}{more}.")
+        said.append(f"The order depends on the {noun}: {'; '.join(swaps[:MOST_SWAPS])}{more}.")
     else:
         said.append(
-            f"No family is better than another in one network and worse in another, as far as "
+            f"No family is better than another in one {noun} and worse in another, as far as "
             f"{counted(found.seeds, 'seed')} can tell; that is no proof that the order is the same."
         )
     return [*said, *found.left_out]
 
 
-def _together(found: NetworkOrders) -> str:
+def _together(found: FamilyOrders) -> str:
     """What the interval of the mean correlation allows."""
     if found.found.low > 0:
-        return "The networks order the families more alike than not."
+        return f"The {found.noun}s order the families more alike than not."
     if found.found.high < 0:
-        return "The networks order the families more against each other than alike."
+        return f"The {found.noun}s order the families more against each other than alike."
     return f"Whether they order the families alike cannot be told from {counted(found.seeds, 'seed')}."
 
 
-def _verdict(found: NetworkOrders, each: Correlation) -> str:
+def _verdict(found: FamilyOrders, each: Correlation) -> str:
     words = {
         DIFFER: "; ".join(_swap(found, each, pair) for pair in each.swapped),
         AGREE: "more pairs keep their order than swap it",
@@ -167,24 +215,27 @@ def _verdict(found: NetworkOrders, each: Correlation) -> str:
     return words.get(each.verdict, f"whether the orders are alike cannot be told from {counted(found.seeds, 'seed')}")
 
 
-def _swap(found: NetworkOrders, each: Correlation, pair: tuple[int, int]) -> str:
+def _swap(found: FamilyOrders, each: Correlation, pair: tuple[int, int]) -> str:
     better, worse = (found.families[place] for place in pair)
-    return f"{better} is better than {worse} in {found.networks[each.first]}, worse in {found.networks[each.second]}"
+    at = PREPOSITIONS.get(found.noun, "at")
+    first, second = (f"{at} {found.places[place]}" for place in (each.first, each.second))
+    return f"{better} is better than {worse} {first}, worse {second}"
 
 
-def _points(series: Series, networks: Sequence[str]) -> list[Point] | None:
-    """Its scored point in each network; None where one is missing."""
-    there = {point.x: point for point in series.scored}
-    return [there[name] for name in networks] if all(name in there for name in networks) else None
-
-
-def _left_out(blind: Sequence[str], families: Sequence[str]) -> tuple[str, ...]:
-    said = []
-    if blind:
-        said.append(f"Not ranked: {', '.join(blind)}, where no family is surely above a blind guess.")
-    if families:
-        said.append(f"Not ranked: {', '.join(families)}, without a score in some network.")
-    return tuple(said)
+def _left_out(
+    noun: str,
+    blind: Sequence[str],
+    every: Mapping[str, object],
+    whole: Mapping[str, object],
+    repeated: Mapping[str, object],
+) -> tuple[str, ...]:
+    missing, single = [name for name in every if name not in whole], [name for name in whole if name not in repeated]
+    said = [
+        (blind, "where no family is surely above a blind guess"),
+        (missing, f"without a score in some {noun}"),
+        (single, f"with one seed in some {noun}"),
+    ]
+    return tuple(f"Not ranked: {', '.join(names)}, {why}." for names, why in said if names)
 
 
 def _tau(tau: float, low: float, high: float) -> str:

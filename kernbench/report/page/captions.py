@@ -13,7 +13,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE
 
 HEADINGS = {
     "sweep": "Mean F1 against {axis}",
-    "orders": "Families x networks",
+    "orders": "Order of the families",
     "profiles": "Runs above a score, over all kernel sizes",
     "costs": "Mean F1 against costs",
     "tolerance": "Mean F1 against tolerance",
@@ -76,8 +76,9 @@ FIXED = {
     "memory and time, where drawn, depend on the machines and on what else ran there.",
     "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
     "tolerance. The blind floors (grey) rise with the tolerance, too.",
-    "orders": "Mean F1 on the test lines of every family in every network, and its rank among the families there, both "
-    "with 95 % intervals over seeds and lines. Where the intervals of ranks overlap, the order is not decided.",
+    "orders": "Mean F1 on the test lines of every family at every point of the axes, and its rank among the families "
+    "there, both with 95 % intervals over seeds and lines. Where the intervals of ranks overlap, the order is not "
+    "decided.",
     "noise": "Mean F1 on the test lines against the nominal noise level, for a few tolerances; the levels are evenly "
     "spaced, and 0 is clean and not filtered.",
     "rate": "Mean F1 on the test lines with 95 % intervals against their sampling rate, for some tolerances in samples "

@@ -20,7 +20,7 @@ from kernbench.report.numbers.pulses import pulse_hz_of
 from kernbench.report.numbers.searches import setting_text, validation_f1
 from kernbench.report.numbers.tuning import chosen_interval, gain_of, lines_f1
 from kernbench.report.page.line_table import write_line_table
-from kernbench.report.page.order_rows import network_rows, tau_csv_rows
+from kernbench.report.page.order_rows import network_rows, rank_csv_rows, tau_csv_rows
 from kernbench.statistics.means import Interval
 from kernbench.store.reading.records import DIVERGED, OK, PRUNED, Run
 from kernbench.study.columns import CSV
@@ -283,7 +283,8 @@ TABLES: Mapping[str, Callable[[Sequence[Comparison], Path], bool]] = {
     "bins": functools.partial(_write, make=_bins),
     "differences": functools.partial(_write, make=_differences),
     "networks": functools.partial(_write, make=network_rows),
-    "network_orders": functools.partial(_write, make=tau_csv_rows),
+    "ranks": functools.partial(_write, make=rank_csv_rows),
+    "orders": functools.partial(_write, make=tau_csv_rows),
     "searches": functools.partial(_write, make=_searches),
     "draws": functools.partial(_write, make=_draws),
     "published": functools.partial(_write, make=_published),

@@ -1,4 +1,4 @@
-"""Families x networks on the page and as CSV."""
+"""The order of families in several places (networks, pulses, kernel sizes) on the page and as CSV."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -6,32 +6,30 @@ from typing import Any
 
 from kernbench.host.csv_cells import Cell
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
+from kernbench.report.numbers.orders import family_orders, orders_text, rank_rows, tau_rows
 
 
 def order_facts(comparison: Comparison) -> dict[str, Any]:
-    """What the page shows of the order of families by network; empty where there is none."""
-    found = network_orders(comparison)
+    """What the page shows of the order of families; empty where there is none."""
+    found = family_orders(comparison)
     if found is None:
         return {}
     rows = rank_rows(found)
     return {
         "text": orders_text(found),
-        "networks": found.networks,
+        "noun": found.noun,
+        "places": found.places,
         "ranks": {family: [row for row in rows if row.family == family] for family in found.families},
         "taus": tau_rows(found),
     }
 
 
 def network_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
-    """Each point whose network has sizes of its own, or is ranked: the sizes, F1 and rank."""
-    found = network_orders(comparison)
-    ranked = {} if found is None else {(row.family, row.network): row for row in rank_rows(found)}
+    """Each point whose network has sizes of its own: the sizes and F1."""
     for series in comparison.series:
         for point in series.points:
             sizes = next((run.network for run in point.runs if run.network), {})
-            row = ranked.get((series.name, str(point.x)))
-            if not sizes and row is None:
+            if not sizes:
                 continue
             interval = point.interval
             yield {
@@ -43,14 +41,16 @@ def network_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
                 "f1_low": interval.low if interval else None,
                 "f1_high": interval.high if interval else None,
                 "seeds": len(point.scored),
-                **{name: getattr(row, key, None) for name, key in _RANK.items()},
             }
 
 
-_RANK = {"rank": "rank", "rank_low": "low", "rank_high": "high", "first": "first"}
+def rank_csv_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
+    """Each family in each place: its rank."""
+    found = family_orders(comparison)
+    yield from [] if found is None else map(asdict, rank_rows(found))
 
 
 def tau_csv_rows(comparison: Comparison) -> Iterator[dict[str, Cell]]:
-    """Each pair of networks: the rank correlation of the families between them."""
-    found = network_orders(comparison)
+    """Each pair of places: the rank correlation of the families between them."""
+    found = family_orders(comparison)
     yield from [] if found is None else map(asdict, tau_rows(found))

@@ -29,7 +29,7 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.curves import best_with_curves, with_curves
 from kernbench.report.numbers.fronts import costs
 from kernbench.report.numbers.noise import varies_noise
-from kernbench.report.numbers.orders import network_orders
+from kernbench.report.numbers.orders import family_orders
 from kernbench.report.numbers.pulses import pulses_of
 from kernbench.report.numbers.rates import varies_rate
 from kernbench.report.page.captions import caption, heading
@@ -125,7 +125,7 @@ def study_pictures(
     # name, whether there is anything to draw, and how; exported tables may have the headline tolerance alone
     possible: list[tuple[str, object, Callable[[], Figure]]] = [
         ("sweep", True, lambda: sweep_figure(all_in_one, levels)),
-        ("orders", network_orders(comparison), lambda: orders_figure(comparison)),
+        ("orders", family_orders(comparison), lambda: orders_figure(comparison)),
         ("profiles", has_profiles(wide), lambda: profile_figure(wide)),
         ("costs", costs(wide), lambda: cost_figure(wide)),
         ("lines", True, lambda: spread_figure(narrow)),

@@ -1,4 +1,4 @@
-"""Families x networks in the report: ranks, correlations, words, tables and figure; networks are never mixed."""
+"""The order of families in several networks, pulses and kernel sizes: ranks, correlations, words, tables, figure."""
 
 import csv
 
@@ -7,7 +7,7 @@ import pytest
 from kernbench.report.analyses.by_layer import grouped, kept_apart
 from kernbench.report.figures.orders import orders_figure
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.orders import network_orders, orders_text, rank_rows, tau_rows
+from kernbench.report.numbers.orders import family_orders, orders_text, rank_rows, tau_rows
 from kernbench.report.numbers.setup import setup_rows
 from kernbench.report.page.csv_tables import write_tables
 from kernbench.report.result_cell import Cell
@@ -47,8 +47,8 @@ def comparison(runs):
 
 
 def test_ranks_and_correlations_are_those_of_the_networks(comparison):
-    found = network_orders(comparison)
-    ranks = {(row.family, row.network): row.rank for row in rank_rows(found)}
+    found = family_orders(comparison)
+    ranks = {(row.family, row.place): row.rank for row in rank_rows(found)}
     assert [ranks[family, "shallow"] for family in QUALITY] == [1, 2, 3]
     assert [ranks[family, "unet1d"] for family in QUALITY] == [3, 2, 1]
     taus = {(row.first, row.second): row for row in tau_rows(found)}
@@ -59,11 +59,11 @@ def test_ranks_and_correlations_are_those_of_the_networks(comparison):
 
 
 def test_the_text_says_no_more_than_the_intervals(comparison, runs):
-    said = " ".join(orders_text(network_orders(comparison)))
+    said = " ".join(orders_text(family_orders(comparison)))
     assert "The order depends on the network: " in said
     assert "more against each other than alike" in said  # one pair of networks agrees, two are reversed
     two = [run for run in runs if run.params["name"] != "unet1d"]
-    said = " ".join(orders_text(network_orders(comparisons(two)[0])))
+    said = " ".join(orders_text(family_orders(comparisons(two)[0])))
     assert "no proof that the order is the same" in said
     assert "depends" not in said
 
@@ -75,34 +75,61 @@ def test_families_that_are_alike_are_called_neither_alike_in_order_nor_different
         for place, name in enumerate(SIZES)
         for seed in range(3)
     ]
-    found = network_orders(comparisons(runs)[0])
+    found = family_orders(comparisons(runs)[0])
     assert "Whether they order the families alike cannot be told from 3 seeds." in orders_text(found)[0]
     assert {row.verdict for row in tau_rows(found)} == {"whether the orders are alike cannot be told from 3 seeds"}
 
 
 def test_a_family_that_lacks_a_network_is_named_and_one_seed_orders_nothing(runs):
     fewer = [run for run in runs if not (run.family == "siren" and run.params["name"] == "unet1d")]
-    found = network_orders(comparisons(fewer)[0])
+    found = family_orders(comparisons(fewer)[0])
     assert found.families == ("discrete", "gaussian")
     assert "Not ranked: siren, without a score in some network." in orders_text(found)
-    assert network_orders(comparisons([run for run in runs if run.params["seed"] == 0])[0]) is None
+    assert family_orders(comparisons([run for run in runs if run.params["seed"] == 0])[0]) is None
 
 
-def test_another_axis_has_no_orders(sweep):
-    assert network_orders(comparisons(sweep)[0]) is None
+def test_one_seed_of_a_family_leaves_it_out_even_where_others_show_the_spread(runs):
+    fewer = [run for run in runs if run.family != "siren" or run.params["seed"] == 0]
+    found = family_orders(comparisons(fewer)[0])
+    assert found.families == ("discrete", "gaussian")
+    assert "Not ranked: siren, with one seed in some network." in orders_text(found)
+
+
+def test_the_order_by_kernel_size_is_that_of_the_means_at_each_size(make_run):
+    quality = {("discrete", 65): 0.8, ("siren", 65): 0.6, ("discrete", 129): 0.6, ("siren", 129): 0.8}
+    runs = [
+        make_run(family, size, seed, quality=level) for (family, size), level in quality.items() for seed in range(3)
+    ]
+    (comparison,) = comparisons(runs)
+    found = family_orders(comparison)
+    assert found.places == ("K = 65", "K = 129")
+    assert [row.rank for row in rank_rows(found)] == [1, 2, 2, 1]
+    said = " ".join(orders_text(found))
+    assert "The order depends on the kernel size: discrete is better than siren at K = 65, worse at K = 129." in said
+    assert orders_figure(comparison).axes[1].get_xticklabels()[1].get_text() == "K = 129"
+
+
+def test_more_places_than_a_table_holds_are_no_orders(make_run):
+    runs = [make_run(family, 2 * n + 3, seed) for family in ("discrete", "siren") for n in range(13) for seed in (0, 1)]
+    assert family_orders(comparisons(runs)[0]) is None
+    assert len(family_orders(comparisons(runs[: 12 * 2] + runs[26 : 26 + 12 * 2])[0]).places) == 12
 
 
 def test_the_page_the_tables_and_the_setup_name_what_was_worked_out(comparison, runs, page_of, tmp_path):
     assert ("network strided", "K = 65, depth 2, 9 channels, sees 449 of 449 samples") in setup_rows(comparison)
     page = page_of(runs)
-    assert "Families x networks" in page.html
+    assert "Order of the families by network" in page.html
     assert "Kendall" in page.html
     write_tables([comparison], tmp_path)
     with (tmp_path / "networks.csv").open() as file:
         rows = {(row["series"], row["network"]): row for row in csv.DictReader(file)}
     assert len(rows) == 9
-    assert (rows["siren", "shallow"]["kernel_size"], rows["siren", "shallow"]["rank"]) == ("113", "2.0")
-    assert len((tmp_path / "network_orders.csv").read_text().splitlines()) == 4
+    assert rows["siren", "shallow"]["kernel_size"] == "113"
+    with (tmp_path / "ranks.csv").open() as file:
+        ranks = {(row["family"], row["place"]): row["rank"] for row in csv.DictReader(file)}
+    assert len(ranks) == 9
+    assert (ranks["siren", "shallow"], ranks["discrete", "unet1d"]) == ("2.0", "3.0")
+    assert len((tmp_path / "orders.csv").read_text().splitlines()) == 4
 
 
 def test_a_data_frame_has_the_sizes_of_the_networks(runs):

@@ -7,6 +7,7 @@ import pytest
 
 from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.orders import family_orders, rank_rows
 from kernbench.report.numbers.pulses import pulse_table, pulses_of
 from kernbench.report.numbers.sentences import cautions
 from kernbench.ulm.simulator.reach import echo_of, kernel_size_needed
@@ -71,6 +72,31 @@ def test_only_families_under_one_pulse_get_verdicts(runs):
     for one, other in pairs:
         same = one.params["pulse"] == other.params["pulse"]
         assert comparison.comparable(one, other) <= same
+
+
+def test_families_are_compared_and_ranked_under_one_pulse_and_at_one_kernel_size(make_run):
+    gain = {("discrete", 65): 0.6, ("siren", 65): 0.7, ("discrete", 129): 0.8, ("siren", 129): 0.9}
+    found = []
+    for (family, size), quality in gain.items():
+        for pulse in ("REF", "S2.5", "SDC"):
+            for seed in range(3):
+                params = {"kernel_size": size, "pulse": pulse, "seed": seed}
+                run = make_run(family, params=params, quality=quality, base="pulses.v1.quick")
+                found.append(dataclasses.replace(run, data_digest=pulse[0].lower() * 8 + f"{len(pulse):04}"))
+    (comparison,) = comparisons(found)
+    assert comparison.axis == "pulse"
+    assert len(comparison.differences) == 6
+    for each in comparison.differences:
+        assert each.first.params == each.second.params
+        assert (each.first.runs[0].family, each.second.runs[0].family) == ("siren", "discrete")
+        assert (each.verdict, each.found.difference > 0) == ("better", True)
+    orders = family_orders(comparison)
+    assert orders.families == ("discrete", "siren")
+    assert orders.places[:2] == ("REF, K = 65", "REF, K = 129")
+    assert {(row.family, row.rank) for row in rank_rows(orders)} == {("siren", 1), ("discrete", 2)}
+    # a pulse that one family lacks leaves the others comparable
+    some = [run for run in found if not (run.family == "siren" and run.params["pulse"] == "REF")]
+    assert len(comparisons(some)[0].differences) == 4
 
 
 def test_page_shows_pulses_and_the_reach_needed(runs, page_of, tmp_path):
