@@ -96,6 +96,7 @@ def check_kernel_size(
     line_length: int | None = None,
     context: str = "",
     channels: int | None = None,
+    field: int | None = None,
 ) -> None:
     """Refuse a kernel size that the network or the line cannot take.
 
@@ -106,6 +107,7 @@ def check_kernel_size(
         line_length: samples of a line; left out, only the kernel size itself is checked.
         context: added to the message, such as "family siren, study k_sweep, profile quick".
         channels: width; the network's default if left out.
+        field: `network.field` where the kernel size was worked out from it, so that the message speaks of that.
 
     Raises:
         KernbenchError: K is not odd and positive, or needs more padding than the line can give.
@@ -117,14 +119,15 @@ def check_kernel_size(
     if line_length is None or line_length >= shortest:
         return
     where = f" ({context})" if context else ""
-    advice = _advice(plan, kernel_size, channels, depth, line_length)
+    advice = _advice(plan, kernel_size, channels, depth, line_length, field)
+    given = "" if field is None else f"network.field = {field} of network {plan.name}: "
     end = {"centered": "on each side", "causal": "at its start", "anticausal": "at its end"}[layers[0].side]
     boundary = boundary_of(plan)
     kind = "" if boundary.policy == MIRROR else f"{boundary.policy} "
     inside = " of what a layer takes" if boundary.in_layers else ""
     raise KernbenchError(
-        f"{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of {kind}padding {end}{inside}, the line has "
-        f"{line_length}{where}. Use {advice}longer lines."
+        f"{given}{_spell(kernel_size, layers)} needs {counted(need, 'sample')} of {kind}padding {end}{inside}, the "
+        f"line has {line_length}{where}. Use {advice}longer lines."
     )
 
 
@@ -191,11 +194,21 @@ def _fits(plan: Architecture, kernel_size: int, channels: int | None, depth: int
         return False
 
 
-def _advice(plan: Architecture, kernel_size: int, channels: int | None, depth: int | None, line_length: int) -> str:
+def _advice(
+    plan: Architecture,
+    kernel_size: int,
+    channels: int | None,
+    depth: int | None,
+    line_length: int,
+    field: int | None,
+) -> str:
     """What fits instead: smaller kernels, or fewer layers where no smaller kernel does; empty if neither."""
     if isinstance(plan, Spread):  # it reaches equally far at every size
         return "a smaller network.reach, or "
     largest = largest_kernel_size(plan, line_length, depth, channels)
+    if largest >= 3 and field is not None:
+        layers = layers_of(plan, largest, channels, depth)
+        return f"network.field <= {checked_length(plan, 'receptive_field', layers)}, or "
     if largest >= 3:
         return f"K <= {largest} at this depth, or "
     fewer = 1

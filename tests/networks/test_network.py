@@ -10,7 +10,14 @@ from torch.nn import functional
 
 from kernbench.conv import convolve
 from kernbench.errors import KernbenchError
-from kernbench.networks.fitting import check_kernel_size, checked_length, largest_kernel_size, layers_of
+from kernbench.networks.field import nearest_below
+from kernbench.networks.fitting import (
+    architecture_of,
+    check_kernel_size,
+    checked_length,
+    largest_kernel_size,
+    layers_of,
+)
 from kernbench.networks.network import build, lines_at_once
 from kernbench.registry import core_networks
 
@@ -133,6 +140,16 @@ def test_padding_beyond_the_line_names_everything_and_what_to_do():
     check_kernel_size("shallow", 1023, line_length=2048)
     assert largest_kernel_size("shallow", 2048) == 1023
     assert largest_kernel_size("shallow", 8446) == 4223
+
+
+def test_padding_of_a_kernel_size_that_a_field_gave_speaks_of_the_field():
+    with pytest.raises(KernbenchError) as caught:
+        check_kernel_size("shallow", 1251, line_length=2048, field=5001)
+    assert str(caught.value) == (
+        "network.field = 5001 of network shallow: K = 1251 with dilation 1 in 4 layers needs 2500 samples of padding "
+        "on each side, the line has 2048. Use network.field <= 4089, or longer lines."
+    )
+    assert nearest_below(architecture_of("shallow"), 4089).kernel_size == 1023
 
 
 def test_lines_too_short_for_the_dilated_network_get_a_depth_as_advice():

@@ -110,7 +110,8 @@ def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> 
     factors = sorted({test_factor(study.definition, params) for params in study.cells().values()} - {1.0})
     for params in _points(study, only):  # before a budget is solved: that builds networks
         plan = resolved(study.definition, params, "network")
-        check_kernel_size(network_asked(plan), plan["kernel_size"], plan["depth"], length, where, plan["channels"])
+        sizes = plan["kernel_size"], plan["depth"], length, where, plan["channels"]
+        check_kernel_size(network_asked(plan), *sizes, plan.get("field"))
     largest = 0
     with torch.random.fork_rng(devices=[]):
         for params in points_of_networks(study, only):
