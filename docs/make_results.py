@@ -6,7 +6,7 @@ stands between the two comments is made again:
     <!-- data: k_sweep.v1.quick f1 siren 65 -->0.810 [0.779, 0.841]<!-- / -->
 
 The words are a study, one of `KINDS`, and what it takes. `claim` names the verdict that the sentence around it rests
-on, and refuses data that say another.
+on, and refuses data that say another. `figure` is drawn into docs/img, and keeps the digest of the data that it shows.
 """
 
 import re
@@ -15,7 +15,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+from PIL import Image
+
 from kernbench.errors import KernbenchError, close_match
+from kernbench.host.files import sha256_of
+from kernbench.plotting.style import own_style
+from kernbench.report.figures.orders import orders_figure
+from kernbench.report.figures.profiles import profile_figure
+from kernbench.report.figures.pulses import pulses_figure
+from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import FamilyOrders, family_orders, orders_text, rank_rows
@@ -26,6 +35,9 @@ from kernbench.store.database.url import resolve_source
 from kernbench.store.reading.several import load_several
 
 DOCS = Path(__file__).parent
+IMG = "img"
+DPI = 110  # of pictures
+SHOWN = "Data"  # text in a picture: the digest of the cells that it shows
 DATA = DOCS / "data" / "results"
 PLACE = re.compile(r"<!-- data: (?P<words>[^>]+?) -->(?P<shown>.*?)<!-- / -->", re.DOTALL)
 SAID = {"undecided": "not decided", "equivalent": "equivalent within 0.01"}
@@ -37,7 +49,7 @@ def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
     Raises:
         KernbenchError: no point has these values.
     """
-    named = dict(word.split("=", 1) if "=" in word else (comparison.axis, word) for word in at)
+    named = dict(_value(comparison, word) for word in at)
     if len(named) < len(at):
         raise KernbenchError(f"{comparison.base}: two values of one axis, {_where(comparison, at)}")
     found = [
@@ -69,6 +81,11 @@ def difference_of(comparison: Comparison, family: str, at: Sequence[str]) -> Dif
         if each.first is point:
             return each
     raise KernbenchError(f"{comparison.base}: {family} at {_where(comparison, at)} is compared with nothing")
+
+
+def _value(comparison: Comparison, word: str) -> tuple[str, str]:
+    name, _, value = word.rpartition("=")
+    return name or comparison.axis, value
 
 
 def _where(comparison: Comparison, at: Sequence[str]) -> str:
@@ -208,8 +225,27 @@ def _name(point: Point, comparison: Comparison, at: Sequence[str]) -> str:
     return point.name_without([comparison.axis, *(word.split("=", 1)[0] for word in at if "=" in word)])
 
 
+def figure(comparison: Comparison, name: str, text: str) -> str:
+    """NAME "WHAT IT SHOWS": a picture of the report, one of `FIGURES`."""
+    if name not in FIGURES:
+        raise KernbenchError(f"{comparison.base}: no figure {name!r}{close_match(name, FIGURES) or ''}")
+    return f"\n\n![{text}]({IMG}/{_picture(comparison.base, name)})\n\n"
+
+
+def _picture(base: str, name: str) -> str:
+    return f"{base}_{name}.png"
+
+
+FIGURES: dict[str, Callable[[Comparison], Figure]] = {
+    "sweep": sweep_figure,
+    "orders": orders_figure,
+    "pulses": pulses_figure,
+    "profiles": profile_figure,
+}
+
 KINDS: dict[str, Callable[..., str]] = {
-    each.__name__: each for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement)
+    each.__name__: each
+    for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement, figure)
 }
 
 
@@ -240,18 +276,58 @@ def pages(docs: Path = DOCS) -> list[Path]:
     return [path for path in sorted(docs.glob("*.md")) if PLACE.search(path.read_text(encoding="utf-8"))]
 
 
+def _digest(comparison: Comparison) -> str:
+    """What a picture shows: cells, and when each was trained."""
+    return sha256_of(
+        "\n".join(sorted(f"{run.study} {run.cell} {run.digest} {run.started}" for run in comparison.runs)), 16
+    )
+
+
+def _shown(path: Path) -> object:
+    with Image.open(path) as picture:
+        return picture.info.get(SHOWN)
+
+
+def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bool) -> list[str]:
+    """Draw the pictures of a page that are not there or show other data; with check only name them.
+
+    Args:
+        page: its text.
+        found: studies.
+        folder: of the pictures.
+        check: whether to leave them as they are.
+
+    Returns:
+        Their file names.
+    """
+    stale = []
+    for place in PLACE.finditer(page):
+        base, kind, *words = shlex.split(place["words"])
+        if kind != figure.__name__:
+            continue
+        path, shown = folder / _picture(base, words[0]), _digest(found[base])
+        if path.exists() and _shown(path) == shown:
+            continue
+        stale.append(path.name)
+        if not check:
+            with own_style():
+                FIGURES[words[0]](found[base]).savefig(path, dpi=DPI, metadata={SHOWN: shown, "Software": None})
+    return stale
+
+
 def main(words: Sequence[str]) -> int:
     """Write the pages; with --check only say which of them do not agree with the data."""
-    found, stale = studies(), []
+    found, stale, check = studies(), [], "--check" in words
     for path in pages():
         text = path.read_text(encoding="utf-8")
         new = filled(text, found)
+        stale += pictures(new, found, path.parent / IMG, check=check)
         if new != text:
             stale.append(path.name)
-            if "--check" not in words:
+            if not check:
                 path.write_text(new, encoding="utf-8")
-    print(f"{'not as the data say' if '--check' in words else 'written'}: {', '.join(stale) or 'none'}")
-    return 1 if stale and "--check" in words else 0
+    print(f"{'not as the data say' if check else 'written'}: {', '.join(stale) or 'none'}")
+    return 1 if stale and check else 0
 
 
 if __name__ == "__main__":

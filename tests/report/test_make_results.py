@@ -138,6 +138,20 @@ def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path,
     assert script.main(["--check"]) == 0
 
 
+def test_a_picture_is_drawn_again_when_it_shows_other_data(script, runs, found, tmp_path):
+    page = script.filled(place('figure sweep "F1 by K"'), found)
+    assert "\n![F1 by K](img/k_sweep.v1.quick_sweep.png)\n" in page
+    drawn = {"found": found, "folder": tmp_path, "check": False}
+    assert script.pictures(page, found, tmp_path, check=True) == ["k_sweep.v1.quick_sweep.png"]
+    assert not any(tmp_path.iterdir())
+    assert script.pictures(page, **drawn) == ["k_sweep.v1.quick_sweep.png"]
+    assert script.pictures(page, **drawn) == script.pictures(page, found, tmp_path, check=True) == []
+    fewer = {each.base: each for each in comparisons(runs[:-1])}
+    assert script.pictures(page, fewer, tmp_path, check=True) == ["k_sweep.v1.quick_sweep.png"]
+    with pytest.raises(KernbenchError, match=r"no figure 'sweeps'; did you mean"):
+        script.filled(place('figure sweeps "F1 by K"'), found)
+
+
 def test_the_pages_agree_with_the_data(script):
     pages = script.pages()
     if not script.DATA.exists():
