@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernbench.errors import counted
@@ -12,7 +12,7 @@ from kernbench.statistics.agreement import AGREE, DIFFER, OPPOSE, Correlation, O
 
 NETWORK = "name"  # the axis that has a value for each network
 NOUNS = {NETWORK: "network", "pulse": "pulse", KERNEL_SIZE: "kernel size"}  # what a place is called along one axis
-SEVERAL = "setting"  # and along several
+SETTING = "setting"  # along others, or several
 PREPOSITIONS = {"network": "in", "pulse": "under"}  # "at" for others
 MOST_PLACES = 12  # more are a curve, and their pairs no table
 MOST_SWAPS = 3  # named in a sentence
@@ -95,28 +95,35 @@ def family_orders(comparison: Comparison) -> FamilyOrders | None:
         place are not the same for all families.
     """
     axes = _shared_axes(comparison)
-    rows: dict[str, dict[str, Point]] = {}
-    for point in comparison.scored:
-        rows.setdefault(point.name_without(axes), {})[place_name(point.params, axes)] = point
+    noun = NOUNS.get(axes[0], SETTING) if len(axes) == 1 else SETTING
     names = list(dict.fromkeys(place_name(point.params, axes) for point in sorted_by(comparison.points, axes)))
     if not 2 <= len(names) <= MOST_PLACES:
         return None
+    rows = _rows(comparison, axes)
     blind = [name for name in names if all(row[name].place for row in rows.values() if name in row)]
     places = [name for name in names if name not in blind]
-    there = {name: [row[place] for place in places if place in row] for name, row in sorted(rows.items())}
-    whole = {name: points for name, points in there.items() if len(points) == len(places)}
-    repeated = {name: points for name, points in whole.items() if all(len(point.scored) > 1 for point in points)}
-    if len(repeated) < 2 or len(places) < 2 or not _comparable(comparison, list(repeated.values())):
+    whole = {name: [row[place] for place in places] for name, row in rows.items() if row.keys() >= set(places)}
+    ranked = {name: points for name, points in whole.items() if all(len(point.scored) > 1 for point in points)}
+    if len(ranked) < 2 or len(places) < 2 or not _comparable(comparison, list(ranked.values())):
         return None
-    noun = NOUNS.get(axes[0], axes[0]) if len(axes) == 1 else SEVERAL
+    scores = [[points[at].f1() for points in ranked.values()] for at in range(len(places))]
     return FamilyOrders(
-        *(tuple(repeated), tuple(places), tuple(map(tuple, repeated.values())), noun),
-        orders(
-            [[row[at].f1() for row in repeated.values()] for at in range(len(places))], prior=comparison.spread.prior
-        ),
-        min(len(point.scored) for row in repeated.values() for point in row),
-        _left_out(noun, blind, there, whole, repeated),
+        families=tuple(ranked),
+        places=tuple(places),
+        points=tuple(map(tuple, ranked.values())),
+        noun=noun,
+        found=orders(scores, prior=comparison.spread.prior),
+        seeds=min(len(point.scored) for points in ranked.values() for point in points),
+        left_out=_left_out(noun, blind, rows, whole, ranked),
     )
+
+
+def _rows(comparison: Comparison, axes: Sequence[str]) -> dict[str, dict[str, Point]]:
+    """Name of a row, a family and what only it has -> name of a place -> its point."""
+    rows: dict[str, dict[str, Point]] = {}
+    for point in comparison.scored:
+        rows.setdefault(point.name_without(axes), {})[place_name(point.params, axes)] = point
+    return dict(sorted(rows.items()))
 
 
 def _shared_axes(comparison: Comparison) -> list[str]:
@@ -225,11 +232,11 @@ def _swap(found: FamilyOrders, each: Correlation, pair: tuple[int, int]) -> str:
 def _left_out(
     noun: str,
     blind: Sequence[str],
-    every: Mapping[str, object],
-    whole: Mapping[str, object],
-    repeated: Mapping[str, object],
+    every: Collection[str],
+    whole: Collection[str],
+    ranked: Collection[str],
 ) -> tuple[str, ...]:
-    missing, single = [name for name in every if name not in whole], [name for name in whole if name not in repeated]
+    missing, single = [name for name in every if name not in whole], [name for name in whole if name not in ranked]
     said = [
         (blind, "where no family is surely above a blind guess"),
         (missing, f"without a score in some {noun}"),
