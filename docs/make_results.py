@@ -27,7 +27,7 @@ from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
 from kernbench.report.numbers.matrix import matrix
-from kernbench.report.numbers.orders import FamilyOrders, family_orders, orders_text, rank_rows
+from kernbench.report.numbers.orders import NOUNS, FamilyOrders, family_orders, orders_text, place_name, rank_rows
 from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.ranks import ranks
@@ -144,8 +144,8 @@ def scores(comparison: Comparison) -> str:
         [name, *(f"{f1_text(point)} ({len(point.scored)})" if point and point.scored else "–" for point in points)]
         for name, points in found.rows.items()
     ]
-    axis = "K" if comparison.axis == "kernel_size" else comparison.axis
-    return table(["family", *(f"{axis} = {value}" for value in found.columns)], rows)
+    columns = [place_name({comparison.axis: value}, [comparison.axis]) for value in found.columns]
+    return table(["family", *columns], rows)
 
 
 def differences(comparison: Comparison) -> str:
@@ -155,13 +155,20 @@ def differences(comparison: Comparison) -> str:
             each.first.name_without([comparison.axis]),
             str(each.first.x),
             f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
-            f"{each.found.p_value:.2g}",
+            f"{each.found.p_value:.3g}",
             SAID.get(each.verdict, each.verdict),
             f"{each.found.smallest_detectable:.3f}",
         ]
         for each in comparison.differences
     ]
-    header = ["family", comparison.axis, "difference from discrete", "p (Holm)", "verdict", "would have been found"]
+    header = [
+        "family",
+        NOUNS.get(comparison.axis, comparison.axis),
+        "difference from discrete",
+        "p (Holm)",
+        "verdict",
+        "would have been found",
+    ]
     return table(header, rows)
 
 
@@ -213,6 +220,18 @@ def agreement(comparison: Comparison) -> str:
     return "\n\n" + "\n".join(f"- {sentence}" for sentence in orders_text(_orders(comparison))) + "\n\n"
 
 
+def tau(comparison: Comparison, *without: str) -> str:
+    """FAMILY ...: the mean rank correlation between places, without these families."""
+    unknown = [name for name in without if name not in comparison.families]
+    if unknown:
+        raise KernbenchError(
+            f"{comparison.base}: no {unknown[0]!r}{close_match(unknown[0], comparison.families) or ''}"
+        )
+    (rest,) = comparisons(run for run in comparison.runs if run.family not in without)
+    found = _orders(rest).found
+    return f"{found.tau:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
 def _orders(comparison: Comparison) -> FamilyOrders:
     found = family_orders(comparison)
     if found is None:
@@ -245,7 +264,7 @@ FIGURES: dict[str, Callable[[Comparison], Figure]] = {
 
 KINDS: dict[str, Callable[..., str]] = {
     each.__name__: each
-    for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement, figure)
+    for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement, tau, figure)
 }
 
 

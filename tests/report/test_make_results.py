@@ -1,5 +1,6 @@
 """Numbers of pages come from the exported cells: what is put in, what is refused, and that the pages agree."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -104,6 +105,11 @@ def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run
     said = script.filled(place("agreement"), found)
     assert "- +1.00 [" in said
     assert "between 2 networks" in said
+    third = [dataclasses.replace(run, family="gabor") for run in runs if run.family == "siren"]
+    three = {each.base: each for each in comparisons(runs + third)}
+    assert place("tau gabor", "+1.00 [+1.00, +1.00]") == script.filled(place("tau gabor"), three)
+    with pytest.raises(KernbenchError, match=r"no 'gabr'; did you mean"):
+        script.filled(place("tau gabr"), three)
 
 
 def test_a_point_of_two_axes_is_named_by_both(script, make_run):
