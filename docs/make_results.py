@@ -148,8 +148,11 @@ def scores(comparison: Comparison) -> str:
     return table(["family", *columns], rows)
 
 
-def differences(comparison: Comparison) -> str:
-    """Every difference from the reference family, with what these runs could have found."""
+def differences(comparison: Comparison, only: str = "") -> str:
+    """Differences from the reference family, all or those "decided", with what these runs could have found."""
+    if only not in ("", "decided"):
+        raise KernbenchError(f'{comparison.base}: differences takes "decided" or nothing, not {only!r}')
+    shown = [each for each in comparison.differences if not only or each.verdict != "undecided"]
     rows = [
         [
             each.first.name_without([comparison.axis]),
@@ -159,17 +162,17 @@ def differences(comparison: Comparison) -> str:
             SAID.get(each.verdict, each.verdict),
             f"{each.found.smallest_detectable:.3f}",
         ]
-        for each in comparison.differences
+        for each in shown
     ]
-    header = [
-        "family",
-        NOUNS.get(comparison.axis, comparison.axis),
-        "difference from discrete",
-        "p (Holm)",
-        "verdict",
-        "would have been found",
-    ]
+    of_axis = NOUNS.get(comparison.axis, comparison.axis)
+    header = ["family", of_axis, "difference from discrete", "p (Holm)", "verdict", "would have been found"]
     return table(header, rows)
+
+
+def decided(comparison: Comparison) -> str:
+    """How many of the differences from the reference family have a verdict."""
+    verdicts = [each.verdict for each in comparison.differences]
+    return f"{len(verdicts) - verdicts.count('undecided')} of {len(verdicts)}"
 
 
 def order(comparison: Comparison, *at: str) -> str:
@@ -264,7 +267,7 @@ FIGURES: dict[str, Callable[[Comparison], Figure]] = {
 
 KINDS: dict[str, Callable[..., str]] = {
     each.__name__: each
-    for each in (f1, versus, claim, cells, scores, differences, order, sizes, ranking, agreement, tau, figure)
+    for each in (f1, versus, claim, cells, scores, differences, decided, order, sizes, ranking, agreement, tau, figure)
 }
 
 

@@ -90,6 +90,17 @@ def test_tables_have_a_row_for_each_family_and_end_before_the_comment(script, fo
     assert lines[-2] == ""
 
 
+def test_decided_differences_are_counted_and_shown_alone(script, runs):
+    kept = [run for run in runs if run.family != "siren" or run.params["kernel_size"] == 65 or run.params["seed"] == 0]
+    found = {each.base: each for each in comparisons(kept)}  # siren has one seed at 129
+    assert script.filled(place("decided"), found) == place("decided", "1 of 2")
+    lines = [line for line in script.filled(place("differences decided"), found).splitlines() if "siren" in line]
+    assert len(lines) == 1
+    assert "| better |" in lines[0]
+    with pytest.raises(KernbenchError, match='takes "decided" or nothing'):
+        script.filled(place("differences better"), found)
+
+
 def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run):
     quality = {"discrete": 0.8, "siren": 0.6}
     runs = [
