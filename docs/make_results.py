@@ -15,31 +15,28 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from PIL import Image
+from result_pictures import FIGURES, IMG, draw, is_current, picture_name
 
 from kernbench.errors import KernbenchError, close_match
-from kernbench.host.files import sha256_of
-from kernbench.plotting.style import own_style
-from kernbench.report.figures.orders import orders_figure
-from kernbench.report.figures.profiles import profile_figure
-from kernbench.report.figures.pulses import pulses_figure
-from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
+from kernbench.report.numbers.gains import gains
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import NOUNS, FamilyOrders, family_orders, orders_text, place_name, rank_rows
 from kernbench.report.numbers.over_sizes import over_sizes
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.points import Point, Value
 from kernbench.statistics.ranks import ranks
 from kernbench.store.database.url import resolve_source
 from kernbench.store.reading.several import load_several
 
 DOCS = Path(__file__).parent
-IMG = "img"
-DPI = 110  # of pictures
-SHOWN = "Data"  # text in a picture: the digest of the cells that it shows
 DATA = DOCS / "data" / "results"
 PLACE = re.compile(r"<!-- data: (?P<words>[^>]+?) -->(?P<shown>.*?)<!-- / -->", re.DOTALL)
+GAINED = {
+    "better": "gains more",
+    "worse": "gains less",
+    "equivalent": "the same within 0.01",
+    "undecided": "not decided",
+}
 SAID = {"undecided": "not decided", "equivalent": "equivalent within 0.01"}
 
 
@@ -175,6 +172,31 @@ def decided(comparison: Comparison) -> str:
     return f"{len(verdicts) - verdicts.count('undecided')} of {len(verdicts)}"
 
 
+def gained(comparison: Comparison, at: str) -> str:
+    """VALUE: what each family gains over the reference family at the other values, measured from this one."""
+    found = gains(comparison, _axis_value(comparison, at))
+    rows = [
+        [
+            each.name,
+            str(each.x),
+            f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]",
+            f"{each.p_value:.3g}",
+            GAINED[each.verdict],
+        ]
+        for each in found
+    ]
+    return table(
+        ["family", NOUNS.get(comparison.axis, comparison.axis), f"gain from {at}", "p (Holm)", "verdict"], rows
+    )
+
+
+def _axis_value(comparison: Comparison, text: str) -> Value:
+    for point in comparison.scored:
+        if point.x is not None and str(point.x) == text:
+            return point.x
+    raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, [text])}")
+
+
 def order(comparison: Comparison, *at: str) -> str:
     """VALUE ...: families by mean F1 there, with the interval of the rank and the share of draws with it in front."""
     points = [point for point in points_at(comparison, at) if len(point.scored) > 1]
@@ -251,24 +273,11 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
     """NAME "WHAT IT SHOWS": a picture of the report, one of `FIGURES`."""
     if name not in FIGURES:
         raise KernbenchError(f"{comparison.base}: no figure {name!r}{close_match(name, FIGURES) or ''}")
-    return f"\n\n![{text}]({IMG}/{_picture(comparison.base, name)})\n\n"
+    return f"\n\n![{text}]({IMG}/{picture_name(comparison, name)})\n\n"
 
 
-def _picture(base: str, name: str) -> str:
-    return f"{base}_{name}.png"
-
-
-FIGURES: dict[str, Callable[[Comparison], Figure]] = {
-    "sweep": sweep_figure,
-    "orders": orders_figure,
-    "pulses": pulses_figure,
-    "profiles": profile_figure,
-}
-
-KINDS: dict[str, Callable[..., str]] = {
-    each.__name__: each
-    for each in (f1, versus, claim, cells, scores, differences, decided, order, sizes, ranking, agreement, tau, figure)
-}
+_ALL = (f1, versus, claim, cells, scores, differences, decided, gained, order, sizes, ranking, agreement, tau, figure)
+KINDS: dict[str, Callable[..., str]] = {each.__name__: each for each in _ALL}
 
 
 def filled(page: str, found: dict[str, Comparison]) -> str:
@@ -298,18 +307,6 @@ def pages(docs: Path = DOCS) -> list[Path]:
     return [path for path in sorted(docs.glob("*.md")) if PLACE.search(path.read_text(encoding="utf-8"))]
 
 
-def _digest(comparison: Comparison) -> str:
-    """What a picture shows: cells, and when each was trained."""
-    return sha256_of(
-        "\n".join(sorted(f"{run.study} {run.cell} {run.digest} {run.started}" for run in comparison.runs)), 16
-    )
-
-
-def _shown(path: Path) -> object:
-    with Image.open(path) as picture:
-        return picture.info.get(SHOWN)
-
-
 def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bool) -> list[str]:
     """Draw the pictures of a page that are not there or show other data; with check only name them.
 
@@ -325,15 +322,10 @@ def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bo
     stale = []
     for place in PLACE.finditer(page):
         base, kind, *words = shlex.split(place["words"])
-        if kind != figure.__name__:
-            continue
-        path, shown = folder / _picture(base, words[0]), _digest(found[base])
-        if path.exists() and _shown(path) == shown:
-            continue
-        stale.append(path.name)
-        if not check:
-            with own_style():
-                FIGURES[words[0]](found[base]).savefig(path, dpi=DPI, metadata={SHOWN: shown, "Software": None})
+        if kind == figure.__name__ and not is_current(found[base], words[0], folder):
+            stale.append(picture_name(found[base], words[0]))
+            if not check:
+                draw(found[base], words[0], folder)
     return stale
 
 

@@ -1,0 +1,58 @@
+"""Gains of families over the reference family along an axis: values, verdicts, and what is left out."""
+
+import numpy as np
+import pytest
+
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.report.numbers.gains import gains
+
+QUALITY = {"discrete": {65: 0.6, 129: 0.7}, "siren": {65: 0.6, 129: 0.85}, "gabor": {65: 0.5, 129: 0.6}}
+
+
+@pytest.fixture(scope="module")
+def runs(make_run):
+    return [
+        make_run(family, size, seed, quality=level)
+        for family, levels in QUALITY.items()
+        for size, level in levels.items()
+        for seed in range(4)
+    ]
+
+
+def test_a_gain_is_the_difference_of_the_differences_of_means(runs):
+    (comparison,) = comparisons(runs)
+    means = {(point.runs[0].family, point.x): float(point.f1().mean()) for point in comparison.scored}
+    found = gains(comparison, 65)
+    assert [(each.name, each.x) for each in found] == [("gabor", 129), ("siren", 129)]
+    for each in found:
+        wanted = means[each.name, 129] - means["discrete", 129] - means[each.name, 65] + means["discrete", 65]
+        assert each.value == pytest.approx(wanted, abs=1e-12)
+        assert each.low < each.value < each.high
+    assert found[1].verdict == "better"
+    assert found[0].verdict != "better"
+    back = gains(comparison, 129)
+    assert [each.value for each in back] == pytest.approx([-each.value for each in found], abs=1e-12)
+    assert back[1].verdict == "worse"
+
+
+def test_without_a_gain_few_are_claimed(make_run):
+    """Three families that are alike at three sizes: about one study in twenty may claim one of the four gains."""
+    rng, wrong = np.random.default_rng(1), 0
+    for study in range(20):
+        levels = {size: rng.uniform(0.5, 0.8) for size in (33, 65, 129)}
+        runs = [
+            make_run(family, size, 100 * study + seed, quality=level)
+            for family in ("discrete", "siren", "gabor")
+            for size, level in levels.items()
+            for seed in range(3)
+        ]
+        (comparison,) = comparisons(runs)
+        wrong += any(each.verdict in ("better", "worse") for each in gains(comparison, 33))
+    assert wrong <= 3
+
+
+def test_one_seed_gains_nothing_and_an_unknown_value_neither(runs):
+    kept = [run for run in runs if run.family != "siren" or run.params["seed"] == 0]
+    (comparison,) = comparisons(kept)
+    assert [each.name for each in gains(comparison, 65)] == ["gabor"]
+    assert gains(comparison, 66) == []
