@@ -37,7 +37,8 @@ GAINED = {
     "equivalent": "the same within 0.01",
     "undecided": "not decided",
 }
-SAID = {"undecided": "not decided", "equivalent": "equivalent within 0.01"}
+OPEN = ("blind", "undecided")  # verdicts that decide nothing
+SAID = {"blind": "both blind", "undecided": "not decided", "equivalent": "equivalent within 0.01"}
 
 
 def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
@@ -93,13 +94,19 @@ def f1_text(point: Point | None) -> str:
     """Mean F1 with its interval."""
     if point is None or point.interval is None:
         return "–"
-    return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]"
+    blind = {"below": ", below blind", "unsure": ", perhaps blind"}.get(point.place, "")
+    return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]{blind}"
 
 
 def difference_text(each: Difference) -> str:
     """Difference, its interval and the verdict."""
     found = each.found
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.verdict, each.verdict)}"
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(verdict(each), verdict(each))}"
+
+
+def verdict(each: Difference) -> str:
+    """The verdict on a difference; none on one of two blind networks."""
+    return "blind" if each.blind else each.verdict
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -118,13 +125,13 @@ def versus(comparison: Comparison, family: str, *at: str) -> str:
     return difference_text(difference_of(comparison, family, at))
 
 
-def claim(comparison: Comparison, verdict: str, family: str, *at: str) -> str:
+def claim(comparison: Comparison, word: str, family: str, *at: str) -> str:
     """VERDICT FAMILY VALUE ...: the same; refused where the data do not say this verdict."""
     found = difference_of(comparison, family, at)
-    if found.verdict != verdict:
+    if verdict(found) != word:
         text = difference_text(found)
         raise KernbenchError(
-            f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {verdict}; the data say {text}"
+            f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {word}; the data say {text}"
         )
     return difference_text(found)
 
@@ -149,14 +156,14 @@ def differences(comparison: Comparison, only: str = "") -> str:
     """Differences from the reference family, all or those "decided", with what these runs could have found."""
     if only not in ("", "decided"):
         raise KernbenchError(f'{comparison.base}: differences takes "decided" or nothing, not {only!r}')
-    shown = [each for each in comparison.differences if not only or each.verdict != "undecided"]
+    shown = [each for each in comparison.differences if not only or verdict(each) not in OPEN]
     rows = [
         [
             each.first.name_without([comparison.axis]),
             str(each.first.x),
             f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
             f"{each.found.p_value:.3g}",
-            SAID.get(each.verdict, each.verdict),
+            SAID.get(verdict(each), verdict(each)),
             f"{each.found.smallest_detectable:.3f}",
         ]
         for each in shown
@@ -168,8 +175,8 @@ def differences(comparison: Comparison, only: str = "") -> str:
 
 def decided(comparison: Comparison) -> str:
     """How many of the differences from the reference family have a verdict."""
-    verdicts = [each.verdict for each in comparison.differences]
-    return f"{len(verdicts) - verdicts.count('undecided')} of {len(verdicts)}"
+    verdicts = [verdict(each) for each in comparison.differences]
+    return f"{sum(word not in OPEN for word in verdicts)} of {len(verdicts)}"
 
 
 def gained(comparison: Comparison, at: str) -> str:

@@ -62,7 +62,12 @@ class Orders:
 
 
 def orders(
-    places: Sequence[Sequence[ArrayLike]], *, level: float = LEVEL, prior: Prior | None = None, seed: int = SEED
+    places: Sequence[Sequence[ArrayLike]],
+    *,
+    level: float = LEVEL,
+    prior: Prior | None = None,
+    seed: int = SEED,
+    blind: Sequence[Sequence[bool]] = (),
 ) -> Orders:
     """Ranks of families in each place, and the rank correlation between any two of them.
 
@@ -76,6 +81,7 @@ def orders(
         level: coverage of the intervals.
         prior: variance between seeds measured elsewhere; needed where a family has one seed.
         seed: of the draws.
+        blind: of each place, which families learned nothing there; nothing is decided between two such families.
 
     Returns:
         The orders.
@@ -95,7 +101,7 @@ def orders(
     means = np.array([[checked_scores(cell).mean() for cell in cells] for cells in places])
     drawn = drawn_means([cell for cells in places for cell in cells], prior=prior, seed=seed)
     drawn = drawn.reshape(*means.shape, -1)  # (places, families, draws)
-    decided = _decided(places, level, prior)
+    decided = _decided(places, blind, level, prior)
     taus = {pair: _drawn_tau(drawn[pair[0]], drawn[pair[1]]) for pair in itertools.combinations(range(len(places)), 2)}
     found = tuple(_correlation(*pair, means, values, decided, level) for pair, values in taus.items())
     tau = float(np.mean([each.tau for each in found]))
@@ -119,13 +125,14 @@ def _correlation(
 
 
 def _decided(
-    places: Sequence[Sequence[ArrayLike]], level: float, prior: Prior | None
+    places: Sequence[Sequence[ArrayLike]], blind: Sequence[Sequence[bool]], level: float, prior: Prior | None
 ) -> dict[tuple[int, int, int], str]:
     """Place, family and another family -> verdict on the first of them, corrected over all places and pairs."""
     keys = [
         (place, one, other)
         for place, cells in enumerate(places)
         for one, other in itertools.combinations(range(len(cells)), 2)
+        if not blind or not (blind[place][one] and blind[place][other])
     ]
     pairs = [(places[place][one], places[place][other]) for place, one, other in keys]
     verdicts = [each.verdict for each in adjusted([compare(*pair, level=level, prior=prior) for pair in pairs])]

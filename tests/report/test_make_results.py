@@ -25,7 +25,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def runs(make_run):
-    quality = {"discrete": (0.5, 0.6), "siren": (0.7, 0.6)}
+    quality = {"discrete": (0.65, 0.7), "siren": (0.8, 0.7)}  # above a blind guess, 0.605
     return [
         make_run(family, size, seed, quality=level)
         for family, levels in quality.items()
@@ -106,6 +106,19 @@ def test_decided_differences_are_counted_and_shown_alone(script, runs):
         script.filled(place("differences better"), found)
 
 
+def test_two_blind_networks_get_no_verdict(script, make_run):
+    quality = {"discrete": 0.3, "siren": 0.45}
+    runs = [make_run(family, 65, seed, quality=level) for family, level in quality.items() for seed in range(3)]
+    found = {each.base: each for each in comparisons(runs)}
+    (difference,) = found["k_sweep.v1.quick"].differences
+    assert difference.verdict == "better"
+    assert "both blind" in script.filled(place("differences"), found)
+    assert "below blind" in script.filled(place("f1 siren 65"), found)
+    assert script.filled(place("decided"), found) == place("decided", "0 of 1")
+    with pytest.raises(KernbenchError, match=r"was said to be better; the data say .* both blind"):
+        script.filled(place("claim better siren 65"), found)
+
+
 def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run):
     quality = {"discrete": 0.8, "siren": 0.6}
     runs = [
@@ -129,7 +142,7 @@ def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run
 
 
 def test_a_point_of_two_axes_is_named_by_both(script, make_run):
-    quality = {("discrete", 65): 0.6, ("siren", 65): 0.7, ("discrete", 129): 0.8, ("siren", 129): 0.9}
+    quality = {("discrete", 65): 0.65, ("siren", 65): 0.75, ("discrete", 129): 0.8, ("siren", 129): 0.9}
     runs = [
         make_run(family, size, seed, quality=level, params={"kernel_size": size, "side": side, "seed": seed})
         for (family, size), level in quality.items()

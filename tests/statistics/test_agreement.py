@@ -73,3 +73,12 @@ def test_fewer_than_two_places_or_families_are_refused(places):
 def test_one_seed_without_a_spread_is_refused():
     with pytest.raises(KernbenchError, match="one seed shows nothing"):
         orders([[np.linspace(0, 1, 4)] * 2] * 2)
+
+
+def test_families_that_learned_nothing_in_a_place_are_not_decided_there():
+    _, places, prior = studied(np.random.default_rng(2), SPREAD, SPREAD[::-1])
+    blind = [[False] * 5, [True, True, True, True, False]]
+    found = orders(places, prior=prior, blind=blind).correlations[0]
+    assert {4} <= {family for pair in found.swapped for family in pair}
+    assert all(4 in pair for pair in found.swapped)
+    assert orders(places, prior=prior, blind=[[False] * 5, [True] * 5]).correlations[0].swapped == ()

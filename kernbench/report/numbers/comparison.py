@@ -81,6 +81,11 @@ class Difference:
         return self.found.difference / math.sqrt(prior.variance) if prior and prior.variance > 0 else math.nan
 
     @property
+    def blind(self) -> bool:
+        """Whether neither point is surely above a blind guess; such networks differ, too, and that says nothing."""
+        return bool(self.first.place and self.second.place)
+
+    @property
     def verdict(self) -> str:
         """As `found` has it; "undecided" where a point has one seed, which supports no claim about families."""
         return "undecided" if min(self.found.seeds) < 2 else self.found.verdict

@@ -41,17 +41,19 @@ def gains(comparison: Comparison, at: Value) -> list[Gain]:
     are paired by number; that takes nothing for granted, as what they do not share stays in their spread.
 
     Args:
-        comparison: points with at least two seeds and equally many lines take part.
+        comparison: points with at least two seeds and equally many lines take part, where the family or the reference
+            family is surely above a blind guess.
         at: the value to measure from.
 
     Returns:
         One for each family and other value, in the order of the comparison; none where `at` has no scores.
     """
     axes = [comparison.axis]
-    start = {each.first.name_without(axes): each for each in comparison.differences if each.first.x == at}
+    seeing = [each for each in comparison.differences if not each.blind]
+    start = {each.first.name_without(axes): each for each in seeing if each.first.x == at}
     found = [
         (each, estimate)
-        for each in comparison.differences
+        for each in seeing
         if each.first.x not in (at, None)
         and (base := start.get(each.first.name_without(axes))) is not None
         and (estimate := _estimate(comparison, each, base)) is not None

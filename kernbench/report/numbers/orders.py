@@ -106,13 +106,15 @@ def family_orders(comparison: Comparison) -> FamilyOrders | None:
     ranked = {name: points for name, points in whole.items() if all(len(point.scored) > 1 for point in points)}
     if len(ranked) < 2 or len(places) < 2 or not _comparable(comparison, list(ranked.values())):
         return None
-    scores = [[points[at].f1() for points in ranked.values()] for at in range(len(places))]
+    columns = list(zip(*ranked.values(), strict=True))
+    scores = [[point.f1() for point in column] for column in columns]
+    unseeing = [[bool(point.place) for point in column] for column in columns]
     return FamilyOrders(
         families=tuple(ranked),
         places=tuple(places),
         points=tuple(map(tuple, ranked.values())),
         noun=noun,
-        found=orders(scores, prior=comparison.spread.prior),
+        found=orders(scores, prior=comparison.spread.prior, blind=unseeing),
         seeds=min(len(point.scored) for points in ranked.values() for point in points),
         left_out=_left_out(noun, blind, rows, whole, ranked),
     )
