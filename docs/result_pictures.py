@@ -1,7 +1,9 @@
 """Pictures of the pages that `make_results.py` fills: which there are, and whether one shows the data as they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -9,21 +11,38 @@ from PIL import Image
 from kernbench.host.files import sha256_of
 from kernbench.plotting.style import own_style
 from kernbench.report.figures.orders import orders_figure
-from kernbench.report.figures.profiles import profile_figure
+from kernbench.report.figures.profiles import has_profiles, profile_figure
 from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.orders import family_orders
+from kernbench.report.numbers.pulses import pulses_of
 
 IMG = "img"  # folder of the pictures, in that of the pages
 DPI = 110
 SHOWN = "Data"  # text in a picture: the digest of the cells that it shows
 
-FIGURES: dict[str, Callable[[Comparison], Figure]] = {
-    "sweep": sweep_figure,
-    "orders": orders_figure,
-    "pulses": pulses_figure,
-    "profiles": profile_figure,
-}
+
+class Picture(NamedTuple):
+    """A figure of the report.
+
+    Attributes:
+        make: draws it.
+        drawn: whether there is anything to draw.
+    """
+
+    make: Callable[[Comparison], Figure]
+    drawn: Callable[[Comparison], object]
+
+
+FIGURES: Mapping[str, Picture] = MappingProxyType(
+    {
+        "sweep": Picture(sweep_figure, lambda comparison: comparison.scored),
+        "orders": Picture(orders_figure, family_orders),
+        "pulses": Picture(pulses_figure, pulses_of),
+        "profiles": Picture(profile_figure, has_profiles),
+    }
+)
 
 
 def picture_name(comparison: Comparison, name: str) -> str:
@@ -44,10 +63,11 @@ def draw(comparison: Comparison, name: str, folder: Path) -> None:
     """Draw the picture, with the digest of its cells."""
     about = {SHOWN: _digest(comparison), "Software": None}
     with own_style():
-        FIGURES[name](comparison).savefig(folder / picture_name(comparison, name), dpi=DPI, metadata=about)
+        FIGURES[name].make(comparison).savefig(folder / picture_name(comparison, name), dpi=DPI, metadata=about)
 
 
 def _digest(comparison: Comparison) -> str:
-    """Cells, and when each was trained."""
-    facts = sorted(f"{run.study} {run.cell} {run.digest} {run.started}" for run in comparison.runs)
+    """Of the scores, with which points, and at which tolerance; a change of the code that draws needs a look anyway."""
+    facts = [f"{comparison.tolerance} {comparison.axis} {comparison.families}"]
+    facts += [f"{point.name} {len(point.failed)} {point.f1().round(9).tolist()}" for point in comparison.scored]
     return sha256_of("\n".join(facts), 16)

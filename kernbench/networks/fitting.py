@@ -206,9 +206,10 @@ def _advice(
     if isinstance(plan, Spread):  # it reaches equally far at every size
         return "a smaller network.reach, or "
     largest = largest_kernel_size(plan, line_length, depth, channels)
-    if largest >= 3 and field is not None:
-        layers = layers_of(plan, largest, channels, depth)
-        return f"network.field <= {checked_length(plan, 'receptive_field', layers)}, or "
+    if field is not None:  # with fewer layers, kernels of the same field are larger
+        layers = layers_of(plan, max(largest, 1), channels, depth)
+        seen = checked_length(plan, "receptive_field", layers)
+        return f"network.field <= {seen}, or " if largest >= 3 else ""
     if largest >= 3:
         return f"K <= {largest} at this depth, or "
     fewer = 1

@@ -150,6 +150,8 @@ def test_padding_of_a_kernel_size_that_a_field_gave_speaks_of_the_field():
         "on each side, the line has 2048. Use network.field <= 4089, or longer lines."
     )
     assert nearest_below(architecture_of("shallow"), 4089).kernel_size == 1023
+    with pytest.raises(KernbenchError, match=r"the line has 2048\. Use longer lines\.$"):  # no depth: K would grow
+        check_kernel_size("dilated", 3, line_length=2048, field=9000)
 
 
 def test_lines_too_short_for_the_dilated_network_get_a_depth_as_advice():

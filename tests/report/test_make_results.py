@@ -8,6 +8,7 @@ import pytest
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
+from kernbench.statistics.power import smallest_detectable
 from kernbench.store.maintenance.exporting import export_tables
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -67,13 +68,20 @@ def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
     [
         ("f1 sirn 65", "no score of sirn"),
         ("f1 siren 66", "no score at kernel_size = 66"),
-        ("f1 siren seed=0", "no score at seed = 0"),
+        ("f1 siren seed=0", "no score at kernel_size = seed=0"),
         ("f1 siren", r"is not one point: siren \(kernel_size = 65\); siren"),
         ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
         ("f2 siren 65", "no 'f2'"),
         ("order 66", "no score at kernel_size = 66"),
         ("order 65 129", "two values of one axis"),
         ("gained 66", "no score at kernel_size = 66"),
+        ("order", "order needs a value of kernel_size"),
+        ("tau siren", "tau needs two families or more"),
+        ("decided sirn", "no family 'sirn'; did you mean"),
+        ("figure orders", "figure takes other words .*missing a required argument: 'text'"),
+        ("figure pulses text", "nothing to draw for the figure pulses"),
+        ("f1", "f1 takes other words"),
+        ("cells 3", "cells takes other words"),
     ],
 )
 def test_what_is_not_there_is_refused(script, found, words, said):
@@ -137,7 +145,7 @@ def test_orders_of_families_by_network_are_tables_and_sentences(script, make_run
     third = [dataclasses.replace(run, family="gabor") for run in runs if run.family == "siren"]
     three = {each.base: each for each in comparisons(runs + third)}
     assert place("tau gabor", "+1.00 [+1.00, +1.00]") == script.filled(place("tau gabor"), three)
-    with pytest.raises(KernbenchError, match=r"no 'gabr'; did you mean"):
+    with pytest.raises(KernbenchError, match=r"no family 'gabr'; did you mean"):
         script.filled(place("tau gabr"), three)
 
 
@@ -157,7 +165,7 @@ def test_a_point_of_two_axes_is_named_by_both(script, make_run):
     assert [line.split(" | ")[0] for line in rows] == ["| siren", "| discrete"]
     with pytest.raises(KernbenchError, match=r"side = causal is not one point: siren \(kernel_size = 65, side"):
         script.filled(place("f1 siren causal"), found)
-    assert "| siren (kernel_size = 129) | causal | " in script.filled(place("differences"), found)
+    assert "| siren, kernel_size = 129 | causal | " in script.filled(place("differences"), found)
 
 
 def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path, monkeypatch, capsys):
@@ -173,6 +181,53 @@ def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path,
     assert script.main(["--check"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (
+            "A <!-- data: k_sweep.v1.quick cells -->x. B <!-- data: k_sweep.v1.quick cells -->y<!-- / -->",
+            "before the next",
+        ),
+        ("<!-- data: k_sweep.v1.quick cells -->x", "expected <!-- data: WORDS"),
+        ("<!--data: k_sweep.v1.quick cells -->x<!-- / -->", "expected <!-- data: WORDS"),
+        ("<!-- data:k_sweep.v1.quick cells-->x<!-- / -->", "expected <!-- data: WORDS"),
+        ("<!-- data: k_sweep.v1.quick -->x<!-- / -->", "expected a study and a kind, one of f1, "),
+    ],
+)
+def test_a_place_that_is_not_written_as_one_is_refused(script, found, page, said):
+    with pytest.raises(KernbenchError, match=said):
+        script.filled(page, found)
+
+
+def test_a_refused_place_is_a_line_and_exit_code_2_and_the_other_pages_are_written(
+    script, runs, tmp_path, monkeypatch, capsys
+):
+    export_tables(runs, tmp_path / "data")
+    (tmp_path / "bad.md").write_text(place("claim worse siren 65"))
+    (tmp_path / "good.md").write_text(place("cells"))
+    monkeypatch.setattr(script, "studies", lambda study=script.studies: study(tmp_path / "data"))
+    monkeypatch.setattr(script, "pages", lambda pages=script.pages: pages(tmp_path))
+    assert script.main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == "written: good.md\n"
+    assert said.err.startswith(
+        "bad.md: <!-- data: k_sweep.v1.quick claim worse siren 65 -->: k_sweep.v1.quick: siren at"
+    )
+    assert said.err.count("\n") == 1
+    assert script.main(["--chek"]) == 2
+    assert (tmp_path / "bad.md").read_text() == place("claim worse siren 65")
+
+
+def test_differences_that_would_be_found_are_those_of_the_corrected_level(script, found):
+    (comparison,) = found.values()
+    assert len(comparison.differences) == 2
+    single = [each.found.smallest_detectable for each in comparison.differences]
+    corrected = [smallest_detectable(each.found.error, each.found.df, 0.975) for each in comparison.differences]
+    assert min(corrected) > min(single)
+    text = f"{min(corrected):.2f} to {max(corrected):.2f}"
+    assert script.filled(place("detectable"), found) == place("detectable", text)
+
+
 def test_a_picture_is_drawn_again_when_it_shows_other_data(script, runs, found, tmp_path):
     page = script.filled(place('figure sweep "F1 by K"'), found)
     assert "\n![F1 by K](img/k_sweep.v1.quick_sweep.png)\n" in page
@@ -181,6 +236,9 @@ def test_a_picture_is_drawn_again_when_it_shows_other_data(script, runs, found, 
     assert not any(tmp_path.iterdir())
     assert script.pictures(page, **drawn) == ["k_sweep.v1.quick_sweep.png"]
     assert script.pictures(page, **drawn) == script.pictures(page, found, tmp_path, check=True) == []
+    changed = [dataclasses.replace(runs[0], scores={**runs[0].scores, "test": runs[1].scores["test"]}), *runs[1:]]
+    other = {each.base: each for each in comparisons(changed)}
+    assert script.pictures(page, other, tmp_path, check=True) == ["k_sweep.v1.quick_sweep.png"]
     fewer = {each.base: each for each in comparisons(runs[:-1])}
     assert script.pictures(page, fewer, tmp_path, check=True) == ["k_sweep.v1.quick_sweep.png"]
     with pytest.raises(KernbenchError, match=r"no figure 'sweeps'; did you mean"):

@@ -13,7 +13,7 @@ from kernbench.report.numbers.orders import RankRow, family_orders, rank_rows
 
 STEP = 0.13  # between families in one place
 WIDEST = 0.8  # of all of them, so that places stay apart
-CROWDED = 6  # places from which their names are set in two lines
+CROWDED = 70  # letters of all places, from which on their names are turned
 
 
 @styled
@@ -38,11 +38,14 @@ def orders_figure(comparison: Comparison) -> Figure:
         _ranks(ranked, [row for row in rows if row.family == family], places, (colour, marker, ""))
     ranked.set_ylim(len(found.families) + 0.5, 0.5)  # the first on top
     ranked.set_yticks(range(1, len(found.families) + 1))
-    names = [name.replace(", ", "\n") if len(found.places) >= CROWDED else name for name in found.places]
+    turned = max(map(len, found.places)) * len(found.places) > CROWDED
     titles = ("score", "rank among the families")
     for place, (panel, title) in enumerate(zip((scores, ranked), titles, strict=True)):
         letter(panel, place, title)
-        panel.set_xticks(range(len(found.places)), names)
+        panel.set_xticks(range(len(found.places)), found.places)
+        if turned:
+            for label in panel.get_xticklabels():
+                label.set(rotation=35, ha="right", rotation_mode="anchor")
         panel.set_xlim(-0.5, len(found.places) - 0.5)
         panel.grid(visible=False, axis="x")
     scores.set_ylabel(f"mean F1, tolerance {counted(comparison.tolerance, 'sample')}")

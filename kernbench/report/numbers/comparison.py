@@ -123,6 +123,11 @@ class Comparison:
         """Points with a score."""
         return [point for point in self.points if point.interval is not None]
 
+    @cached_property
+    def series_names(self) -> dict[int, str]:
+        """Id of a point -> name of its series."""
+        return {id(point): series.name for series in self.series for point in series.points}
+
     @property
     def best(self) -> list[Point]:
         """The best point of every series that has a score."""
@@ -167,12 +172,8 @@ class Comparison:
 
         They are one family of contrasts: p-values are corrected over all of them, by Holm.
         """
-        there: dict[Value | None, list[Point]] = {}
-        for series in self.series:
-            if series.family == BASELINE:
-                for point in series.scored:
-                    there.setdefault(point.x, []).append(point)
-        near = ((point, reference_point(point, there.get(point.x, ()))) for point in self.scored)
+        references = [point for point in self.scored if point.runs[0].family == BASELINE]
+        near = ((point, reference_point(point, references)) for point in self.scored)
         pairs = [(one, other) for one, other in near if other is not None and self.comparable(one, other)]
         found = adjusted([compare(one.f1(), other.f1(), prior=self.spread.prior) for one, other in pairs])
         return [Difference(*pair, verdict) for pair, verdict in zip(pairs, found, strict=True)]
@@ -189,17 +190,21 @@ class Comparison:
 def reference_point(point: Point, candidates: Iterable[Point]) -> Point | None:
     """The first of these points that has the lines and protocol of a point, and its value on every axis of both.
 
-    An axis that only one of the families has is no matter: free taps have no frequency to share.
+    An axis that only the family has is no matter: free taps have no frequency to share. Where only the reference family
+    has one, several points fit equally, and none is taken.
 
     Returns:
-        None if there is none, and for the reference itself.
+        None if there is none, or more than one, and for the reference itself.
     """
     world = shared_world(point.scored[0])
-    for each in candidates:
-        same = all(each.params[name] == value for name, value in point.params.items() if name in each.params)
-        if same and shared_world(each.scored[0]) == world:
-            return None if each is point else each
-    return None
+    found = [
+        each
+        for each in candidates
+        if all(each.params[name] == value for name, value in point.params.items() if name in each.params)
+        and shared_world(each.scored[0]) == world
+    ]
+    alike = all(each.params == found[0].params for each in found)
+    return found[0] if found and alike and found[0] is not point else None
 
 
 def comparisons(runs: Iterable[Run]) -> list[Comparison]:

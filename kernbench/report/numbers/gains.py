@@ -48,21 +48,21 @@ def gains(comparison: Comparison, at: Value) -> list[Gain]:
     Returns:
         One for each family and other value, in the order of the comparison; none where `at` has no scores.
     """
-    axes = [comparison.axis]
+    names = comparison.series_names
     seeing = [each for each in comparison.differences if not each.blind]
-    start = {each.first.name_without(axes): each for each in seeing if each.first.x == at}
+    start = {names[id(each.first)]: each for each in seeing if each.first.x == at}
     found = [
         (each, estimate)
         for each in seeing
         if each.first.x not in (at, None)
-        and (base := start.get(each.first.name_without(axes))) is not None
+        and (base := start.get(names[id(each.first)])) is not None
         and (estimate := _estimate(comparison, each, base)) is not None
     ]
     differ = holm([estimate.p_value() for _, estimate in found])
     same = holm([max(estimate.tail(EQUIVALENCE), 1 - estimate.tail(-EQUIVALENCE)) for _, estimate in found])
     return [
         Gain(
-            name=each.first.name_without(axes),
+            name=names[id(each.first)],
             x=each.first.x if each.first.x is not None else at,
             value=estimate.value,
             low=estimate.interval(LEVEL)[0],

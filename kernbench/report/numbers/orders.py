@@ -14,7 +14,7 @@ NETWORK = "name"  # the axis that has a value for each network
 NOUNS = {NETWORK: "network", "pulse": "pulse", KERNEL_SIZE: "kernel size"}  # what a place is called along one axis
 SETTING = "setting"  # along others, or several
 PREPOSITIONS = {"network": "in", "pulse": "under"}  # "at" for others
-MOST_PLACES = 12  # more are a curve, and their pairs no table
+MOST_PLACES = 20  # more are a curve, and their pairs no table
 MOST_SWAPS = 3  # named in a sentence
 
 
@@ -87,24 +87,27 @@ class TauRow:
 def family_orders(comparison: Comparison) -> FamilyOrders | None:
     """Orders of the families in every place, a place being a value of each axis that all of them have.
 
-    A family takes part that has at least two seeds in every place that does: one seed supports no claim about
-    families. A place where no point is surely above the blind floor orders nothing and is left out.
+    A place takes part in which two families have at least two seeds each, as one seed supports no claim about families,
+    and one of these families is surely above the blind floor. A family takes part that has two seeds in every such
+    place.
 
     Returns:
-        The orders; None for fewer than two families or places, for more than 12 places, and where the lines of one
+        The orders; None for fewer than two families or places, for more than 20 places, and where the lines of one
         place are not the same for all families.
     """
-    axes = _shared_axes(comparison)
-    noun = NOUNS.get(axes[0], SETTING) if len(axes) == 1 else SETTING
-    names = list(dict.fromkeys(place_name(point.params, axes) for point in sorted_by(comparison.points, axes)))
-    if not 2 <= len(names) <= MOST_PLACES:
+    if not comparison.scored:
         return None
-    rows = _rows(comparison, axes)
-    blind = [name for name in names if all(row[name].place for row in rows.values() if name in row)]
-    places = [name for name in names if name not in blind]
-    whole = {name: [row[place] for place in places] for name, row in rows.items() if row.keys() >= set(places)}
-    ranked = {name: points for name, points in whole.items() if all(len(point.scored) > 1 for point in points)}
-    if len(ranked) < 2 or len(places) < 2 or not _comparable(comparison, list(ranked.values())):
+    shared, axes = shared_axes(comparison)
+    noun = NOUNS.get(axes[0], SETTING) if len(axes) == 1 else SETTING
+    names = list(dict.fromkeys(place_name(point.params, axes) for point in sorted_by(comparison.scored, axes)))
+    rows = _rows(comparison, shared, axes)
+    repeated = {name: {at: each for at, each in row.items() if len(each.scored) > 1} for name, row in rows.items()}
+    thin = [name for name in names if sum(name in row for row in repeated.values()) < 2]
+    met = {name: [row[name] for row in repeated.values() if name in row] for name in names if name not in thin}
+    blind = [name for name, points in met.items() if all(point.place for point in points)]
+    places = [name for name in met if name not in blind]
+    ranked = {name: [row[at] for at in places] for name, row in repeated.items() if row.keys() >= set(places)}
+    if not 2 <= len(places) <= MOST_PLACES or len(ranked) < 2 or not _comparable(comparison, list(ranked.values())):
         return None
     columns = list(zip(*ranked.values(), strict=True))
     scores = [[point.f1() for point in column] for column in columns]
@@ -116,23 +119,30 @@ def family_orders(comparison: Comparison) -> FamilyOrders | None:
         noun=noun,
         found=orders(scores, prior=comparison.spread.prior, blind=unseeing),
         seeds=min(len(point.scored) for points in ranked.values() for point in points),
-        left_out=_left_out(noun, blind, rows, whole, ranked),
+        left_out=_left_out(noun, blind, thin, [name for name in rows if name not in ranked]),
     )
 
 
-def _rows(comparison: Comparison, axes: Sequence[str]) -> dict[str, dict[str, Point]]:
-    """Name of a row, a family and what only it has -> name of a place -> its point."""
+def shared_axes(comparison: Comparison) -> tuple[list[str], list[str]]:
+    """Axes that every point with a score has; and those of them that vary, the axis of the comparison first."""
+    points = comparison.scored
+    shared = [name for name in points[0].params if all(name in each.params for each in points)]
+    varied = [name for name in shared if len({each.params[name] for each in points}) > 1]
+    return shared, sorted(varied, key=lambda name: (name != comparison.axis, name))
+
+
+def row_name(point: Point, shared: Collection[str]) -> str:
+    """The family and what only it has: "siren, omega_0 = 30"."""
+    own = [f"{name} = {value}" for name, value in sorted(point.params.items()) if name not in shared]
+    return ", ".join(filter(None, [point.runs[0].family, *own, point.apart]))
+
+
+def _rows(comparison: Comparison, shared: Collection[str], axes: Sequence[str]) -> dict[str, dict[str, Point]]:
+    """Name of a row -> name of a place -> its point."""
     rows: dict[str, dict[str, Point]] = {}
     for point in comparison.scored:
-        rows.setdefault(point.name_without(axes), {})[place_name(point.params, axes)] = point
+        rows.setdefault(row_name(point, shared), {})[place_name(point.params, axes)] = point
     return dict(sorted(rows.items()))
-
-
-def _shared_axes(comparison: Comparison) -> list[str]:
-    """Axes that every point has and that vary, the axis of the comparison first."""
-    shared = [name for name in comparison.points[0].params if all(name in each.params for each in comparison.points)]
-    varied = [name for name in shared if len({each.params[name] for each in comparison.points}) > 1]
-    return sorted(varied, key=lambda name: (name != comparison.axis, name))
 
 
 def place_name(params: Mapping[str, Value], axes: Sequence[str]) -> str:
@@ -184,6 +194,7 @@ def tau_rows(found: FamilyOrders) -> list[TauRow]:
 def orders_text(found: FamilyOrders) -> list[str]:
     """What may be said, in sentences: of all places together, then of those that differ, then what is left open."""
     pairs, noun = found.found.correlations, found.noun
+    at = PREPOSITIONS.get(noun, "at")
     of_all = counted(len(pairs), "pair")
     lead = f"{_tau(found.found.tau, found.found.low, found.found.high)} is the mean rank correlation (Kendall's tau)"
     between = f"of {len(found.families)} families between {counted(len(found.places), noun)}"
@@ -200,7 +211,7 @@ def orders_text(found: FamilyOrders) -> list[str]:
         said.append(f"The order depends on the {noun}: {'; '.join(swaps[:MOST_SWAPS])}{more}.")
     else:
         said.append(
-            f"No family is better than another in one {noun} and worse in another, as far as "
+            f"No family is better than another {at} one {noun} and worse {at} another, as far as "
             f"{counted(found.seeds, 'seed')} can tell; that is no proof that the order is the same."
         )
     return [*said, *found.left_out]
@@ -212,7 +223,7 @@ def _together(found: FamilyOrders) -> str:
         return f"The {found.noun}s order the families more alike than not."
     if found.found.high < 0:
         return f"The {found.noun}s order the families more against each other than alike."
-    return f"Whether they order the families alike cannot be told from {counted(found.seeds, 'seed')}."
+    return f"Whether they order the families alike cannot be said from {counted(found.seeds, 'seed')}."
 
 
 def _verdict(found: FamilyOrders, each: Correlation) -> str:
@@ -221,7 +232,7 @@ def _verdict(found: FamilyOrders, each: Correlation) -> str:
         AGREE: "more pairs keep their order than swap it",
         OPPOSE: "more pairs swap their order than keep it",
     }
-    return words.get(each.verdict, f"whether the orders are alike cannot be told from {counted(found.seeds, 'seed')}")
+    return words.get(each.verdict, f"whether the orders are alike cannot be said from {counted(found.seeds, 'seed')}")
 
 
 def _swap(found: FamilyOrders, each: Correlation, pair: tuple[int, int]) -> str:
@@ -231,20 +242,13 @@ def _swap(found: FamilyOrders, each: Correlation, pair: tuple[int, int]) -> str:
     return f"{better} is better than {worse} {first}, worse {second}"
 
 
-def _left_out(
-    noun: str,
-    blind: Sequence[str],
-    every: Collection[str],
-    whole: Collection[str],
-    ranked: Collection[str],
-) -> tuple[str, ...]:
-    missing, single = [name for name in every if name not in whole], [name for name in whole if name not in ranked]
+def _left_out(noun: str, blind: Sequence[str], thin: Sequence[str], families: Sequence[str]) -> tuple[str, ...]:
     said = [
         (blind, "where no family is surely above a blind guess"),
-        (missing, f"without a score in some {noun}"),
-        (single, f"with one seed in some {noun}"),
+        (thin, "where fewer than two families have two seeds"),
+        (families, f"without two seeds in some {noun}"),
     ]
-    return tuple(f"Not ranked: {', '.join(names)}, {why}." for names, why in said if names)
+    return tuple(f"Not ranked: {'; '.join(names)}, {why}." for names, why in said if names)
 
 
 def _tau(tau: float, low: float, high: float) -> str:

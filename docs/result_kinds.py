@@ -1,0 +1,307 @@
+"""What a place of a page may show: a function for each kind. `make_results.py` fills the pages."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from result_pictures import FIGURES, IMG, picture_name
+
+from kernbench.errors import KernbenchError, close_match
+from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
+from kernbench.report.numbers.gains import gains
+from kernbench.report.numbers.matrix import matrix
+from kernbench.report.numbers.orders import (
+    NOUNS,
+    FamilyOrders,
+    family_orders,
+    orders_text,
+    place_name,
+    rank_rows,
+    row_name,
+    shared_axes,
+)
+from kernbench.report.numbers.over_sizes import over_sizes
+from kernbench.report.numbers.points import Point, Value
+from kernbench.statistics.comparison import LEVEL
+from kernbench.statistics.power import smallest_detectable
+from kernbench.statistics.ranks import ranks
+
+GAINED = {
+    "better": "gains more",
+    "worse": "gains less",
+    "equivalent": "the same within 0.01",
+    "undecided": "not decided",
+}
+OPEN = ("blind", "undecided")  # verdicts that decide nothing
+SAID = {"blind": "both blind", "undecided": "not decided", "equivalent": "equivalent within 0.01"}
+
+
+def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
+    """Points with a score at a value of the axis; "pulse=REF" names the value of another axis.
+
+    Raises:
+        KernbenchError: no point has these values.
+    """
+    named = dict(_value(comparison, word) for word in at)
+    if len(named) < len(at):
+        raise KernbenchError(f"{comparison.base}: two values of one axis, {_where(comparison, at)}")
+    found = [
+        point
+        for point in comparison.scored
+        if all(str(point.params.get(name)) == value for name, value in named.items())
+    ]
+    if not found:
+        raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, at)}")
+    return found
+
+
+def point_of(comparison: Comparison, family: str, at: Sequence[str]) -> Point:
+    """The one point of a family at these values."""
+    of_all = points_at(comparison, at)
+    found = [point for point in of_all if point.runs[0].family == family]
+    if not found:
+        raise KernbenchError(f"{comparison.base}: no score of {family} at {_where(comparison, at)}")
+    if len(found) > 1:
+        several = "; ".join(point.name for point in found)
+        raise KernbenchError(f"{comparison.base}: {_where(comparison, at)} is not one point: {several}")
+    return found[0]
+
+
+def difference_of(comparison: Comparison, family: str, at: Sequence[str]) -> Difference:
+    """What may be said of a family against the reference family at these values."""
+    point = point_of(comparison, family, at)
+    for each in comparison.differences:
+        if each.first is point:
+            return each
+    raise KernbenchError(f"{comparison.base}: {family} at {_where(comparison, at)} is compared with nothing")
+
+
+def _value(comparison: Comparison, word: str) -> tuple[str, str]:
+    """Axis and value: "REF" or "pulse=REF"; a value may have a sign of equality in it, an axis has none."""
+    name, equals, value = word.partition("=")
+    known = any(name in point.params for point in comparison.points)
+    return (name, value) if equals and known else (comparison.axis, word)
+
+
+def _where(comparison: Comparison, at: Sequence[str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in (_value(comparison, word) for word in at))
+
+
+def f1_text(point: Point | None) -> str:
+    """Mean F1 with its interval."""
+    if point is None or point.interval is None:
+        return "–"
+    blind = {"below": ", below blind", "unsure": ", perhaps blind"}.get(point.place, "")
+    return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]{blind}"
+
+
+def difference_text(each: Difference) -> str:
+    """Difference, its interval and the verdict."""
+    found = each.found
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(verdict(each), verdict(each))}"
+
+
+def verdict(each: Difference) -> str:
+    """The verdict on a difference; none on one of two blind networks."""
+    return "blind" if each.blind else each.verdict
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, between empty lines."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n"
+
+
+def f1(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: mean F1 with its interval."""
+    return f1_text(point_of(comparison, family, at))
+
+
+def versus(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: the difference from the reference family, with interval and verdict."""
+    return difference_text(difference_of(comparison, family, at))
+
+
+def claim(comparison: Comparison, word: str, family: str, *at: str) -> str:
+    """VERDICT FAMILY VALUE ...: the same; refused where the data do not say this verdict."""
+    found = difference_of(comparison, family, at)
+    if verdict(found) != word:
+        text = difference_text(found)
+        raise KernbenchError(
+            f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {word}; the data say {text}"
+        )
+    return difference_text(found)
+
+
+def cells(comparison: Comparison) -> str:
+    """How many cells ended, of how many families."""
+    return f"{len(comparison.runs):,} cells of {len(comparison.families)} families"
+
+
+def scores(comparison: Comparison) -> str:
+    """Families as rows, values of the axis as columns: F1 with intervals, and how many seeds."""
+    found = matrix(comparison)
+    rows = [
+        [name, *(f"{f1_text(point)} ({len(point.scored)})" if point and point.scored else "–" for point in points)]
+        for name, points in found.rows.items()
+    ]
+    columns = [place_name({comparison.axis: value}, [comparison.axis]) for value in found.columns]
+    return table(["family", *columns], rows)
+
+
+def differences(comparison: Comparison, only: str = "") -> str:
+    """["decided"]: differences from the reference family, all or those that are decided; see `detectable`."""
+    if only not in ("", "decided"):
+        raise KernbenchError(f'{comparison.base}: differences takes "decided" or nothing, not {only!r}')
+    shown = [each for each in comparison.differences if not only or verdict(each) not in OPEN]
+    rows = [
+        [
+            comparison.series_names[id(each.first)],
+            str(each.first.x),
+            f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
+            f"{each.found.p_value:.3g}",
+            SAID.get(verdict(each), verdict(each)),
+            f"{_detectable(each, comparison):.3f}",
+        ]
+        for each in shown
+    ]
+    of_axis = NOUNS.get(comparison.axis, comparison.axis)
+    header = ["family", of_axis, "difference from discrete", "p (Holm)", "verdict", "would be found"]
+    return table(header, rows)
+
+
+def detectable(comparison: Comparison) -> str:
+    """Smallest and largest of the true differences that 80 % of such studies would find, each among all of them.
+
+    It is reckoned with the level that Holm's correction gives the smallest p-value.
+    """
+    found = [_detectable(each, comparison) for each in comparison.differences if not each.blind]
+    if not found:
+        raise KernbenchError(f"{comparison.base}: no differences from a reference family")
+    return f"{min(found):.2f} to {max(found):.2f}"
+
+
+def _detectable(each: Difference, comparison: Comparison) -> float:
+    level = 1 - (1 - LEVEL) / len(comparison.differences)
+    return smallest_detectable(each.found.error, each.found.df, level)
+
+
+def decided(comparison: Comparison, *families: str) -> str:
+    """[FAMILY ...]: how many of the differences from the reference family have a verdict, of these families or all."""
+    _check_families(comparison, families)
+    shown = [each for each in comparison.differences if not families or each.first.runs[0].family in families]
+    return f"{sum(verdict(each) not in OPEN for each in shown)} of {len(shown)}"
+
+
+def _check_families(comparison: Comparison, families: Iterable[str]) -> None:
+    for name in families:
+        if name not in comparison.families:
+            near = close_match(name, comparison.families) or ""
+            raise KernbenchError(f"{comparison.base}: no family {name!r}{near}")
+
+
+def gained(comparison: Comparison, at: str) -> str:
+    """VALUE: what each family gains over the reference family at the other values, measured from this one."""
+    found = gains(comparison, _axis_value(comparison, at))
+    rows = [
+        [
+            each.name,
+            str(each.x),
+            f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]",
+            f"{each.p_value:.3g}",
+            GAINED[each.verdict],
+        ]
+        for each in found
+    ]
+    return table(
+        ["family", NOUNS.get(comparison.axis, comparison.axis), f"gain from {at}", "p (Holm)", "verdict"], rows
+    )
+
+
+def _axis_value(comparison: Comparison, text: str) -> Value:
+    for point in comparison.scored:
+        if point.x is not None and str(point.x) == text:
+            return point.x
+    raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, [text])}")
+
+
+def order(comparison: Comparison, *at: str) -> str:
+    """VALUE ...: families by mean F1 there, with the interval of the rank and the share of draws with it in front."""
+    shared, axes = shared_axes(comparison)
+    free = [name for name in axes if name not in dict(_value(comparison, word) for word in at)]
+    if free:
+        raise KernbenchError(f"{comparison.base}: order needs a value of {', '.join(free)}")
+    of_all = points_at(comparison, at)
+    points = [point for point in of_all if len(point.scored) > 1]
+    if len(points) < 2:
+        raise KernbenchError(f"{comparison.base}: fewer than two families have two seeds at {_where(comparison, at)}")
+    if not all(comparison.comparable(points[0], each) for each in points):
+        raise KernbenchError(f"{comparison.base}: not all scores at {_where(comparison, at)} are on the same lines")
+    found = ranks([point.f1() for point in points], prior=comparison.spread.prior)
+    ranked = sorted(zip(found, points, strict=True), key=lambda pair: pair[0].rank)
+    rows = [
+        [row_name(point, shared), f1_text(point), f"{rank.rank:g} [{rank.low:g}, {rank.high:g}]", f"{rank.first:.0%}"]
+        for rank, point in ranked
+    ]
+    rows += [[row_name(each, shared), f1_text(each), "one seed", "–"] for each in of_all if each not in points]
+    return table(["family", "F1", "rank", "first in"], rows)
+
+
+def sizes(comparison: Comparison) -> str:
+    """How F1 of each family changes when the kernel size doubles."""
+    rows = [
+        [
+            each.name,
+            f"{each.smallest} to {each.largest}",
+            f"{each.change:+.3f} [{each.change_low:+.3f}, {each.change_high:+.3f}]",
+            each.trend,
+        ]
+        for each in over_sizes(comparison)
+    ]
+    return table(["family", "K", "change of F1 when K doubles", "verdict"], rows)
+
+
+def ranking(comparison: Comparison) -> str:
+    """Rank of each family in each place (network, pulse, kernel size), with its interval."""
+    found = _orders(comparison)
+    rows: dict[str, list[str]] = {family: [] for family in found.families}
+    for row in rank_rows(found):
+        rows[row.family].append(f"{row.rank:g} [{row.low:g}, {row.high:g}]")
+    return table(["rank", *found.places], [[family, *ranked] for family, ranked in rows.items()])
+
+
+def agreement(comparison: Comparison) -> str:
+    """What may be said of the order of families in several places, in sentences."""
+    return "\n\n" + "\n".join(f"- {sentence}" for sentence in orders_text(_orders(comparison))) + "\n\n"
+
+
+def tau(comparison: Comparison, *without: str) -> str:
+    """[FAMILY ...]: the mean rank correlation between places, without these families."""
+    _check_families(comparison, without)
+    kept = [run for run in comparison.runs if run.family not in without]
+    if len({run.family for run in kept}) < 2:
+        raise KernbenchError(f"{comparison.base}: tau needs two families or more, these are left out: {without}")
+    found = _orders(comparisons(kept)[0]).found
+    return f"{found.tau:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def _orders(comparison: Comparison) -> FamilyOrders:
+    found = family_orders(comparison)
+    if found is None:
+        raise KernbenchError(f"{comparison.base}: no families are ranked in several places")
+    return found
+
+
+def figure(comparison: Comparison, name: str, text: str) -> str:
+    """NAME "WHAT IT SHOWS": a picture of the report, one of `FIGURES`."""
+    if name not in FIGURES:
+        raise KernbenchError(f"{comparison.base}: no figure {name!r}{close_match(name, FIGURES) or ''}")
+    if not FIGURES[name].drawn(comparison):
+        raise KernbenchError(f"{comparison.base}: nothing to draw for the figure {name}")
+    return f"\n\n![{text}]({IMG}/{picture_name(comparison, name)})\n\n"
+
+
+_ALL = (
+    *(f1, versus, claim, cells, scores, differences, detectable, decided, gained),
+    *(order, sizes, ranking, agreement, tau, figure),
+)
+KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})
