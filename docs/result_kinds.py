@@ -7,7 +7,7 @@ from result_pictures import FIGURES, IMG, picture_name
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
-from kernbench.report.numbers.gains import gains
+from kernbench.report.numbers.gains import Gain, changes, gains
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import (
     NOUNS,
@@ -31,6 +31,7 @@ GAINED = {
     "equivalent": "the same within 0.01",
     "undecided": "not decided",
 }
+CHANGED = GAINED | {"better": "rises", "worse": "falls"}
 OPEN = ("blind", "undecided")  # verdicts that decide nothing
 SAID = {"blind": "both blind", "undecided": "not decided", "equivalent": "equivalent within 0.01"}
 
@@ -200,28 +201,66 @@ def _check_families(comparison: Comparison, families: Iterable[str]) -> None:
 
 
 def gained(comparison: Comparison, at: str) -> str:
-    """VALUE: what each family gains over the reference family at the other values, measured from this one."""
-    found = gains(comparison, _axis_value(comparison, at))
+    """VALUE: what each family gains over the reference family from this value of the axis to the others."""
+    found = gains(comparison, _typed(comparison, comparison.axis, at))
+    return _along(comparison, comparison.axis, f"gain over discrete from {at}", found, GAINED)
+
+
+def changed(comparison: Comparison, axis: str, start: str) -> str:
+    """AXIS VALUE: how each family changes from this value of an axis to the others, all else equal."""
+    found = changes(comparison, axis, _typed(comparison, axis, start))
+    return _along(comparison, axis, f"change from {start}", found, CHANGED)
+
+
+def change(comparison: Comparison, word: str, axis: str, start: str, family: str, *at: str) -> str:
+    """VERDICT AXIS VALUE FAMILY VALUE ...: one row of `changed`; refused where the data do not say "better", ..."""
+    point = point_of(comparison, family, at)
+    found = changes(comparison, axis, _typed(comparison, axis, start))
+    return _one(comparison, word, point, found, CHANGED)
+
+
+def gain(comparison: Comparison, word: str, start: str, family: str, *at: str) -> str:
+    """VERDICT VALUE FAMILY VALUE ...: one row of `gained`; refused where the data do not say "better", ..."""
+    point = point_of(comparison, family, at)
+    return _one(comparison, word, point, gains(comparison, _typed(comparison, comparison.axis, start)), GAINED)
+
+
+def _one(comparison: Comparison, word: str, point: Point, found: Sequence[Gain], said: Mapping[str, str]) -> str:
+    each = next((each for each in found if each.point is point), None)
+    if each is None:
+        raise KernbenchError(f"{comparison.base}: {point.name} is measured from nothing")
+    text = f"{_interval(each)}, {said[each.verdict]}"
+    if each.verdict != word:
+        raise KernbenchError(f"{comparison.base}: {point.name} was said to be {word}; the data say {text}")
+    return text
+
+
+def _along(comparison: Comparison, axis: str, head: str, found: Sequence[Gain], said: Mapping[str, str]) -> str:
+    others = [name for name in shared_axes(comparison)[1] if name != axis]
+    shared = shared_axes(comparison)[0]
     rows = [
         [
-            each.name,
-            str(each.x),
-            f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]",
+            row_name(each.point, shared),
+            *(place_name(each.point.params, [name]) for name in (*others, axis)),
+            _interval(each),
             f"{each.p_value:.3g}",
-            GAINED[each.verdict],
+            said[each.verdict],
         ]
         for each in found
     ]
-    return table(
-        ["family", NOUNS.get(comparison.axis, comparison.axis), f"gain from {at}", "p (Holm)", "verdict"], rows
-    )
+    return table(["family", *(NOUNS.get(name, name) for name in (*others, axis)), head, "p (Holm)", "verdict"], rows)
 
 
-def _axis_value(comparison: Comparison, text: str) -> Value:
+def _interval(each: Gain) -> str:
+    return f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
+
+
+def _typed(comparison: Comparison, axis: str, text: str) -> Value:
+    """The value of an axis that is written so."""
     for point in comparison.scored:
-        if point.x is not None and str(point.x) == text:
-            return point.x
-    raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, [text])}")
+        if axis in point.params and str(point.params[axis]) == text:
+            return point.params[axis]
+    raise KernbenchError(f"{comparison.base}: no score at {axis} = {text}")
 
 
 def order(comparison: Comparison, *at: str) -> str:
@@ -301,7 +340,7 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 
 _ALL = (
-    *(f1, versus, claim, cells, scores, differences, detectable, decided, gained),
-    *(order, sizes, ranking, agreement, tau, figure),
+    *(f1, versus, claim, cells, scores, differences, detectable, decided),
+    *(gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

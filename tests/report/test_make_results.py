@@ -92,7 +92,8 @@ def test_what_is_not_there_is_refused(script, found, words, said):
 
 
 @pytest.mark.parametrize(
-    ("kind", "rows"), [("scores", 2), ("differences", 2), ("order 65", 2), ("sizes", 2), ("gained 65", 1)]
+    ("kind", "rows"),
+    [("scores", 2), ("differences", 2), ("order 65", 2), ("sizes", 2), ("gained 65", 1), ("changed kernel_size 65", 2)],
 )
 def test_tables_have_a_row_for_each_family_and_end_before_the_comment(script, found, kind, rows):
     made = script.filled(place(kind), found)
@@ -197,6 +198,16 @@ def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path,
 def test_a_place_that_is_not_written_as_one_is_refused(script, found, page, said):
     with pytest.raises(KernbenchError, match=said):
         script.filled(page, found)
+
+
+def test_changes_and_gains_are_refused_where_the_data_say_another_verdict(script, found):
+    assert ", falls<" in script.filled(place("change worse kernel_size 65 siren 129"), found)
+    assert ", gains less<" in script.filled(place("gain worse 65 siren 129"), found)
+    for words in ("change better kernel_size 65 siren 129", "gain undecided 65 siren 129"):
+        with pytest.raises(KernbenchError, match=r"siren \(kernel_size = 129\) was said to be .*; the data say -0"):
+            script.filled(place(words), found)
+    with pytest.raises(KernbenchError, match=r"siren \(kernel_size = 65\) is measured from nothing"):
+        script.filled(place("gain worse 65 siren 65"), found)
 
 
 def test_a_refused_place_is_a_line_and_exit_code_2_and_the_other_pages_are_written(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernbench.report.numbers.comparison import comparisons
-from kernbench.report.numbers.gains import gains
+from kernbench.report.numbers.gains import changes, gains
 
 # all above a blind guess, 0.605
 QUALITY = {"discrete": {65: 0.7, 129: 0.75}, "siren": {65: 0.7, 129: 0.85}, "gabor": {65: 0.65, 129: 0.7}}
@@ -24,9 +24,10 @@ def test_a_gain_is_the_difference_of_the_differences_of_means(runs):
     (comparison,) = comparisons(runs)
     means = {(point.runs[0].family, point.x): float(point.f1().mean()) for point in comparison.scored}
     found = gains(comparison, 65)
-    assert [(each.name, each.x) for each in found] == [("gabor", 129), ("siren", 129)]
-    for each in found:
-        wanted = means[each.name, 129] - means["discrete", 129] - means[each.name, 65] + means["discrete", 65]
+    names = [each.point.runs[0].family for each in found]
+    assert (names, {each.point.x for each in found}) == (["gabor", "siren"], {129})
+    for name, each in zip(names, found, strict=True):
+        wanted = means[name, 129] - means["discrete", 129] - means[name, 65] + means["discrete", 65]
         assert each.value == pytest.approx(wanted, abs=1e-12)
         assert each.low < each.value < each.high
     assert found[1].verdict == "better"
@@ -52,10 +53,29 @@ def test_without_a_gain_few_are_claimed(make_run):
     assert wrong <= 3
 
 
+def test_a_change_is_that_of_one_family_with_all_else_equal(make_run):
+    quality = {("discrete", 65): 0.8, ("siren", 65): 0.7, ("discrete", 129): 0.7, ("siren", 129): 0.8}
+    runs = [
+        make_run(family, params={"kernel_size": size, "side": side, "seed": seed}, quality=level)
+        for (family, size), level in quality.items()
+        for side in ("causal", "centered", "anticausal")
+        for seed in range(3)
+    ]
+    (comparison,) = comparisons(runs)
+    found = changes(comparison, "kernel_size", 65)
+    assert len(found) == 6
+    for each in found:
+        start = (each.point.runs[0].family, each.point.params | {"kernel_size": 65})
+        before = next(point for point in comparison.scored if (point.runs[0].family, point.params) == start)
+        assert each.value == pytest.approx(each.point.f1().mean() - before.f1().mean(), abs=1e-12)
+        assert each.verdict == ("worse" if each.point.runs[0].family == "discrete" else "better")
+    assert changes(comparison, "kernel_size", 66) == changes(comparison, "depth", 2) == []
+
+
 def test_one_seed_gains_nothing_and_an_unknown_value_neither(runs):
     kept = [run for run in runs if run.family != "siren" or run.params["seed"] == 0]
     (comparison,) = comparisons(kept)
-    assert [each.name for each in gains(comparison, 65)] == ["gabor"]
+    assert [each.point.runs[0].family for each in gains(comparison, 65)] == ["gabor"]
     assert gains(comparison, 66) == []
 
 
