@@ -138,6 +138,13 @@ def cells(comparison: Comparison) -> str:
     return f"{len(comparison.runs):,} cells of {len(comparison.families)} families"
 
 
+def plateaus(comparison: Comparison, *families: str) -> str:
+    """[FAMILY ...]: how many cells with a score never left the plateau, of these families or all."""
+    _check_families(comparison, families)
+    points = [point for point in comparison.scored if not families or point.runs[0].family in families]
+    return f"{sum(len(point.on_plateau) for point in points)} of {sum(len(point.scored) for point in points)}"
+
+
 def scores(comparison: Comparison) -> str:
     """Families as rows, values of the axis as columns: F1 with intervals, and how many seeds."""
     found = matrix(comparison)
@@ -340,7 +347,7 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 
 _ALL = (
-    *(f1, versus, claim, cells, scores, differences, detectable, decided),
+    *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided),
     *(gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

@@ -11,6 +11,7 @@ from PIL import Image
 from kernbench.host.files import sha256_of
 from kernbench.plotting.style import own_style
 from kernbench.report.figures.orders import orders_figure
+from kernbench.report.figures.places import panels_of, places_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
 from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.sweeps import sweep_figure
@@ -39,6 +40,7 @@ FIGURES: Mapping[str, Picture] = MappingProxyType(
     {
         "sweep": Picture(sweep_figure, lambda comparison: comparison.scored),
         "orders": Picture(orders_figure, family_orders),
+        "places": Picture(places_figure, panels_of),
         "pulses": Picture(pulses_figure, pulses_of),
         "profiles": Picture(profile_figure, has_profiles),
     }

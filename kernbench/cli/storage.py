@@ -63,7 +63,7 @@ def check(names: tuple[str, ...], storage: str | None) -> int:
 @several_option("--study", "names", help=STUDIES)
 @several_option("--plugin", "plugins", help=FAMILIES)
 @only_option
-@click.option("--storage", "storages", multiple=True, help="Database URL; may be given several times.")
+@click.option("--storage", "storages", multiple=True, help="Database URL or exported folder; repeatable.")
 @click.option("--out", type=PATH, required=True, help="Folder to write to; files of the same names are replaced.")
 @click.option("--headline", is_flag=True, help="Only at the tolerance of the study: a tenth of the size.")
 def export(
@@ -77,15 +77,16 @@ def export(
     """Write cells with their scores as a folder of CSV files, which `report --storage FOLDER` and Python read.
 
     Every cell that ended, and of its test lines hits, misses and false detections at every tolerance, with which every
-    interval and verdict can be computed again. Weights and pictures stay in the artifacts.
+    interval and verdict can be computed again. Weights and pictures stay in the artifacts. A folder that was exported
+    before may be one of the storages, also the one written to: so cells of later runs join it.
     """
     from kernbench.cli.names import family_names
     from kernbench.errors import counted
-    from kernbench.store.database.url import resolve_url
+    from kernbench.store.database.url import resolve_source
     from kernbench.store.maintenance.exporting import export_tables
     from kernbench.store.reading.several import distinct, load_several
 
-    urls = distinct([resolve_url(storage) for storage in storages or (None,)])
+    urls = distinct([resolve_source(storage) for storage in storages or (None,)])
     runs = load_several(urls, names, [] if headline else ["test"], family_names(plugins), only)
     files = export_tables(runs, out)
     size = sum(path.stat().st_size for path in files) / 1e6

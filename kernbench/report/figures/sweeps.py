@@ -67,6 +67,8 @@ def sweep_figure(comparison: Comparison, references: Mapping[str, float] = Mappi
     panel.set_ylim(*_range(comparison, references))
     places = axis_places(comparison)
     looks = series_look([series.name for series in comparison.series])
+    if not all(isinstance(value, int | float) for value in places):  # between words there is no way to join
+        looks = {name: (colour, marker, "") for name, (colour, marker, _) in looks.items()}
     for index, series in enumerate(comparison.series):
         shift = min(1, MOST_AT_EASE / len(comparison.series)) * (index - (len(comparison.series) - 1) / 2)
         before = set(panel.get_children())

@@ -14,6 +14,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE
 HEADINGS = {
     "sweep": "Mean F1 against {axis}",
     "orders": "Order of the families",
+    "places": "F1 by all axes",
     "profiles": "Runs above a score, over all kernel sizes",
     "costs": "Mean F1 against costs",
     "tolerance": "Mean F1 against tolerance",
@@ -76,6 +77,8 @@ FIXED = {
     "memory and time, where drawn, depend on the machines and on what else ran there.",
     "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
     "tolerance. The blind floors (grey) rise with the tolerance, too.",
+    "places": "Mean F1 on the test lines with 95 % intervals over seeds and lines, a panel for each value of the other "
+    "axes. Dashed: the better blind floor; below it a network is worse than a blind guess.",
     "orders": "Mean F1 on the test lines of every family at every point of the axes, and its rank among the families "
     "there, both with 95 % intervals over seeds and lines. Where the intervals of ranks overlap, the order is not "
     "decided.",

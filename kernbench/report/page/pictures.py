@@ -18,6 +18,7 @@ from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.orders import orders_figure
+from kernbench.report.figures.places import panels_of, places_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
 from kernbench.report.figures.pulses import pulses_figure
 from kernbench.report.figures.rates import rate_figure
@@ -125,6 +126,7 @@ def study_pictures(
     # name, whether there is anything to draw, and how; exported tables may have the headline tolerance alone
     possible: list[tuple[str, object, Callable[[], Figure]]] = [
         ("sweep", True, lambda: sweep_figure(all_in_one, levels)),
+        ("places", panels_of(comparison), lambda: places_figure(comparison)),
         ("orders", family_orders(comparison), lambda: orders_figure(comparison)),
         ("profiles", has_profiles(wide), lambda: profile_figure(wide)),
         ("costs", costs(wide), lambda: cost_figure(wide)),

@@ -5,7 +5,9 @@ import dataclasses
 
 import pytest
 
+from kernbench.report.figures.places import panels_of, places_figure
 from kernbench.report.figures.pulses import pulses_figure
+from kernbench.report.figures.sweeps import sweep_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.orders import family_orders, rank_rows
 from kernbench.report.numbers.pulses import pulse_table, pulses_of
@@ -117,3 +119,22 @@ def test_figure_has_a_row_for_each_pulse(runs):
     assert len(axes) == 4
     assert "REF: echo, 99 % within 160 samples" in axes[1].get_title("left")
     assert len(axes[2].lines[0].get_xdata()) == 2527
+
+
+def test_a_panel_for_each_kernel_size_has_every_pulse_and_no_line_between_words(make_run, sweep):
+    points = [{"kernel_size": size, "pulse": pulse} for size in (65, 129) for pulse in ("REF", "S2.5", "SDC")]
+    (comparison,) = comparisons(
+        make_run(family, params=each | {"seed": 0}) for family in ("discrete", "siren") for each in points
+    )
+    assert list(panels_of(comparison)) == ["K = 65", "K = 129"]
+    figure = places_figure(comparison)
+    assert len(figure.axes) == 2
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["REF", "S2.5", "SDC"]
+    for panel, size in zip(figure.axes, (65, 129), strict=True):
+        means = [point.interval.mean for point in comparison.scored if point.params["kernel_size"] == size]
+        marked = [line for line in panel.lines if line.get_marker() in ("o", "s")]
+        assert sorted(y for line in marked for y in line.get_ydata()) == pytest.approx(sorted(means))
+        assert {line.get_linestyle() for line in marked} == {"None"}
+    assert panels_of(comparisons(sweep)[0]) == {}
+    series = [line for line in sweep_figure(comparison).axes[0].lines if len(line.get_xdata()) == 3]
+    assert {line.get_linestyle() for line in series if line.get_marker() in ("o", "s")} == {"None"}

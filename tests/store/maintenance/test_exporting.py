@@ -145,6 +145,20 @@ def test_nothing_and_twice_the_same_are_refused(exported, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_cells_of_a_later_run_join_an_exported_folder(exported, tmp_path):
+    world, folder = exported
+    later = [dataclasses.replace(run, cell=f"{run.cell},more=1") for run in load_several([world.url])]
+    export_tables(later, tmp_path / "later")
+    both = [resolve_source(str(each)) for each in (folder, tmp_path / "later")]
+    before = {(run.study, run.cell): run for run in load_several(both[:1])}
+    export_tables(load_several(both), folder)
+    joined = {(run.study, run.cell): run for run in load_several(both[:1])}
+    assert len(joined) == 2 * len(before)
+    assert all(
+        same(joined[key].values, run.values) and same(joined[key].scores, run.scores) for key, run in before.items()
+    )
+
+
 @pytest.mark.parametrize("headline", [False, True])
 def test_the_page_of_the_folder_has_the_numbers_of_the_page_of_the_database(trained_bench, headline):
     bench = trained_bench
@@ -158,6 +172,12 @@ def test_the_page_of_the_folder_has_the_numbers_of_the_page_of_the_database(trai
     for name in ("summary.csv", "cells.csv", *([] if headline else ["tolerances.csv", "line_statistics.csv"])):
         first, second = ((page / name).read_text() for page in pages)
         assert first == second, name
+    words = ("storage", "export", "--storage", "out", "--out", "again")
+    assert bench.run(*words, *(["--headline"] if headline else [])).code == 0
+    for path in (bench.folder / "out").iterdir():
+        assert (bench.folder / "again" / path.name).read_bytes() == path.read_bytes()
+    twice = bench.run("storage", "export", "--storage", "out", "--storage", bench.url, "--out", "again")
+    assert (twice.code, "two of the databases hold the same cell" in twice.err) == (2, True)
     refused = bench.run("status", "--storage", "out")
     assert refused.code == 2, refused
     assert json.loads((pages[0] / "kernbench-report.json").read_text())
