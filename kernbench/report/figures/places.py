@@ -10,7 +10,8 @@ from kernbench.report.numbers.comparison import Comparison
 from kernbench.report.numbers.orders import place_name, row_name, shared_axes
 from kernbench.report.numbers.points import Point
 
-STEP = 0.8  # of the room of a value, which its families share
+STEP = 0.15  # between families at one value
+WIDEST = 0.8  # of all of them, so that values stay apart
 MOST = 6  # panels
 
 
@@ -40,7 +41,7 @@ def places_figure(comparison: Comparison) -> Figure:
     for number, (panel, (name, points)) in enumerate(zip(axes[:, 0], found.items(), strict=True)):
         letter(panel, number, name)
         for place, (row, (colour, marker, _)) in enumerate(looks.items()):
-            shift = STEP * ((place + 0.5) / len(looks) - 0.5)
+            shift = min(STEP, WIDEST / len(looks)) * (place - (len(looks) - 1) / 2)
             own = [point for point in points if row_name(point, shared) == row and point.interval is not None]
             intervals = [point.interval for point in own if point.interval is not None]
             where = [places[point.x] + shift for point in own]
