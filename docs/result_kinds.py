@@ -177,6 +177,18 @@ def differences(comparison: Comparison, only: str = "") -> str:
     return table(header, rows)
 
 
+def blind(comparison: Comparison) -> str:
+    """How many of the differences are between two blind networks."""
+    return f"{sum(each.blind for each in comparison.differences)} of {len(comparison.differences)}"
+
+
+def floor(comparison: Comparison) -> str:
+    """F1 of the better blind guess on these lines."""
+    if not comparison.floors:
+        raise KernbenchError(f"{comparison.base}: no blind guess that is one for all points")
+    return f"{max(comparison.floors):.3f}"
+
+
 def detectable(comparison: Comparison) -> str:
     """Smallest and largest of the true differences that 80 % of such studies would find, each among all of them.
 
@@ -194,9 +206,10 @@ def _detectable(each: Difference, comparison: Comparison) -> float:
 
 
 def decided(comparison: Comparison, *families: str) -> str:
-    """[FAMILY ...]: how many of the differences from the reference family have a verdict, of these families or all."""
+    """[FAMILY ...]: how many of the differences from the reference family have a verdict, without those of `blind`."""
     _check_families(comparison, families)
-    shown = [each for each in comparison.differences if not families or each.first.runs[0].family in families]
+    seeing = [each for each in comparison.differences if not each.blind]
+    shown = [each for each in seeing if not families or each.first.runs[0].family in families]
     return f"{sum(verdict(each) not in OPEN for each in shown)} of {len(shown)}"
 
 
@@ -347,7 +360,7 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 
 _ALL = (
-    *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided),
+    *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided, blind, floor),
     *(gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

@@ -1,6 +1,7 @@
 """Figure of a study over several axes: a panel for each value of the others, families side by side."""
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from kernbench.errors import counted
 from kernbench.plotting.looks import series_look
@@ -54,5 +55,7 @@ def places_figure(comparison: Comparison) -> Figure:
         panel.set_ylabel(f"mean F1, tolerance {counted(comparison.tolerance, 'sample')}")
     axes[-1, 0].set_xlabel(axis_label(comparison.axis))
     keys = series_keys(((name, (colour, marker, "")) for name, (colour, marker, _) in looks.items()), 4.5)
-    figure.legend(handles=keys, loc="outside lower center", ncols=legend_columns(looks))
+    if comparison.floors:
+        keys.append(Line2D([], [], color=RULE, linestyle="--", linewidth=1, label="blind guess"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=legend_columns([*looks, "blind guess"]))
     return figure

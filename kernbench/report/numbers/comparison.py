@@ -87,8 +87,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """As `found` has it; "undecided" where a point has one seed, which supports no claim about families."""
-        return "undecided" if min(self.found.seeds) < 2 else self.found.verdict
+        """As `found` has it; "undecided" for two blind networks and for one seed: neither says anything of families."""
+        return "undecided" if self.blind or min(self.found.seeds) < 2 else self.found.verdict
 
 
 @dataclass(frozen=True, eq=False)
