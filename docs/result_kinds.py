@@ -98,12 +98,7 @@ def f1_text(point: Point | None) -> str:
 def difference_text(each: Difference) -> str:
     """Difference, its interval and the verdict."""
     found = each.found
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(verdict(each), verdict(each))}"
-
-
-def verdict(each: Difference) -> str:
-    """The verdict on a difference; none on one of two blind networks."""
-    return "blind" if each.blind else each.verdict
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.outcome, each.outcome)}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -125,7 +120,7 @@ def versus(comparison: Comparison, family: str, *at: str) -> str:
 def claim(comparison: Comparison, word: str, family: str, *at: str) -> str:
     """VERDICT FAMILY VALUE ...: the same; refused where the data do not say this verdict."""
     found = difference_of(comparison, family, at)
-    if verdict(found) != word:
+    if found.outcome != word:
         text = difference_text(found)
         raise KernbenchError(
             f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {word}; the data say {text}"
@@ -160,14 +155,14 @@ def differences(comparison: Comparison, only: str = "") -> str:
     """["decided"]: differences from the reference family, all or those that are decided; see `detectable`."""
     if only not in ("", "decided"):
         raise KernbenchError(f'{comparison.base}: differences takes "decided" or nothing, not {only!r}')
-    shown = [each for each in comparison.differences if not only or verdict(each) not in OPEN]
+    shown = [each for each in comparison.differences if not only or each.outcome not in OPEN]
     rows = [
         [
             comparison.series_names[id(each.first)],
             str(each.first.x),
             f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
             f"{each.found.p_value:.3g}",
-            SAID.get(verdict(each), verdict(each)),
+            SAID.get(each.outcome, each.outcome),
             f"{_detectable(each, comparison):.3f}",
         ]
         for each in shown
@@ -210,7 +205,7 @@ def decided(comparison: Comparison, *families: str) -> str:
     _check_families(comparison, families)
     seeing = [each for each in comparison.differences if not each.blind]
     shown = [each for each in seeing if not families or each.first.runs[0].family in families]
-    return f"{sum(verdict(each) not in OPEN for each in shown)} of {len(shown)}"
+    return f"{sum(each.outcome not in OPEN for each in shown)} of {len(shown)}"
 
 
 def _check_families(comparison: Comparison, families: Iterable[str]) -> None:

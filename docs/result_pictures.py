@@ -10,6 +10,7 @@ from PIL import Image
 
 from kernbench.host.files import sha256_of
 from kernbench.plotting.style import own_style
+from kernbench.report.figures.differences import compared, differences_figure
 from kernbench.report.figures.orders import orders_figure
 from kernbench.report.figures.places import panels_of, places_figure
 from kernbench.report.figures.profiles import has_profiles, profile_figure
@@ -41,6 +42,7 @@ FIGURES: Mapping[str, Picture] = MappingProxyType(
         "sweep": Picture(sweep_figure, lambda comparison: comparison.scored),
         "orders": Picture(orders_figure, family_orders),
         "places": Picture(places_figure, panels_of),
+        "differences": Picture(differences_figure, compared),
         "pulses": Picture(pulses_figure, pulses_of),
         "profiles": Picture(profile_figure, has_profiles),
     }

@@ -90,6 +90,11 @@ class Difference:
         """As `found` has it; "undecided" for two blind networks and for one seed: neither says anything of families."""
         return "undecided" if self.blind or min(self.found.seeds) < 2 else self.found.verdict
 
+    @property
+    def outcome(self) -> str:
+        """For a table or a figure: "blind" where no verdict is possible because both are blind, else the verdict."""
+        return "blind" if self.blind else self.verdict
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

@@ -14,6 +14,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE
 HEADINGS = {
     "sweep": "Mean F1 against {axis}",
     "orders": "Order of the families",
+    "differences": "Differences from free taps",
     "places": "F1 by all axes",
     "profiles": "Runs above a score, over all kernel sizes",
     "costs": "Mean F1 against costs",
@@ -77,6 +78,10 @@ FIXED = {
     "memory and time, where drawn, depend on the machines and on what else ran there.",
     "tolerance": "Each tolerance with the threshold chosen for it. The thin vertical line marks the headline "
     "tolerance. The blind floors (grey) rise with the tolerance, too.",
+    "differences": "Mean F1 on the test lines less that of `discrete` at the same values, of families with two seeds "
+    "or more. Bars: 95 % intervals of each comparison alone. Colours: verdicts over all of them together (Holm); a bar "
+    "that leaves out 0 may still be undecided. Grey crosses: neither network is surely above a blind guess, and "
+    "nothing is said. Rows are sorted by their mean, which is no verdict on neighbours.",
     "places": "Mean F1 on the test lines with 95 % intervals over seeds and lines, a panel for each value of the other "
     "axes. Dashed: the better blind floor; below it a network is worse than a blind guess.",
     "orders": "Mean F1 on the test lines of every family at every point of the axes, and its rank among the families "

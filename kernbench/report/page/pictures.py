@@ -16,6 +16,7 @@ from kernbench.errors import DataError, only_warned
 from kernbench.plotting.style import as_svg, save
 from kernbench.report.figures.costs import cost_figure
 from kernbench.report.figures.curves import precision_recall_figure, tolerance_curves_figure
+from kernbench.report.figures.differences import compared, differences_figure
 from kernbench.report.figures.noise import noise_figure
 from kernbench.report.figures.orders import orders_figure
 from kernbench.report.figures.places import panels_of, places_figure
@@ -42,6 +43,7 @@ from kernbench.ulm.cells.artifact_reader import CURVE, load_curve
 MOST_IN_SWEEP = 42  # series: every family of the catalogue, which a reader can switch off
 MOST_CURVES = 200  # learning curves in one figure
 MOST_NAMES = 4  # of figures in a line that says what is missing
+OF_ALL = ("differences", "places", "orders", "search", "pulses")  # figures that draw every series and value
 OF_VALUES = ("tolerance", "lines", "curves", "learning")  # figures with a colour or a place for each value of the axis
 
 
@@ -126,6 +128,7 @@ def study_pictures(
     # name, whether there is anything to draw, and how; exported tables may have the headline tolerance alone
     possible: list[tuple[str, object, Callable[[], Figure]]] = [
         ("sweep", True, lambda: sweep_figure(all_in_one, levels)),
+        ("differences", compared(comparison), lambda: differences_figure(comparison)),
         ("places", panels_of(comparison), lambda: places_figure(comparison)),
         ("orders", family_orders(comparison), lambda: orders_figure(comparison)),
         ("profiles", has_profiles(wide), lambda: profile_figure(wide)),
@@ -141,7 +144,7 @@ def study_pictures(
         ("density", any(each.lines is not None for each in wide.best), lambda: density_figure(wide)),
         ("learning", curves, lambda: learning_figure(narrow, curves)),
     ]
-    of = {"sweep": all_in_one, "search": whole, "pulses": whole, **dict.fromkeys(OF_VALUES, narrow)}
+    of = {"sweep": all_in_one, **dict.fromkeys(OF_ALL, whole), **dict.fromkeys(OF_VALUES, narrow)}
     pictures = {}
     for name, _, draw in (each for each in possible if each[1]):
         with folder.drawing(f"{comparison.base}, {name}"):
