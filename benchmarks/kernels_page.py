@@ -5,6 +5,7 @@
 With --text the pictures stay as they are. What families can represent is read from docs/data/kernel_fit.csv.
 """
 
+import functools
 import inspect
 import sys
 import tomllib
@@ -23,8 +24,12 @@ from kernbench.kernels import capabilities
 from kernbench.kernels.gain import calibrate
 from kernbench.kernels.layer import KernelConv
 from kernbench.plotting.style import OUTPUT_COLOUR, panels, save_png, styled
+from kernbench.report.numbers.comparison import Comparison
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+import make_results  # noqa: E402 - a script of the folder docs
+
 PAGE, PICTURES = ROOT / "docs" / "kernels.md", ROOT / "docs" / "img" / "kernels"
 FITS, FIT_PICTURE = ROOT / "docs" / "data" / "kernel_fit.csv", ROOT / "docs" / "img" / "kernel_fit.png"
 SIZES = (65, 257)
@@ -45,9 +50,17 @@ In a study, `network.layer` puts a family's kernels into another layer than a pl
 - `tiled`: y[t] comes from kernel t mod q, q = `network.tiles`. The family makes kernels for q C_out output channels,
   and biases rotate with them ([networks](networks.md#tiled-layers)).
 
-This page does not say how good a family is: that needs trained networks and several seeds
-([statistics](statistics.md)).
+Under a family with results stand its scores in the task, from the cells that [Results](results.md) explains: mean F1
+and its difference from free taps with 95 % intervals over seeds and lines, the verdict over all differences of the
+study, and the rank among all families of the study at that size (none for a network that may be no better than a blind
+guess). Intervals are of each number alone; only the verdicts are corrected for how many there are (Holm). Time is
+that of the fastest cell, training and scoring on one core of a shared machine.
 """
+
+CARDS = {  # studies whose results stand under the families, and what they are
+    "k_sweep.v1.quick": "With its default setting (`k_sweep` at `quick`):",
+    "param_budget.v1.quick": "With as many parameters as free taps (`param_budget` at `quick`):",
+}
 
 REPRESENTED = """## What a family can represent
 
@@ -131,7 +144,20 @@ def section(family: kernbench.KernelFamily) -> str:
         lines.append("")
     lines += [f"Offers {', '.join(f'`{each}`' for each in capabilities.offered(kernel_class))}.{_kin(family)}", ""]
     licence = f" Licence of the reference: {family.licence}." if family.licence else ""
-    return "\n".join([*lines, f"{family.citation}.{licence}", ""])
+    return "\n".join([*lines, f"{family.citation}.{licence}", "", *_cards(family.name)])
+
+
+def _cards(family: str) -> Iterator[str]:
+    """A place for the results of each study that the family took part in."""
+    for base, said in CARDS.items():
+        if base in results() and family in results()[base].families:
+            yield f"{said}\n<!-- data: {base} card {family} --><!-- / -->\n"
+
+
+@functools.cache
+def results() -> dict[str, Comparison]:
+    """The exported studies."""
+    return make_results.studies()
 
 
 def _kin(family: kernbench.KernelFamily) -> str:
@@ -153,7 +179,7 @@ def page() -> str:
             parts.append(f"## {title.rstrip('.')}\n")
             last = package
         parts.append(section(family))
-    return "\n".join(parts)
+    return str(make_results.filled("\n".join(parts), results()))
 
 
 @styled

@@ -3,7 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from result_cards import card, ranked
 from result_pictures import FIGURES, IMG, picture_name
+from result_points import (
+    OPEN,
+    SAID,
+    axis_value,
+    difference_of,
+    difference_text,
+    f1_text,
+    point_of,
+    points_at,
+    table,
+    where,
+)
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
@@ -23,7 +36,6 @@ from kernbench.report.numbers.over_sizes import over_sizes
 from kernbench.report.numbers.points import Point, Value
 from kernbench.statistics.comparison import LEVEL
 from kernbench.statistics.power import smallest_detectable
-from kernbench.statistics.ranks import ranks
 
 GAINED = {
     "better": "gains more",
@@ -32,79 +44,6 @@ GAINED = {
     "undecided": "not decided",
 }
 CHANGED = GAINED | {"better": "rises", "worse": "falls"}
-OPEN = ("blind", "undecided")  # verdicts that decide nothing
-SAID = {"blind": "both blind", "undecided": "not decided", "equivalent": "equivalent within 0.01"}
-
-
-def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
-    """Points with a score at a value of the axis; "pulse=REF" names the value of another axis.
-
-    Raises:
-        KernbenchError: no point has these values.
-    """
-    named = dict(_value(comparison, word) for word in at)
-    if len(named) < len(at):
-        raise KernbenchError(f"{comparison.base}: two values of one axis, {_where(comparison, at)}")
-    found = [
-        point
-        for point in comparison.scored
-        if all(str(point.params.get(name)) == value for name, value in named.items())
-    ]
-    if not found:
-        raise KernbenchError(f"{comparison.base}: no score at {_where(comparison, at)}")
-    return found
-
-
-def point_of(comparison: Comparison, family: str, at: Sequence[str]) -> Point:
-    """The one point of a family at these values."""
-    of_all = points_at(comparison, at)
-    found = [point for point in of_all if point.runs[0].family == family]
-    if not found:
-        raise KernbenchError(f"{comparison.base}: no score of {family} at {_where(comparison, at)}")
-    if len(found) > 1:
-        several = "; ".join(point.name for point in found)
-        raise KernbenchError(f"{comparison.base}: {_where(comparison, at)} is not one point: {several}")
-    return found[0]
-
-
-def difference_of(comparison: Comparison, family: str, at: Sequence[str]) -> Difference:
-    """What may be said of a family against the reference family at these values."""
-    point = point_of(comparison, family, at)
-    for each in comparison.differences:
-        if each.first is point:
-            return each
-    raise KernbenchError(f"{comparison.base}: {family} at {_where(comparison, at)} is compared with nothing")
-
-
-def _value(comparison: Comparison, word: str) -> tuple[str, str]:
-    """Axis and value: "REF" or "pulse=REF"; a value may have a sign of equality in it, an axis has none."""
-    name, equals, value = word.partition("=")
-    known = any(name in point.params for point in comparison.points)
-    return (name, value) if equals and known else (comparison.axis, word)
-
-
-def _where(comparison: Comparison, at: Sequence[str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in (_value(comparison, word) for word in at))
-
-
-def f1_text(point: Point | None) -> str:
-    """Mean F1 with its interval."""
-    if point is None or point.interval is None:
-        return "–"
-    blind = {"below": ", below blind", "unsure": ", perhaps blind"}.get(point.place, "")
-    return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]{blind}"
-
-
-def difference_text(each: Difference) -> str:
-    """Difference, its interval and the verdict."""
-    found = each.found
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.outcome, each.outcome)}"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, between empty lines."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n"
 
 
 def f1(comparison: Comparison, family: str, *at: str) -> str:
@@ -123,7 +62,7 @@ def claim(comparison: Comparison, word: str, family: str, *at: str) -> str:
     if found.outcome != word:
         text = difference_text(found)
         raise KernbenchError(
-            f"{comparison.base}: {family} at {_where(comparison, at)} was said to be {word}; the data say {text}"
+            f"{comparison.base}: {family} at {where(comparison, at)} was said to be {word}; the data say {text}"
         )
     return difference_text(found)
 
@@ -281,22 +220,19 @@ def _typed(comparison: Comparison, axis: str, text: str) -> Value:
 def order(comparison: Comparison, *at: str) -> str:
     """VALUE ...: families by mean F1 there, with the interval of the rank and the share of draws with it in front."""
     shared, axes = shared_axes(comparison)
-    free = [name for name in axes if name not in dict(_value(comparison, word) for word in at)]
+    free = [name for name in axes if name not in dict(axis_value(comparison, word) for word in at)]
     if free:
         raise KernbenchError(f"{comparison.base}: order needs a value of {', '.join(free)}")
     of_all = points_at(comparison, at)
-    points = [point for point in of_all if len(point.scored) > 1]
-    if len(points) < 2:
-        raise KernbenchError(f"{comparison.base}: fewer than two families have two seeds at {_where(comparison, at)}")
-    if not all(comparison.comparable(points[0], each) for each in points):
-        raise KernbenchError(f"{comparison.base}: not all scores at {_where(comparison, at)} are on the same lines")
-    found = ranks([point.f1() for point in points], prior=comparison.spread.prior)
-    ranked = sorted(zip(found, points, strict=True), key=lambda pair: pair[0].rank)
+    found = ranked(comparison, of_all)
+    if not found:
+        raise KernbenchError(f"{comparison.base}: fewer than two families have two seeds at {where(comparison, at)}")
+    in_order = sorted(found.items(), key=lambda pair: pair[1].rank)
     rows = [
         [row_name(point, shared), f1_text(point), f"{rank.rank:g} [{rank.low:g}, {rank.high:g}]", f"{rank.first:.0%}"]
-        for rank, point in ranked
+        for point, rank in in_order
     ]
-    rows += [[row_name(each, shared), f1_text(each), "one seed", "–"] for each in of_all if each not in points]
+    rows += [[row_name(each, shared), f1_text(each), "one seed", "–"] for each in of_all if each not in found]
     return table(["family", "F1", "rank", "first in"], rows)
 
 
@@ -356,6 +292,6 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 _ALL = (
     *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided, blind, floor),
-    *(gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
+    *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

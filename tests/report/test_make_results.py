@@ -72,6 +72,7 @@ def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
         ("f1 siren", r"is not one point: siren \(kernel_size = 65\); siren"),
         ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
         ("f2 siren 65", "no 'f2'"),
+        ("card sirn", "no score of sirn"),
         ("order 66", "no score at kernel_size = 66"),
         ("order 65 129", "two values of one axis"),
         ("gained 66", "no score at kernel_size = 66"),
@@ -93,7 +94,15 @@ def test_what_is_not_there_is_refused(script, found, words, said):
 
 @pytest.mark.parametrize(
     ("kind", "rows"),
-    [("scores", 2), ("differences", 2), ("order 65", 2), ("sizes", 2), ("gained 65", 1), ("changed kernel_size 65", 2)],
+    [
+        ("scores", 2),
+        ("differences", 2),
+        ("order 65", 2),
+        ("sizes", 2),
+        ("gained 65", 1),
+        ("changed kernel_size 65", 2),
+        ("card siren", 2),
+    ],
 )
 def test_tables_have_a_row_for_each_family_and_end_before_the_comment(script, found, kind, rows):
     made = script.filled(place(kind), found)
@@ -265,3 +274,30 @@ def test_the_pages_agree_with_the_data(script):
         return
     assert pages, "there are data, and no page shows a number of them"
     assert script.main(["--check"]) == 0
+
+
+def test_a_card_says_what_order_and_differences_say(script, found):
+    lines = [line for line in script.filled(place("card siren"), found).splitlines() if line.startswith("| K = ")]
+    for line, size in zip(lines, (65, 129), strict=True):
+        cells = [each.strip() for each in line.strip("|").split("|")]
+        (row,) = (
+            each for each in script.filled(place(f"order {size}"), found).splitlines() if each.startswith("| siren")
+        )
+        assert cells[:2] == [f"K = {size}", row.split("|")[2].strip()]
+        assert cells[2] == "4"
+        assert cells[3] == script.filled(place(f"versus siren {size}"), found).split("-->")[1].removesuffix("<!-- / ")
+        assert cells[4] == f"{row.split('|')[3].strip()} of 2"
+        assert cells[5:] == ["4,321", "47 s"]
+
+
+def test_the_card_of_a_blind_network_has_no_rank_and_counts_its_plateaus(script, make_run):
+    levels = {"discrete": 0.8, "siren": 0.1}
+    runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(3)]
+    runs += [make_run("siren", 65, 3, status="diverged")]
+    runs = [dataclasses.replace(run, plateau=run.family == "siren") for run in runs]
+    found = {each.base: each for each in comparisons(runs)}
+    card = script.filled(place("card siren"), found)
+    assert "| 3, 3 on the plateau, 1 failed |" in card
+    assert "below blind" in card
+    assert card.count("| – |") == 1
+    assert "| 1 [1, 1] of 2 |" in script.filled(place("card discrete"), found)
