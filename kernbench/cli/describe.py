@@ -145,7 +145,7 @@ def describe_command(
     if family.parameters:
         click.echo("hyper-parameters; a study with [tuning] draws those that it does not fix:")
     else:
-        click.echo("no hyper-parameters: a study with [tuning] runs it once at each point")
+        click.echo("no hyper-parameters: a study with [tuning] draws settings of the training alone, if any")
     for name, parameter in family.parameters.items():
         click.echo(f"  {name}: {parameter.describe()}, default {parameter.start}. {parameter.doc}".rstrip())
 

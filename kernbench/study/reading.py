@@ -83,8 +83,8 @@ def study_of(table: TomlTable, name: str, family: KernelFamily, profile: str, so
     plain: TomlTable = {key: setting.checked(given[key], f"{source}: {key}") for key, setting in _PLAIN.items()}
     axes = _axes(layers, family, source)
     hyper = _given_hyper(layers, family, source)
-    tuning = read_tuning(layers, family, axes, hyper, source)
     definition, runtime = _definition(layers, axes, source)
+    tuning = read_tuning(layers, family, axes, hyper, definition["training"], source)
     budget = read_budget(layers, family, {*(name for name in axes if axis_home(name) is None), *hyper}, source)
     networks, widths = read_networks(layers, axes.keys(), source), budget is not None and bool(budget.channels)
     definition["network"] = own_sizes(layers, axes.keys(), networks, definition["network"], widths, source)
@@ -244,7 +244,7 @@ def _kernel(
 ) -> TomlTable:
     """The family and those of its hyper-parameters that all cells share; what is drawn or solved for, if anything."""
     resolved = _hyper(hyper, family, f"{source}: hyper.{family.name}")
-    drawn = {} if tuning is None else tuning.space
+    drawn = set() if tuning is None else tuning.space.keys() - tuning.training.keys()
     solved = {} if budget is None else budget.solved
     own = {k for k in resolved if (k in axes and axis_home(k) is None) or k in drawn or k in solved}
     kernel: TomlTable = {"family": family.name, "hyper": {k: v for k, v in resolved.items() if k not in own}}

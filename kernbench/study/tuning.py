@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 from kernbench.errors import KernbenchError, StudyError, counted
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.space import Choice, Parameter
-from kernbench.study.settings import Setting, Value, axis_home
+from kernbench.kernels.space import Choice, Float, Parameter
+from kernbench.study.settings import SETTINGS, Setting, Value, axis_home
 from kernbench.study.toml_tables import TomlTable, only, table_of
 
 DRAW, SEED = "draw", "seed"  # what a cell of a tuned study has beside its axes
@@ -23,6 +23,7 @@ TUNING: dict[str, Setting] = {
     "trials": Setting(int, "draws per family, point of the axes and seed", 1, MAX_TRIALS),
     "pruner": Setting(str, "whether draws that fall behind end early", options=(NONE, MEDIAN)),
 }
+TRAINED = ("rate",)  # settings of [training] that [tuning.training] may draw, the same for every family
 DEFAULTS: dict[str, Value] = {"sampler": TPE, "seed": 0, "trials": 40, "pruner": NONE}
 
 
@@ -35,7 +36,8 @@ class Tuning:
         seed: of the sampler.
         trials: draws allowed at each point and seed.
         pruner: "none" or "median".
-        space: tuned hyper-parameter -> what it may be.
+        space: tuned hyper-parameter, or setting of the training, -> what it may be.
+        training: those of them that are settings of the training.
         left: choices that stay at their default, because CMA-ES tunes numbers only.
     """
 
@@ -44,6 +46,7 @@ class Tuning:
     trials: int
     pruner: str
     space: Mapping[str, Parameter]
+    training: Mapping[str, Float] = field(default_factory=dict)
     left: tuple[str, ...] = ()
 
     @property
@@ -63,7 +66,9 @@ class Tuning:
 
     def as_json(self) -> TomlTable:
         """What all families of a study share, for its definition."""
-        return {name: getattr(self, name) for name in TUNING}
+        shared: TomlTable = {name: getattr(self, name) for name in TUNING}
+        trained = {name: [parameter.low, parameter.high] for name, parameter in self.training.items()}
+        return shared | ({"training": trained} if trained else {})  # without one, digests are what they were
 
     def space_json(self) -> TomlTable:
         """What is tuned for this family, for the definition of its cells."""
@@ -85,7 +90,12 @@ class Tuning:
 
 
 def read_tuning(
-    layers: Sequence[TomlTable], family: KernelFamily, axes: Mapping[str, Any], fixed: Mapping[str, Any], source: str
+    layers: Sequence[TomlTable],
+    family: KernelFamily,
+    axes: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+    training: Mapping[str, Value],
+    source: str,
 ) -> Tuning | None:
     """The [tuning] table of a study, for one family; None without one.
 
@@ -94,6 +104,7 @@ def read_tuning(
         family: whose hyper-parameters are tuned.
         axes: of the study; what is an axis is not tuned.
         fixed: hyper-parameters given under [hyper.FAMILY]; they are not tuned.
+        training: settings of the training; draw 0 has them.
         source: file, for messages.
 
     Raises:
@@ -103,8 +114,10 @@ def read_tuning(
     if not tables:
         return None
     values, asked = dict(DEFAULTS), None
+    trained: dict[str, Float] = {}
     for table in tables:
-        only(table, (*TUNING, "space"), source, "tuning.")
+        only(table, (*TUNING, "space", "training"), source, "tuning.")
+        trained |= _trained(table_of(table, "training", source), axes, training, source)
         values |= {k: TUNING[k].checked(v, f"{source}: tuning.{k}") for k, v in table.items() if k in TUNING}
         space = table_of(table, "space", source)
         asked = table_of(space, family.name, source) if family.name in space else asked
@@ -116,19 +129,17 @@ def read_tuning(
         if asked is not None and left:
             raise StudyError(f"{where}: sampler cmaes tunes numbers only, {left[0]} is a choice; leave it out")
         tuned = {name: parameter for name, parameter in tuned.items() if name not in left}
-        _check_cmaes(tuned, family, source)
+        _check_cmaes({**tuned, **trained}, family, source)
     # in one order, wherever it is read from: random numbers are drawn name by name
-    tuned = {name: tuned[name] for name in sorted(tuned)}
-    return Tuning(space=tuned, left=tuple(left), **values)  # type: ignore[arg-type]  # checked by their Setting
+    drawn: dict[str, Parameter] = {**tuned, **trained}
+    space = {name: drawn[name] for name in sorted(drawn)}
+    return Tuning(space=space, training=trained, left=tuple(left), **values)  # type: ignore[arg-type]  # checked by their Setting
 
 
-def stored_space(kernel: TomlTable) -> TomlTable:
-    """What [tuning.space.FAMILY] has to say for the space that a definition holds.
-
-    Args:
-        kernel: of a definition of a tuned study.
-    """
-    return {name: each.get("options", [each.get("low"), each.get("high")]) for name, each in kernel["tuned"].items()}
+def stored_space(definition: TomlTable) -> TomlTable:
+    """What [tuning.space.FAMILY] has to say for the space that a definition of a tuned study holds."""
+    own = {k: v for k, v in definition["kernel"]["tuned"].items() if k not in definition["tuning"].get("training", {})}
+    return {name: each.get("options", [each.get("low"), each.get("high")]) for name, each in own.items()}
 
 
 def spaces_named(layers: Sequence[TomlTable], source: str) -> list[str]:
@@ -161,6 +172,29 @@ def _chosen(
             raise StudyError(f"{where}.{name}: {error}") from None
         if found[name].count == 1:
             raise StudyError(f"{where}.{name}: one value is no choice; fix it under [hyper.{family.name}]")
+    return found
+
+
+def _trained(asked: TomlTable, axes: Mapping[str, Any], training: Mapping[str, Value], source: str) -> dict[str, Float]:
+    """What [tuning.training] lists; ranges are logarithmic."""
+    only(asked, TRAINED, source, "tuning.training.")
+    found = {}
+    for name, given in asked.items():
+        where = f"{source}: tuning.training.{name}"
+        if name in axes:
+            raise StudyError(f"{where}: fixed by axes.{name}; leave one of the two out")
+        if not isinstance(given, list) or len(given) != 2:
+            raise StudyError(f"{where}: expected [low, high], got {given!r}")
+        setting = SETTINGS["training"][name]
+        low, high = (float(setting.checked(each, where)) for each in given)
+        if not low < high:
+            raise StudyError(f"{where}: expected [low, high] with low < high, got {given!r}")
+        start = float(training[name])
+        if not low <= start <= high:
+            raise StudyError(
+                f"{where}: expected a range with training.{name} = {start:g}, which is draw 0; got {given!r}"
+            )
+        found[name] = Float(low, high, log=True, default=start, doc=setting.doc)
     return found
 
 

@@ -3,7 +3,10 @@
 import re
 
 import fakes
+import numpy as np
 import pytest
+
+from kernbench.store.reading.runs import load_runs
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -59,6 +62,24 @@ def test_a_run_shows_the_chosen_draw_and_status_each_search(smoke_bench, file):
     assert "<h3>Tuning</h3>" in (smoke_bench.folder / "kernbench-report" / "report.html").read_text()
 
 
+def test_a_drawn_rate_is_the_one_that_the_cell_trains_with(smoke_bench):
+    """The same rate as an axis of a grid gives the same scores, to the last bit."""
+    drawn = STUDY.replace("trials = 3", "trials = 2\n[tuning.training]\nrate = [0.001, 0.01]")
+    (smoke_bench.folder / "drawn.toml").write_text(drawn)
+    words = ("run", "--plugin", "discrete", "--profile", "quick", "--no-baselines", "--study")
+    ended = smoke_bench.run(*words, "drawn.toml")
+    assert ended.code == 0, ended
+    one, two = load_runs("sqlite:///kernbench.db")
+    assert (one.params["rate"], two.params["draw"]) == (0.005, 1)
+    grid = STUDY.partition("[tuning]")[0].replace("[axes]", f"[axes]\nrate = [{two.params['rate']!r}]")
+    (smoke_bench.folder / "grid.toml").write_text(grid)
+    assert smoke_bench.run(*words, "grid.toml").code == 0
+    (again,) = (run for run in load_runs("sqlite:///kernbench.db") if run.base.startswith("grid"))
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(again.scores[split].tp, two.scores[split].tp)
+    assert one.scores["test"].tp.tolist() != two.scores["test"].tp.tolist()
+
+
 def test_status_counts_draws_and_a_changed_table_needs_another_version(smoke_bench, file):
     words = (*RUN, file, "--workers", "0")
     assert smoke_bench.run(*words).code == 0
@@ -78,4 +99,7 @@ def test_a_broken_table_is_one_line(refused, bench):
 
 def test_describe_says_what_a_study_can_tune(bench):
     assert "a study with [tuning] draws those that it does not fix" in bench.run("describe", "siren").out
-    assert "no hyper-parameters: a study with [tuning] runs it once" in bench.run("describe", "discrete").out
+    assert (
+        "no hyper-parameters: a study with [tuning] draws settings of the training alone"
+        in bench.run("describe", "discrete").out
+    )

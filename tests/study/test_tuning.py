@@ -20,6 +20,7 @@ from kernbench.study.reading import load_study
 from kernbench.study.study import differences
 from kernbench.study.task import load as load_task_study
 from kernbench.study.tuning import stored_space
+from kernbench.ulm.cells.definition import hyper_of, resolved
 from kernbench.ulm.cells.preflight import check_networks
 
 BASIC = "version = 1\nseeds = 2\n[axes]\nkernel_size = [9, 33]\n"
@@ -56,6 +57,22 @@ def test_a_space_lists_all_that_is_drawn_and_narrows_it(study):
     assert mine.tuned["init"].options == ("siren-intended", "calibrated")
     assert mine.tuning.defaults == {"omega_0": 30.0, "hidden": 32, "init": "calibrated"}
     assert mine.definition["kernel"]["hyper"] == {"omega_bias": True}
+
+
+def test_the_rate_is_drawn_for_every_family_with_the_profiles_rate_first(study):
+    text = "[tuning]\ntrials = 5\n[tuning.training]\nrate = [5e-4, 8e-3]\n[training]\nrate = 1e-3"
+    for family, names in {"siren": ["hidden", "init", "omega_0", "omega_bias", "rate"], "discrete": ["rate"]}.items():
+        mine = study(text, family)
+        assert list(mine.tuned) == names
+        assert (mine.tuned["rate"].low, mine.tuned["rate"].high, mine.tuned["rate"].log) == (5e-4, 8e-3, True)
+        assert mine.tuning.defaults["rate"] == 1e-3
+        assert mine.tuning.draws == 5
+        assert mine.definition["tuning"]["training"] == {"rate": [5e-4, 8e-3]}
+        assert mine.definition["kernel"]["tuned"].keys() == set(names)
+        cell = next(params for params in mine.cells().values()) | mine.tuning.defaults | {"rate": 4e-3}
+        assert resolved(mine.definition, cell, "training")["rate"] == 4e-3
+        assert "rate" not in hyper_of(mine, cell)
+    assert "training" not in study("[tuning]").definition["tuning"]
 
 
 def test_a_profile_narrows_the_study(study):
@@ -156,6 +173,12 @@ def test_a_cell_is_named_by_its_draw(study):
         ("omega_0 = [3.0]\n[tuning.space.siren]\nomega_0 = true", "siren", "fixed by axes.omega_0"),
         ("[hyper.siren]\nhidden = 9\n[tuning.space.siren]\nhidden = true", "siren", "fixed by hyper.siren.hidden"),
         ("[profiles.quick.tuning]\ntrails = 3", "siren", "did you mean 'trials'"),
+        ("[tuning.training]\nalpha = [0.1, 0.2]", "siren", "unknown key tuning.training.alpha"),
+        ("[tuning.training]\nrate = true", "siren", "tuning.training.rate: expected [low, high], got True"),
+        ("[tuning.training]\nrate = [1e-3, 20]", "siren", "tuning.training.rate: expected a number in"),
+        ("[tuning.training]\nrate = [4e-3, 1e-3]", "siren", "with low < high"),
+        ("[tuning.training]\nrate = [3e-3, 1e-2]", "siren", "with training.rate = 0.002, which is draw 0"),
+        ("rate = [1e-3, 2e-3]\n[tuning.training]\nrate = [1e-3, 4e-3]", "siren", "fixed by axes.rate"),
         ("[tuning]", CLASHING, "cannot be tuned; fix it under [hyper.clashing]"),
         ("[tuning]", DRAWN, "'draw'"),
         ("[tuning]\nsampler = 'cmaes'", "stencil", "cmaes needs two numbers"),
@@ -216,7 +239,8 @@ def test_a_narrowed_space_holds_the_default_and_only_what_was_declared(family, d
 def test_the_bundled_study_suits_every_bundled_family(family):
     loaded = load_task_study("tuned_k", find_family(family), "smoke")
     check_networks(loaded)
-    assert loaded.tuning.draws == (8 if loaded.family.parameters else 1)
+    assert loaded.tuning.draws == 8
+    assert "rate" in loaded.tuned
 
 
 def test_the_list_of_studies_says_which_are_tuned():
@@ -226,8 +250,10 @@ def test_the_list_of_studies_says_which_are_tuned():
 
 
 @pytest.mark.parametrize("family", sorted(installed().found))
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_a_definition_gives_back_the_study_that_it_came_from(study, tmp_path, family, sampler):
+@pytest.mark.parametrize(
+    ("sampler", "training"), [("tpe", ""), ("cmaes", ""), ("tpe", "[tuning.training]\nrate = [1e-4, 1e-2]")]
+)
+def test_a_definition_gives_back_the_study_that_it_came_from(study, tmp_path, family, sampler, training):
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
         numbers = [each for each in find_family(family).parameters.values() if not isinstance(each, Choice)]
@@ -235,16 +261,18 @@ def test_a_definition_gives_back_the_study_that_it_came_from(study, tmp_path, fa
             with pytest.raises(StudyError, match="cmaes needs two numbers to tune"):
                 study(f"[tuning]\nsampler = '{sampler}'\ntrials = 7", family)
             return
-    mine = study(f"[tuning]\nsampler = '{sampler}'\ntrials = 7", family)
+    mine = study(f"[tuning]\nsampler = '{sampler}'\ntrials = 7\n{training}", family)
     kernel = mine.definition["kernel"]
     hyper = {family: kernel["hyper"]}
-    table = {"tuning": mine.definition["tuning"] | {"space": {family: stored_space(kernel)}}}
-    again = tuning.read_tuning([table], mine.family, mine.axes, hyper[family], "stored")
+    table = {"tuning": mine.definition["tuning"] | {"space": {family: stored_space(mine.definition)}}}
+    again = tuning.read_tuning([table], mine.family, mine.axes, hyper[family], mine.definition["training"], "stored")
     assert again.as_json() == mine.tuning.as_json()
     assert again.space_json() == kernel["tuned"]
     assert again.draws == kernel["draws"]
     theirs = json.loads(canonical(mine.definition))  # what a database keeps is sorted
-    table = {"tuning": theirs["tuning"] | {"space": {family: stored_space(theirs["kernel"])}}}
-    again = dataclasses.replace(mine, tuning=tuning.read_tuning([table], mine.family, mine.axes, hyper[family], ""))
+    table = {"tuning": theirs["tuning"] | {"space": {family: stored_space(theirs)}}}
+    again = dataclasses.replace(
+        mine, tuning=tuning.read_tuning([table], mine.family, mine.axes, hyper[family], mine.definition["training"], "")
+    )
     for cell in list(mine.cells())[-2:]:
         assert draw(again, [], cell) == draw(mine, [], cell)

@@ -28,7 +28,7 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
         rows += _network(definition.get("network", {}))
         rows += _sizes(runs)
         rows += _lines(definition.get("data", {}))
-        rows += [(name, _settings(definition.get(name, {}))) for name in ("training", "evaluation")]
+        rows += [("training", _training(definition)), ("evaluation", _settings(definition.get("evaluation", {})))]
         rows += _families(runs)
         protocol = definition.get("protocol", "")
         rows.append(("protocol", f"{definition.get('task', '')}, version {protocol} of the scores"))
@@ -93,6 +93,14 @@ def _lines(table: Table) -> list[tuple[str, str]]:
     )
     rest = {name: value for name, value in table.items() if name not in ("train", "validation", "test", "window")}
     return [("lines", f"{', '.join(splits)}; {length}; {_settings(rest)}")]
+
+
+def _training(definition: Table) -> str:
+    """Settings of the training; of those that are drawn the range, because the definition has that of draw 0."""
+    drawn = definition.get("tuning", {}).get("training", {})
+    fixed = {name: value for name, value in definition.get("training", {}).items() if name not in drawn}
+    ranges = [f"{name} drawn from {low:g} to {high:g}" for name, (low, high) in drawn.items()]
+    return ", ".join(filter(None, [_settings(fixed), *ranges]))
 
 
 def _families(runs: list[Run]) -> list[tuple[str, str]]:

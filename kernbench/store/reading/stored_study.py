@@ -168,7 +168,7 @@ def _table(definition: TomlTable, attributes: Mapping[str, Any], version: int, p
             tables[home][key] = value
     kernel = definition["kernel"]
     if "tuning" in tables:
-        tables["tuning"]["space"] = {kernel["family"]: stored_space(kernel)}
+        tables["tuning"]["space"] = {kernel["family"]: stored_space(definition)}
     return tables | {
         "version": version,
         "axes": json.loads(attributes[AXES]),

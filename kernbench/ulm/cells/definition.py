@@ -171,7 +171,7 @@ def solution_of(study: Study, params: Params) -> Solution | None:
 
 def _fixed(study: Study, params: Params) -> dict[str, Any]:
     """Hyper-parameters that the study, an axis or a draw gives a cell."""
-    own = [*(name for name in study.axes if axis_home(name) is None), *study.tuned]
+    own = [name for name in (*study.axes, *study.tuned) if axis_home(name) is None]
     return dict(study.definition["kernel"]["hyper"]) | {name: params[name] for name in own}
 
 
