@@ -323,14 +323,15 @@ def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     drawn = {"omega_0": 7.5, "hidden": 5, "init": "siren-intended", "omega_bias": False}
 
     def attempt(number, **changed):
-        params = study.cells()[named] | drawn | changed
+        params = study.cells()[named] | drawn | {"rate": 1e-3} | changed
         return context(tmp_path, study, named, params, number, stop=StopAt(3) if number == 1 else lambda: False)
 
     network = definition_module.make_network(study, study.cells()[named] | drawn)
     assert network.kernel_layers()[0].kernel_module.hyper == drawn
     with pytest.raises(Interrupted):
         experiment.run_cell(attempt(1))
-    other = experiment.begin(attempt(2, omega_0=8.0))
-    assert other.state is None  # weights of other settings fit in shape and mean something else
+    for changed in ({"omega_0": 8.0}, {"rate": 2e-3}):
+        other = experiment.begin(attempt(2, **changed))
+        assert other.state is None  # weights of other settings fit in shape and mean something else
     same = experiment.begin(attempt(3))
     assert same.state["epoch"] == 1
