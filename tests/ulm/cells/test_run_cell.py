@@ -330,8 +330,8 @@ def test_drawn_values_make_the_network_and_name_the_checkpoint(tmp_path, lines):
     assert network.kernel_layers()[0].kernel_module.hyper == drawn
     with pytest.raises(Interrupted):
         experiment.run_cell(attempt(1))
-    for changed in ({"omega_0": 8.0}, {"rate": 2e-3}):
-        other = experiment.begin(attempt(2, **changed))
+    for number, changed in enumerate(({"omega_0": 8.0}, {"rate": 2e-3}), 2):
+        other = experiment.begin(attempt(number, **changed))
         assert other.state is None  # weights of other settings fit in shape and mean something else
-    same = experiment.begin(attempt(3))
+    same = experiment.begin(attempt(4))
     assert same.state["epoch"] == 1
