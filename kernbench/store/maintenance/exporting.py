@@ -19,21 +19,20 @@ def export_tables(runs: Sequence[Run], folder: Path) -> list[Path]:
     """Write records; what `read_tables` reads of them has the same numbers, to the last bit.
 
     Args:
-        runs: at least one, of one database, with the splits and tolerances that are meant.
+        runs: at least one, with the splits and tolerances that are meant; of several storages that hold the very same
+            training, the first.
         folder: is made; files of the same names in it are replaced.
 
     Returns:
         The files.
 
     Raises:
-        KernbenchError: no runs, or two databases that hold the same cell.
+        KernbenchError: no runs, or two trainings of one cell.
         StorageError: a file cannot be written.
     """
     if not runs:
         raise KernbenchError("no cell to export")
-    keys = {(run.study, run.cell) for run in runs}
-    if len(keys) < len(runs):
-        raise KernbenchError("two of the databases hold the same cell; export them into folders of their own")
+    runs = _once(runs)
     values = list(exported.value_columns())
     facts = [fact.name for fact in task().line_facts]
     floors = [floor.name for floor in task().floors]
@@ -60,6 +59,19 @@ def export_tables(runs: Sequence[Run], folder: Path) -> list[Path]:
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return list(texts)
+
+
+def _once(runs: Iterable[Run]) -> list[Run]:
+    """The runs without copies of the same training."""
+    found: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        other = found.setdefault((run.study, run.cell), run)
+        if (other.started, other.status, other.digest) != (run.started, run.status, run.digest):
+            raise KernbenchError(
+                f"two of the storages hold the same cell, trained twice: {run.study}, {run.cell} (begun "
+                f"{other.started} and {run.started}); export them into folders of their own"
+            )
+    return list(found.values())
 
 
 def _studies(runs: Iterable[Run]) -> Iterable[Row]:
