@@ -9,7 +9,7 @@ from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 
 # What a study about one family, or of one size that free taps have at one K alone, asks for; every other is about any.
-FAMILIES = {"jonker_omega": "siren", "omega_extent": "siren", "omega_sweep": "siren"} | {"size_or_delay": "siren"}
+FAMILIES = dict.fromkeys(("jonker_omega", "omega_extent", "omega_sweep", "size_or_delay", "siren_starts"), "siren")
 PROFILES = ("smoke", "quick", "day", "thesis")
 
 
