@@ -4,24 +4,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from result_cards import card, ranked
+from result_matrices import change_matrix, difference_matrix, families, moved, none, scores, verdicts
 from result_pictures import FIGURES, IMG, picture_name
 from result_points import (
+    CHANGED,
+    GAINED,
     OPEN,
     SAID,
     axis_value,
     difference_of,
     difference_text,
     f1_text,
+    gain_text,
     point_of,
     points_at,
     table,
+    typed_value,
     where,
 )
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
 from kernbench.report.numbers.gains import Gain, changes, gains
-from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import (
     NOUNS,
     FamilyOrders,
@@ -33,17 +37,9 @@ from kernbench.report.numbers.orders import (
     shared_axes,
 )
 from kernbench.report.numbers.over_sizes import over_sizes
-from kernbench.report.numbers.points import Point, Value
+from kernbench.report.numbers.points import Point
 from kernbench.statistics.comparison import LEVEL
 from kernbench.statistics.power import smallest_detectable
-
-GAINED = {
-    "better": "gains more",
-    "worse": "gains less",
-    "equivalent": "the same within 0.01",
-    "undecided": "not decided",
-}
-CHANGED = GAINED | {"better": "rises", "worse": "falls"}
 
 
 def f1(comparison: Comparison, family: str, *at: str) -> str:
@@ -77,17 +73,6 @@ def plateaus(comparison: Comparison, *families: str) -> str:
     _check_families(comparison, families)
     points = [point for point in comparison.scored if not families or point.runs[0].family in families]
     return f"{sum(len(point.on_plateau) for point in points)} of {sum(len(point.scored) for point in points)}"
-
-
-def scores(comparison: Comparison) -> str:
-    """Families as rows, values of the axis as columns: F1 with intervals, and how many seeds."""
-    found = matrix(comparison)
-    rows = [
-        [name, *(f"{f1_text(point)} ({len(point.scored)})" if point and point.scored else "–" for point in points)]
-        for name, points in found.rows.items()
-    ]
-    columns = [place_name({comparison.axis: value}, [comparison.axis]) for value in found.columns]
-    return table(["family", *columns], rows)
 
 
 def differences(comparison: Comparison, only: str = "") -> str:
@@ -156,34 +141,34 @@ def _check_families(comparison: Comparison, families: Iterable[str]) -> None:
 
 def gained(comparison: Comparison, at: str) -> str:
     """VALUE: what each family gains over the reference family from this value of the axis to the others."""
-    found = gains(comparison, _typed(comparison, comparison.axis, at))
+    found = gains(comparison, typed_value(comparison, comparison.axis, at))
     return _along(comparison, comparison.axis, f"gain over discrete from {at}", found, GAINED)
 
 
 def changed(comparison: Comparison, axis: str, start: str) -> str:
     """AXIS VALUE: how each family changes from this value of an axis to the others, all else equal."""
-    found = changes(comparison, axis, _typed(comparison, axis, start))
+    found = changes(comparison, axis, typed_value(comparison, axis, start))
     return _along(comparison, axis, f"change from {start}", found, CHANGED)
 
 
 def change(comparison: Comparison, word: str, axis: str, start: str, family: str, *at: str) -> str:
     """VERDICT AXIS VALUE FAMILY VALUE ...: one row of `changed`; refused where the data do not say "better", ..."""
     point = point_of(comparison, family, at)
-    found = changes(comparison, axis, _typed(comparison, axis, start))
+    found = changes(comparison, axis, typed_value(comparison, axis, start))
     return _one(comparison, word, point, found, CHANGED)
 
 
 def gain(comparison: Comparison, word: str, start: str, family: str, *at: str) -> str:
     """VERDICT VALUE FAMILY VALUE ...: one row of `gained`; refused where the data do not say "better", ..."""
     point = point_of(comparison, family, at)
-    return _one(comparison, word, point, gains(comparison, _typed(comparison, comparison.axis, start)), GAINED)
+    return _one(comparison, word, point, gains(comparison, typed_value(comparison, comparison.axis, start)), GAINED)
 
 
 def _one(comparison: Comparison, word: str, point: Point, found: Sequence[Gain], said: Mapping[str, str]) -> str:
     each = next((each for each in found if each.point is point), None)
     if each is None:
         raise KernbenchError(f"{comparison.base}: {point.name} is measured from nothing")
-    text = f"{_interval(each)}, {said[each.verdict]}"
+    text = f"{gain_text(each)}, {said[each.verdict]}"
     if each.verdict != word:
         raise KernbenchError(f"{comparison.base}: {point.name} was said to be {word}; the data say {text}")
     return text
@@ -196,25 +181,13 @@ def _along(comparison: Comparison, axis: str, head: str, found: Sequence[Gain], 
         [
             row_name(each.point, shared),
             *(place_name(each.point.params, [name]) for name in (*others, axis)),
-            _interval(each),
+            gain_text(each),
             f"{each.p_value:.3g}",
             said[each.verdict],
         ]
         for each in found
     ]
     return table(["family", *(NOUNS.get(name, name) for name in (*others, axis)), head, "p (Holm)", "verdict"], rows)
-
-
-def _interval(each: Gain) -> str:
-    return f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
-
-
-def _typed(comparison: Comparison, axis: str, text: str) -> Value:
-    """The value of an axis that is written so."""
-    for point in comparison.scored:
-        if axis in point.params and str(point.params[axis]) == text:
-            return point.params[axis]
-    raise KernbenchError(f"{comparison.base}: no score at {axis} = {text}")
 
 
 def order(comparison: Comparison, *at: str) -> str:
@@ -292,6 +265,7 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 _ALL = (
     *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided, blind, floor),
+    *(difference_matrix, change_matrix, verdicts, families, none, moved),
     *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

@@ -4,10 +4,18 @@ from collections.abc import Iterable, Sequence
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import Comparison, Difference
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.gains import Gain
+from kernbench.report.numbers.points import Point, Value
 
 OPEN = ("blind", "undecided")  # verdicts that decide nothing
 SAID = {"blind": "both blind", "undecided": "not decided", "equivalent": "equivalent within 0.01"}
+GAINED = {
+    "better": "gains more",
+    "worse": "gains less",
+    "equivalent": "the same within 0.01",
+    "undecided": "not decided",
+}
+CHANGED = GAINED | {"better": "rises", "worse": "falls"}
 
 
 def points_at(comparison: Comparison, at: Sequence[str]) -> list[Point]:
@@ -74,6 +82,23 @@ def difference_text(each: Difference) -> str:
     """Difference, its interval and the verdict."""
     found = each.found
     return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.outcome, each.outcome)}"
+
+
+def gain_text(each: Gain) -> str:
+    """A change or gain with its interval."""
+    return f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
+
+
+def typed_value(comparison: Comparison, axis: str, text: str) -> Value:
+    """The value of an axis that is written so.
+
+    Raises:
+        KernbenchError: no point has it.
+    """
+    for point in comparison.scored:
+        if axis in point.params and str(point.params[axis]) == text:
+            return point.params[axis]
+    raise KernbenchError(f"{comparison.base}: no score at {axis} = {text}")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
         ("versus discrete 65", "discrete at kernel_size = 65 is compared with nothing"),
         ("f2 siren 65", "no 'f2'"),
         ("card sirn", "no score of sirn"),
+        ("verdicts good 65", "expected one of better, worse, .*, got 'good'"),
+        ("moved up kernel_size 65 129", "expected one of better, .*, got 'up'"),
+        ("none better 65", "none was said to be better at 65; the data say `siren`"),
+        ("scores 66", "no score at kernel_size = 66"),
         ("order 66", "no score at kernel_size = 66"),
         ("order 65 129", "two values of one axis"),
         ("gained 66", "no score at kernel_size = 66"),
@@ -101,6 +106,9 @@ def test_what_is_not_there_is_refused(script, found, words, said):
         ("sizes", 2),
         ("gained 65", 1),
         ("changed kernel_size 65", 2),
+        ("change_matrix kernel_size 65", 2),
+        ("difference_matrix 65", 1),
+        ("scores 65", 2),
         ("card siren", 2),
     ],
 )
@@ -301,3 +309,37 @@ def test_the_card_of_a_blind_network_has_no_rank_and_counts_its_plateaus(script,
     assert "below blind" in card
     assert card.count("| – |") == 1
     assert "| 1 [1, 1] of 2 |" in script.filled(place("card discrete"), found)
+
+
+def test_families_are_counted_and_named_by_their_verdict(script, make_run):
+    levels = {"discrete": 0.75, "siren": 0.85, "gabor": 0.752, "gaussian": 0.7, "log": 0.65}
+    runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(4)]
+    runs += [make_run("njet", 65, 0, 0.9)]  # one seed: no verdict, and not counted
+    found = {each.base: each for each in comparisons(runs)}
+    (comparison,) = found.values()
+    outcomes = {each.first.runs[0].family: each.outcome for each in comparison.differences}
+    assert (outcomes["siren"], outcomes["gaussian"], outcomes["log"]) == ("better", "worse", "worse")
+    assert script.filled(place("verdicts worse 65"), found) == place("verdicts worse 65", "2 of 4")
+    assert script.filled(place("families worse 65"), found) == place("families worse 65", "`log`, `gaussian`")
+    assert script.filled(place("none blind 65"), found) == place("none blind 65", "none of 4")
+    lines = [line.split("|")[1].strip() for line in script.filled(place("scores 65"), found).splitlines()[4:-2]]
+    means = {each.runs[0].family: each.interval.mean for each in comparison.scored}
+    assert lines == sorted(means, key=lambda name: -means[name])
+    assert f"{'better'} |" in script.filled(place("difference_matrix 65"), found)
+
+
+def test_changes_are_counted_by_their_verdict(script, make_run):
+    levels = {"discrete": (0.75, 0.85), "siren": (0.85, 0.7)}
+    runs = [
+        make_run(family, size, seed, level)
+        for family, both in levels.items()
+        for size, level in zip((65, 129), both, strict=True)
+        for seed in range(4)
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    for word in ("better", "worse"):
+        words = f"moved {word} kernel_size 65 129"
+        assert script.filled(place(words), found) == place(words, "1 of 2")
+    table = script.filled(place("change_matrix kernel_size 65"), found)
+    assert re.search(r"\| siren \| – \| -0\.1\d\d falls \|", table)
+    assert re.search(r"\| discrete \| – \| \+0\.0\d\d rises \|", table)

@@ -1,0 +1,104 @@
+"""Families as rows, values of the axis as columns; and how many families have a verdict at a value."""
+
+from collections.abc import Callable, Mapping
+
+from result_points import CHANGED, SAID, f1_text, table, typed_value
+
+from kernbench.errors import KernbenchError
+from kernbench.report.numbers.comparison import Comparison, Difference
+from kernbench.report.numbers.gains import changes
+from kernbench.report.numbers.matrix import matrix
+from kernbench.report.numbers.orders import place_name
+from kernbench.report.numbers.points import Point
+
+VERDICTS = ("better", "worse", "equivalent", "undecided", "blind")
+
+
+def scores(comparison: Comparison, by: str = "") -> str:
+    """[VALUE]: F1 with intervals, and how many seeds; families by name, or by their F1 at a value of the axis."""
+    return _matrix(comparison, by, lambda point: f"{f1_text(point)} ({len(point.scored)})")
+
+
+def difference_matrix(comparison: Comparison, by: str = "") -> str:
+    """[VALUE]: differences from the reference family with their verdicts; families as for `scores`."""
+    found = {each.first: each for each in comparison.differences}
+
+    def text(point: Point) -> str:
+        each = found.get(point)
+        return "–" if each is None else f"{each.found.difference:+.3f} {SAID.get(each.outcome, each.outcome)}"
+
+    return _matrix(comparison, by, text, without_reference=True)
+
+
+def change_matrix(comparison: Comparison, axis: str, start: str) -> str:
+    """AXIS VALUE: how F1 of each family changes from this value of the axis, with verdicts; sorted by F1 there."""
+    value = typed_value(comparison, axis, start)
+    found = {each.point: f"{each.value:+.3f} {CHANGED[each.verdict]}" for each in changes(comparison, axis, value)}
+    return _matrix(comparison, start, lambda point: found.get(point, "–"))
+
+
+def _matrix(comparison: Comparison, by: str, text: Callable[[Point], str], *, without_reference: bool = False) -> str:
+    found = matrix(comparison)
+    rows = dict(found.rows)
+    if by:
+        column = found.columns.index(typed_value(comparison, comparison.axis, by))
+        rows = dict(sorted(rows.items(), key=lambda row: _height(row[1][column])))
+    if without_reference:
+        rows = {name: points for name, points in rows.items() if any(found.difference(point) for point in points)}
+    shown = [[name, *(text(each) if each and each.scored else "–" for each in row)] for name, row in rows.items()]
+    columns = [place_name({comparison.axis: value}, [comparison.axis]) for value in found.columns]
+    return table(["family", *columns], shown)
+
+
+def _height(point: Point | None) -> float:
+    """For sorting: the highest mean first, what has none last."""
+    return 0.0 if point is None or point.interval is None else -point.interval.mean
+
+
+def _at(comparison: Comparison, word: str, at: str) -> tuple[list[Difference], list[Difference]]:
+    """Differences with this verdict at a value of the axis, and all that are not between two blind networks."""
+    if word not in VERDICTS:
+        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(VERDICTS)}, got {word!r}")
+    value = typed_value(comparison, comparison.axis, at)
+    here = [each for each in comparison.differences if each.first.x == value and min(each.found.seeds) > 1]
+    seeing = [each for each in here if not each.blind]
+    return [each for each in (here if word == "blind" else seeing) if each.outcome == word], seeing
+
+
+def verdicts(comparison: Comparison, word: str, at: str) -> str:
+    """VERDICT VALUE: how many of the families that are compared there have this verdict."""
+    found, seeing = _at(comparison, word, at)
+    return f"{len(found)} of {len(seeing)}"
+
+
+def families(comparison: Comparison, word: str, at: str) -> str:
+    """VERDICT VALUE: which families have this verdict there, the largest difference first."""
+    found, _ = _at(comparison, word, at)
+    found.sort(key=lambda each: -abs(each.found.difference))
+    return ", ".join(f"`{comparison.series_names[id(each.first)]}`" for each in found) or "none"
+
+
+def none(comparison: Comparison, word: str, *at: str) -> str:
+    """VERDICT VALUE ...: of how many families none has this verdict at these values; refused where one has."""
+    text = []
+    for value in at:
+        found, seeing = _at(comparison, word, value)
+        if found:
+            said = families(comparison, word, value)
+            raise KernbenchError(f"{comparison.base}: none was said to be {word} at {value}; the data say {said}")
+        text.append(f"none of {len(seeing)}")
+    return " and ".join(text)
+
+
+def moved(comparison: Comparison, word: str, axis: str, start: str, at: str) -> str:
+    """VERDICT AXIS VALUE VALUE: of how many families F1 rises ("better"), ... from one value to another."""
+    found = changes(comparison, axis, typed_value(comparison, axis, start))
+    value = typed_value(comparison, axis, at)
+    here = [each for each in found if each.point.params[axis] == value]
+    _known(comparison, word, CHANGED)
+    return f"{sum(each.verdict == word for each in here)} of {len(here)}"
+
+
+def _known(comparison: Comparison, word: str, words: Mapping[str, str]) -> None:
+    if word not in words:
+        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(words)}, got {word!r}")
