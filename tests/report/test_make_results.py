@@ -343,3 +343,18 @@ def test_changes_are_counted_by_their_verdict(script, make_run):
     table = script.filled(place("change_matrix kernel_size 65"), found)
     assert re.search(r"\| siren \| – \| -0\.1\d\d falls \|", table)
     assert re.search(r"\| discrete \| – \| \+0\.0\d\d rises \|", table)
+
+
+def test_decided_differences_are_looked_at_in_one_to_one_f1(script, make_run):
+    """Of two worse families, one has as good a one-to-one F1 as free taps, and is named."""
+    levels = {"discrete": (0.85, 0.6), "siren": (0.75, 0.5), "gabor": (0.75, 0.6)}
+    runs = [
+        dataclasses.replace(run, values=run.values | {"f1_matched": level[1] + 0.01 * seed})
+        for family, level in levels.items()
+        for seed in range(4)
+        for run in [make_run(family, 65, seed, level[0])]
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    assert script.filled(place("matched"), found) == place("matched", "1 of 2 (all but `gabor` at 65)")
+    with pytest.raises(KernbenchError, match="no difference is decided"):
+        script.filled(place("matched"), {each.base: each for each in comparisons(runs[:4])})
