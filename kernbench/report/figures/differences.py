@@ -1,6 +1,7 @@
 """Figure of the differences from the reference family: a row for each family, a panel for each value of the axis."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,8 @@ from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
 from kernbench.report.numbers.orders import place_name
 
 MOST = 6  # panels
-SHARE = 0.5  # of the families of the fullest panel; a value at which fewer are compared has no panel
+SHARE = 0.25  # of the families of the fullest panel; a value at which fewer are compared has no panel
+WIDEST = 0.2  # difference; one beyond stands at the edge with its number, so that the others stay apart
 ROW = 0.145  # inches
 # Okabe and Ito (2008); colour and marker of each verdict
 LOOKS = {
@@ -29,14 +31,15 @@ def compared(comparison: Comparison) -> dict[str, dict[str, Difference]]:
     """Differences of replicated families by value of the axis and name of the series; one seed supports none.
 
     Returns:
-        The values at which most families are compared, at most 6, in their order; empty where no value has two families
-        beside the reference.
+        The values at which many families are compared and something may be said, at most 6, in their order; empty where
+        no value has two families beside the reference.
     """
     found: dict[str, dict[str, Difference]] = {}
     for each in comparison.differences:
         if each.first.x is not None and min(each.found.seeds) > 1:
             name = comparison.series_names[id(each.first)]
             found.setdefault(str(each.first.x), {})[name] = each
+    found = {value: row for value, row in found.items() if not all(each.blind for each in row.values())}
     fullest = max(map(len, found.values()), default=0)
     order = [str(value) for value in axis_places(comparison)]
     kept = [value for value in order if len(found.get(value, ())) >= max(2, SHARE * fullest)]
@@ -47,7 +50,7 @@ def compared(comparison: Comparison) -> dict[str, dict[str, Difference]]:
 def differences_figure(comparison: Comparison) -> Figure:
     """Mean test F1 less that of the reference family, with the 95 % interval of each comparison alone.
 
-    Colours are the verdicts over all comparisons together, by Holm. Rows are sorted by their mean over the panels.
+    Colours are the verdicts over all comparisons together, by Holm. Rows are sorted by the first panel.
 
     Args:
         comparison: with `compared`.
@@ -71,24 +74,40 @@ def differences_figure(comparison: Comparison) -> Figure:
         panel.set_xlabel(f"mean F1 less that of {BASELINE}")
     flat[0].set_yticks(range(len(names)), names)
     flat[0].set_ylim(len(names) - 0.4, -0.6)  # the highest on top
+    low, high = flat[0].get_xlim()
+    flat[0].set_xlim(max(low, -1.1 * WIDEST), min(high, 1.1 * WIDEST))  # of all panels: they share it
     figure.legend(handles=_keys(found.values()), loc="outside lower center", ncols=len(LOOKS))
     return figure
 
 
 def _sorted_rows(columns: Iterable[dict[str, Difference]]) -> list[str]:
-    """Names of all rows, those of the highest mean difference first."""
-    values: dict[str, list[float]] = {}
+    """Names of all rows, the highest of the first column first; then those that the first one lacks."""
+    names: dict[str, None] = {}
     for column in columns:
-        for name, each in column.items():
-            values.setdefault(name, []).append(each.found.difference)
-    return sorted(values, key=lambda name: (-sum(values[name]) / len(values[name]), name))
+        names |= dict.fromkeys(sorted(column, key=lambda name: (-column[name].found.difference, name)))
+    return list(names)
 
 
 def _draw(panel: Axes, each: Difference, place: int) -> None:
     colour, marker = LOOKS[each.outcome]
-    value = each.found.difference
-    ends = [[value - each.found.low], [each.found.high - value]]
-    panel.errorbar(value, place, xerr=ends, color=colour, marker=marker, markersize=3.5, elinewidth=1, linestyle="")
+    found = each.found
+    if abs(found.difference) > WIDEST:
+        edge, arrow = (WIDEST, ">") if found.difference > 0 else (-WIDEST, "<")
+        panel.plot(edge, place, arrow, color=colour, markersize=4)
+        panel.annotate(
+            f"{found.difference:+.2f}",
+            (edge, place),
+            (-6 if edge > 0 else 6, 0),
+            textcoords="offset points",
+            ha="right" if edge > 0 else "left",
+            va="center",
+            fontsize=6.5,
+            color=colour,
+        )
+        return
+    ends = [[found.difference - found.low], [found.high - found.difference]]
+    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.5, "elinewidth": 1, "linestyle": ""}
+    panel.errorbar(found.difference, place, xerr=ends, **style)
 
 
 def _keys(columns: Iterable[dict[str, Difference]]) -> list[Line2D]:

@@ -81,7 +81,8 @@ FIXED = {
     "differences": "Mean F1 on the test lines less that of `discrete` at the same values, of families with two seeds "
     "or more. Bars: 95 % intervals of each comparison alone. Colours: verdicts over all of them together (Holm); a bar "
     "that leaves out 0 may still be undecided. Grey crosses: neither network is surely above a blind guess, and "
-    "nothing is said. Rows are sorted by their mean, which is no verdict on neighbours.",
+    "nothing is said. Numbers at the edge: differences beyond it. Rows are sorted by the first panel, which is no "
+    "verdict on neighbours.",
     "places": "Mean F1 on the test lines with 95 % intervals over seeds and lines, a panel for each value of the other "
     "axes. Dashed: the better blind floor; below it a network is worse than a blind guess.",
     "orders": "Mean F1 on the test lines of every family at every point of the axes, and its rank among the families "

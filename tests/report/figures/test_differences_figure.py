@@ -52,13 +52,29 @@ def test_every_row_has_the_difference_its_interval_and_the_colour_of_its_verdict
     assert {"better", "worse"} <= set(labels)
 
 
+def test_a_value_at_which_all_are_blind_has_no_panel(runs, make_run):
+    blind = [make_run(family, 17, seed, 0.3) for family in QUALITY for seed in range(4)]
+    assert list(compared(comparisons([*runs, *blind])[0])) == ["65", "129"]
+
+
+def test_a_difference_beyond_the_panel_is_a_number_at_its_edge(make_run):
+    levels = {"discrete": 0.9, "siren": 0.85, "gabor": 0.4}
+    runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(4)]
+    comparison = comparisons(runs)[0]
+    (difference,) = (each for each in comparison.differences if each.first.runs[0].family == "gabor")
+    (panel,) = differences_figure(comparison).axes
+    assert [text.get_text() for text in panel.texts] == [f"{difference.found.difference:+.2f}"]
+    assert len(panel.containers) == 1  # the other one
+    assert -0.25 < panel.get_xlim()[0] < -0.2
+
+
 def test_one_seed_is_not_drawn(runs):
     kept = [run for run in runs if run.family != "siren" or run.params["seed"] == 0]
     assert {name for row in compared(comparisons(kept)[0]).values() for name in row} == {"gabor", "gaussian"}
 
 
 def test_values_at_which_few_are_compared_have_no_panel(runs, make_run):
-    more = [make_run(family, 257, seed, 0.8) for family in ("discrete", "siren") for seed in range(4)]
+    more = [make_run(family, 257, seed, 0.8) for family in ("discrete", "siren") for seed in range(4)]  # no two
     assert list(compared(comparisons([*runs, *more])[0])) == ["65", "129"]
     alone = [run for run in runs if run.family in ("discrete", "siren")]
     assert compared(comparisons(alone)[0]) == {}
