@@ -1,4 +1,4 @@
-"""Puts the numbers of docs/data/results into the pages of docs: `python docs/make_results.py [--check]`.
+"""Puts the numbers of docs/data/results into the README and the pages of docs: `python docs/make_results.py [--check]`.
 
 The folder is what `kernbench storage export` wrote. A page holds places of this form, in a line or around a table; what
 stands between the two comments is made again:
@@ -75,8 +75,9 @@ def studies(folder: Path = DATA) -> dict[str, Comparison]:
 
 
 def pages(docs: Path = DOCS) -> list[Path]:
-    """Pages with a place for a number."""
-    return [path for path in sorted(docs.glob("*.md")) if OPENING.search(path.read_text(encoding="utf-8"))]
+    """Pages with a place for a number; the README is one of them."""
+    candidates = [docs.parent / "README.md", *sorted(docs.glob("*.md"))]
+    return [path for path in candidates if path.exists() and OPENING.search(path.read_text(encoding="utf-8"))]
 
 
 def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bool) -> list[str]:

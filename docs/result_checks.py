@@ -1,10 +1,12 @@
 """Whether a result holds when it is looked at in another way."""
 
+from result_points import difference_of
 from scipy.stats import ttest_ind
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.points import SEED, Point
+from kernbench.statistics import compare
 from kernbench.statistics.comparison import LEVEL
 from kernbench.statistics.multiplicity import holm
 
@@ -28,6 +30,19 @@ def matched(comparison: Comparison) -> str:
     ]
     text = f"{len(decided) - len(other)} of {len(decided)}"
     return f"{text} (all but {', '.join(other)})" if other else text
+
+
+def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str:
+    """FAMILY VALUE SEED: the difference from the reference family over the seeds from this one on, alone."""
+    each = difference_of(comparison, family, [at])
+    rows = [
+        point.f1()[[place for place, run in enumerate(point.scored) if int(run.params[SEED]) >= int(first)]]
+        for point in (each.first, each.second)
+    ]
+    if min(map(len, rows)) < 2:
+        raise KernbenchError(f"{comparison.base}: {family} at {at} has fewer than two seeds from {first} on")
+    found = compare(*rows, prior=comparison.spread.prior)
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _matched(point: Point) -> list[float]:

@@ -87,7 +87,14 @@ def none(comparison: Comparison, word: str, *at: str) -> str:
             said = families(comparison, word, value)
             raise KernbenchError(f"{comparison.base}: none was said to be {word} at {value}; the data say {said}")
         text.append(f"none of {len(seeing)}")
-    return " and ".join(text)
+    return " and ".join(dict.fromkeys(text))
+
+
+def seeing(comparison: Comparison, at: str) -> str:
+    """VALUE: how many of the families that have a score there are surely above a blind guess."""
+    value = typed_value(comparison, comparison.axis, at)
+    here = [point for point in comparison.scored if point.x == value]
+    return f"{sum(not point.place for point in here)} of {len(here)}"
 
 
 def moved(comparison: Comparison, word: str, axis: str, start: str, at: str) -> str:

@@ -1,6 +1,8 @@
 """Synthetic runs: a factory with plausible numbers, artifacts and failures; nothing is trained."""
 
 import dataclasses
+import importlib.util
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -12,6 +14,7 @@ from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 from kernbench.training.settings import Epoch
 from kernbench.ulm.cells import artifacts as cell_artifacts
 
+DOCS = Path(__file__).parents[2] / "docs"
 TOLERANCES = np.arange(10)
 ENVIRONMENT = {"python": "3.11.9", "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "cpu": "Test CPU", "threads": 1}
 
@@ -79,6 +82,16 @@ def page_of(tmp_path, monkeypatch):
         return Page(page.read_text(encoding="utf-8"), tmp_path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def script():
+    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)  # as `python docs/make_results.py` has it
+        spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 """Numbers of pages come from the exported cells: what is put in, what is refused, and that the pages agree."""
 
 import dataclasses
-import importlib.util
-import re
 from pathlib import Path
 
 import pytest
+from result_places import place
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
@@ -13,16 +12,6 @@ from kernbench.statistics.power import smallest_detectable
 from kernbench.store.maintenance.exporting import export_tables
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOCS)  # as `python docs/make_results.py` has it
-        spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +28,6 @@ def runs(make_run):
 @pytest.fixture(scope="module")
 def found(runs):
     return {each.base: each for each in comparisons(runs)}
-
-
-def place(words, shown=""):
-    return f"<!-- data: k_sweep.v1.quick {words} -->{shown}<!-- / -->"
 
 
 def test_numbers_are_those_of_the_report_and_the_text_around_stays(script, found):
@@ -143,6 +128,7 @@ def test_two_blind_networks_get_no_verdict(script, make_run):
     assert "both blind" in script.filled(place("differences"), found)
     assert "below blind" in script.filled(place("f1 siren 65"), found)
     assert script.filled(place("decided"), found) == place("decided", "0 of 0")
+    assert script.filled(place("seeing 65"), found) == place("seeing 65", "0 of 2")
     with pytest.raises(KernbenchError, match=r"was said to be better; the data say .* both blind"):
         script.filled(place("claim better siren 65"), found)
 
@@ -296,65 +282,3 @@ def test_a_card_says_what_order_and_differences_say(script, found):
         assert cells[3] == script.filled(place(f"versus siren {size}"), found).split("-->")[1].removesuffix("<!-- / ")
         assert cells[4] == f"{row.split('|')[3].strip()} of 2"
         assert cells[5:] == ["4,321", "47 s"]
-
-
-def test_the_card_of_a_blind_network_has_no_rank_and_counts_its_plateaus(script, make_run):
-    levels = {"discrete": 0.8, "siren": 0.1}
-    runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(3)]
-    runs += [make_run("siren", 65, 3, status="diverged")]
-    runs = [dataclasses.replace(run, plateau=run.family == "siren") for run in runs]
-    found = {each.base: each for each in comparisons(runs)}
-    card = script.filled(place("card siren"), found)
-    assert "| 3, 3 on the plateau, 1 failed |" in card
-    assert "below blind" in card
-    assert card.count("| – |") == 1
-    assert "| 1 [1, 1] of 2 |" in script.filled(place("card discrete"), found)
-
-
-def test_families_are_counted_and_named_by_their_verdict(script, make_run):
-    levels = {"discrete": 0.75, "siren": 0.85, "gabor": 0.752, "gaussian": 0.7, "log": 0.65}
-    runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(4)]
-    runs += [make_run("njet", 65, 0, 0.9)]  # one seed: no verdict, and not counted
-    found = {each.base: each for each in comparisons(runs)}
-    (comparison,) = found.values()
-    outcomes = {each.first.runs[0].family: each.outcome for each in comparison.differences}
-    assert (outcomes["siren"], outcomes["gaussian"], outcomes["log"]) == ("better", "worse", "worse")
-    assert script.filled(place("verdicts worse 65"), found) == place("verdicts worse 65", "2 of 4")
-    assert script.filled(place("families worse 65"), found) == place("families worse 65", "`log`, `gaussian`")
-    assert script.filled(place("none blind 65"), found) == place("none blind 65", "none of 4")
-    lines = [line.split("|")[1].strip() for line in script.filled(place("scores 65"), found).splitlines()[4:-2]]
-    means = {each.runs[0].family: each.interval.mean for each in comparison.scored}
-    assert lines == sorted(means, key=lambda name: -means[name])
-    assert f"{'better'} |" in script.filled(place("difference_matrix 65"), found)
-
-
-def test_changes_are_counted_by_their_verdict(script, make_run):
-    levels = {"discrete": (0.75, 0.85), "siren": (0.85, 0.7)}
-    runs = [
-        make_run(family, size, seed, level)
-        for family, both in levels.items()
-        for size, level in zip((65, 129), both, strict=True)
-        for seed in range(4)
-    ]
-    found = {each.base: each for each in comparisons(runs)}
-    for word in ("better", "worse"):
-        words = f"moved {word} kernel_size 65 129"
-        assert script.filled(place(words), found) == place(words, "1 of 2")
-    table = script.filled(place("change_matrix kernel_size 65"), found)
-    assert re.search(r"\| siren \| – \| -0\.1\d\d falls \|", table)
-    assert re.search(r"\| discrete \| – \| \+0\.0\d\d rises \|", table)
-
-
-def test_decided_differences_are_looked_at_in_one_to_one_f1(script, make_run):
-    """Of two worse families, one has as good a one-to-one F1 as free taps, and is named."""
-    levels = {"discrete": (0.85, 0.6), "siren": (0.75, 0.5), "gabor": (0.75, 0.6)}
-    runs = [
-        dataclasses.replace(run, values=run.values | {"f1_matched": level[1] + 0.01 * seed})
-        for family, level in levels.items()
-        for seed in range(4)
-        for run in [make_run(family, 65, seed, level[0])]
-    ]
-    found = {each.base: each for each in comparisons(runs)}
-    assert script.filled(place("matched"), found) == place("matched", "1 of 2 (all but `gabor` at 65)")
-    with pytest.raises(KernbenchError, match="no difference is decided"):
-        script.filled(place("matched"), {each.base: each for each in comparisons(runs[:4])})
