@@ -1,16 +1,21 @@
 """Whether a result holds when it is looked at in another way."""
 
-from result_points import difference_of
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from result_points import difference_of, point_of, typed_value
 from scipy.stats import ttest_ind
 
 from kernbench.errors import KernbenchError
-from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import SEED, Point
+from kernbench.report.numbers.comparison import Comparison, Difference
+from kernbench.report.numbers.points import SEED, Floats, Point
 from kernbench.statistics import compare
 from kernbench.statistics.comparison import LEVEL
 from kernbench.statistics.multiplicity import holm
 
 MATCHED = "f1_matched"  # column: mean one-to-one F1 of a cell
+MOVES = ("rises", "falls")
 
 
 def matched(comparison: Comparison) -> str:
@@ -21,15 +26,42 @@ def matched(comparison: Comparison) -> str:
     decided = [each for each in comparison.differences if each.outcome in ("better", "worse")]
     if not decided:
         raise KernbenchError(f"{comparison.base}: no difference is decided")
-    found = [ttest_ind(_matched(each.first), _matched(each.second), equal_var=False) for each in decided]
-    p_values = holm([float(each.pvalue) for each in found])
+    tests = _welch([(each.first, each.second) for each in decided], MATCHED)
     other = [
         f"`{comparison.series_names[id(each.first)]}` at {each.first.x}"
-        for p, test, each in zip(p_values, found, decided, strict=True)
-        if not (p < 1 - LEVEL and (test.statistic > 0) == (each.found.difference > 0))
+        for (value, p), each in zip(tests, decided, strict=True)
+        if not (p < 1 - LEVEL and (value > 0) == (each.found.difference > 0))
     ]
     text = f"{len(decided) - len(other)} of {len(decided)}"
     return f"{text} (all but {', '.join(other)})" if other else text
+
+
+def matched_versus(comparison: Comparison, family: str, at: str) -> str:
+    """FAMILY VALUE: the difference in one-to-one F1, its p-value by Holm over all but those of blind networks."""
+    seeing = [each for each in comparison.differences if not each.blind and min(each.found.seeds) > 1]
+    wanted: Difference = difference_of(comparison, family, [at])
+    if wanted not in seeing:
+        raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed, or both networks are blind")
+    value, p = _welch([(each.first, each.second) for each in seeing], MATCHED)[seeing.index(wanted)]
+    return f"{value:+.3f}, p = {p:.2g}"
+
+
+def column_moved(comparison: Comparison, column: str, word: str, start: str, at: str) -> str:
+    """COLUMN rises|falls VALUE VALUE: in how many families this column of cells.csv does so along the axis.
+
+    Welch's t over seeds, p-values by Holm over the families.
+    """
+    if word not in MOVES:
+        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(MOVES)}, got {word!r}")
+    before, after = (_families_at(comparison, each) for each in (start, at))
+    tests = _welch([(after[name], before[name]) for name in before if name in after], column)
+    return f"{sum(p < 1 - LEVEL and (value > 0) == (word == MOVES[0]) for value, p in tests)} of {len(tests)}"
+
+
+def between(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
+    """FAMILY VALUE FAMILY VALUE: the difference of any two points, with the interval of this comparison alone."""
+    points = [point_of(comparison, *named) for named in ((family, [at]), (other, [other_at]))]
+    return _interval([point.f1() for point in points], comparison)
 
 
 def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str:
@@ -41,10 +73,38 @@ def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str
     ]
     if min(map(len, rows)) < 2:
         raise KernbenchError(f"{comparison.base}: {family} at {at} has fewer than two seeds from {first} on")
+    return _interval(rows, comparison)
+
+
+def seed_gaps(comparison: Comparison, family: str, at: str) -> str:
+    """FAMILY VALUE: how far apart the mean F1 of two trainings is that differ in their seed alone."""
+    means = point_of(comparison, family, [at]).f1().mean(axis=1)
+    gaps = [abs(one - other) for one, other in itertools.combinations(means, 2)]
+    if not gaps:
+        raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed")
+    return f"{np.mean(gaps):.3f} on average, {max(gaps):.3f} at most"
+
+
+def _families_at(comparison: Comparison, value: str) -> dict[str, Point]:
+    x = typed_value(comparison, comparison.axis, value)
+    return {each.runs[0].family: each for each in comparison.scored if each.x == x and len(each.scored) > 1}
+
+
+def _welch(pairs: Sequence[tuple[Point, Point]], column: str) -> list[tuple[float, float]]:
+    """Of each pair the difference of a column's means, first less second, and the p-value by Holm over all pairs."""
+    rows = [(_column(first, column), _column(second, column)) for first, second in pairs]
+    p_values = holm([float(ttest_ind(*row, equal_var=False).pvalue) for row in rows])
+    return [(float(np.mean(a) - np.mean(b)), float(p)) for (a, b), p in zip(rows, p_values, strict=True)]
+
+
+def _column(point: Point, column: str) -> list[float]:
+    """A column of each seed."""
+    known = [float(value) for run in point.scored if (value := run.values.get(column)) is not None]
+    if len(known) < 2:
+        raise KernbenchError(f"{point.name}: fewer than two seeds have {column!r}")
+    return known
+
+
+def _interval(rows: Sequence[Floats], comparison: Comparison) -> str:
     found = compare(*rows, prior=comparison.spread.prior)
     return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-
-
-def _matched(point: Point) -> list[float]:
-    """One-to-one F1 of each seed."""
-    return [float(value) for run in point.scored if (value := run.values.get(MATCHED)) is not None]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from result_cards import card, ranked
-from result_checks import later_seeds, matched
+from result_checks import between, column_moved, later_seeds, matched, matched_versus, seed_gaps
 from result_matrices import change_matrix, difference_matrix, families, moved, none, scores, seeing, verdicts
 from result_pictures import FIGURES, IMG, picture_name
 from result_points import (
@@ -266,7 +266,21 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 _ALL = (
     *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided, blind, floor),
-    *(difference_matrix, change_matrix, verdicts, families, none, seeing, moved, matched, later_seeds),
+    *(
+        difference_matrix,
+        change_matrix,
+        verdicts,
+        families,
+        none,
+        seeing,
+        moved,
+        matched,
+        matched_versus,
+        later_seeds,
+        between,
+        seed_gaps,
+        column_moved,
+    ),
     *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})

@@ -88,3 +88,46 @@ def test_decided_differences_are_looked_at_in_one_to_one_f1(script, make_run):
     assert script.filled(place("matched"), found) == place("matched", "1 of 2 (all but `gabor` at 65)")
     with pytest.raises(KernbenchError, match="no difference is decided"):
         script.filled(place("matched"), {each.base: each for each in comparisons(runs[:4])})
+
+
+def test_any_two_points_and_seeds_of_one_are_compared(script, make_run):
+    levels = {"discrete": (0.8, 0.7), "siren": (0.75, 0.72)}
+    runs = [
+        make_run(family, size, seed, level)
+        for family, both in levels.items()
+        for size, level in zip((65, 129), both, strict=True)
+        for seed in range(4)
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    (comparison,) = found.values()
+    points = {(each.runs[0].family, each.x): each.f1() for each in comparison.scored}
+    alone = compare(points["siren", 129], points["discrete", 65], prior=comparison.spread.prior)
+    text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
+    words = "between siren 129 discrete 65"
+    assert script.filled(place(words), found) == place(words, text)
+    means = sorted(points["siren", 65].mean(axis=1))
+    gaps = [b - a for place, a in enumerate(means) for b in means[place + 1 :]]
+    text = f"{sum(gaps) / 6:.3f} on average, {means[-1] - means[0]:.3f} at most"
+    assert script.filled(place("seed_gaps siren 65"), found) == place("seed_gaps siren 65", text)
+
+
+def test_columns_are_compared_over_seeds(script, make_run):
+    """One-to-one F1 of siren rises, that of gabor falls, and both differ from free taps, whose F1 is the same."""
+    levels = {"discrete": (0.6, 0.6), "siren": (0.5, 0.7), "gabor": (0.7, 0.5)}
+    runs = [
+        dataclasses.replace(run, values=run.values | {"f1_matched": matched + 0.003 * seed})
+        for family, both in levels.items()
+        for size, matched in zip((65, 129), both, strict=True)
+        for seed in range(4)
+        for run in [make_run(family, size, seed, 0.8)]
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    for word in ("rises", "falls"):
+        words = f"column_moved f1_matched {word} 65 129"
+        assert script.filled(place(words), found) == place(words, "1 of 3")
+    shown = script.filled(place("matched_versus siren 129"), found)
+    assert re.search(r">\+0\.100, p = \d", shown)
+    with pytest.raises(KernbenchError, match="expected one of rises, falls, got 'up'"):
+        script.filled(place("column_moved f1_matched up 65 129"), found)
+    with pytest.raises(KernbenchError, match="fewer than two seeds have 'f1_inner'"):
+        script.filled(place("column_moved f1_inner rises 65 129"), found)

@@ -10,6 +10,7 @@ from kernbench.ulm.cells import definition
 
 # What a study about one family, or of one size that free taps have at one K alone, asks for; every other is about any.
 FAMILIES = dict.fromkeys(("jonker_omega", "omega_extent", "omega_sweep", "size_or_delay", "siren_starts"), "siren")
+FAMILIES["poles_starts"] = "poles"
 PROFILES = ("smoke", "quick", "day", "thesis")
 
 
