@@ -1,6 +1,7 @@
 """The bundled studies: each parses and plans at both profiles; published sizes; which lines train and which test."""
 
 import pytest
+from preset_families import FAMILIES
 
 from kernbench.networks.cost import parameter_count
 from kernbench.registry import find_family
@@ -8,9 +9,6 @@ from kernbench.study.reading import available_studies
 from kernbench.study.task import load as load_task_study
 from kernbench.ulm.cells import definition
 
-# What a study about one family, or of one size that free taps have at one K alone, asks for; every other is about any.
-FAMILIES = dict.fromkeys(("jonker_omega", "omega_extent", "omega_sweep", "size_or_delay", "siren_starts"), "siren")
-FAMILIES["poles_starts"] = "poles"
 PROFILES = ("smoke", "quick", "day", "thesis")
 
 

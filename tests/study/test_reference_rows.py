@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from preset_families import FAMILIES
 from scipy.stats import binned_statistic, spearmanr
 
 from kernbench.errors import StudyError
@@ -89,7 +90,7 @@ def test_a_missing_key_is_named():
 @pytest.mark.parametrize("name", sorted(available_studies()))
 @pytest.mark.parametrize("profile", ["quick", "thesis"])
 def test_every_bundled_study_loads_and_its_references_meet_its_axes(name, profile):
-    study = load_study(name, find_family("siren"), profile)
+    study = load_study(name, find_family(FAMILIES.get(name, "siren")), profile)
     for row in study.references:
         if row.axis in study.axes and profile == "thesis":
             assert set(row.at) <= set(study.axes[row.axis])
