@@ -11,6 +11,17 @@ from kernbench.report.numbers.comparison import comparisons
 from kernbench.statistics import compare
 
 
+def at_two_sizes(make_run, levels):
+    """Studies of four seeds at K = 65 and 129, family -> F1 at both."""
+    runs = [
+        make_run(family, size, seed, level)
+        for family, both in levels.items()
+        for size, level in zip((65, 129), both, strict=True)
+        for seed in range(4)
+    ]
+    return {each.base: each for each in comparisons(runs)}
+
+
 def test_the_card_of_a_blind_network_has_no_rank_and_counts_its_plateaus(script, make_run):
     levels = {"discrete": 0.8, "siren": 0.1}
     runs = [make_run(family, 65, seed, level) for family, level in levels.items() for seed in range(3)]
@@ -43,13 +54,7 @@ def test_families_are_counted_and_named_by_their_verdict(script, make_run):
 
 def test_changes_are_counted_by_their_verdict(script, make_run):
     levels = {"discrete": (0.75, 0.85), "siren": (0.85, 0.7)}
-    runs = [
-        make_run(family, size, seed, level)
-        for family, both in levels.items()
-        for size, level in zip((65, 129), both, strict=True)
-        for seed in range(4)
-    ]
-    found = {each.base: each for each in comparisons(runs)}
+    found = at_two_sizes(make_run, levels)
     for word in ("better", "worse"):
         words = f"moved {word} kernel_size 65 129"
         assert script.filled(place(words), found) == place(words, "1 of 2")
@@ -92,13 +97,7 @@ def test_decided_differences_are_looked_at_in_one_to_one_f1(script, make_run):
 
 def test_any_two_points_and_seeds_of_one_are_compared(script, make_run):
     levels = {"discrete": (0.8, 0.7), "siren": (0.75, 0.72)}
-    runs = [
-        make_run(family, size, seed, level)
-        for family, both in levels.items()
-        for size, level in zip((65, 129), both, strict=True)
-        for seed in range(4)
-    ]
-    found = {each.base: each for each in comparisons(runs)}
+    found = at_two_sizes(make_run, levels)
     (comparison,) = found.values()
     points = {(each.runs[0].family, each.x): each.f1() for each in comparison.scored}
     alone = compare(points["siren", 129], points["discrete", 65], prior=comparison.spread.prior)
