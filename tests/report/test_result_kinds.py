@@ -49,7 +49,7 @@ def test_families_are_counted_and_named_by_their_verdict(script, make_run):
     lines = [line.split("|")[1].strip() for line in script.filled(place("scores 65"), found).splitlines()[4:-2]]
     means = {each.runs[0].family: each.interval.mean for each in comparison.scored}
     assert lines == sorted(means, key=lambda name: -means[name])
-    assert f"{'better'} |" in script.filled(place("difference_matrix 65"), found)
+    assert "better |" in script.filled(place("difference_matrix 65"), found)
 
 
 def test_changes_are_counted_by_their_verdict(script, make_run):
