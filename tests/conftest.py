@@ -79,6 +79,16 @@ def own_cache(caches, monkeypatch):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """A test changes nothing of the process that the next one would meet."""
+    from kernbench.host.process_state import kept
+
+    with kept(quick=True) as changed:
+        yield
+    assert not changed, f"left behind: {', '.join(changed)}"
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Folder of the outside reference data; tests that need it skip where it is absent."""

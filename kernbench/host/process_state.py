@@ -1,10 +1,11 @@
-"""What a process has once and plugins may change: working folder, torch's defaults, warnings, signals, random numbers.
+"""What a process has once and plugins may change: folder, torch's defaults, CSV, warnings, signals, random numbers.
 
 A cell must not depend on which plugins were imported before it. So the code of a plugin runs inside `kept`, which puts
 back what it changed and says what that was.
 """
 
 import contextlib
+import csv
 import os
 import random
 import signal
@@ -46,7 +47,8 @@ def kept(*, randomness: bool = False, quick: bool = False) -> Iterator[list[str]
 
     Args:
         randomness: the states of the generators of torch, numpy and `random`, too: not for code that is to draw.
-        quick: only what can be read in microseconds: working folder, and torch's default dtype, device and threads.
+        quick: only what can be read in microseconds: working folder, torch's default dtype,
+            device and threads, and the limit of CSV fields.
 
     Returns:
         A context manager; it gives a list that holds the names of what was changed, once the code has ended.
@@ -209,6 +211,7 @@ _QUICK = (
         lambda number: _torch().set_num_threads(number),
     ),
     _Part("default device", _of("torch", _device), _to_device, lambda: _torch().device("cpu")),
+    _Part("limit of CSV fields", csv.field_size_limit, csv.field_size_limit),
 )
 _SLOWER = (
     _Part("warnings filters", _filters, _to_filters, wanted=_wanted_filters),

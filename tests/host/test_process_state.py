@@ -1,5 +1,6 @@
 """The state of the process outlives the code of plugins, and what they changed is said."""
 
+import csv
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ ALL = [
     "default dtype",
     "number of threads",
     "default device",
+    "limit of CSV fields",
     "warnings filters",
     "signal handlers",
     "state of Python's random numbers",
@@ -35,6 +37,7 @@ def disturb(folder):
     torch.set_num_threads(torch.get_num_threads() + 1)
     warnings.simplefilter("error")
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    csv.field_size_limit(2**24)
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002  # what plugins do
     torch.manual_seed(1)
@@ -48,6 +51,7 @@ def seen():
         torch.zeros(1).device,
         torch.get_num_threads(),
         signal.getsignal(signal.SIGUSR1),
+        csv.field_size_limit(),
         tuple(warnings.filters),
     )
 

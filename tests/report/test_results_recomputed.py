@@ -22,7 +22,6 @@ MARGIN = 0.01  # a difference that does not matter
 
 
 def rows(name):
-    csv.field_size_limit(2**24)
     with (DATA / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
