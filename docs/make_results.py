@@ -5,9 +5,9 @@ stands between the two comments is made again:
 
     <!-- data: k_sweep.v1.quick f1 siren 65 -->0.810 [0.779, 0.841]<!-- / -->
 
-The words are a study, one of `KINDS` of result_kinds.py, and what it takes. `claim` names the verdict that the sentence
-around it rests on, and refuses data that say another. `figure` is drawn into docs/img, and keeps the digest of what it
-shows.
+The words are a study, one of `KINDS` of result_kinds.py, and what it takes. Two studies with a + between them are one
+with an axis `study`. `claim` names the verdict that the sentence around it rests on, and refuses data that say another.
+`figure` is drawn into docs/img, and keeps the digest of what it shows.
 """
 
 import inspect
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from result_joined import AND, joined
 from result_kinds import KINDS, figure
 from result_pictures import IMG, draw, is_current, picture_name
 
@@ -56,17 +57,28 @@ def _made(place: re.Match[str], found: dict[str, Comparison]) -> str:
     if len(said) < 2:
         raise KernbenchError(f"{opening}: expected a study and a kind, one of {', '.join(KINDS)}")
     base, kind, *words = said
-    for name, known in ((base, found), (kind, KINDS)):
-        if name not in known:
-            raise KernbenchError(f"{opening}: no {name!r}{close_match(name, known) or ''}")
     try:
-        inspect.signature(KINDS[kind]).bind(found[base], *words)
-    except TypeError as error:
-        raise KernbenchError(f"{opening}: {kind} takes other words ({error}): {KINDS[kind].__doc__}") from None
-    try:
-        return f"{opening}{KINDS[kind](found[base], *words)}<!-- / -->"
+        if kind not in KINDS:
+            raise KernbenchError(f"no {kind!r}{close_match(kind, KINDS) or ''}")
+        comparison = _named(base, found)
+        try:
+            inspect.signature(KINDS[kind]).bind(comparison, *words)
+        except TypeError as error:
+            raise KernbenchError(f"{kind} takes other words ({error}): {KINDS[kind].__doc__}") from None
+        return f"{opening}{KINDS[kind](comparison, *words)}<!-- / -->"
     except KernbenchError as error:
         raise KernbenchError(f"{opening}: {error}") from error
+
+
+def _named(base: str, found: dict[str, Comparison]) -> Comparison:
+    """A study, or two of them joined: "k_sweep.v1.quick+param_budget.v1.quick"."""
+    names = base.split(AND)
+    if len(names) > 2:
+        raise KernbenchError(f"{base}: expected one study, or two with a {AND} between them")
+    for name in names:
+        if name not in found:
+            raise KernbenchError(f"no {name!r}{close_match(name, found) or ''}")
+    return joined(*(found[name] for name in names)) if len(names) == 2 else found[base]
 
 
 def studies(folder: Path = DATA) -> dict[str, Comparison]:
@@ -95,10 +107,13 @@ def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bo
     stale = []
     for place in PLACE.finditer(page):
         base, kind, *words = shlex.split(place["words"])
-        if kind == figure.__name__ and not is_current(found[base], words[0], folder):
-            stale.append(picture_name(found[base], words[0]))
+        if kind != figure.__name__:
+            continue
+        comparison = _named(base, found)
+        if not is_current(comparison, words[0], folder):
+            stale.append(picture_name(comparison, words[0]))
             if not check:
-                draw(found[base], words[0], folder)
+                draw(comparison, words[0], folder)
     return stale
 
 

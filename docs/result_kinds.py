@@ -5,7 +5,18 @@ from types import MappingProxyType
 
 from result_cards import card, ranked
 from result_checks import between, column_moved, later_seeds, matched, matched_versus, seed_gaps
-from result_matrices import change_matrix, difference_matrix, families, moved, none, scores, seeing, verdicts
+from result_matrices import (
+    change_matrix,
+    change_table,
+    difference_matrix,
+    families,
+    moved,
+    movers,
+    none,
+    scores,
+    seeing,
+    verdicts,
+)
 from result_pictures import FIGURES, IMG, picture_name
 from result_points import (
     CHANGED,
@@ -269,11 +280,13 @@ _ALL = (
     *(
         difference_matrix,
         change_matrix,
+        change_table,
         verdicts,
         families,
         none,
         seeing,
         moved,
+        movers,
         matched,
         matched_versus,
         later_seeds,

@@ -1,15 +1,15 @@
 """Families as rows, values of the axis as columns; and how many families have a verdict at a value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
-from result_points import CHANGED, SAID, f1_text, table, typed_value
+from result_points import CHANGED, SAID, f1_text, gain_text, points_at, table, typed_value
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import Comparison, Difference
-from kernbench.report.numbers.gains import changes
+from kernbench.report.numbers.gains import Gain, changes
 from kernbench.report.numbers.matrix import matrix
-from kernbench.report.numbers.orders import place_name
-from kernbench.report.numbers.points import Point
+from kernbench.report.numbers.orders import place_name, row_name, shared_axes
+from kernbench.report.numbers.points import Point, Value
 
 VERDICTS = ("better", "worse", "equivalent", "undecided", "blind")
 
@@ -35,6 +35,28 @@ def change_matrix(comparison: Comparison, axis: str, start: str) -> str:
     value = typed_value(comparison, axis, start)
     found = {each.point: f"{each.value:+.3f} {CHANGED[each.verdict]}" for each in changes(comparison, axis, value)}
     return _matrix(comparison, start, lambda point: found.get(point, "–"))
+
+
+def change_table(comparison: Comparison, axis: str, start: str, end: str, by: str = "") -> str:
+    """AXIS VALUE VALUE [VALUE]: how each family changes between two values of an axis, at each value of the main one.
+
+    Families by name, or by their change at a value of the main axis.
+    """
+    ends = typed_value(comparison, axis, end)
+    shared = shared_axes(comparison)[0]
+    rows: dict[str, dict[Value | None, Gain]] = {}
+    for each in changes(comparison, axis, typed_value(comparison, axis, start)):
+        if each.point.params[axis] == ends:
+            rows.setdefault(row_name(each.point, shared), {})[each.point.x] = each
+    if by:
+        at = typed_value(comparison, comparison.axis, by)
+        rows = dict(sorted(rows.items(), key=lambda row: -row[1][at].value if at in row[1] else 1.0))
+    columns = sorted({x for row in rows.values() for x in row}, key=lambda x: (isinstance(x, str), x))
+    shown = [
+        [name, *(f"{gain_text(row[x])} {CHANGED[row[x].verdict]}" if x in row else "–" for x in columns)]
+        for name, row in rows.items()
+    ]
+    return table(["family", *(place_name({comparison.axis: x}, [comparison.axis]) for x in columns)], shown)
 
 
 def _matrix(comparison: Comparison, by: str, text: Callable[[Point], str], *, without_reference: bool = False) -> str:
@@ -97,15 +119,28 @@ def seeing(comparison: Comparison, at: str) -> str:
     return f"{sum(not point.place for point in here)} of {len(here)}"
 
 
-def moved(comparison: Comparison, word: str, axis: str, start: str, at: str) -> str:
-    """VERDICT AXIS VALUE VALUE: of how many families F1 rises ("better"), ... from one value to another."""
-    found = changes(comparison, axis, typed_value(comparison, axis, start))
-    value = typed_value(comparison, axis, at)
-    here = [each for each in found if each.point.params[axis] == value]
-    _known(comparison, word, CHANGED)
+def moved(comparison: Comparison, word: str, axis: str, start: str, end: str, *at: str) -> str:
+    """VERDICT AXIS VALUE VALUE [VALUE ...]: of how many families F1 rises ("better"), ... from one value to another.
+
+    Further values say where, if there are other axes.
+    """
+    here = _changed(comparison, word, axis, start, end, at)
     return f"{sum(each.verdict == word for each in here)} of {len(here)}"
 
 
-def _known(comparison: Comparison, word: str, words: Mapping[str, str]) -> None:
-    if word not in words:
-        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(words)}, got {word!r}")
+def movers(comparison: Comparison, word: str, axis: str, start: str, end: str, *at: str) -> str:
+    """VERDICT AXIS VALUE VALUE [VALUE ...]: the families that `moved` counts, the largest change first."""
+    here = [each for each in _changed(comparison, word, axis, start, end, at) if each.verdict == word]
+    here.sort(key=lambda each: -abs(each.value))
+    shared = shared_axes(comparison)[0]
+    return ", ".join(f"`{row_name(each.point, shared)}`" for each in here) or "none"
+
+
+def _changed(comparison: Comparison, word: str, axis: str, start: str, end: str, at: Sequence[str]) -> list[Gain]:
+    """Changes between two values, of the points at some values of other axes, once the verdict is known to be one."""
+    if word not in CHANGED:
+        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(CHANGED)}, got {word!r}")
+    found = changes(comparison, axis, typed_value(comparison, axis, start))
+    value = typed_value(comparison, axis, end)
+    points = points_at(comparison, at)
+    return [each for each in found if each.point.params[axis] == value and each.point in points]

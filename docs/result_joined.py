@@ -1,0 +1,65 @@
+"""Two studies as one, to ask what changes from one to the other: with another budget, or when families are tuned."""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from kernbench.errors import KernbenchError
+from kernbench.report.numbers.comparison import Comparison, comparisons
+from kernbench.report.numbers.points import SEED, Point, Value
+from kernbench.report.numbers.worlds import shared_world
+from kernbench.store.reading.records import Run
+
+STUDY = "study"  # the axis whose values are the two
+AND = "+"  # between their names
+
+Key = tuple[str, frozenset[tuple[str, Value]]]
+
+
+@functools.cache
+def joined(first: Comparison, second: Comparison) -> Comparison:
+    """Points that both studies have, at the same values and on the same lines, with the study as one more axis.
+
+    What is the same training in both, as a family has whose setting the second study leaves as it was, is left out:
+    nothing can change there, and it would be counted as if it had been measured twice.
+
+    Raises:
+        KernbenchError: there is no such point.
+    """
+    others = {_key(point): point for point in second.scored}
+    pairs = [(point, others[_key(point)]) for point in first.scored if _key(point) in others]
+    pairs = [pair for pair in pairs if _comparable(*pair) and not _same_trainings(*pair)]
+    if not pairs:
+        raise KernbenchError(f"{first.base} and {second.base} have no point in common")
+    names = _names(first, second)
+    runs = [run for pair in pairs for point, name in zip(pair, names, strict=True) for run in _with_study(point, name)]
+    base = AND.join((first.base, second.base))
+    return comparisons(replace(run, base=base) for run in runs)[0]
+
+
+def _key(point: Point) -> Key:
+    return point.runs[0].family, frozenset(point.params.items())
+
+
+def _comparable(one: Point, other: Point) -> bool:
+    return shared_world(one.scored[0]) == shared_world(other.scored[0]) and one.tolerance == other.tolerance
+
+
+def _same_trainings(one: Point, other: Point) -> bool:
+    """Whether all seeds that both have gave the same scores."""
+    rows = [dict(zip((run.params[SEED] for run in point.scored), point.f1(), strict=True)) for point in (one, other)]
+    common = rows[0].keys() & rows[1].keys()
+    return bool(common) and all(np.array_equal(rows[0][seed], rows[1][seed]) for seed in common)
+
+
+def _names(first: Comparison, second: Comparison) -> tuple[str, str]:
+    """Short names where they differ: "k_sweep", else "k_sweep.v1.quick"."""
+    short = first.base.split(".")[0], second.base.split(".")[0]
+    return short if len(set(short)) == 2 else (first.base, second.base)
+
+
+def _with_study(point: Point, study: str) -> Iterable[Run]:
+    """Its cells, with the study among their values; definitions differ in nothing but what the study is about."""
+    return [replace(run, params={**run.params, STUDY: study}, digest="") for run in point.runs]

@@ -1,0 +1,111 @@
+"""Two studies of one page's data as one: what changes from the first to the second, and what is left out."""
+
+import dataclasses
+import re
+
+import pytest
+
+from kernbench.errors import KernbenchError
+from kernbench.report.numbers.comparison import comparisons
+from kernbench.statistics.contrast import contrast
+from kernbench.statistics.moderation import seed_prior
+
+BUDGET = "param_budget.v1.quick"
+BOTH = f"k_sweep.v1.quick+{BUDGET}"
+
+
+def place(words, shown="", base=BOTH):
+    return f"<!-- data: {base} {words} -->{shown}<!-- / -->"
+
+
+def other_study(run):
+    return dataclasses.replace(run, base=BUDGET, study=f"{BUDGET}/{run.family}", digest="of another")
+
+
+@pytest.fixture(scope="module")
+def found(make_run):
+    """Free taps with the same trainings in both studies; one family that gains, one that loses, one in the first."""
+    default = {"discrete": 0.75, "siren": 0.7, "gabor": 0.8, "log": 0.7}
+    budget = {"siren": 0.85, "gabor": 0.7}
+    runs = [
+        make_run(family, size, seed, level)
+        for family, level in default.items()
+        for size in (65, 129)
+        for seed in range(4)
+    ]
+    runs += [other_study(run) for run in runs if run.family == "discrete"]
+    runs += [
+        other_study(make_run(family, size, seed + 10, level))
+        for family, level in budget.items()
+        for size in (65, 129)
+        for seed in range(3)
+    ]
+    return {each.base: each for each in comparisons(runs)}
+
+
+def test_a_change_is_the_contrast_of_the_two_cells(script, found):
+    def cell(base, family, size):
+        points = found[base].scored
+        return next(each for each in points if (each.runs[0].family, each.x) == (family, size)).f1()
+
+    bases = (BUDGET, "k_sweep.v1.quick")
+    prior = seed_prior(
+        [cell(base, family, size) for base in bases for family in ("siren", "gabor") for size in (65, 129)]
+    )
+    expected = contrast([cell(base, "siren", 65) for base in bases], (1, -1), prior)
+    low, high = expected.interval(0.95)
+    words = "change better study k_sweep siren 65 study=param_budget"
+    text = f"{expected.value:+.3f} [{low:+.3f}, {high:+.3f}], rises"
+    assert script.filled(place(words), found) == place(words, text)
+
+
+def test_families_that_move_are_counted_and_named_at_each_size(script, found):
+    for word, family in (("better", "siren"), ("worse", "gabor")):
+        words = f"moved {word} study k_sweep param_budget 65"
+        assert script.filled(place(words), found) == place(words, "1 of 2")
+        words = f"movers {word} study k_sweep param_budget 129"
+        assert script.filled(place(words), found) == place(words, f"`{family}`")
+    words = "movers equivalent study k_sweep param_budget 129"
+    assert script.filled(place(words), found) == place(words, "none")
+
+
+def test_the_table_has_a_column_for_each_size_and_its_rows_in_order(script, found):
+    lines = script.filled(place("change_table study k_sweep param_budget 65"), found).splitlines()
+    assert lines[2] == "| family | K = 65 | K = 129 |"
+    assert [line.split(" | ")[0] for line in lines[4:6]] == ["| siren", "| gabor"]
+    assert all(line.count(word) == 2 for line, word in zip(lines[4:6], ("rises", "falls"), strict=True))
+    by_name = script.filled(place("change_table study k_sweep param_budget"), found).splitlines()
+    assert [line.split(" | ")[0] for line in by_name[4:6]] == ["| gabor", "| siren"]
+
+
+def test_the_same_trainings_in_both_are_left_out(script, found):
+    with pytest.raises(KernbenchError, match=r"no score of discrete at kernel_size = 65"):
+        script.filled(place("f1 discrete 65 study=k_sweep"), found)
+
+
+def test_a_family_of_one_study_is_left_out(script, found):
+    with pytest.raises(KernbenchError, match=r"no score of log"):
+        script.filled(place("f1 log 65 study=k_sweep"), found)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        (f"k_sweep.v1.quick+{BUDGET}+{BUDGET}", "expected one study, or two"),
+        ("k_sweep.v1.quick+param_budgt.v1.quick", "no 'param_budgt.v1.quick'; did you mean"),
+        (f"{BUDGET}+{BUDGET}", "have no point in common"),
+    ],
+)
+def test_names_that_join_nothing_are_refused(script, found, base, said):
+    with pytest.raises(KernbenchError, match=re.escape(said)):
+        script.filled(place("cells", base=base), found)
+
+
+def test_studies_on_other_lines_have_nothing_in_common(script, make_run):
+    runs = [make_run("siren", 65, seed, 0.8) for seed in range(3)]
+    other = [
+        dataclasses.replace(other_study(make_run("siren", 65, seed, 0.7)), data_digest="others") for seed in range(3)
+    ]
+    found = {each.base: each for each in comparisons([*runs, *other])}
+    with pytest.raises(KernbenchError, match="have no point in common"):
+        script.filled(place("cells"), found)
