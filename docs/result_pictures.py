@@ -1,6 +1,7 @@
 """Pictures of the pages that `make_results.py` fills: which there are, and whether one shows the data as they are."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from kernbench.report.numbers.pulses import pulses_of
 
 IMG = "img"  # folder of the pictures, in that of the pages
 DPI = 110
+CURVE = 3  # points that a family needs
 SHOWN = "Data"  # text in a picture: the digest of the cells that it shows
 
 
@@ -39,7 +41,7 @@ class Picture(NamedTuple):
 
 FIGURES: Mapping[str, Picture] = MappingProxyType(
     {
-        "sweep": Picture(sweep_figure, lambda comparison: comparison.scored),
+        "sweep": Picture(lambda comparison: sweep_figure(_curves(comparison)), lambda comparison: comparison.scored),
         "orders": Picture(orders_figure, family_orders),
         "places": Picture(places_figure, panels_of),
         "differences": Picture(differences_figure, compared),
@@ -47,6 +49,12 @@ FIGURES: Mapping[str, Picture] = MappingProxyType(
         "profiles": Picture(profile_figure, has_profiles),
     }
 )
+
+
+def _curves(comparison: Comparison) -> Comparison:
+    """The comparison without families of one or two scores, where others have three: so few points are no curve."""
+    least = min(CURVE, max(len(each.scored) for each in comparison.series))
+    return replace(comparison, series=tuple(each for each in comparison.series if len(each.scored) >= least))
 
 
 def picture_name(comparison: Comparison, name: str) -> str:

@@ -130,3 +130,11 @@ def test_columns_are_compared_over_seeds(script, make_run):
         script.filled(place("column_moved f1_matched up 65 129"), found)
     with pytest.raises(KernbenchError, match="fewer than two seeds have 'f1_inner'"):
         script.filled(place("column_moved f1_inner rises 65 129"), found)
+
+
+def test_a_family_of_few_sizes_is_no_curve_where_others_have_more(script, make_run):
+    runs = [make_run("discrete", size, 0, 0.8) for size in (33, 65, 129)]
+    runs += [make_run("siren", size, 0, 0.8) for size in (65, 129)]
+    for cells, names in ((runs, ["discrete"]), (runs[1:], ["discrete", "siren"])):
+        (legend,) = script.draw.__globals__["FIGURES"]["sweep"].make(comparisons(cells)[0]).legends
+        assert [text.get_text() for text in legend.get_texts()] == names
