@@ -50,7 +50,7 @@ def card(comparison: Comparison, family: str) -> str:
     names = [place_name(each.params, axes) for each in points]
     rows = [[name, *_row(comparison, each, name)] for each, name in zip(points, names, strict=True)]
     of_axes = ", ".join(NOUNS.get(name, name) for name in axes)
-    return table([of_axes, "F1", "seeds", "less that of discrete", "rank", "parameters", "time"], rows)
+    return table([of_axes, "F1", "seeds", "F1 − F1 of discrete", "rank", "parameters", "time"], rows)
 
 
 def _row(comparison: Comparison, point: Point, place: str) -> list[str]:

@@ -71,7 +71,7 @@ def differences_figure(comparison: Comparison) -> Figure:
                 _draw(panel, row[name], place)
         panel.grid(visible=False, axis="y")
         panel.tick_params(labelbottom=True)
-        panel.set_xlabel(f"mean F1 less that of {BASELINE}")
+        panel.set_xlabel(f"mean F1 − mean F1 of {BASELINE}")
     flat[0].set_yticks(range(len(names)), names)
     flat[0].set_ylim(len(names) - 0.4, -0.6)  # the highest on top
     low, high = flat[0].get_xlim()

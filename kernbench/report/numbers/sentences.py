@@ -35,17 +35,38 @@ def headline(comparison: Comparison) -> list[str]:
     if not comparison.scored:
         return [f"No cell of {comparison.base} has a score yet: {_statuses(comparison.not_ok)}."]
     shown = sorted(comparison.series, key=lambda series: series.rank, reverse=True)[: 1 + MOST_NAMED]
+    shown += [
+        series for series in comparison.series if series.family == BASELINE and series.scored and series not in shown
+    ][:1]
     shown.sort(key=lambda series: (series.family != BASELINE, series.name))  # an order by score would claim a ranking
     names = {series.name for series in shown}
     first, *others = [_score(comparison, series.best) for series in shown if series.best is not None]
     floored = _below_floor(comparison)
     # blind networks differ, too: that is no claim about families
     lead = floored if all(point.place for point in comparison.scored) else _decided(comparison)
-    sentences = [*lead, first, *(floored if lead is not floored else []), *others]
+    sentences = [
+        *lead,
+        *_chosen_series(comparison, len(shown)),
+        first,
+        *(floored if lead is not floored else []),
+        *others,
+    ]
     sentences += [_trend(row) for row in over_sizes(comparison) if row.decided and row.name in names]
     if comparison.not_ok:
         sentences.append(f"Without a score: {_statuses(comparison.not_ok)}; they are listed below and count.")
     return sentences
+
+
+def _chosen_series(comparison: Comparison, shown: int) -> list[str]:
+    """Which series the sentences on scores are about, where they are not about all; empty if they are."""
+    if shown == len(comparison.series):
+        return []
+    split = "validation" if comparison.best_on_validation else "test"
+    also = (
+        f", and {BASELINE}" if any(series.family == BASELINE and series.scored for series in comparison.series) else ""
+    )
+    how = f"selected by F1 on {split} lines, which supports no claim about families{also}"
+    return [f"Named with their scores are {shown} of {len(comparison.series)} series, {how}; the table has all."]
 
 
 def cautions(comparison: Comparison) -> list[str]:
@@ -161,12 +182,13 @@ def _decided(comparison: Comparison) -> list[str]:
     if not differences:
         return []
     by_verdict = {verdict: [each for each in seeing if each.verdict == verdict] for verdict in VERDICTS}
-    found = by_verdict["better"] + by_verdict["worse"]
-    found.sort(key=lambda each: -abs(each.found.difference))
-    found.sort(key=_later_of_its_family(found))  # the largest of each family before the second largest of one
-    sentences = [_difference_text(each) for each in found[:MOST_NAMED]]
-    if len(found) > MOST_NAMED:
-        sentences.append(f"{counted(len(found) - MOST_NAMED, 'further difference')} decided: see the table.")
+    named = [each for verdict in ("better", "worse") for each in _first_of(by_verdict[verdict])]
+    sentences = [_difference_text(each) for each in named]
+    rest = [
+        f"{count} {verdict}" for verdict in ("better", "worse") if (count := len(by_verdict[verdict]) - MOST_NAMED) > 0
+    ]
+    if rest:
+        sentences.append(f"Further differences decided: {', '.join(rest)}; see the table.")
     same, open_ = by_verdict["equivalent"], [each for each in differences if each.verdict == "undecided"]
     if same:
         margin = same[0].found.equivalence
@@ -174,6 +196,12 @@ def _decided(comparison: Comparison) -> list[str]:
     if open_:
         sentences.append(_undecided(open_, len(differences)))
     return sentences
+
+
+def _first_of(found: Sequence[Difference]) -> list[Difference]:
+    """The few to name: the largest of each family before the second largest of one."""
+    by_size = sorted(found, key=lambda each: -abs(each.found.difference))
+    return sorted(by_size, key=_later_of_its_family(by_size))[:MOST_NAMED]
 
 
 def _later_of_its_family(found: Sequence[Difference]) -> Callable[[Difference], int]:
@@ -255,7 +283,7 @@ def _against_floor(point: Point) -> str:
 def _trend(row: OverSizes) -> str:
     """How the score changes when a kernel size doubles."""
     change = f"{row.change:+.3f} [{row.change_low:+.3f}, {row.change_high:+.3f}] in mean F1"
-    over = f"on average over sizes from {row.smallest} to {row.largest}"
+    over = f"{'on average over sizes ' if row.sizes > 2 else ''}from {row.smallest} to {row.largest}"
     return f"{change} each time the kernel size doubles, {over}: {row.name} ({p_text(row.p_value)})."
 
 

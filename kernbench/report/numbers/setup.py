@@ -58,9 +58,10 @@ def _axes(comparison: Comparison) -> list[tuple[str, str]]:
         for name, value in run.params.items():
             if name != DRAW:
                 values.setdefault(name, set()).add(value)
-    seeds = values.pop(SEED, set())
+    values.pop(SEED, None)
     rows = [(name, ", ".join(map(str, sorted(found, key=_place)))) for name, found in sorted(values.items())]
-    return [*rows, ("seeds", str(len(seeds)))]
+    seeds = [len({run.params.get(SEED) for run in point.runs}) for point in comparison.points]
+    return [*rows, ("seeds", " to ".join(map(str, sorted({min(seeds), max(seeds)}))))]
 
 
 def _place(value: Any) -> tuple[bool, Any]:

@@ -100,6 +100,29 @@ def test_a_true_difference_is_named_with_its_size_its_seeds_and_its_p_value(cell
     )
 
 
+def test_what_is_better_is_named_before_what_is_worse_and_the_rest_is_counted(cells):
+    levels = {"discrete": 0.8, "siren": 0.83, "a": 0.5, "b": 0.55, "c": 0.6, "d": 0.65, "e": 0.7}
+    tables = crossed(np.random.default_rng(2), list(levels.values()), [0.01] * len(levels), [4] * len(levels), 64)
+    runs = [run for name, table in zip(levels, tables, strict=True) for run in cells(name, table)]
+    named = re.findall(r"in mean F1: (\w+) .*? is (better|worse) than discrete", said(comparisons(runs)[0]))
+    assert named == [("siren", "better"), ("a", "worse"), ("b", "worse"), ("c", "worse")]
+    assert "Further differences decided: 2 worse; see the table." in said(comparisons(runs)[0])
+
+
+def test_scores_are_named_of_the_reference_family_however_low_it_is(cells):
+    levels = {"discrete": 0.7, "a": 0.8, "b": 0.8, "c": 0.8, "d": 0.8, "e": 0.8}
+    tables = crossed(np.random.default_rng(2), list(levels.values()), [0.01] * len(levels), [4] * len(levels), 64)
+    runs = [run for name, table in zip(levels, tables, strict=True) for run in cells(name, table)]
+    sentences = headline(comparisons(runs)[0])
+    named = [match[1] for text in sentences if (match := re.search(r"is the mean F1 of (\w+)", text))]
+    assert (named[0], len(named)) == ("discrete", 5)
+    assert any(text.startswith("Named with their scores are 5 of 6 series, ") for text in sentences)
+    one = headline(comparisons([run for run in runs if run.params["seed"] == 0])[0])
+    assert not any(RANKING.search(text) for text in one if text.startswith(("Named", "0.")))
+    few = [run for run in runs if run.family in ("discrete", "a", "b")]
+    assert "Named with their scores" not in said(comparisons(few)[0])
+
+
 def test_undecided_says_what_could_be_found_and_how_many_seeds_would_decide(cells):
     first, second = crossed(np.random.default_rng(3), (0.80, 0.795), (0.015, 0.015), (3, 3), 200)
     (found,) = comparisons([*cells("discrete", second), *cells("siren", first)])
@@ -131,6 +154,8 @@ def test_a_trend_needs_seeds_and_an_interval_without_zero(cells):
         r"on average over sizes from 17 to 257: siren \(p = ",
         text,
     ), text
+    two = [run for run in runs if run.params["kernel_size"] < 257]
+    assert re.search(r"each time the kernel size doubles, from 17 to 65: siren", said(comparisons(two)[0]))
     single = [run for run in runs if run.params["seed"] == 0]
     assert "doubles" not in said(comparisons(single)[0])
 

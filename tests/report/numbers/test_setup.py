@@ -28,7 +28,7 @@ def test_setup_says_network_lines_training_seeds_and_hyperparameters(make_run):
     (found,) = comparisons(runs)
     rows = dict(setup_rows(found))
     assert rows["families"] == "discrete, siren"
-    assert (rows["kernel_size"], rows["seeds"]) == ("65, 129", "2")
+    assert (rows["kernel_size"], rows["seeds"]) == ("65, 129", "1 to 2")
     assert rows["network"] == "dilated, 12 layers, 16 channels, gain = unit"
     lines = "128 train, 64 validation, 100 test; windows of 2048 samples (32.8 µs); population = mono"
     assert rows["lines"] == lines
