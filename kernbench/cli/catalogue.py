@@ -47,7 +47,17 @@ def _tuned(table: dict[str, Any]) -> str:
     if not isinstance(table.get("tuning"), dict):
         return ""
     tuning = DEFAULTS | table["tuning"]
-    return f" (tuned: {counted(tuning['trials'], 'draw')} by {tuning['sampler']})"
+    profiles = table.get("profiles")
+    found = profiles.items() if isinstance(profiles, dict) else ()
+    own = {name: trials for name, changes in found if (trials := _own_trials(changes)) is not None}
+    others = "".join(f", {trials} at {name}" for name, trials in own.items())
+    return f" (tuned: {counted(tuning['trials'], 'draw')}{others}, by {tuning['sampler']})"
+
+
+def _own_trials(changes: object) -> object:
+    """Draws of a profile, as a study writes them there; None where it does not."""
+    tuning = changes.get("tuning") if isinstance(changes, dict) else None
+    return tuning.get("trials") if isinstance(tuning, dict) else None
 
 
 def _profiles() -> list[tuple[str, str]]:

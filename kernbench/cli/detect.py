@@ -72,7 +72,7 @@ def detect_command(
     """
     from kernbench.cli.trained_cell import cell_or_file
     from kernbench.host.device import choose_device
-    from kernbench.ulm.evaluation.detections import detect, unusual_rms
+    from kernbench.ulm.evaluation.detections import clean_training, detect, unusual_rms
     from kernbench.ulm.evaluation.trained import load_trained
 
     if tolerance is not None and threshold is not None:
@@ -94,6 +94,8 @@ def detect_command(
         click.echo(f"trained as {trained.label}")
     for note in dict.fromkeys(note for each in recordings for note in each.notes):
         click.echo(f"lines: {note}")
+    if note := clean_training(trained):
+        click.echo(f"note: {note}")
     if said := unusual_rms(found):
         _warn(said)
     click.echo(f"threshold {level:.4g}, {origin}; decoder {decoder.name}, width {decoder.width}")

@@ -71,6 +71,13 @@ def test_a_delay_is_taken_out_of_the_detections(bench, weights, lines):
     assert {(int(row["sample"]) + 43, row["score"]) for row in late} <= {(int(n), score) for n, score in places(usual)}
 
 
+@pytest.mark.parametrize(("percent", "said"), [(0.0, True), (8.0, False)])
+def test_a_network_that_never_met_noise_is_said_to_take_it_for_bubbles(bench, weights, lines, percent, said):
+    small_weights.changed(bench.folder / weights, lambda content: content["facts"]["noise"].update(percent=percent))
+    ended = bench.run("detect", lines, "--weights", weights, *OUT)
+    assert ("note: trained on lines without noise" in ended.out) is said, ended
+
+
 @pytest.mark.parametrize("tolerance", [4, 0])
 def test_detections_are_those_that_evaluate_counts_on_the_same_lines(bench, weights, tolerance):
     recipe = Recipe({"test": 4}, window=2048, seed=1)

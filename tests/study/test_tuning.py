@@ -245,7 +245,7 @@ def test_the_bundled_study_suits_every_bundled_family(family):
 
 def test_the_list_of_studies_says_which_are_tuned():
     lines = dict(catalogue._studies())
-    assert lines["tuned_k"].endswith("(tuned: 40 draws by tpe)")
+    assert lines["tuned_k"].endswith("(tuned: 40 draws, 12 at quick, 8 at smoke, by tpe)")
     assert "tuned" not in lines["smoke"]
 
 

@@ -152,6 +152,16 @@ def unusual_rms(found: Sequence[Detected]) -> str:
     )
 
 
+def clean_training(trained: Trained) -> str:
+    """A sentence on a network that was trained without noise, else empty, also where that is not known."""
+    if trained.noise is None or trained.noise.level("train") > 0:
+        return ""
+    return (
+        "trained on lines without noise, it may take noise for bubbles; for measured lines train with noise "
+        "(data.noise_percent), and look at what it detects where no bubble is"
+    )
+
+
 def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
