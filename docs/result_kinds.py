@@ -87,6 +87,17 @@ def plateaus(comparison: Comparison, *families: str) -> str:
     return f"{sum(len(point.on_plateau) for point in points)} of {sum(len(point.scored) for point in points)}"
 
 
+def plateaus_of(comparison: Comparison) -> str:
+    """Points with trainings on the plateau, and how many of each."""
+    found = [(point, len(point.on_plateau)) for point in comparison.scored if point.on_plateau]
+    names = comparison.series_names
+    said = [
+        f"{count} of `{names[id(point)]}` at {place_name({comparison.axis: point.x}, [comparison.axis])}"
+        for point, count in found
+    ]
+    return ", ".join(said) or "none"
+
+
 def differences(comparison: Comparison, only: str = "") -> str:
     """["decided"]: differences from the reference family, all or those that are decided; see `detectable`."""
     if only not in ("", "decided"):
@@ -276,7 +287,7 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 
 _ALL = (
-    *(f1, versus, claim, cells, plateaus, scores, differences, detectable, decided, blind, floor),
+    *(f1, versus, claim, cells, plateaus, plateaus_of, scores, differences, detectable, decided, blind, floor),
     *(
         difference_matrix,
         change_matrix,
