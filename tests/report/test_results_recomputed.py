@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.store.database.url import resolve_source
 from kernbench.store.reading.several import load_several
+from kernbench.ulm.scoring.seed_spread import measured_spread
 
 DATA = Path(__file__).parents[2] / "docs" / "data" / "results"
 STUDY = "k_sweep.v1.quick"
@@ -122,3 +123,30 @@ def test_every_difference_and_verdict_of_the_study_is_that_of_the_csv_files(reco
             [each.found.difference, each.found.low, each.found.high], numbers, atol=1e-9, err_msg=str(key)
         )
         assert each.found.verdict == verdict, key
+
+
+@pytest.fixture(scope="module")
+def several(cells, floor):
+    """(family, K) -> F1 of at least two seeds that are no worse than a blind guess."""
+    return {key: table for key, table in cells.items() if len(table) > 1 and table.mean() >= floor}
+
+
+def test_the_spread_that_single_seeds_borrow_is_that_of_the_study(several):
+    documented = measured_spread("quick", {}).prior
+    variance, df = prior_of(list(several.values()))
+    assert documented.variance == pytest.approx(variance, rel=0.15)
+    assert documented.df == pytest.approx(df, rel=0.3)
+
+
+@pytest.mark.parametrize(("sizes", "least"), [((33, 65, 129, 257), 0.95), ((257,), 0.88)])
+def test_a_single_seed_lies_where_the_spread_that_it_borrows_says(several, sizes, least):
+    variance, df = measured_spread("quick", {}).prior
+    inside = []
+    for (_, size), table in several.items():
+        means = table.mean(axis=1) if size in sizes else []
+        for seed, mean in enumerate(means):
+            others = np.delete(means, seed)
+            inside.append(
+                abs(mean - others.mean()) < student.ppf(0.975, df) * np.sqrt(variance * (1 + 1 / len(others)))
+            )
+    assert np.mean(inside) > least

@@ -138,9 +138,9 @@ def _one_seed(comparison: Comparison) -> str:
         return f"{lead} As yet {known} two trainings of one cell lie apart."
     least = smallest_detectable(math.sqrt(2 * prior.variance), prior.df)
     return (
-        f"{lead} Mean F1 of trainings that differ in nothing but the seed has a standard deviation of "
-        f"{math.sqrt(prior.variance):.3f} ({comparison.spread.source}); the intervals include it, and seeds alone "
-        f"can move two single trainings apart by {least:.2f}."
+        f"{lead} Mean F1 of trainings that differ in nothing but the seed has a standard deviation of about "
+        f"{math.sqrt(prior.variance):.3f}, at some points a larger one ({comparison.spread.source}); the intervals "
+        f"include it, and seeds alone can move two single trainings apart by {least:.2f}."
     )
 
 

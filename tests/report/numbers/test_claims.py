@@ -165,7 +165,7 @@ def test_the_spread_is_borrowed_from_the_same_profile_and_said_to_be(cells):
     one = cells("siren", several[0][0])
     (alone,) = comparisons(one)
     assert alone.spread == measured_spread("quick", {})
-    assert "8 trainings each of discrete and siren, network shallow, K = 65, made once for profile quick" in said(alone)
+    assert "97 points of 41 families, network shallow, K = 33 to 257, 3 to 8 trainings each" in said(alone)
     both = comparisons([*one, *cells("siren", several[0], base="other.v1.quick")])
     assert [found.spread.source for found in both] == [
         "1 point of other.v1.quick with several seeds",

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from html_page import Page, f1_of
+from scipy import stats
 
 from kernbench.errors import KernbenchError, KernbenchWarning, StorageError
 from kernbench.report.page import html
@@ -34,9 +35,9 @@ def test_summary_table_and_csv_hold_the_means(report, sweep):
         assert float(row["f1_median"]) == pytest.approx(np.median(f1))
         floor = run.lines.floors["comb"][4]
         assert float(row["skill"]) == pytest.approx((f1.mean() - floor) / (1 - floor))
-        seed = measured_spread("quick", {}).prior.variance  # one seed each: the spread between trainings is borrowed
-        half = 2.1 * np.sqrt(f1.var() / len(f1) + seed)
-        assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(2 * half, rel=0.05)
+        seed = measured_spread("quick", {}).prior  # one seed each: the spread between trainings is borrowed
+        parts = stats.t.ppf(0.975, [len(f1) - 1, seed.df]) * np.sqrt([f1.var(ddof=1) / len(f1), seed.variance])
+        assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(2 * np.hypot(*parts), rel=0.01)
         shown = next(r for r in report.rows if r[:2] == [run.family, str(run.params["kernel_size"])])
         assert shown[2].startswith(f"{f1.mean():.3f} [")
         assert shown[-2] == "ok"
