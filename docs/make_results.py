@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from result_joined import AND, joined
-from result_kinds import KINDS, figure
+from result_kinds import KINDS, OF_TWO, figure
 from result_pictures import IMG, draw, is_current, picture_name
 
 from kernbench.errors import KernbenchError, close_match
@@ -65,7 +65,8 @@ def _made(place: re.Match[str], found: dict[str, Comparison]) -> str:
             inspect.signature(KINDS[kind]).bind(comparison, *words)
         except TypeError as error:
             raise KernbenchError(f"{kind} takes other words ({error}): {KINDS[kind].__doc__}") from None
-        return f"{opening}{KINDS[kind](comparison, *words)}<!-- / -->"
+        others = [_named(words[0], found), *words[1:]] if kind in OF_TWO else words
+        return f"{opening}{KINDS[kind](comparison, *others)}<!-- / -->"
     except KernbenchError as error:
         raise KernbenchError(f"{opening}: {error}") from error
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from result_points import point_of
 
 from kernbench.errors import KernbenchError
-from kernbench.report.numbers.comparison import Comparison, comparisons
+from kernbench.report.numbers.comparison import BASELINE, KERNEL_SIZE, Comparison, comparisons
 from kernbench.report.numbers.points import SEED, Point, Value
 from kernbench.report.numbers.worlds import shared_world
+from kernbench.statistics import compare
 from kernbench.store.reading.records import Run
 
 STUDY = "study"  # the axis whose values are the two
@@ -37,6 +39,22 @@ def joined(first: Comparison, second: Comparison) -> Comparison:
     runs = [run for pair in pairs for point, name in zip(pair, names, strict=True) for run in _with_study(point, name)]
     base = AND.join((first.base, second.base))
     return comparisons(replace(run, base=base) for run in runs)[0]
+
+
+def reference(comparison: Comparison, other: Comparison, family: str, *at: str) -> str:
+    """STUDY FAMILY VALUE ...: the difference from free taps of another study, with the interval of it alone.
+
+    For studies that free taps cannot take part in, as they have no such hyper-parameter; at the same kernel size and lines.
+    """
+    point = point_of(comparison, family, at)
+    size = point.params.get(KERNEL_SIZE)
+    found = [each for each in other.scored if each.runs[0].family == BASELINE and each.params == {KERNEL_SIZE: size}]
+    if not found or not _comparable(point, found[0]):
+        raise KernbenchError(
+            f"{other.base}: no score of {BASELINE} at {KERNEL_SIZE} = {size} on the lines of {point.name}"
+        )
+    between = compare(point.f1(), found[0].f1(), prior=comparison.spread.prior)
+    return f"{between.difference:+.3f} [{between.low:+.3f}, {between.high:+.3f}]"
 
 
 def _key(point: Point) -> Key:

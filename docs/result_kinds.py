@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from result_cards import card, ranked
 from result_checks import between, column_moved, later_seeds, matched, matched_versus, seed_gaps
+from result_joined import reference
 from result_matrices import (
     change_matrix,
     change_table,
@@ -307,4 +308,5 @@ _ALL = (
     ),
     *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )
-KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in _ALL})
+KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, reference)})
+OF_TWO = frozenset({reference.__name__})  # kinds whose first word names a second study

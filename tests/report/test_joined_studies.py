@@ -7,6 +7,7 @@ import pytest
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
+from kernbench.statistics import compare
 from kernbench.statistics.contrast import contrast
 from kernbench.statistics.moderation import seed_prior
 
@@ -86,6 +87,30 @@ def test_the_same_trainings_in_both_are_left_out(script, found):
 def test_a_family_of_one_study_is_left_out(script, found):
     with pytest.raises(KernbenchError, match=r"no score of log"):
         script.filled(place("f1 log 65 study=k_sweep"), found)
+
+
+def test_a_study_without_free_taps_is_compared_with_those_of_another(script, make_run):
+    taps = [make_run("discrete", 65, seed, 0.7) for seed in range(4)]
+    starts = [
+        make_run("poles", seed=seed, quality=0.8, base=BUDGET, params={"kernel_size": 65, "start": start, "seed": seed})
+        for start in ("echo", "ring")
+        for seed in range(3)
+    ]
+    found = {each.base: each for each in comparisons([*taps, *starts])}
+    points = [
+        each
+        for base in (BUDGET, "k_sweep.v1.quick")
+        for each in found[base].scored
+        if each.params.get("start") != "echo"
+    ]
+    alone = compare(*(point.f1() for point in points), prior=found[BUDGET].spread.prior)
+    text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
+    words = "reference k_sweep.v1.quick poles start=ring"
+    assert script.filled(place(words, base=BUDGET), found) == place(words, text, base=BUDGET)
+    other = [dataclasses.replace(run, data_digest="others") for run in taps]
+    found = {each.base: each for each in comparisons([*other, *starts])}
+    with pytest.raises(KernbenchError, match="no score of discrete at kernel_size = 65 on the lines of poles"):
+        script.filled(place(words, base=BUDGET), found)
 
 
 @pytest.mark.parametrize(
