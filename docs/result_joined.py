@@ -44,7 +44,7 @@ def joined(first: Comparison, second: Comparison) -> Comparison:
 def reference(comparison: Comparison, other: Comparison, family: str, *at: str) -> str:
     """STUDY FAMILY VALUE ...: the difference from free taps of another study, with the interval of it alone.
 
-    For studies that free taps cannot take part in, as they have no such hyper-parameter; at the same kernel size and lines.
+    For studies in which free taps have no part, as they lack the hyper-parameter; at the same kernel size and lines.
     """
     point = point_of(comparison, family, at)
     size = point.params.get(KERNEL_SIZE)
