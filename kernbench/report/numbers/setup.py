@@ -14,6 +14,7 @@ from kernbench.study.tuning import DRAW
 from kernbench.ulm.scoring.scores import tolerance_ns
 
 Table = Mapping[str, Any]  # TOML
+MOST_ROWS = 6  # families with a row of their own; the findings come after them
 
 
 def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
@@ -116,6 +117,8 @@ def _families(runs: list[Run]) -> list[tuple[str, str]]:
             f"solved for the budget: {solved}" if solved else "",
         ]
         rows.setdefault(run.family, "; ".join(filter(None, parts)) or "no hyper-parameters")
+    if len(rows) > MOST_ROWS:
+        return [("hyper-parameters", ". ".join(f"{family}: {text}" for family, text in sorted(rows.items())))]
     return [(f"hyper-parameters of {family}", text) for family, text in sorted(rows.items())]
 
 

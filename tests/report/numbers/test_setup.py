@@ -102,3 +102,14 @@ def test_setup_says_what_all_cells_cost(make_run):
 )
 def test_a_time_has_two_units_at_most(seconds, text):
     assert duration(seconds) == text
+
+
+def test_many_families_share_a_row_of_hyperparameters(make_run):
+    runs = [make_run(name, definition=DEFINITION) for name in "abcdefg"]
+    (few,), (many,) = comparisons(runs[:6]), comparisons(runs)
+    assert [name for name, _ in setup_rows(few) if name.startswith("hyper")] == [
+        f"hyper-parameters of {c}" for c in "abcdef"
+    ]
+    rows = dict(setup_rows(many))
+    assert rows["hyper-parameters"].startswith("a: omega_0 = 30.0. b: omega_0 = 30.0. c: ")
+    assert rows["hyper-parameters"].count("omega_0 = 30.0") == 7
