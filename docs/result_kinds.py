@@ -81,6 +81,11 @@ def cells(comparison: Comparison) -> str:
     return f"{len(comparison.runs):,} cells of {len(comparison.families)} families"
 
 
+def parameters(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: how many trainable parameters the network has."""
+    return f"{point_of(comparison, family, at).value('n_params'):,.0f}"
+
+
 def plateaus(comparison: Comparison, *families: str) -> str:
     """[FAMILY ...]: how many cells with a score never left the plateau, of these families or all."""
     _check_families(comparison, families)
@@ -288,7 +293,21 @@ def figure(comparison: Comparison, name: str, text: str) -> str:
 
 
 _ALL = (
-    *(f1, versus, claim, cells, plateaus, plateaus_of, scores, differences, detectable, decided, blind, floor),
+    *(
+        f1,
+        versus,
+        claim,
+        cells,
+        parameters,
+        plateaus,
+        plateaus_of,
+        scores,
+        differences,
+        detectable,
+        decided,
+        blind,
+        floor,
+    ),
     *(
         difference_matrix,
         change_matrix,

@@ -28,6 +28,7 @@ def test_the_card_of_a_blind_network_has_no_rank_and_counts_its_plateaus(script,
     runs += [make_run("siren", 65, 3, status="diverged")]
     runs = [dataclasses.replace(run, plateau=run.family == "siren") for run in runs]
     found = {each.base: each for each in comparisons(runs)}
+    assert script.filled(place("parameters siren 65"), found) == place("parameters siren 65", "4,321")
     assert script.filled(place("plateaus"), found) == place("plateaus", "3 of 6")
     assert script.filled(place("plateaus_of"), found) == place("plateaus_of", "3 of `siren` at K = 65")
     card = script.filled(place("card siren"), found)
