@@ -1,5 +1,6 @@
 """Whether a result holds when it is looked at in another way."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -12,10 +13,10 @@ from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.points import SEED, Floats, Point
 from kernbench.statistics import compare
 from kernbench.statistics.comparison import LEVEL
+from kernbench.statistics.contrast import contrast
 from kernbench.statistics.multiplicity import holm
 
 MATCHED = "f1_matched"  # column: mean one-to-one F1 of a cell
-MOVES = ("rises", "falls")
 
 
 def matched(comparison: Comparison) -> str:
@@ -38,30 +39,47 @@ def matched(comparison: Comparison) -> str:
 
 def matched_versus(comparison: Comparison, family: str, at: str) -> str:
     """FAMILY VALUE: the difference in one-to-one F1, its p-value by Holm over all but those of blind networks."""
-    seeing = [each for each in comparison.differences if not each.blind and min(each.found.seeds) > 1]
+    found = _matched(comparison)
     wanted: Difference = difference_of(comparison, family, [at])
-    if wanted not in seeing:
+    if wanted not in found:
         raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed, or both networks are blind")
-    value, p = _welch([(each.first, each.second) for each in seeing], MATCHED)[seeing.index(wanted)]
+    value, p = found[wanted]
     return f"{value:+.3f}, p = {p:.2g}"
 
 
-def column_moved(comparison: Comparison, column: str, word: str, start: str, at: str) -> str:
-    """COLUMN rises|falls VALUE VALUE: in how many families this column of cells.csv does so along the axis.
+def matched_families(comparison: Comparison, word: str, at: str) -> str:
+    """better|worse VALUE: families that one-to-one F1 calls so there, by the test of `matched_versus`."""
+    if word not in ("better", "worse"):
+        raise KernbenchError(f"{comparison.base}: expected better or worse, got {word!r}")
+    x = typed_value(comparison, comparison.axis, at)
+    decided = [
+        (each, value)
+        for each, (value, p) in _matched(comparison).items()
+        if each.first.x == x and p < 1 - LEVEL and (value > 0) == (word == "better")
+    ]
+    decided.sort(key=lambda pair: -abs(pair[1]))
+    return ", ".join(f"`{comparison.series_names[id(each.first)]}`" for each, _ in decided) or "none"
 
-    Welch's t over seeds, p-values by Holm over the families.
-    """
-    if word not in MOVES:
-        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(MOVES)}, got {word!r}")
-    before, after = (_families_at(comparison, each) for each in (start, at))
-    tests = _welch([(after[name], before[name]) for name in before if name in after], column)
-    return f"{sum(p < 1 - LEVEL and (value > 0) == (word == MOVES[0]) for value, p in tests)} of {len(tests)}"
+
+@functools.cache
+def _matched(comparison: Comparison) -> dict[Difference, tuple[float, float]]:
+    """Differences in one-to-one F1 and their p-values, of all but blind networks and single seeds."""
+    seeing = [each for each in comparison.differences if not each.blind and min(each.found.seeds) > 1]
+    return dict(zip(seeing, _welch([(each.first, each.second) for each in seeing], MATCHED), strict=True))
 
 
 def between(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
     """FAMILY VALUE FAMILY VALUE: the difference of any two points, with the interval of this comparison alone."""
     points = [point_of(comparison, *named) for named in ((family, [at]), (other, [other_at]))]
     return _interval([point.f1() for point in points], comparison)
+
+
+def outgains(comparison: Comparison, family: str, other: str, start: str, end: str) -> str:
+    """FAMILY FAMILY VALUE VALUE: how much more the first changes between them, with the interval of this one alone."""
+    points = [point_of(comparison, name, [at]) for name, at in itertools.product((family, other), (end, start))]
+    found = contrast([point.f1() for point in points], (1, -1, -1, 1), comparison.spread.prior)
+    low, high = found.interval(LEVEL)
+    return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str:
@@ -83,11 +101,6 @@ def seed_gaps(comparison: Comparison, family: str, at: str) -> str:
     if not gaps:
         raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed")
     return f"{np.mean(gaps):.3f} on average, {max(gaps):.3f} at most"
-
-
-def _families_at(comparison: Comparison, value: str) -> dict[str, Point]:
-    x = typed_value(comparison, comparison.axis, value)
-    return {each.runs[0].family: each for each in comparison.scored if each.x == x and len(each.scored) > 1}
 
 
 def _welch(pairs: Sequence[tuple[Point, Point]], column: str) -> list[tuple[float, float]]:

@@ -53,7 +53,7 @@ def reference(comparison: Comparison, other: Comparison, family: str, *at: str) 
         raise KernbenchError(
             f"{other.base}: no score of {BASELINE} at {KERNEL_SIZE} = {size} on the lines of {point.name}"
         )
-    between = compare(point.f1(), found[0].f1(), prior=comparison.spread.prior)
+    between = compare(point.f1(), found[0].f1(), prior=other.spread.prior)  # the wider study
     return f"{between.difference:+.3f} [{between.low:+.3f}, {between.high:+.3f}]"
 
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from result_cards import card, ranked
-from result_checks import between, column_moved, later_seeds, matched, matched_versus, seed_gaps
+from result_checks import between, later_seeds, matched, matched_families, matched_versus, outgains, seed_gaps
 from result_joined import reference
 from result_matrices import (
+    below,
     change_matrix,
     change_table,
+    compared,
     difference_matrix,
     families,
     moved,
@@ -316,14 +318,17 @@ _ALL = (
         families,
         none,
         seeing,
+        below,
+        compared,
         moved,
         movers,
         matched,
+        matched_families,
         matched_versus,
         later_seeds,
         between,
+        outgains,
         seed_gaps,
-        column_moved,
     ),
     *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )

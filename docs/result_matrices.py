@@ -9,7 +9,7 @@ from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.gains import Gain, changes
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import place_name, row_name, shared_axes
-from kernbench.report.numbers.points import Point, Value
+from kernbench.report.numbers.points import BELOW, Point, Value
 
 VERDICTS = ("better", "worse", "equivalent", "undecided", "blind")
 
@@ -87,10 +87,13 @@ def _at(comparison: Comparison, word: str, at: str) -> tuple[list[Difference], l
     return [each for each in (here if word == "blind" else seeing) if each.outcome == word], seeing
 
 
-def verdicts(comparison: Comparison, word: str, at: str) -> str:
-    """VERDICT VALUE: how many of the families that are compared there have this verdict."""
-    found, seeing = _at(comparison, word, at)
-    return f"{len(found)} of {len(seeing)}"
+def verdicts(comparison: Comparison, word: str, at: str, seeds: str = "") -> str:
+    """VERDICT VALUE [SEEDS]: how many of the families that are compared there have this verdict; with so many seeds."""
+    counted = [
+        [each for each in group if not seeds or len(each.first.scored) == int(seeds)]
+        for group in _at(comparison, word, at)
+    ]
+    return f"{len(counted[0])} of {len(counted[1])}"
 
 
 def families(comparison: Comparison, word: str, at: str) -> str:
@@ -117,6 +120,18 @@ def seeing(comparison: Comparison, at: str) -> str:
     value = typed_value(comparison, comparison.axis, at)
     here = [point for point in comparison.scored if point.x == value]
     return f"{sum(not point.place for point in here)} of {len(here)}"
+
+
+def below(comparison: Comparison, at: str) -> str:
+    """VALUE: how many of the families that have a score there are surely below a blind guess."""
+    value = typed_value(comparison, comparison.axis, at)
+    here = [point for point in comparison.scored if point.x == value]
+    return f"{sum(point.place == BELOW for point in here)} of {len(here)}"
+
+
+def compared(comparison: Comparison, at: str) -> str:
+    """VALUE: how many families are compared with the reference family there."""
+    return str(len(_at(comparison, "undecided", at)[1]))
 
 
 def moved(comparison: Comparison, word: str, axis: str, start: str, end: str, *at: str) -> str:

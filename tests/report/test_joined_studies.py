@@ -103,7 +103,7 @@ def test_a_study_without_free_taps_is_compared_with_those_of_another(script, mak
         for each in found[base].scored
         if each.params.get("start") != "echo"
     ]
-    alone = compare(*(point.f1() for point in points), prior=found[BUDGET].spread.prior)
+    alone = compare(*(point.f1() for point in points), prior=found["k_sweep.v1.quick"].spread.prior)
     text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
     words = "reference k_sweep.v1.quick poles start=ring"
     assert script.filled(place(words, base=BUDGET), found) == place(words, text, base=BUDGET)

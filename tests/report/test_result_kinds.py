@@ -9,6 +9,7 @@ from result_places import place
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.statistics import compare
+from kernbench.statistics.contrast import contrast
 
 
 def at_two_sizes(make_run, levels):
@@ -124,15 +125,33 @@ def test_columns_are_compared_over_seeds(script, make_run):
         for run in [make_run(family, size, seed, 0.8)]
     ]
     found = {each.base: each for each in comparisons(runs)}
-    for word in ("rises", "falls"):
-        words = f"column_moved f1_matched {word} 65 129"
-        assert script.filled(place(words), found) == place(words, "1 of 3")
     shown = script.filled(place("matched_versus siren 129"), found)
     assert re.search(r">\+0\.100, p = \d", shown)
-    with pytest.raises(KernbenchError, match="expected one of rises, falls, got 'up'"):
-        script.filled(place("column_moved f1_matched up 65 129"), found)
-    with pytest.raises(KernbenchError, match="fewer than two seeds have 'f1_inner'"):
-        script.filled(place("column_moved f1_inner rises 65 129"), found)
+    for word, names in (("better", "`siren`"), ("worse", "`gabor`")):
+        words = f"matched_families {word} 129"
+        assert script.filled(place(words), found) == place(words, names)
+    with pytest.raises(KernbenchError, match="expected better or worse, got 'up'"):
+        script.filled(place("matched_families up 129"), found)
+
+
+def test_counts_of_verdicts_may_be_of_families_with_so_many_seeds(script, make_run):
+    seeds = {"discrete": 4, "siren": 4, "gabor": 2, "log": 2}
+    levels = {"discrete": 0.7, "siren": 0.85, "gabor": 0.85, "log": 0.7}
+    runs = [make_run(name, 65, seed, levels[name]) for name, count in seeds.items() for seed in range(count)]
+    found = {each.base: each for each in comparisons(runs)}
+    for words, text in (("65", "2 of 3"), ("65 4", "1 of 1"), ("65 2", "1 of 2")):
+        assert script.filled(place(f"verdicts better {words}"), found) == place(f"verdicts better {words}", text)
+
+
+def test_a_family_may_gain_more_than_another(script, make_run):
+    found = at_two_sizes(make_run, {"discrete": (0.7, 0.7), "siren": (0.7, 0.8), "gabor": (0.7, 0.85)})
+    (comparison,) = found.values()
+    cells = {(each.runs[0].family, each.x): each.f1() for each in comparison.scored}
+    four = [cells[key] for key in (("gabor", 129), ("gabor", 65), ("siren", 129), ("siren", 65))]
+    expected = contrast(four, (1, -1, -1, 1), comparison.spread.prior)
+    text = "{:+.3f} [{:+.3f}, {:+.3f}]".format(expected.value, *expected.interval(0.95))
+    assert expected.value > 0.02
+    assert script.filled(place("outgains gabor siren 65 129"), found) == place("outgains gabor siren 65 129", text)
 
 
 def test_a_family_of_few_sizes_is_no_curve_where_others_have_more(script, make_run):
