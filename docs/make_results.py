@@ -37,7 +37,7 @@ def filled(page: str, found: dict[str, Comparison]) -> str:
     """The page with every place made again.
 
     Raises:
-        KernbenchError: a study, kind, family or value that is not there, a claim that the data do not make, or a place
+        KernbenchError: a study, kind, family or value that is not there, a claim that the data do not make, a place
             that does not end before the next one.
     """
     places = list(PLACE.finditer(page))
@@ -49,6 +49,18 @@ def filled(page: str, found: dict[str, Comparison]) -> str:
         text = page[:0] if left is None else PLACE.sub("", page)[left.start() : left.start() + 60]
         raise KernbenchError(f"{text!r}: expected <!-- data: WORDS -->...<!-- / -->")
     return PLACE.sub(lambda place: _made(place, found), page)
+
+
+def check_layout(page: str) -> None:
+    """Refuse a number that begins a line: Markdown takes the comment before it for HTML, and ends the paragraph.
+
+    Raises:
+        KernbenchError: such a place; tables and pictures, which have lines of their own, are none.
+    """
+    for place in PLACE.finditer(page):
+        before = page[page.rfind("\n", 0, place.start()) + 1 : place.start()]
+        if not before.strip() and "\n" not in place["shown"]:
+            raise KernbenchError(f"<!-- data: {place['words']} --> begins a line; put it after a word")
 
 
 def _made(place: re.Match[str], found: dict[str, Comparison]) -> str:
@@ -133,6 +145,7 @@ def main(words: Sequence[str]) -> int:
         text = path.read_text(encoding="utf-8")
         try:
             new = filled(text, found)
+            check_layout(new)
         except KernbenchError as error:
             refused.append(f"{path.name}: {error}")
             continue

@@ -39,6 +39,14 @@ def test_numbers_are_those_of_the_report_and_the_text_around_stays(script, found
     assert script.filled(script.filled(page, found), found) == script.filled(page, found)
 
 
+def test_a_number_that_begins_a_line_is_refused_as_markdown_would_end_the_paragraph_there(script, found):
+    number, table = place("f1 siren 65"), script.filled(place("scores 65"), found)
+    for page in (f"It has\n{number}.", f"1. It has\n   {number}."):
+        with pytest.raises(KernbenchError, match="siren 65 --> begins a line; put it after a word"):
+            script.check_layout(page)
+    script.check_layout(f"It has {number}\nand\n{table}\nAnd")
+
+
 def test_a_claim_is_refused_where_the_data_say_another_verdict(script, found):
     (comparison,) = found.values()
     verdicts = {each.first.x: each.verdict for each in comparison.differences}
@@ -176,14 +184,14 @@ def test_a_point_of_two_axes_is_named_by_both(script, make_run):
 
 def test_check_names_the_stale_page_and_writing_mends_it(script, runs, tmp_path, monkeypatch, capsys):
     export_tables(runs, tmp_path / "data")
-    (tmp_path / "page.md").write_text(place("cells", "1 cell"))
+    (tmp_path / "page.md").write_text(f"Of {place('cells', '1 cell')}")
     (tmp_path / "other.md").write_text("no number")
     monkeypatch.setattr(script, "studies", lambda study=script.studies: study(tmp_path / "data"))
     monkeypatch.setattr(script, "pages", lambda pages=script.pages: pages(tmp_path))
     assert script.main(["--check"]) == 1
     assert capsys.readouterr().out == "not as the data say: page.md\n"
     assert script.main([]) == 0
-    assert (tmp_path / "page.md").read_text() == place("cells", "16 cells of 2 families")
+    assert (tmp_path / "page.md").read_text() == f"Of {place('cells', '16 cells of 2 families')}"
     assert script.main(["--check"]) == 0
 
 
@@ -219,8 +227,8 @@ def test_a_refused_place_is_a_line_and_exit_code_2_and_the_other_pages_are_writt
     script, runs, tmp_path, monkeypatch, capsys
 ):
     export_tables(runs, tmp_path / "data")
-    (tmp_path / "bad.md").write_text(place("claim worse siren 65"))
-    (tmp_path / "good.md").write_text(place("cells"))
+    (tmp_path / "bad.md").write_text(f"It is {place('claim worse siren 65')}")
+    (tmp_path / "good.md").write_text(f"Made of {place('cells')}")
     monkeypatch.setattr(script, "studies", lambda study=script.studies: study(tmp_path / "data"))
     monkeypatch.setattr(script, "pages", lambda pages=script.pages: pages(tmp_path))
     assert script.main([]) == 2
@@ -231,7 +239,7 @@ def test_a_refused_place_is_a_line_and_exit_code_2_and_the_other_pages_are_writt
     )
     assert said.err.count("\n") == 1
     assert script.main(["--chek"]) == 2
-    assert (tmp_path / "bad.md").read_text() == place("claim worse siren 65")
+    assert (tmp_path / "bad.md").read_text() == f"It is {place('claim worse siren 65')}"
 
 
 def test_differences_that_would_be_found_are_those_of_the_corrected_level(script, found):
