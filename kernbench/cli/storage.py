@@ -83,11 +83,11 @@ def export(
     from kernbench.cli.names import family_names
     from kernbench.errors import counted
     from kernbench.store.database.url import resolve_source
-    from kernbench.store.maintenance.exporting import export_tables
+    from kernbench.store.maintenance.exporting import export_tables, once
     from kernbench.store.reading.several import distinct, load_several
 
     urls = distinct([resolve_source(storage) for storage in storages or (None,)])
-    runs = load_several(urls, names, [] if headline else ["test"], family_names(plugins), only)
+    runs = once(load_several(urls, names, [] if headline else ["test"], family_names(plugins), only))
     files = export_tables(runs, out)
     size = sum(path.stat().st_size for path in files) / 1e6
     click.echo(f"exported to {out}: {counted(len(runs), 'cell')}, {counted(len(files), 'file')}, {size:,.1f} MB")

@@ -32,7 +32,7 @@ def export_tables(runs: Sequence[Run], folder: Path) -> list[Path]:
     """
     if not runs:
         raise KernbenchError("no cell to export")
-    runs = _once(runs)
+    runs = once(runs)
     values = list(exported.value_columns())
     facts = [fact.name for fact in task().line_facts]
     floors = [floor.name for floor in task().floors]
@@ -61,7 +61,7 @@ def export_tables(runs: Sequence[Run], folder: Path) -> list[Path]:
     return list(texts)
 
 
-def _once(runs: Iterable[Run]) -> list[Run]:
+def once(runs: Iterable[Run]) -> list[Run]:
     """The runs without copies of the same training."""
     found: dict[tuple[str, str], Run] = {}
     for run in runs:
