@@ -69,8 +69,11 @@ def _matched(comparison: Comparison) -> dict[Difference, tuple[float, float]]:
 
 
 def between(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
-    """FAMILY VALUE FAMILY VALUE: the difference of any two points, with the interval of this comparison alone."""
-    points = [point_of(comparison, *named) for named in ((family, [at]), (other, [other_at]))]
+    """FAMILY VALUE FAMILY VALUE: the difference of any two points, with the interval of this comparison alone.
+
+    Values of several axes have a comma between them: "65,omega_0=7.5".
+    """
+    points = [point_of(comparison, name, values.split(",")) for name, values in ((family, at), (other, other_at))]
     return _interval([point.f1() for point in points], comparison)
 
 

@@ -108,6 +108,9 @@ def test_any_two_points_and_seeds_of_one_are_compared(script, make_run):
     text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
     words = "between siren 129 discrete 65"
     assert script.filled(place(words), found) == place(words, text)
+    words = "between siren kernel_size=129,kernel_size=129 discrete 65"
+    with pytest.raises(KernbenchError, match="two values of one axis"):
+        script.filled(place(words), found)
     means = sorted(points["siren", 65].mean(axis=1))
     gaps = [b - a for place, a in enumerate(means) for b in means[place + 1 :]]
     text = f"{sum(gaps) / 6:.3f} on average, {means[-1] - means[0]:.3f} at most"
@@ -160,3 +163,18 @@ def test_a_family_of_few_sizes_is_no_curve_where_others_have_more(script, make_r
     for cells, names in ((runs, ["discrete"]), (runs[1:], ["discrete", "siren"])):
         (legend,) = script.draw.__globals__["FIGURES"]["sweep"].make(comparisons(cells)[0]).legends
         assert [text.get_text() for text in legend.get_texts()] == names
+
+
+def test_points_of_two_axes_are_compared(script, make_run):
+    runs = [
+        make_run("siren", seed=seed, quality=level, params={"kernel_size": size, "omega_0": omega, "seed": seed})
+        for (size, omega), level in {(65, 7.5): 0.8, (65, 30.0): 0.8, (129, 7.5): 0.7, (129, 30.0): 0.75}.items()
+        for seed in range(3)
+    ]
+    found = {each.base: each for each in comparisons(runs)}
+    (comparison,) = found.values()
+    points = {(each.params["kernel_size"], each.params["omega_0"]): each.f1() for each in comparison.scored}
+    alone = compare(points[129, 30.0], points[65, 7.5], prior=comparison.spread.prior)
+    text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
+    words = "between siren kernel_size=129,omega_0=30.0 siren kernel_size=65,omega_0=7.5"
+    assert script.filled(place(words), found) == place(words, text)
