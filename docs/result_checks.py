@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from result_points import difference_of, point_of, typed_value
+from result_points import difference_of, point_of, signed, typed_value
 from scipy.stats import ttest_ind
 
 from kernbench.errors import KernbenchError
@@ -81,8 +81,7 @@ def outgains(comparison: Comparison, family: str, other: str, start: str, end: s
     """FAMILY FAMILY VALUE VALUE: how much more the first changes between them, with the interval of this one alone."""
     points = [point_of(comparison, name, [at]) for name, at in itertools.product((family, other), (end, start))]
     found = contrast([point.f1() for point in points], (1, -1, -1, 1), comparison.spread.prior)
-    low, high = found.interval(LEVEL)
-    return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return signed(found.value, *found.interval(LEVEL))
 
 
 def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str:
@@ -123,4 +122,4 @@ def _column(point: Point, column: str) -> list[float]:
 
 def _interval(rows: Sequence[Floats], comparison: Comparison) -> str:
     found = compare(*rows, prior=comparison.spread.prior)
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return signed(found.difference, found.low, found.high)

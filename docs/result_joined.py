@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from result_points import point_of
+from result_points import point_of, signed
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import BASELINE, KERNEL_SIZE, Comparison, comparisons
@@ -54,7 +54,7 @@ def reference(comparison: Comparison, other: Comparison, family: str, *at: str) 
             f"{other.base}: no score of {BASELINE} at {KERNEL_SIZE} = {size} on the lines of {point.name}"
         )
     between = compare(point.f1(), found[0].f1(), prior=other.spread.prior)  # the wider study
-    return f"{between.difference:+.3f} [{between.low:+.3f}, {between.high:+.3f}]"
+    return signed(between.difference, between.low, between.high)
 
 
 def _key(point: Point) -> Key:

@@ -33,6 +33,7 @@ from result_points import (
     gain_text,
     point_of,
     points_at,
+    signed,
     table,
     typed_value,
     where,
@@ -115,7 +116,7 @@ def differences(comparison: Comparison, only: str = "") -> str:
         [
             comparison.series_names[id(each.first)],
             str(each.first.x),
-            f"{each.found.difference:+.3f} [{each.found.low:+.3f}, {each.found.high:+.3f}]",
+            signed(each.found.difference, each.found.low, each.found.high),
             f"{each.found.p_value:.3g}",
             SAID.get(each.outcome, each.outcome),
             f"{_detectable(each, comparison):.3f}",
@@ -246,7 +247,7 @@ def sizes(comparison: Comparison) -> str:
         [
             each.name,
             f"{each.smallest} to {each.largest}",
-            f"{each.change:+.3f} [{each.change_low:+.3f}, {each.change_high:+.3f}]",
+            signed(each.change, each.change_low, each.change_high),
             each.trend,
         ]
         for each in over_sizes(comparison)

@@ -78,15 +78,20 @@ def f1_text(point: Point | None) -> str:
     return f"{point.interval.mean:.3f} [{point.interval.low:.3f}, {point.interval.high:.3f}]{blind}"
 
 
+def signed(value: float, low: float, high: float) -> str:
+    """A difference with its interval, "+0.048 [+0.027, +0.068]"."""
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
 def difference_text(each: Difference) -> str:
     """Difference, its interval and the verdict."""
     found = each.found
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {SAID.get(each.outcome, each.outcome)}"
+    return f"{signed(found.difference, found.low, found.high)}, {SAID.get(each.outcome, each.outcome)}"
 
 
 def gain_text(each: Gain) -> str:
     """A change or gain with its interval."""
-    return f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
+    return signed(each.value, each.low, each.high)
 
 
 def typed_value(comparison: Comparison, axis: str, text: str) -> Value:

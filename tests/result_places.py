@@ -1,5 +1,5 @@
 """Places of a page for numbers, as `docs/make_results.py` fills them."""
 
 
-def place(words, shown=""):
-    return f"<!-- data: k_sweep.v1.quick {words} -->{shown}<!-- / -->"
+def place(words, shown="", base="k_sweep.v1.quick"):
+    return f"<!-- data: {base} {words} -->{shown}<!-- / -->"

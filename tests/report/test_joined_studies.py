@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import pytest
+import result_places
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
@@ -16,7 +17,7 @@ BOTH = f"k_sweep.v1.quick+{BUDGET}"
 
 
 def place(words, shown="", base=BOTH):
-    return f"<!-- data: {base} {words} -->{shown}<!-- / -->"
+    return result_places.place(words, shown, base)
 
 
 def other_study(run):
