@@ -1,7 +1,10 @@
-"""Puts the numbers of docs/data/results into the README and the pages of docs: `python docs/make_results.py [--check]`.
+"""Puts the numbers of docs/data/results into the README and the pages of docs.
 
-The folder is what `kernbench storage export` wrote. A page holds places of this form, in a line or around a table; what
-stands between the two comments is made again:
+    python docs/make_results.py [--check] [STORAGE ...]
+
+The folder is what `kernbench storage export --headline` wrote. It is made again from the storages, where any is given:
+databases and exported folders, itself among them where its cells are to stay. A page holds places of this form, in a
+line or around a table; what stands between the two comments is made again:
 
     <!-- data: k_sweep.v1.quick f1 siren 65 -->0.810 [0.779, 0.841]<!-- / -->
 
@@ -24,7 +27,8 @@ from result_pictures import IMG, draw, is_current, picture_name
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, comparisons
 from kernbench.store.database.url import resolve_source
-from kernbench.store.reading.several import load_several
+from kernbench.store.maintenance.exporting import export_tables, once
+from kernbench.store.reading.several import distinct, load_several
 
 DOCS = Path(__file__).parent
 DATA = DOCS / "data" / "results"
@@ -130,17 +134,42 @@ def pictures(page: str, found: dict[str, Comparison], folder: Path, *, check: bo
     return stale
 
 
+def gather(storages: Sequence[str], folder: Path = DATA) -> None:
+    """Make the folder from storages; nothing of it changes if one of them cannot be read.
+
+    Args:
+        storages: database URLs and exported folders; of the folder itself, cells stay only if it is one of them.
+        folder: to write to.
+
+    Raises:
+        KernbenchError: a storage that is not there, no cell, one cell trained twice.
+    """
+    urls = distinct([resolve_source(storage) for storage in storages])
+    export_tables(once(load_several(urls, (), ())), folder)
+
+
 def main(words: Sequence[str]) -> int:
     """Write the pages; with --check only say which of them do not agree with the data.
 
     Returns:
-        Exit code: 1 if a page or picture does not agree, 2 if a place cannot be filled.
+        Exit code: 1 if a page or picture does not agree, 2 if a storage cannot be read or a place cannot be filled.
     """
-    check = list(words) == [CHECK]
-    if words and not check:
-        print(f"expected {CHECK} or nothing, got {' '.join(words)}", file=sys.stderr)
+    storages = [word for word in words if word != CHECK]
+    check = CHECK in words
+    try:
+        if any(word.startswith("-") for word in storages) or (check and storages):
+            raise KernbenchError(f"expected {CHECK} alone, or storages, got {' '.join(words)}")
+        if storages:
+            gather(storages)
+        found = studies()
+    except KernbenchError as error:
+        print(error, file=sys.stderr)
         return 2
-    found, stale, refused = studies(), [], []
+    return _write(found, check=check)
+
+
+def _write(found: dict[str, Comparison], *, check: bool) -> int:
+    stale, refused = [], []
     for path in pages():
         text = path.read_text(encoding="utf-8")
         try:

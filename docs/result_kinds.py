@@ -81,7 +81,8 @@ def claim(comparison: Comparison, word: str, family: str, *at: str) -> str:
 
 def cells(comparison: Comparison) -> str:
     """How many cells ended, of how many families."""
-    return f"{len(comparison.runs):,} cells of {len(comparison.families)} families"
+    families = len(comparison.families)
+    return f"{len(comparison.runs):,} cells of {'1 family' if families == 1 else f'{families} families'}"
 
 
 def parameters(comparison: Comparison, family: str, *at: str) -> str:

@@ -239,7 +239,29 @@ def test_a_refused_place_is_a_line_and_exit_code_2_and_the_other_pages_are_writt
     )
     assert said.err.count("\n") == 1
     assert script.main(["--chek"]) == 2
+    assert capsys.readouterr().err == "expected --check alone, or storages, got --chek\n"
     assert (tmp_path / "bad.md").read_text() == f"It is {place('claim worse siren 65')}"
+
+
+def test_the_folder_is_made_from_storages_and_keeps_its_cells_only_if_it_is_one_of_them(
+    script, runs, tmp_path, monkeypatch, capsys
+):
+    data, page = tmp_path / "data", tmp_path / "page.md"
+    export_tables(runs[:8], data)
+    export_tables(runs[8:], tmp_path / "new")
+    page.write_text(f"Of {place('cells')}")
+    monkeypatch.setattr(script, "gather", lambda storages, gather=script.gather: gather(storages, data))
+    monkeypatch.setattr(script, "studies", lambda study=script.studies: study(data))
+    monkeypatch.setattr(script, "pages", lambda pages=script.pages: pages(tmp_path))
+    assert script.main([str(data), str(tmp_path / "new")]) == 0
+    assert page.read_text() == f"Of {place('cells', '16 cells of 2 families')}"
+    kept = {path.name: path.read_bytes() for path in data.iterdir()}
+    for words in ([str(tmp_path / "nowhere")], ["--check", str(data)]):
+        assert script.main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert {path.name: path.read_bytes() for path in data.iterdir()} == kept
+    assert script.main([str(tmp_path / "new")]) == 0
+    assert page.read_text() == f"Of {place('cells', '8 cells of 1 family')}"
 
 
 def test_differences_that_would_be_found_are_those_of_the_corrected_level(script, found):
