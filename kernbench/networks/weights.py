@@ -66,6 +66,38 @@ def save_weights(path: Path, network: Network, facts: Facts) -> Path:
     return path
 
 
+def checked_state(path: Path, content: Mapping[str, object]) -> tuple["_Reader", dict[str, Any]]:
+    """Facts and tensors of a file that `save_weights` wrote, read but not yet filled into a network.
+
+    Raises:
+        DataError: of another format or version, or damaged.
+    """
+    if content.get("format") != FORMAT:
+        raise DataError(f"{path} is no weights.pt of kernbench")
+    if content.get("version") != VERSION:
+        raise DataError(
+            f"{path}: weights of format version {content.get('version')!r}, this kernbench reads {VERSION}; "
+            "use the kernbench that wrote them"
+        )
+    facts, state = _Reader(path, content.get("facts")), content.get("state")
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise DataError(f"{path}: state expected a dict of tensors, got {type(state).__name__}")
+    return facts, state
+
+
+def fill(network: Network, path: Path, content: Mapping[str, object]) -> None:
+    """Load the tensors of a file into the network that they are of; strictly, and only what was written.
+
+    Raises:
+        DataError: of another network, changed after it was written, see also `checked_state`.
+        PluginError: what its kernel modules refuse.
+    """
+    facts, state = checked_state(path, content)
+    _fill(network, state, facts)
+    if content.get("sha256") != seal(facts.content, state):
+        raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
+
+
 def seal(facts: Facts, state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 of facts and tensors, hexadecimal: torch's own file format does not notice a flipped bit."""
     return sha256_of_parts(_sealed(facts, state))

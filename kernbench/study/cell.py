@@ -60,6 +60,21 @@ class SplitFacts:
     floors: Mapping[str, Sequence[float]]
 
 
+@dataclass(frozen=True, eq=False)
+class TrainedBefore:
+    """A finished cell whose training is that of another one: they differ in their test lines alone.
+
+    Attributes:
+        cell: its id.
+        files: what it left, file name -> path.
+        values: name of a `Column` that the task declares -> its number, as in Outcome.
+    """
+
+    cell: str
+    files: Mapping[str, Path]
+    values: Mapping[str, float | None]
+
+
 @dataclass(frozen=True)
 class CellContext:
     """Where and how one cell runs.
@@ -78,6 +93,7 @@ class CellContext:
         saved: called with the epoch of each checkpoint written.
         plugin: distribution and version that make the kernels.
         enough: asked after each epoch; true ends the cell early, as `pruned`.
+        trained_before: looks for a finished cell with the very training that this one needs.
     """
 
     study: Study
@@ -93,6 +109,7 @@ class CellContext:
     saved: Callable[[int], None]
     plugin: str = ""
     enough: Callable[[], bool] = lambda: False
+    trained_before: Callable[[], TrainedBefore | None] = lambda: None
 
     @property
     def tolerance(self) -> int:

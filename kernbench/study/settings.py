@@ -216,6 +216,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
 AXIS_NOISE = ("noise_percent", "test_noise_percent")
+AXIS_TEST = ("test_noise_percent", "test_rate")  # of test lines alone: training does not depend on them
 AXIS_LINES = ("pulse", "bubbles")  # lines of their own, of the same seed
 # the others are added to the same lines, or made of them
 AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay", "compression", *AXIS_LINES)

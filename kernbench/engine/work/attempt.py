@@ -14,6 +14,7 @@ from kernbench.engine.queue.draws import PUT_BACK, early_end, queued, suggest_va
 from kernbench.engine.work.reported import Reported
 from kernbench.engine.work.storing import Job, attach, store, store_failure
 from kernbench.engine.work.time_limit import CellTimeoutError
+from kernbench.engine.work.training_known import find_trained
 from kernbench.errors import FULL, KernbenchError, StorageError, first_line
 from kernbench.host.memory import advice, is_out_of_memory
 from kernbench.host.processes import process_namespace, process_start
@@ -123,6 +124,7 @@ def context_of(
         saved=lambda epoch: trial.set_user_attr("checkpoint_epoch", epoch),
         plugin=job.found.label,
         enough=early_end(job.study, trial, params),
+        trained_before=lambda: find_trained(job, trial.study, cell, params),
     )
 
 

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import stat
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kernbench.errors import StorageError
+from kernbench.errors import KernbenchWarning, StorageError, one_line
 
 DETECTORS, ANALYSES = "baselines", "analyses"  # folders of results among the artifacts, which no entry names
 PREFIX = "artifacts:"  # of the system attributes in which Optuna keeps the entries
@@ -31,6 +32,24 @@ def entries(attributes: Mapping[str, Any]) -> dict[str, str]:
             if isinstance(content, dict) and content.get("artifact_id") == name:
                 found[name] = str(content.get("filename", ""))
     return found
+
+
+def plain_files(attributes: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Files that the entries name and that are there: what each was called -> its path.
+
+    A KernbenchWarning says where something else than a plain file lies in the place of one.
+
+    Args:
+        attributes: system attributes of a trial.
+        folder: of the artifacts.
+    """
+    paths = {filename: folder / file for file, filename in entries(attributes).items()}
+    # The entry precedes the file: a kill may leave an entry without one.
+    for name, path in paths.items():
+        if os.path.lexists(path) and not is_plain(path):
+            text = f"artifact {one_line(name)}, {path}, is no plain file and left out; see kernbench storage check"
+            warnings.warn(text, KernbenchWarning, stacklevel=2)
+    return {name: path for name, path in paths.items() if is_plain(path)}
 
 
 def analysis_file(artifacts: Path, study: str, table: str) -> Path:

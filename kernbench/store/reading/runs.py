@@ -1,8 +1,6 @@
 """Runs as the report and the command line read them: Optuna's trials joined with our tables; writes nothing."""
 
 import json
-import os
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,7 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kernbench.errors import KernbenchWarning, StorageError, first_line, one_line
+from kernbench.errors import StorageError, first_line, one_line
 from kernbench.host.files import json_digest
 from kernbench.host.garbage import put_off
 from kernbench.store.database.opening import read_storage
@@ -27,7 +25,7 @@ from kernbench.store.database.refusals import RIGHTS, lacks_rights
 from kernbench.store.database.schema import schema_version
 from kernbench.store.database.storage import SteadyStorage
 from kernbench.store.database.url import shown_url, side_folder
-from kernbench.store.files.artifact_entries import entries, is_plain
+from kernbench.store.files.artifact_entries import entries, plain_files
 from kernbench.store.reading.naming import check_family, check_stored, family_of, matches
 from kernbench.store.reading.records import Curves, LineInfo, Run, Scores
 from kernbench.store.reading.scores import Wanted, headline_tolerances, read_scores
@@ -249,7 +247,7 @@ class _Cells:
 
     def finished(self, trial: FrozenTrial, row: RunRow, scores: dict[str, Scores]) -> Run:
         """The record of a cell with a result."""
-        artifacts = _artifacts(trial, self._artifacts)
+        artifacts = plain_files(trial.system_attrs, self._artifacts)
         return _run(
             row,
             **self._facts,
@@ -334,13 +332,3 @@ def _declared(
     of_test = (table.data_digest == data_digest, table.split == "test")
     rows = session.execute(select(*columns).where(*of_test).order_by(order)).all()
     return dict(zip(names, map(np.asarray, zip(*rows, strict=True)), strict=True)) if rows else {}
-
-
-def _artifacts(trial: FrozenTrial, folder: Path) -> dict[str, Path]:
-    paths = {filename: folder / file for file, filename in entries(trial.system_attrs).items()}
-    # The entry precedes the file: a kill may leave an entry without one.
-    for name, path in paths.items():
-        if os.path.lexists(path) and not is_plain(path):
-            text = f"artifact {one_line(name)}, {path}, is no plain file and left out; see kernbench storage check"
-            warnings.warn(text, KernbenchWarning, stacklevel=2)
-    return {name: path for name, path in paths.items() if is_plain(path)}

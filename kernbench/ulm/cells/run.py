@@ -39,6 +39,7 @@ from kernbench.ulm.cells.outcome import (
     weights_facts,
 )
 from kernbench.ulm.cells.plan import network_facts
+from kernbench.ulm.cells.training_taken import MEMORY, Taken, take_over
 from kernbench.ulm.evaluation.workbench import Scored, Workbench
 from kernbench.ulm.scoring.loss import TrainingLoss
 
@@ -60,6 +61,7 @@ class Begun:
         loss: that it minimizes.
         hooks: what training reports and asks.
         state: checkpoint to go on from, or None.
+        taken: training of another cell that is the same, or None; the network is trained then.
     """
 
     context: CellContext
@@ -71,6 +73,7 @@ class Begun:
     loss: TrainingLoss
     hooks: Hooks
     state: State | None
+    taken: Taken | None
 
 
 def run_cell(context: CellContext) -> Outcome:
@@ -86,15 +89,13 @@ def run_cell(context: CellContext) -> Outcome:
         Interrupted: the worker was asked to leave; a checkpoint is saved.
     """
     cell = begin(context)
-    network, bench, settings, order = cell.network, cell.bench, cell.settings, cell.seeds["order"]
-    forward = compiled(network, str(context.study.runtime.get("compile", OFF)), context.device)
-    data, loss = bench.training_data(), bench.scored_loss(cell.loss)
+    settings = cell.settings
     curve: list[Epoch] = []
     scored, status = None, PRUNED
     try:
-        curve = train(network, data, loss, settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
+        curve = _trained(cell) if cell.taken is None else cell.taken.curve
         if len(curve) == settings.epochs:
-            scored = bench.scored(network, context.study.definition["evaluation"]["threshold_split"])
+            scored = cell.bench.scored(cell.network, context.study.definition["evaluation"]["threshold_split"])
         why = f"below the median of its search after {len(curve)} of {counted(settings.epochs, 'epoch')}"
     except DivergedError as error:
         curve, status, why = curve or list(error.curve), "diverged", str(error)
@@ -102,8 +103,15 @@ def run_cell(context: CellContext) -> Outcome:
     return _with_costs(cell, curve, outcome)
 
 
+def _trained(cell: Begun) -> list[Epoch]:
+    network, bench, order = cell.network, cell.bench, cell.seeds["order"]
+    forward = compiled(network, str(cell.context.study.runtime.get("compile", OFF)), cell.context.device)
+    data, loss = bench.training_data(), bench.scored_loss(cell.loss)
+    return train(network, data, loss, cell.settings, cell.hooks, order_seed=order, resume=cell.state, forward=forward)
+
+
 def begin(context: CellContext) -> Begun:
-    """Network, lines and newest checkpoint of a cell."""
+    """Network, lines and newest checkpoint of a cell, or the training that it shares with a finished one."""
     definition = context.study.definition
     memory.reset_peak_memory(context.device)
     seeds = {name: derived_seed(name, int(context.params["seed"])) for name in ("initialization", "order")}
@@ -115,8 +123,14 @@ def begin(context: CellContext) -> Begun:
     network.to(context.device)
     bench = bench_of_cell(definition, context.params, context.device)
     settings, loss = training_of(definition, context.params)
-    hooks, state = _hooks(context, network, bench, settings.epochs, loss)
-    return Begun(context, network, before, bench, seeds, settings, loss, hooks, state)
+    taken = take_over(context, settings.epochs)
+    digest, state = _checkpoint_digest(context), None
+    if taken is None:
+        state = _newest(context, network, digest)
+    else:
+        network = taken.network
+    hooks = _hooks(context, bench, settings.epochs, loss, digest, state)
+    return Begun(context, network, before, bench, seeds, settings, loss, hooks, state, taken)
 
 
 def _unscored(cell: Begun, curve: list[Epoch], status: str, why: str) -> Outcome:
@@ -176,11 +190,15 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
     sizes = network_facts(plan) if context.study.sizes_networks else {}
     found = {name: value for name, value in sizes.items() if name != "name"}
     place = chosen | {"kernel_size": plan["kernel_size"]} | found | context.params
-    earlier = curve[resumed_from - 1].seconds if resumed_from else 0.0
+    trained_before = resumed_from if cell.taken is None else len(curve)
+    earlier = curve[trained_before - 1].seconds if trained_before else 0.0
+    costs = measured_costs(context, cell.network, cell.bench)
+    if cell.taken is not None and cell.taken.memory_mb is not None:
+        costs[MEMORY] = max(costs[MEMORY], cell.taken.memory_mb)
     return dataclasses.replace(
         outcome,
         seeds=cell.seeds | {"data": cell.bench.noise.seed},
-        values=measured_costs(context, cell.network, cell.bench) | dict(outcome.values),
+        values=costs | dict(outcome.values),
         epochs=len(curve),
         resumed_from=resumed_from,
         earlier_seconds=earlier,
@@ -188,6 +206,7 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
         details=dict(outcome.details)
         | {"layers": layer_rows(cell.network, cell.bench)}
         | ({"network": sizes} if sizes else {})
+        | ({} if cell.taken is None else {"trained_as": cell.taken.cell})
         | _budget_met(solution),
     )
 
@@ -199,18 +218,26 @@ def _budget_met(solution: Solution | None) -> dict[str, Any]:
     return {"budget": {"solved": dict(solution.solved), "count": solution.count, "target": solution.target}}
 
 
-def _hooks(
-    context: CellContext, network: Network, bench: Workbench, epochs: int, loss: TrainingLoss
-) -> tuple[Hooks, State | None]:
-    """What training reports and asks, and the newest checkpoint that fits."""
+def _checkpoint_digest(context: CellContext) -> str:
     drawn = "".join(f" {name}={context.params[name]}" for name in context.study.tuned)
     plugin = AS_FIRST_RELEASED if is_bundled(context.plugin) else context.plugin
-    digest = f"{context.study.digest} {plugin}{drawn}"  # an edited plugin starts again
+    return f"{context.study.digest} {plugin}{drawn}"  # an edited plugin starts again
+
+
+def _newest(context: CellContext, network: Network, digest: str) -> State | None:
+    """The newest checkpoint that fits."""
     state = context.checkpoints.newest(digest)
     if state is not None and not fits(network, state):
         text = f"checkpoint of cell {context.cell} does not fit its network and is skipped; the cell starts again"
         warnings.warn(text, KernbenchWarning, stacklevel=2)
-        state = None
+        return None
+    return state
+
+
+def _hooks(
+    context: CellContext, bench: Workbench, epochs: int, loss: TrainingLoss, digest: str, state: State | None
+) -> Hooks:
+    """What training reports and asks."""
 
     def save(content: State) -> None:
         context.checkpoints.save(content | {"digest": digest})
@@ -226,7 +253,7 @@ def _hooks(
         if row.val_f1 is not None:  # after the observer: what it keeps is written together with the score
             context.report(row.epoch, row.val_f1)
 
-    hooks = Hooks(
+    return Hooks(
         validate=lambda net: bench.validate(net, loss, context.tolerance),
         on_epoch=on_epoch,
         stop=context.stop,
@@ -234,4 +261,3 @@ def _hooks(
         save=save,
         save_seconds=float(context.study.runtime.get("checkpoint_seconds", Hooks.save_seconds)),
     )
-    return hooks, state

@@ -16,7 +16,7 @@ from kernbench.errors import DataError
 from kernbench.host.process_state import plain_torch
 from kernbench.host.tensor_files import read_tensors
 from kernbench.networks.network import Network
-from kernbench.networks.weights import FORMAT, VERSION, Facts, _fill, _Reader, _rebuilt, seal
+from kernbench.networks.weights import FORMAT, Facts, _Reader, _rebuilt, checked_state, fill
 from kernbench.study.cell import derived_seed
 from kernbench.study.settings import check_table
 from kernbench.ulm.data.export import new_folder
@@ -163,19 +163,9 @@ def export_published(trained: Trained, folder: Path) -> list[Path]:
 
 
 def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network: str | None) -> Trained:
-    if content.get("version") != VERSION:
-        raise DataError(
-            f"{path}: weights of format version {content.get('version')!r}, this kernbench reads {VERSION}; "
-            "use the kernbench that wrote them"
-        )
-    facts = _Reader(path, content.get("facts"))
-    state = content.get("state")
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise DataError(f"{path}: state expected a dict of tensors, got {type(state).__name__}")
+    facts, _ = checked_state(path, content)
     built = _rebuilt(facts, plugin, network, functools.partial(check_table, "network"))
-    _fill(built, state, facts)
-    if content.get("sha256") != seal(facts.content, state):
-        raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
+    fill(built, path, content)
     facts.get("cell", str)
     noise = Noise(facts.number("noise.percent"), facts.number("noise.test_percent"), facts.natural("noise.seed"))
     choice, pairs = _choice(facts, "thresholds"), _choice(facts, "one_to_one")
