@@ -12,7 +12,8 @@ def check_command(plugin: str) -> int:
     """Run the conformance checks on a kernel family, installed or ./file.py:name.
 
     All of them run, and all failures are shown; a check that needs one that failed is skipped. A note is about what a
-    family need not be able to do. `run` warns of families that have not passed here.
+    family need not be able to do; none means that nothing was there to check. `run` warns of families that have not
+    passed here.
     """
     from kernbench.cli.checked import remember
     from kernbench.host.process_state import changed_by_import
@@ -33,7 +34,9 @@ def check_command(plugin: str) -> int:
         click.echo(f"{plugin}: {said}{f'; {skipped} skipped' if skipped else ''}", err=True)
         return 2
     remember(found)
-    notes = sum(result.state == "note" for result in results)
-    also = f" ({counted(notes, 'note')})" if notes else ""
-    click.echo(f"{plugin}: all {counted(len(results), 'check')} passed{also}")
+    tried = [result for result in results if result.state != "none"]
+    notes = sum(result.state == "note" for result in tried)
+    also = [counted(notes, "note")] * bool(notes) + [f"{len(results) - len(tried)} not tried"] * (tried != results)
+    said = f" ({', '.join(also)})" if also else ""
+    click.echo(f"{plugin}: all {counted(len(tried), 'check')} passed{said}")
     return 0

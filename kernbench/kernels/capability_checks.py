@@ -11,7 +11,7 @@ from kernbench.errors import KernbenchError, counted
 from kernbench.kernels import capabilities
 from kernbench.kernels.base import KernelModule, KernelSpec
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.finding import Finding
+from kernbench.kernels.finding import Finding, NotTried
 from kernbench.kernels.space import Choice, Parameter, Value
 from kernbench.kernels.trained import constrain, parameter_groups, penalties
 
@@ -242,7 +242,9 @@ def _changed(module: KernelModule, before: Mapping[str, Tensor]) -> str:
 
 def _where_offered(name: str, check: Check) -> Check:
     def run(family: KernelFamily) -> str:
-        return "not offered" if capabilities.of(family.load(), name) is None else check(family)
+        if capabilities.of(family.load(), name) is None:
+            raise NotTried("not offered")
+        return check(family)
 
     return run
 

@@ -13,7 +13,7 @@ from kernbench.kernels.checking.inclusions import inclusions
 from kernbench.kernels.checking.kernels import SEED
 from kernbench.kernels.checks import CHECKS, needs
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.finding import Finding, Note
+from kernbench.kernels.finding import Finding, Note, NotTried
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,19 @@ class CheckResult:
 
     Attributes:
         name: stable short name, such as "shape".
-        state: "ok"; "note", what a family need not be able to do, and is not; "skip", not tried because a check that
-            it needs failed; "FAIL".
+        state: "ok"; "note", what a family need not be able to do, and is not; "none", nothing was there to check;
+            "skip", not tried because a check that it needs failed; "FAIL".
         detail: what was measured, what is wrong, or which check failed before; one line.
     """
 
     name: str
-    state: Literal["ok", "note", "skip", "FAIL"]
+    state: Literal["ok", "note", "none", "skip", "FAIL"]
     detail: str
 
     @property
     def passed(self) -> bool:
         """Whether the family keeps that part of the contract, as far as it was tried."""
-        return self.state in ("ok", "note")
+        return self.state in ("ok", "note", "none")
 
     @property
     def failed(self) -> bool:
@@ -93,6 +93,8 @@ def _run(name: str, check: Callable[[KernelFamily], str], family: KernelFamily) 
             return CheckResult(name, "ok", check(family)), False
     except Note as note:
         return CheckResult(name, "note", str(note)), False
+    except NotTried as reason:
+        return CheckResult(name, "none", str(reason)), False
     except Finding as finding:
         return CheckResult(name, "FAIL", str(finding)), finding.blocks
     except (Exception, SystemExit) as error:  # whatever a plugin does is a finding about the plugin

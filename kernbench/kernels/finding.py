@@ -16,3 +16,7 @@ class Finding(Exception):  # noqa: N818  # not an error of ours: what is wrong w
 
 class Note(Exception):  # noqa: N818  # no error at all
     """What a family need not be able to do, and is not; the message is one line."""
+
+
+class NotTried(Exception):  # noqa: N818  # no error at all
+    """Nothing was there to check: the family does not offer it, or the machine has not what it takes; one line."""

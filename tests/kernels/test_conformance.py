@@ -34,7 +34,8 @@ def failed(results):
 def test_the_documented_ten_lines_pass_every_check():
     results = check_family(family(Sound))
     assert [result.name for result in results] == list(CHECKS)
-    assert {result.state for result in results} == {"ok"}, results
+    assert {result.state for result in results} == {"ok", "none"}, results
+    assert all("not offered" in each.detail or "accelerator" in each.detail for each in results if each.state == "none")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -239,7 +240,8 @@ class ZeroFromOneChannel(Sound):
 )
 def test_what_holds_for_some_kernels_alone_keeps_no_check_from_running(module, name):
     states = {result.name: result.state for result in check_family(family(module))}
-    assert states == {**dict.fromkeys(CHECKS, "ok"), name: "FAIL"}
+    assert {check: state for check, state in states.items() if state not in ("ok", "none")} == {name: "FAIL"}
+    assert list(states) == list(CHECKS)
 
 
 def test_two_breaks_are_two_findings():

@@ -152,7 +152,7 @@ def test_a_kernel_that_fails_on_other_lags_does_not_refuse_them():
 @pytest.mark.parametrize("module", [FreeTaps, CountsItsTaps])
 def test_taps_that_are_the_same_on_every_side_are_a_note(module):
     results = {result.name: result for result in check_family(family(module, resampling="none"))}
-    assert {name for name, result in results.items() if result.state != "ok"} == {"sides"}
+    assert {name for name, result in results.items() if result.state not in ("ok", "none")} == {"sides"}
     assert results["sides"].state == "note"
     assert "taps do not depend on the lags" in results["sides"].detail
     assert "must use grid.lags" in results["sides"].detail

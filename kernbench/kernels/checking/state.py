@@ -13,7 +13,7 @@ from kernbench.errors import KernbenchError
 from kernbench.host.accelerator import present
 from kernbench.kernels.checking.kernels import BASE, SEED, kernel_of, move, other_hypers, relative
 from kernbench.kernels.family import KernelFamily
-from kernbench.kernels.finding import Finding
+from kernbench.kernels.finding import Finding, NotTried
 from kernbench.kernels.layer import KernelConv
 
 _TENSORS_AND_PARTS = ("_parameters", "_buffers", "_modules")  # of a module; found by their own names
@@ -116,7 +116,7 @@ def device(family: KernelFamily) -> str:
     """The same kernel on an accelerator, if there is one."""
     where = present()
     if where is None:
-        return "no accelerator here: not tried"
+        raise NotTried("no accelerator here")
     module = family.build(BASE)
     here = kernel_of(module).detach().clone()
     there = module.to(where)(BASE.grid(device=where)).detach()
