@@ -105,6 +105,11 @@ def seed_gaps(comparison: Comparison, family: str, at: str) -> str:
     return f"{np.mean(gaps):.3f} on average, {max(gaps):.3f} at most"
 
 
+def trainings(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: mean F1 of each training, the lowest first."""
+    return ", ".join(f"{mean:.3f}" for mean in sorted(point_of(comparison, family, at).f1().mean(axis=1)))
+
+
 def _welch(pairs: Sequence[tuple[Point, Point]], column: str) -> list[tuple[float, float]]:
     """Of each pair the difference of a column's means, first less second, and the p-value by Holm over all pairs."""
     rows = [(_column(first, column), _column(second, column)) for first, second in pairs]

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from result_cards import card, ranked
-from result_checks import between, later_seeds, matched, matched_families, matched_versus, outgains, seed_gaps
+from result_checks import (
+    between,
+    later_seeds,
+    matched,
+    matched_families,
+    matched_versus,
+    outgains,
+    seed_gaps,
+    trainings,
+)
 from result_joined import reference
 from result_matrices import (
     below,
@@ -331,6 +340,7 @@ _ALL = (
         between,
         outgains,
         seed_gaps,
+        trainings,
     ),
     *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
 )

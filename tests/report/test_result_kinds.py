@@ -115,6 +115,8 @@ def test_any_two_points_and_seeds_of_one_are_compared(script, make_run):
     gaps = [b - a for place, a in enumerate(means) for b in means[place + 1 :]]
     text = f"{sum(gaps) / 6:.3f} on average, {means[-1] - means[0]:.3f} at most"
     assert script.filled(place("seed_gaps siren 65"), found) == place("seed_gaps siren 65", text)
+    text = ", ".join(f"{mean:.3f}" for mean in means)
+    assert script.filled(place("trainings siren 65"), found) == place("trainings siren 65", text)
 
 
 def test_columns_are_compared_over_seeds(script, make_run):
