@@ -47,6 +47,7 @@ from result_points import (
     typed_value,
     where,
 )
+from result_searches import searches
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
@@ -342,7 +343,7 @@ _ALL = (
         seed_gaps,
         trainings,
     ),
-    *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, figure),
+    *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, searches, figure),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, reference)})
 OF_TWO = frozenset({reference.__name__})  # kinds whose first word names a second study

@@ -7,7 +7,9 @@ import pytest
 from html_page import f1_of
 from hypothesis import given
 from hypothesis import strategies as st
+from result_places import place
 
+from kernbench.errors import KernbenchError
 from kernbench.report.figures.searches import search_figure
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.searches import choose, searches_of
@@ -179,3 +181,17 @@ def test_a_grid_has_no_section_and_no_tables_of_it(make_run, page_of):
     page = page_of([make_run()])
     assert "<h3>Tuning</h3>" not in page.html
     assert page.table("draws") == []
+
+
+def test_a_page_may_list_the_searches(script, tuned, make_run):
+    found = {each.base: each for each in comparisons(tuned)}
+    (comparison,) = found.values()
+    lines = script.filled(place("searches"), found).strip().splitlines()
+    rows = [[each.strip() for each in line.strip("|").split("|")] for line in lines[4:-2]]
+    assert [row[:2] for row in rows] == [["discrete", "9"], ["discrete", "65"], ["siren", "9"], ["siren", "65"]]
+    at_65 = next(row for row in tuning_rows(comparison) if (row["family"], row["x"]) == ("siren", "65"))
+    assert rows[3][3:] == [at_65[name] for name in ("setting", "test", "test_default", "gain")]
+    assert "omega_0 = 31" in rows[3][3]
+    grid = {each.base: each for each in comparisons([make_run(seed=seed) for seed in (0, 1)])}
+    with pytest.raises(KernbenchError, match="has no searches"):
+        script.filled(place("searches"), grid)
