@@ -1,16 +1,21 @@
 """How scores change along an axis: of each family, and of each family beyond what the reference family gains."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from kernbench.report.numbers.comparison import Comparison
-from kernbench.report.numbers.points import Point, Value
+from kernbench.report.numbers.points import SEED, Floats, Point, Value
 from kernbench.statistics.comparison import EQUIVALENCE, LEVEL, Verdict, verdict_of
 from kernbench.statistics.contrast import Estimate, contrast
 from kernbench.statistics.multiplicity import holm
+from kernbench.study.settings import AXIS_TEST
 
-CHANGE = (1, -1)  # of a point and the one that it is measured from
-GAIN = (1, -1, -1, 1)  # of the family and the reference family there, and of both where it is measured from
+# of a point, of the reference family there, and of both where it is measured from, in this order
+CHANGE = (1, -1)
+GAIN = (1, -1, -1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,9 @@ class Gain:
 def changes(comparison: Comparison, axis: str, start: Value) -> list[Gain]:
     """How each family changes from one value of an axis to every other, all else equal.
 
+    Along an axis of test lines alone (`AXIS_TEST`) both values are scores of the same networks. So seeds are paired
+    there: what is judged is the difference of each network, and no spread is borrowed.
+
     Args:
         comparison: points with at least two seeds and equally many lines take part, where one of the two is surely
             above a blind guess.
@@ -51,14 +59,15 @@ def changes(comparison: Comparison, axis: str, start: Value) -> list[Gain]:
         for point in comparison.scored
         if (before := _beside(point, comparison.scored, axis, start)) is not None and not (point.place and before.place)
     ]
-    return _judged(comparison, pairs, CHANGE)
+    return _judged(comparison, pairs, CHANGE, paired=axis in AXIS_TEST)
 
 
 def gains(comparison: Comparison, at: Value) -> list[Gain]:
     """What each family gains over the reference family from one value of the axis of the comparison to every other.
 
     Seeds and lines are crossed as in `contrast`. Where the axis makes lines of its own, such as those of a pulse, lines
-    are paired by number; that takes nothing for granted, as what they do not share stays in their spread.
+    are paired by number; that takes nothing for granted, as what they do not share stays in their spread. Seeds are
+    paired as in `changes`.
 
     Args:
         comparison: as for `changes`; at both values the family or the reference family is surely above a blind guess.
@@ -75,7 +84,7 @@ def gains(comparison: Comparison, at: Value) -> list[Gain]:
         and id(point) in seeing
         and id(before) in seeing
     ]
-    return _judged(comparison, pairs, GAIN)
+    return _judged(comparison, pairs, GAIN, paired=comparison.axis in AXIS_TEST)
 
 
 def _beside(point: Point, points: Sequence[Point], axis: str, value: Value) -> Point | None:
@@ -86,8 +95,11 @@ def _beside(point: Point, points: Sequence[Point], axis: str, value: Value) -> P
     return next((each for each in points if (each.runs[0].family, each.params, each.apart) == wanted), None)
 
 
-def _judged(comparison: Comparison, groups: Sequence[Sequence[Point]], weights: Sequence[float]) -> list[Gain]:
-    estimates = [(group[0], found) for group in groups if (found := _estimate(comparison, group, weights)) is not None]
+def _judged(
+    comparison: Comparison, groups: Sequence[Sequence[Point]], weights: Sequence[float], *, paired: bool
+) -> list[Gain]:
+    estimate = _paired if paired else functools.partial(_estimate, comparison)
+    estimates = [(group[0], found) for group in groups if (found := estimate(group, weights)) is not None]
     differ = holm([each.p_value() for _, each in estimates])
     same = holm([max(each.tail(EQUIVALENCE), 1 - each.tail(-EQUIVALENCE)) for _, each in estimates])
     return [
@@ -101,3 +113,20 @@ def _estimate(comparison: Comparison, points: Sequence[Point], weights: Sequence
     if min(len(point.scored) for point in points) < 2 or len({cell.shape[1] for cell in cells}) > 1:
         return None
     return contrast(cells, weights, comparison.spread.prior)
+
+
+def _paired(points: Sequence[Point], weights: Sequence[float]) -> Estimate | None:
+    """The same of networks that are scored twice: the second half of the points is the first one, scored elsewhere."""
+    half = len(points) // 2
+    cells = [_differences(*pair) for pair in zip(points[:half], points[half:], strict=True)]
+    known = [cell for cell in cells if cell is not None]
+    return contrast(known, weights[:half]) if len(known) == half else None
+
+
+def _differences(point: Point, before: Point) -> Floats | None:
+    """Of each network and line, (S, L); None with fewer than two seeds in common, or other lines."""
+    rows = [dict(zip((run.params[SEED] for run in each.scored), each.f1(), strict=True)) for each in (point, before)]
+    common = [seed for seed in rows[0] if seed in rows[1]]
+    if len(common) < 2 or rows[0][common[0]].shape != rows[1][common[0]].shape:
+        return None
+    return np.array([rows[0][seed] - rows[1][seed] for seed in common])

@@ -85,3 +85,39 @@ def test_differences_of_two_blind_networks_are_no_gain_and_no_verdict(make_run):
     (comparison,) = comparisons(runs)
     assert {each.first.x: each.blind for each in comparison.differences} == {65: False, 129: True}
     assert gains(comparison, 65) == []
+
+
+def at_two_levels(make_run, levels, families=("siren",)):
+    """Networks of three seeds, each tested at two levels of noise, with about these F1."""
+    runs = [
+        make_run(family, params={"kernel_size": 65, "test_noise_percent": noise, "seed": seed}, quality=level)
+        for family in families
+        for noise, of_seeds in zip((0.0, 8.0), levels, strict=True)
+        for seed, level in enumerate(of_seeds)
+    ]
+    (comparison,) = comparisons(runs)
+    return comparison
+
+
+def test_the_same_networks_tested_elsewhere_are_compared_one_by_one(make_run):
+    """The means are alike: only which networks fall differs."""
+    alike = at_two_levels(make_run, [(0.86, 0.82, 0.78), (0.78, 0.74, 0.70)])
+    mixed = at_two_levels(make_run, [(0.86, 0.82, 0.78), (0.70, 0.74, 0.78)])
+    (one,), (other,) = (changes(each, "test_noise_percent", 0.0) for each in (alike, mixed))
+    assert one.value == pytest.approx(other.value, abs=0.03)
+    assert (one.verdict, other.verdict) == ("worse", "undecided")
+    assert one.high - one.low < (other.high - other.low) / 3
+    for comparison, found in ((alike, one), (mixed, other)):
+        (before, after) = sorted(comparison.scored, key=lambda point: point.params["test_noise_percent"])
+        differences = (after.f1() - before.f1()).mean(axis=1)
+        assert found.value == pytest.approx(differences.mean(), abs=1e-12)
+        error = differences.std(ddof=1) / np.sqrt(3)
+        assert (found.high - found.low) / 2 > error  # over lines, too
+
+
+def test_seeds_that_one_level_lacks_are_left_out_of_the_pairs(make_run):
+    comparison = at_two_levels(make_run, [(0.86, 0.82, 0.78), (0.78, 0.74)])
+    (found,) = changes(comparison, "test_noise_percent", 0.0)
+    (before, after) = sorted(comparison.scored, key=lambda point: point.params["test_noise_percent"])
+    assert found.value == pytest.approx((after.f1() - before.f1()[:2]).mean(), abs=1e-12)
+    assert changes(at_two_levels(make_run, [(0.9, 0.8), (0.82,)]), "test_noise_percent", 0.0) == []
