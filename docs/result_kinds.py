@@ -1,6 +1,6 @@
 """What a place of a page may show: a function for each kind. `make_results.py` fills the pages."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from result_cards import card, ranked
@@ -29,6 +29,7 @@ from result_matrices import (
     seeing,
     verdicts,
 )
+from result_orders import agreement, ranking, swapped, tau, tau_between
 from result_pictures import FIGURES, IMG, picture_name
 from result_points import (
     CHANGED,
@@ -36,6 +37,7 @@ from result_points import (
     OPEN,
     SAID,
     axis_value,
+    check_families,
     difference_of,
     difference_text,
     f1_text,
@@ -50,15 +52,11 @@ from result_points import (
 from result_searches import searches
 
 from kernbench.errors import KernbenchError, close_match
-from kernbench.report.numbers.comparison import Comparison, Difference, comparisons
+from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.gains import Gain, changes, gains
 from kernbench.report.numbers.orders import (
     NOUNS,
-    FamilyOrders,
-    family_orders,
-    orders_text,
     place_name,
-    rank_rows,
     row_name,
     shared_axes,
 )
@@ -102,7 +100,7 @@ def parameters(comparison: Comparison, family: str, *at: str) -> str:
 
 def plateaus(comparison: Comparison, *families: str) -> str:
     """[FAMILY ...]: how many cells with a score never left the plateau, of these families or all."""
-    _check_families(comparison, families)
+    check_families(comparison, families)
     points = [point for point in comparison.scored if not families or point.runs[0].family in families]
     return f"{sum(len(point.on_plateau) for point in points)} of {sum(len(point.scored) for point in points)}"
 
@@ -169,17 +167,10 @@ def _detectable(each: Difference, comparison: Comparison) -> float:
 
 def decided(comparison: Comparison, *families: str) -> str:
     """[FAMILY ...]: how many of the differences from the reference family have a verdict, without those of `blind`."""
-    _check_families(comparison, families)
+    check_families(comparison, families)
     seeing = [each for each in comparison.differences if not each.blind]
     shown = [each for each in seeing if not families or each.first.runs[0].family in families]
     return f"{sum(each.outcome not in OPEN for each in shown)} of {len(shown)}"
-
-
-def _check_families(comparison: Comparison, families: Iterable[str]) -> None:
-    for name in families:
-        if name not in comparison.families:
-            near = close_match(name, comparison.families) or ""
-            raise KernbenchError(f"{comparison.base}: no family {name!r}{near}")
 
 
 def gained(comparison: Comparison, at: str) -> str:
@@ -266,37 +257,6 @@ def sizes(comparison: Comparison) -> str:
     return table(["family", "K", "change of F1 when K doubles", "verdict"], rows)
 
 
-def ranking(comparison: Comparison) -> str:
-    """Rank of each family in each place (network, pulse, kernel size), with its interval."""
-    found = _orders(comparison)
-    rows: dict[str, list[str]] = {family: [] for family in found.families}
-    for row in rank_rows(found):
-        rows[row.family].append(f"{row.rank:g} [{row.low:g}, {row.high:g}]")
-    return table(["rank", *found.places], [[family, *ranked] for family, ranked in rows.items()])
-
-
-def agreement(comparison: Comparison) -> str:
-    """What may be said of the order of families in several places, in sentences."""
-    return "\n\n" + "\n".join(f"- {sentence}" for sentence in orders_text(_orders(comparison))) + "\n\n"
-
-
-def tau(comparison: Comparison, *without: str) -> str:
-    """[FAMILY ...]: the mean rank correlation between places, without these families."""
-    _check_families(comparison, without)
-    kept = [run for run in comparison.runs if run.family not in without]
-    if len({run.family for run in kept}) < 2:
-        raise KernbenchError(f"{comparison.base}: tau needs two families or more, these are left out: {without}")
-    found = _orders(comparisons(kept)[0]).found
-    return f"{found.tau:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-
-
-def _orders(comparison: Comparison) -> FamilyOrders:
-    found = family_orders(comparison)
-    if found is None:
-        raise KernbenchError(f"{comparison.base}: no families are ranked in several places")
-    return found
-
-
 def figure(comparison: Comparison, name: str, text: str) -> str:
     """NAME "WHAT IT SHOWS": a picture of the report, one of `FIGURES`."""
     if name not in FIGURES:
@@ -343,7 +303,8 @@ _ALL = (
         seed_gaps,
         trainings,
     ),
-    *(card, gained, gain, changed, change, order, sizes, ranking, agreement, tau, searches, figure),
+    *(card, gained, gain, changed, change, order, sizes, searches, figure),
+    *(ranking, agreement, tau, tau_between, swapped),
 )
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, reference)})
 OF_TWO = frozenset({reference.__name__})  # kinds whose first word names a second study

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from kernbench.errors import KernbenchError
+from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference
 from kernbench.report.numbers.gains import Gain
 from kernbench.report.numbers.points import Point, Value
@@ -47,6 +47,18 @@ def point_of(comparison: Comparison, family: str, at: Sequence[str]) -> Point:
         several = "; ".join(point.name for point in found)
         raise KernbenchError(f"{comparison.base}: {where(comparison, at)} is not one point: {several}")
     return found[0]
+
+
+def check_families(comparison: Comparison, families: Iterable[str]) -> None:
+    """Refuse a name that is no family of the comparison.
+
+    Raises:
+        KernbenchError: such a name.
+    """
+    for name in families:
+        if name not in comparison.families:
+            near = close_match(name, comparison.families) or ""
+            raise KernbenchError(f"{comparison.base}: no family {name!r}{near}")
 
 
 def difference_of(comparison: Comparison, family: str, at: Sequence[str]) -> Difference:
