@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from result_points import difference_of, point_of, signed, typed_value
@@ -18,28 +18,41 @@ from kernbench.statistics.multiplicity import holm
 
 MATCHED = "f1_matched"  # column: mean one-to-one F1 of a cell
 
+Score = Callable[[Point], list[float]]  # of each seed
+
 
 def matched(comparison: Comparison) -> str:
-    """How many of the decided differences one-to-one F1 decides, too, with the same sign, and which it does not.
-
-    Its test is Welch's t over seeds alone, with Holm's correction over these differences.
-    """
+    """How many of the decided differences one-to-one F1 decides, too, with the same sign, by `matched_versus`."""
     decided = [each for each in comparison.differences if each.outcome in ("better", "worse")]
     if not decided:
         raise KernbenchError(f"{comparison.base}: no difference is decided")
-    tests = _welch([(each.first, each.second) for each in decided], MATCHED)
+    tests = _tested(comparison, _one_to_one)
     other = [
         f"`{comparison.series_names[id(each.first)]}` at {each.first.x}"
-        for (value, p), each in zip(tests, decided, strict=True)
-        if not (p < 1 - LEVEL and (value > 0) == (each.found.difference > 0))
+        for each in decided
+        if not _same_sign(tests.get(each), each.found.difference)
     ]
     text = f"{len(decided) - len(other)} of {len(decided)}"
     return f"{text} (all but {', '.join(other)})" if other else text
 
 
+def _same_sign(test: tuple[float, float] | None, difference: float) -> bool:
+    """Whether a test decides a difference with this sign."""
+    return test is not None and test[1] < 1 - LEVEL and (test[0] > 0) == (difference > 0)
+
+
 def matched_versus(comparison: Comparison, family: str, at: str) -> str:
     """FAMILY VALUE: the difference in one-to-one F1, its p-value by Holm over all but those of blind networks."""
-    found = _matched(comparison)
+    return _test_text(comparison, _one_to_one, family, at)
+
+
+def seeds_alone(comparison: Comparison, family: str, at: str) -> str:
+    """FAMILY VALUE: the difference in the published F1 and its p-value by the test of `matched_versus`."""
+    return _test_text(comparison, _published, family, at)
+
+
+def _test_text(comparison: Comparison, score: Score, family: str, at: str) -> str:
+    found = _tested(comparison, score)
     wanted: Difference = difference_of(comparison, family, [at])
     if wanted not in found:
         raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed, or both networks are blind")
@@ -54,7 +67,7 @@ def matched_families(comparison: Comparison, word: str, at: str) -> str:
     x = typed_value(comparison, comparison.axis, at)
     decided = [
         (each, value)
-        for each, (value, p) in _matched(comparison).items()
+        for each, (value, p) in _tested(comparison, _one_to_one).items()
         if each.first.x == x and p < 1 - LEVEL and (value > 0) == (word == "better")
     ]
     decided.sort(key=lambda pair: -abs(pair[1]))
@@ -62,10 +75,12 @@ def matched_families(comparison: Comparison, word: str, at: str) -> str:
 
 
 @functools.cache
-def _matched(comparison: Comparison) -> dict[Difference, tuple[float, float]]:
-    """Differences in one-to-one F1 and their p-values, of all but blind networks and single seeds."""
+def _tested(comparison: Comparison, score: Score) -> dict[Difference, tuple[float, float]]:
+    """Differences in a score and their p-values, of all but blind networks and single seeds: Welch's t over seeds
+    alone, by Holm over all of them.
+    """
     seeing = [each for each in comparison.differences if not each.blind and min(each.found.seeds) > 1]
-    return dict(zip(seeing, _welch([(each.first, each.second) for each in seeing], MATCHED), strict=True))
+    return dict(zip(seeing, _welch([(each.first, each.second) for each in seeing], score), strict=True))
 
 
 def between(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
@@ -75,6 +90,23 @@ def between(comparison: Comparison, family: str, at: str, other: str, other_at: 
     """
     points = [point_of(comparison, name, values.split(",")) for name, values in ((family, at), (other, other_at))]
     return _interval([point.f1() for point in points], comparison)
+
+
+def welch(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
+    """FAMILY VALUE FAMILY VALUE: the p-value of `between` by Welch's t over seeds alone, of this comparison alone."""
+    pair = tuple(point_of(comparison, name, values.split(",")) for name, values in ((family, at), (other, other_at)))
+    ((_, p),) = _welch([pair], _published)
+    return f"p = {p:.2g}"
+
+
+def apart(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
+    """FAMILY VALUE FAMILY VALUE: that each training of the first has a lower F1 than each of the second, or refused."""
+    lower, higher = (
+        _published(point_of(comparison, name, values.split(","))) for name, values in ((family, at), (other, other_at))
+    )
+    if max(lower) >= min(higher):
+        raise KernbenchError(f"{comparison.base}: not each training of {family} at {at} is below those of {other}")
+    return f"all {len(lower)} below all {len(higher)}"
 
 
 def outgains(comparison: Comparison, family: str, other: str, start: str, end: str) -> str:
@@ -110,19 +142,24 @@ def trainings(comparison: Comparison, family: str, *at: str) -> str:
     return ", ".join(f"{mean:.3f}" for mean in sorted(point_of(comparison, family, at).f1().mean(axis=1)))
 
 
-def _welch(pairs: Sequence[tuple[Point, Point]], column: str) -> list[tuple[float, float]]:
-    """Of each pair the difference of a column's means, first less second, and the p-value by Holm over all pairs."""
-    rows = [(_column(first, column), _column(second, column)) for first, second in pairs]
+def _welch(pairs: Sequence[tuple[Point, Point]], score: Score) -> list[tuple[float, float]]:
+    """Of each pair the difference of mean scores, first less second, and the p-value by Holm over all pairs."""
+    rows = [(score(first), score(second)) for first, second in pairs]
     p_values = holm([float(ttest_ind(*row, equal_var=False).pvalue) for row in rows])
     return [(float(np.mean(a) - np.mean(b)), float(p)) for (a, b), p in zip(rows, p_values, strict=True)]
 
 
-def _column(point: Point, column: str) -> list[float]:
-    """A column of each seed."""
-    known = [float(value) for run in point.scored if (value := run.values.get(column)) is not None]
+def _one_to_one(point: Point) -> list[float]:
+    """One-to-one F1 of each seed."""
+    known = [float(value) for run in point.scored if (value := run.values.get(MATCHED)) is not None]
     if len(known) < 2:
-        raise KernbenchError(f"{point.name}: fewer than two seeds have {column!r}")
+        raise KernbenchError(f"{point.name}: fewer than two seeds have {MATCHED!r}")
     return known
+
+
+def _published(point: Point) -> list[float]:
+    """Mean published F1 of each seed."""
+    return [float(mean) for mean in point.f1().mean(axis=1)]
 
 
 def _interval(rows: Sequence[Floats], comparison: Comparison) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from result_matrices import verdicts
 from result_points import point_of, signed
 
 from kernbench.errors import KernbenchError
@@ -55,6 +56,15 @@ def reference(comparison: Comparison, other: Comparison, family: str, *at: str) 
         )
     between = compare(point.f1(), found[0].f1(), prior=other.spread.prior)  # the wider study
     return signed(between.difference, between.low, between.high)
+
+
+def verdicts_alike(comparison: Comparison, other: Comparison, word: str, at: str) -> str:
+    """STUDY VERDICT VALUE: what `verdicts` says if families, values and seeds are those that the other study has."""
+    wanted = {(run.family, *sorted(run.params.items())) for run in other.runs}
+    runs = [run for run in comparison.runs if (run.family, *sorted(run.params.items())) in wanted]
+    if not runs:
+        raise KernbenchError(f"{comparison.base} has no cell of {other.base}")
+    return verdicts(comparisons(runs)[0], word, at)
 
 
 def _key(point: Point) -> Key:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from result_cards import card, ranked
 from result_checks import (
+    apart,
     between,
     later_seeds,
     matched,
@@ -12,9 +13,11 @@ from result_checks import (
     matched_versus,
     outgains,
     seed_gaps,
+    seeds_alone,
     trainings,
+    welch,
 )
-from result_joined import reference
+from result_joined import reference, verdicts_alike
 from result_matrices import (
     below,
     change_matrix,
@@ -297,8 +300,11 @@ _ALL = (
         matched,
         matched_families,
         matched_versus,
+        seeds_alone,
         later_seeds,
         between,
+        welch,
+        apart,
         outgains,
         seed_gaps,
         trainings,
@@ -306,5 +312,6 @@ _ALL = (
     *(card, gained, gain, changed, change, order, sizes, searches, figure),
     *(ranking, agreement, tau, tau_between, swapped),
 )
-KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, reference)})
-OF_TWO = frozenset({reference.__name__})  # kinds whose first word names a second study
+_OF_TWO = (reference, verdicts_alike)
+KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, *_OF_TWO)})
+OF_TWO = frozenset(each.__name__ for each in _OF_TWO)  # kinds whose first word names a second study

@@ -135,3 +135,17 @@ def test_studies_on_other_lines_have_nothing_in_common(script, make_run):
     found = {each.base: each for each in comparisons([*runs, *other])}
     with pytest.raises(KernbenchError, match="have no point in common"):
         script.filled(place("cells"), found)
+
+
+def test_verdicts_of_the_families_that_another_study_has_leave_out_the_others(script, found):
+    """`log` is worse, and the second study has none; its free taps and seeds 0 to 2 of others are those that count."""
+    words = f"verdicts_alike {BUDGET} worse 65"
+    (first,) = (each for name, each in found.items() if name == "k_sweep.v1.quick")
+    assert script.filled(place("verdicts worse 65", base=first.base), found).endswith("2 of 3<!-- / -->")
+    same = {each.base: each for each in comparisons([*first.runs, *(other_study(run) for run in first.runs[:16])])}
+    shown = script.filled(place(words, base=first.base), same)
+    assert shown.endswith("-->1 of 1<!-- / -->")  # free taps and siren alone
+    later = [dataclasses.replace(run, params=run.params | {"seed": 99 + int(run.params["seed"])}) for run in first.runs]
+    other = {BUDGET: comparisons(map(other_study, later))[0]}
+    with pytest.raises(KernbenchError, match="no cell of"):
+        script.filled(place(words, base=first.base), same | other)

@@ -5,11 +5,13 @@ import re
 
 import pytest
 from result_places import place
+from scipy.stats import ttest_ind
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.statistics import compare
 from kernbench.statistics.contrast import contrast
+from kernbench.statistics.multiplicity import holm
 
 
 def at_two_sizes(make_run, levels):
@@ -180,3 +182,25 @@ def test_points_of_two_axes_are_compared(script, make_run):
     text = f"{alone.difference:+.3f} [{alone.low:+.3f}, {alone.high:+.3f}]"
     words = "between siren kernel_size=129,omega_0=30.0 siren kernel_size=65,omega_0=7.5"
     assert script.filled(place(words), found) == place(words, text)
+
+
+def test_the_published_f1_is_tested_over_seeds_alone_as_the_other_one_is(script, make_run):
+    found = at_two_sizes(make_run, {"discrete": (0.7, 0.7), "siren": (0.8, 0.72)})
+    (comparison,) = found.values()
+    means = {(each.runs[0].family, each.x): each.f1().mean(axis=1) for each in comparison.scored}
+    p_values = [float(ttest_ind(means["siren", x], means["discrete", x], equal_var=False).pvalue) for x in (65, 129)]
+    for size, p in zip((65, 129), holm(p_values), strict=True):
+        difference = means["siren", size].mean() - means["discrete", size].mean()
+        words = f"seeds_alone siren {size}"
+        assert script.filled(place(words), found) == place(words, f"{difference:+.3f}, p = {p:.2g}")
+    words = "welch siren 129 discrete 129"
+    assert script.filled(place(words), found) == place(words, f"p = {p_values[1]:.2g}")
+
+
+def test_trainings_of_two_points_lie_apart_or_the_page_is_refused(script, make_run):
+    found = at_two_sizes(make_run, {"discrete": (0.7, 0.75), "siren": (0.85, 0.75)})
+    words = "apart discrete 65 siren 65"
+    assert script.filled(place(words), found) == place(words, "all 4 below all 4")
+    for words in ("apart siren 65 discrete 65", "apart siren 129 discrete 129"):
+        with pytest.raises(KernbenchError, match="not each training of siren"):
+            script.filled(place(words), found)
