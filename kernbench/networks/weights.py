@@ -85,8 +85,11 @@ def checked_state(path: Path, content: Mapping[str, object]) -> tuple["_Reader",
     return facts, state
 
 
-def fill(network: Network, path: Path, content: Mapping[str, object]) -> None:
+def fill(network: Network, path: Path, content: Mapping[str, object]) -> Facts:
     """Load the tensors of a file into the network that they are of; strictly, and only what was written.
+
+    Returns:
+        What the file says about them.
 
     Raises:
         DataError: of another network, changed after it was written, see also `checked_state`.
@@ -96,6 +99,7 @@ def fill(network: Network, path: Path, content: Mapping[str, object]) -> None:
     _fill(network, state, facts)
     if content.get("sha256") != seal(facts.content, state):
         raise DataError(f"{path} was changed after it was written: its checksum does not fit; take another copy")
+    return facts.content
 
 
 def seal(facts: Facts, state: Mapping[str, torch.Tensor]) -> str:

@@ -66,11 +66,13 @@ class TrainedBefore:
 
     Attributes:
         cell: its id.
+        trained_as: cell that was trained, which is this one or one whose training it took over.
         files: what it left, file name -> path.
         values: name of a `Column` that the task declares -> its number, as in Outcome.
     """
 
     cell: str
+    trained_as: str
     files: Mapping[str, Path]
     values: Mapping[str, float | None]
 
@@ -93,7 +95,7 @@ class CellContext:
         saved: called with the epoch of each checkpoint written.
         plugin: distribution and version that make the kernels.
         enough: asked after each epoch; true ends the cell early, as `pruned`.
-        trained_before: looks for a finished cell with the very training that this one needs.
+        trained_before: looks for finished cells with the very training that this one needs.
     """
 
     study: Study
@@ -109,7 +111,7 @@ class CellContext:
     saved: Callable[[int], None]
     plugin: str = ""
     enough: Callable[[], bool] = lambda: False
-    trained_before: Callable[[], TrainedBefore | None] = lambda: None
+    trained_before: Callable[[], Sequence[TrainedBefore]] = list
 
     @property
     def tolerance(self) -> int:
@@ -155,7 +157,8 @@ class Outcome:
         tolerance: headline tolerance of the scores [samples]; None for that of the study.
         epochs: trained in all attempts; None where there are none.
         resumed_from: epoch of the checkpoint that this attempt went on from, or None.
-        earlier_seconds: training before an interruption.
+        earlier_seconds: training before an interruption, or of another cell that was taken over.
+        trained_as: that cell; empty for one that was trained itself.
         matched: one-to-one scores of the test lines, column -> value at each tolerance 0, 1, ...
         curve: precision, recall and F1 of the test lines at all thresholds, nested lists.
         summary: how it ended, one line for the terminal.
@@ -180,6 +183,7 @@ class Outcome:
     epochs: int | None = None
     resumed_from: int | None = None
     earlier_seconds: float = 0.0
+    trained_as: str = ""
     matched: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     curve: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     summary: str = ""

@@ -148,7 +148,8 @@ def store(
     run = _run_row(job, trial, context, outcome, machine)
     run.started = started.isoformat(timespec="seconds")
     run.seconds = seconds + outcome.earlier_seconds  # training before an interruption counts
-    own = {"status": outcome.status, "wall_s": run.seconds} | ({"message": outcome.message} if outcome.message else {})
+    spent = seconds if outcome.trained_as else run.seconds  # what was taken over was not computed again
+    own = {"status": outcome.status, "wall_s": spent} | ({"message": outcome.message} if outcome.message else {})
     note = ""
     with only_warned("a note for the dashboard was not written", job.warn):
         note = notes.of_finished(job.study, run, outcome, machine)
@@ -219,7 +220,8 @@ def _details(job: Job, outcome: Outcome) -> dict[str, Any]:
     return {name: value for name, value in scores.items() if value} | {
         **outcome.details,
         "plateau": outcome.plateau,
-        "earlier_seconds": outcome.earlier_seconds,
+        result_tables.EARLIER: outcome.earlier_seconds,
+        **({result_tables.TRAINED_AS: outcome.trained_as} if outcome.trained_as else {}),
         "runtime": dict(job.study.runtime),
         "plugin_source": environment.source_digest(job.found.family),
     }

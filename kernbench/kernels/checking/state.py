@@ -15,6 +15,7 @@ from kernbench.kernels.checking.kernels import BASE, SEED, kernel_of, move, othe
 from kernbench.kernels.family import KernelFamily
 from kernbench.kernels.finding import Finding, NotTried
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.trained import constrain
 
 _TENSORS_AND_PARTS = ("_parameters", "_buffers", "_modules")  # of a module; found by their own names
 
@@ -128,6 +129,8 @@ def device(family: KernelFamily) -> str:
 def state_dict(family: KernelFamily) -> str:
     """What is saved is the kernel; weights of other hyper-parameters are refused."""
     module = family.build(BASE)
+    move(module)
+    constrain([module])  # as a trained one: it may keep something of its steps
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     file.seek(0)

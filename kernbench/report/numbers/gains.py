@@ -120,7 +120,8 @@ def _paired(points: Sequence[Point], weights: Sequence[float]) -> Estimate | Non
     half = len(points) // 2
     cells = [_differences(*pair) for pair in zip(points[:half], points[half:], strict=True)]
     known = [cell for cell in cells if cell is not None]
-    return contrast(known, weights[:half]) if len(known) == half else None
+    fits = len(known) == half and len({cell.shape[1] for cell in known}) == 1
+    return contrast(known, weights[:half]) if fits else None
 
 
 def _differences(point: Point, before: Point) -> Floats | None:

@@ -42,15 +42,20 @@ def setup_rows(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _time(runs: Sequence[Run]) -> str:
-    """Wall time of all cells, and of one; with what it was measured on."""
-    known = [run.seconds for run in runs if isinstance(run.seconds, int | float) and math.isfinite(run.seconds)]
-    if not known:
+    """Wall time of all cells, and of one; with what it was measured on. A training that several share counts once."""
+    timed = [run for run in runs if isinstance(run.seconds, int | float) and math.isfinite(run.seconds)]
+    if not timed:
         return ""
+    known = [float(run.seconds or 0) for run in timed]
+    spent = sum(float(run.seconds or 0) if run.own_seconds is None else run.own_seconds for run in timed)
+    shared = sum(bool(run.trained_as) for run in timed)
     devices = ", ".join(sorted({run.device for run in runs if run.device}))
     ends = " to ".join(dict.fromkeys(map(duration, (min(known), max(known)))))
     each = f"; {ends} each" if len(known) > 1 else ""
     where = f" on {devices}" if devices else ""
-    return f"{duration(sum(known))} for {counted(len(known), 'cell')}{where}{each} (wall time, training and evaluation)"
+    once = f"; {counted(shared, 'cell')} took the training of another one over, which counts once" if shared else ""
+    of_all = f"{duration(spent)} for {counted(len(known), 'cell')}{where}{each}"
+    return f"{of_all} (wall time, training and evaluation{once})"
 
 
 def _axes(comparison: Comparison) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def export_tables(runs: Sequence[Run], folder: Path) -> list[Path]:
     known = {run.data_digest: run.lines for run in runs if run.lines is not None}
     tables: dict[str, tuple[Sequence[str], Iterable[Row]]] = {
         exported.STUDIES: (exported.COLUMNS[exported.STUDIES], _studies(runs)),
-        exported.CELLS: ((*exported.COLUMNS[exported.CELLS], *values), map(_cell, runs)),
+        exported.CELLS: ((*exported.COLUMNS[exported.CELLS], *exported.OPTIONAL, *values), map(_cell, runs)),
         exported.SCORES: (exported.COLUMNS[exported.SCORES], (row for run in runs for row in _scores(run))),
         exported.LINES: (
             ("data_digest", "line", *facts),
@@ -84,7 +84,7 @@ def _studies(runs: Iterable[Run]) -> Iterable[Row]:
 
 
 def _cell(run: Run) -> Row:
-    plain = {name: getattr(run, name) for name in (*exported.TEXTS, *exported.NUMBERS)}
+    plain = {name: getattr(run, name) for name in (*exported.TEXTS, *exported.NUMBERS, *exported.OPTIONAL)}
     of_json = {name: _json(getattr(run, name)) for name in exported.JSON}
     machine = json_digest(run.environment) if run.environment else ""
     return {**plain, **of_json, "machine": machine, **dict.fromkeys(exported.value_columns()), **run.values}

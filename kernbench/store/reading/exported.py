@@ -32,6 +32,7 @@ JSON: Mapping[str, type | tuple[type, ...]] = {
     "plateau": (bool, type(None)),
     "layers": list,
 }
+OPTIONAL: Mapping[str, Callable[[str], Any]] = {"trained_as": str, "own_seconds": float}  # older folders lack them
 COLUMNS = {
     STUDIES: OF_STUDY,
     CELLS: (*TEXTS, *NUMBERS, *JSON, "machine"),
@@ -73,6 +74,7 @@ def read_tables(folder: Path) -> list[Run]:
         fields: dict[str, Any] = {**_of_study(study), **{name: row[name] for name in TEXTS}}
         fields |= {name: _number(kind, row[name]) for name, kind in NUMBERS.items()}
         fields |= {name: _parsed(row[name], kind) for name, kind in JSON.items()}
+        fields |= {name: kind(row[name]) for name, kind in OPTIONAL.items() if row.get(name)}
         return Run(
             **fields | {"layers": tuple(fields["layers"])},
             values={name: _number(kind, row[name]) for name, kind in value_columns().items()},

@@ -81,7 +81,9 @@ class Run:
         tolerance: headline tolerance of the study [samples].
         threshold: on the network's output, at the headline tolerance.
         values: name of a `Column` of the task -> its number; None where it was not measured.
-        seconds: wall time of training and evaluation.
+        seconds: wall time of training and evaluation, also of a training that another cell has done.
+        trained_as: cell of the study whose training was taken over; empty for one that was trained itself.
+        own_seconds: wall time without what was taken over; None where nothing was.
         epochs: trained.
         plugin: distribution and version of the family's plugin.
         kernbench_version: of the program that ran the cell.
@@ -149,3 +151,5 @@ class Run:
     network: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON of the task
     selected: str = ""
     database: str = ""
+    trained_as: str = ""
+    own_seconds: float | None = None

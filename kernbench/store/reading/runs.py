@@ -33,7 +33,7 @@ from kernbench.store.tables.cell_states import cell_states, failure_class, is_do
 from kernbench.store.tables.liveness import silent_seconds
 from kernbench.store.tables.optuna_rows import studies_with
 from kernbench.store.tables.optuna_tables import close, engine_of, read_trials, table_of
-from kernbench.store.tables.result_tables import EnvironmentRow, FloorRow, LineRow, RunRow, runs_of
+from kernbench.store.tables.result_tables import EARLIER, TRAINED_AS, EnvironmentRow, FloorRow, LineRow, RunRow, runs_of
 from kernbench.study.cell import CellState
 from kernbench.study.reference import Reference, from_json
 from kernbench.study.selection import ALL, Selection
@@ -258,6 +258,7 @@ class _Cells:
             lines=self._lines(row.data_digest) if scores else None,
             artifacts=artifacts,
             lacking=len(entries(trial.system_attrs)) - len(artifacts),
+            **_taken_over(row),
             matched=row.details.get("matched", {}),
             curve=_curve(row.details.get("curve")),
             plateau=_known_bool(row.details.get("plateau")),
@@ -304,6 +305,14 @@ def _run(row: RunRow, **found: Any) -> Run:
         plugin_source=str(row.details.get("plugin_source", "")),
         **found,
     )
+
+
+def _taken_over(row: RunRow) -> dict[str, Any]:
+    """Fields of a cell that took the training of another one over; none for others. Any: text and number."""
+    cell, earlier = row.details.get(TRAINED_AS), row.details.get(EARLIER)
+    if not isinstance(cell, str) or row.seconds is None or not isinstance(earlier, int | float):
+        return {}
+    return {"trained_as": cell, "own_seconds": row.seconds - earlier}
 
 
 def _known_bool(stored: object) -> bool | None:

@@ -31,6 +31,8 @@ from kernbench.store.tables.optuna_tables import table_of
 from kernbench.study.cell import SplitFacts
 from kernbench.study.task import task
 
+TRAINED_AS, EARLIER = "trained_as", "earlier_seconds"  # details of a run: see Outcome
+
 
 class Base(DeclarativeBase):
     """Own metadata: Optuna's tables are not ours to touch."""

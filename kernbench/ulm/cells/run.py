@@ -123,7 +123,9 @@ def begin(context: CellContext) -> Begun:
     network.to(context.device)
     bench = bench_of_cell(definition, context.params, context.device)
     settings, loss = training_of(definition, context.params)
-    taken = take_over(context, settings.epochs)
+    taken = take_over(
+        context, settings.epochs, seeds["initialization"], lambda net: bench.validate(net, loss, context.tolerance)
+    )
     digest, state = _checkpoint_digest(context), None
     if taken is None:
         state = _newest(context, network, digest)
@@ -202,11 +204,12 @@ def _with_costs(cell: Begun, curve: list[Epoch], outcome: Outcome) -> Outcome:
         epochs=len(curve),
         resumed_from=resumed_from,
         earlier_seconds=earlier,
+        trained_as="" if cell.taken is None else cell.taken.cell,
+        note=[*outcome.note, *([] if cell.taken is None else [("training", f"that of cell {cell.taken.cell}")])],
         attributes=dict(outcome.attributes) | place,
         details=dict(outcome.details)
         | {"layers": layer_rows(cell.network, cell.bench)}
         | ({"network": sizes} if sizes else {})
-        | ({} if cell.taken is None else {"trained_as": cell.taken.cell})
         | _budget_met(solution),
     )
 
