@@ -170,13 +170,15 @@ def log_tail(cosine: ArrayLike, size: int, rank: int = 1) -> Floats:
     """
     import scipy.special  # noqa: PLC0415  # slow to import
 
-    rest = np.clip(1 - np.square(np.asarray(cosine, np.float64)), 0.0, 1.0)
+    square = np.square(np.asarray(cosine, np.float64))
+    rest = np.clip(1 - square, 0.0, 1.0)
     if size <= rank:
         return np.zeros_like(rest)
     a, b = (size - rank) / 2, rank / 2
     tail = scipy.special.betainc(a, b, rest)
+    within = scipy.special.betainc(b, a, np.clip(square, 0.0, 1.0))  # what `rest` has no digits for, near 0
     with np.errstate(divide="ignore"):
-        logarithm = np.log(tail)
+        logarithm = np.where(within < 0.5, np.log1p(-within), np.log(tail))
         far = a * np.log(rest) + b * np.log1p(-np.minimum(rest, 0.5)) - np.log(a) - scipy.special.betaln(a, b)
     far = far + np.log(scipy.special.hyp2f1(a + b, 1, a + 1, np.minimum(rest, 0.5)))
     return np.asarray(np.where(tail > TINY, logarithm, far))
