@@ -88,25 +88,25 @@ def between(comparison: Comparison, family: str, at: str, other: str, other_at: 
 
     Values of several axes have a comma between them: "65,omega_0=7.5".
     """
-    points = [point_of(comparison, name, values.split(",")) for name, values in ((family, at), (other, other_at))]
-    return _interval([point.f1() for point in points], comparison)
+    return _interval([point.f1() for point in _pair(comparison, family, at, other, other_at)], comparison)
 
 
 def welch(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
     """FAMILY VALUE FAMILY VALUE: the p-value of `between` by Welch's t over seeds alone, of this comparison alone."""
-    pair = tuple(point_of(comparison, name, values.split(",")) for name, values in ((family, at), (other, other_at)))
-    ((_, p),) = _welch([pair], _published)
+    ((_, p),) = _welch([_pair(comparison, family, at, other, other_at)], _published)
     return f"p = {p:.2g}"
 
 
 def apart(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> str:
     """FAMILY VALUE FAMILY VALUE: that each training of the first has a lower F1 than each of the second, or refused."""
-    lower, higher = (
-        _published(point_of(comparison, name, values.split(","))) for name, values in ((family, at), (other, other_at))
-    )
+    lower, higher = map(_published, _pair(comparison, family, at, other, other_at))
     if max(lower) >= min(higher):
         raise KernbenchError(f"{comparison.base}: not each training of {family} at {at} is below those of {other}")
     return f"all {len(lower)} below all {len(higher)}"
+
+
+def _pair(comparison: Comparison, family: str, at: str, other: str, other_at: str) -> tuple[Point, Point]:
+    return point_of(comparison, family, at.split(",")), point_of(comparison, other, other_at.split(","))
 
 
 def outgains(comparison: Comparison, family: str, other: str, start: str, end: str) -> str:
@@ -130,7 +130,7 @@ def later_seeds(comparison: Comparison, family: str, at: str, first: str) -> str
 
 def seed_gaps(comparison: Comparison, family: str, at: str) -> str:
     """FAMILY VALUE: how far apart the mean F1 of two trainings is that differ in their seed alone."""
-    means = point_of(comparison, family, [at]).f1().mean(axis=1)
+    means = _published(point_of(comparison, family, [at]))
     gaps = [abs(one - other) for one, other in itertools.combinations(means, 2)]
     if not gaps:
         raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed")
@@ -139,7 +139,7 @@ def seed_gaps(comparison: Comparison, family: str, at: str) -> str:
 
 def trainings(comparison: Comparison, family: str, *at: str) -> str:
     """FAMILY VALUE ...: mean F1 of each training, the lowest first."""
-    return ", ".join(f"{mean:.3f}" for mean in sorted(point_of(comparison, family, at).f1().mean(axis=1)))
+    return ", ".join(f"{mean:.3f}" for mean in sorted(_published(point_of(comparison, family, at))))
 
 
 def _welch(pairs: Sequence[tuple[Point, Point]], score: Score) -> list[tuple[float, float]]:
