@@ -1,5 +1,6 @@
 """`kernbench evaluate`: a network, ours or published, on any data set; or published networks beside their scores."""
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from kernbench.cli.names import one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
 from kernbench.errors import counted
+from kernbench.study.settings import RESAMPLED, TEST_KERNELS
 
 if TYPE_CHECKING:
     from kernbench.study.selection import Selection
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 # What only one network on one data set has.
 ALONE = (
     *("weights", "study", "kernel_size", "data", "thresholds", "threshold_split", "plugin", "network", "noise"),
-    *("nms_width", "rate"),
+    *("nms_width", "rate", "kernels"),
 )
 THRESHOLD_LINES = 256  # for a published network whose thresholds are not published
 
@@ -66,6 +68,12 @@ THRESHOLD_LINES = 256  # for a published network whose thresholds are not publis
 )
 @click.option("--nms-width", type=click.IntRange(0), help="Of one-to-one peak-nms; else fitted with thresholds, or 0.")
 @click.option("--rate", type=float, help="Score at 31.25, 62.5 or 125 MHz.  [the cell's own, else 62.5: as trained]")
+@click.option(
+    "--kernels",
+    type=click.Choice(TEST_KERNELS),
+    help="At another rate: of the family, asked at its lags; or taps, resampled by a filter.  [the cell's own, else "
+    "evaluated]",
+)
 @click.option("--published", type=PATH, help="Folder of SRML-1D: reproduce its scores.")
 @click.option("--model", "models", multiple=True, help="With --published: only this one, e.g. HS_001; repeatable.")
 @click.option("--lines", type=click.IntRange(1), help="Only the first lines.")
@@ -88,6 +96,7 @@ def evaluate_command(
     metric: str,
     nms_width: int | None,
     rate: float | None,
+    kernels: str | None,
     published: Path | None,
     models: tuple[str, ...],
     lines: int | None,
@@ -108,8 +117,9 @@ def evaluate_command(
     of 86 tensors in the published layout, with thresholds beside it. Nothing in either is run as code. Thresholds may
     come from another file, or be chosen on a split of the data set.
 
-    At another --rate nothing is trained again: lines are resampled, kernels evaluated at the same physical lags, and
-    tolerances stay what they are in time; thresholds are those of the training rate. Labels fall on the nearest sample.
+    At another --rate nothing is trained again: lines are resampled, kernels have the same physical lags, evaluated or
+    resampled (--kernels), and tolerances stay what they are in time; thresholds are those of the training rate. Labels
+    fall on the nearest sample.
     """
     from kernbench.cli.terminal import folding, rates, scores
     from kernbench.cli.trained_cell import cell_or_file
@@ -128,9 +138,9 @@ def evaluate_command(
         return
     where = choose_device(device)
     weights, plugin = cell_or_file(weights, study, plugin, kernel_size, only, storage)
-    trained = load_trained(weights, plugin, network)
+    trained = _with_kernels(load_trained(weights, plugin, network), kernels)
     factor = trained.factor(split) if factor is None else factor
-    changes = rates.changes_at(trained.network, factor)
+    changes = rates.changes_at(trained.network, factor, resampled=trained.resampled)
     found = lines_of_cell(trained, split) if data is None else find_set(data)
     content = found.content(split)
     scored = content.split if lines is None else scorecard.first_lines(content.split, lines)
@@ -154,7 +164,7 @@ def evaluate_command(
     if trained.facts:
         click.echo(f"trained as {trained.label}{_delayed(trained.delay)}")
     facts = scorecard.facts(trained, found.digest, scored, noise_percent=level, seed=added.seed) | {"device": where}
-    facts |= rates.said(changes, factor) | folding.folding_said(trained.network)
+    facts |= rates.said(changes, factor, resampled=trained.resampled) | folding.folding_said(trained.network)
     lines_there = bench.at_its_rate(split)
     if choice is not None and metric != "matched":
         card = scorecard.scorecard(bench.evaluate(output, split, choice), lines_there, factor)
@@ -166,6 +176,11 @@ def evaluate_command(
         _score_pairs(output, lines_there, arrivals, pairs, factor, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
+
+
+def _with_kernels(trained: "Trained", kernels: str | None) -> "Trained":
+    """The same network with the kernels at another rate that were asked for; its own where none were."""
+    return trained if kernels is None else dataclasses.replace(trained, resampled=kernels == RESAMPLED)
 
 
 def _delayed(delay: int) -> str:
@@ -213,7 +228,16 @@ def _predicted(
     from kernbench.ulm.evaluation.workbench import Workbench
 
     batch = trained.batch if factor == 1 else None  # of lines of another length
-    bench = Workbench({lines.name: lines}, added, device, batch, {lines.name: factor}, trained.delay, trained.template)
+    bench = Workbench(
+        {lines.name: lines},
+        added,
+        device,
+        batch,
+        {lines.name: factor},
+        trained.delay,
+        trained.template,
+        trained.resampled,
+    )
     with bar(label) as progress:
         return bench, bench.output(trained.network, lines.name, progress)
 

@@ -15,6 +15,7 @@ from kernbench.errors import KernbenchError
 from kernbench.kernels.base import LagGrid
 from kernbench.kernels.composed import BranchConv, ComposedConv
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.tap_filter import filter_weights
 from kernbench.networks.network import Network
 from kernbench.networks.sided import CENTERED
 
@@ -45,18 +46,19 @@ class LayerAtRate(KernelConv):
 
     Where taps can be kept they are: one tap is a weight of one sample at any rate; a dilated layer (dilation > 1)
     moves them apart, and at a lower rate together if they stay on samples. Otherwise the kernel is evaluated on a finer
-    or coarser grid, as its family defines it there.
+    or coarser grid: as its family defines it there, or by a filter from its taps of training.
 
     Args:
         layer: as trained.
         up: samples of the new rate for each sample of training.
         down: the same the other way round; one of the two is 1.
+        resampled: whether by the filter, see `kernbench.kernels.tap_filter`.
 
     Attributes:
         spec: taps and dilation at this rate; extent and sample_rate stay those of training.
     """
 
-    def __init__(self, layer: KernelConv, up: int, down: int) -> None:
+    def __init__(self, layer: KernelConv, up: int, down: int, resampled: bool = False) -> None:
         nn.Module.__init__(self)  # the layer has been checked, and keeps its bias
         self.kernel_module = _twin(layer.kernel_module)
         self.backend = layer.backend
@@ -65,6 +67,7 @@ class LayerAtRate(KernelConv):
         self._cache = None
         self.raw_gain, self.gain = layer.raw_gain, layer.gain
         self._trained, trained = layer.spec, layer.spec
+        self._resampled = resampled
         alone = trained.kernel_size == 1  # a weight of one sample: no integral over lags, whose step would count
         kept = alone or (trained.dilation % down == 0 and (trained.dilation > 1 or up == 1))
         self._refine, self._coarsen = (1, 1) if kept else (up, down)
@@ -78,11 +81,17 @@ class LayerAtRate(KernelConv):
         return self._coarsen / self._refine
 
     def _make(self, grid: LagGrid | None = None) -> Tensor:
+        if grid is not None:
+            return super()._make(grid)
         own = self._trained.grid(self._refine, self.dtype, self.device, self._coarsen)
-        return super()._make(own if grid is None else grid)
+        if not self._resampled or own.spacing == 1:
+            return super()._make(own)
+        trained = self._trained.grid(dtype=self.dtype, device=self.device)
+        weights = filter_weights(trained, own).to(self.dtype)
+        return own.spacing * (super()._make(trained) @ weights)
 
 
-def at_rate(network: nn.Module, factor: float) -> Network:
+def at_rate(network: nn.Module, factor: float, *, resampled: bool = False) -> Network:
     """A network for lines of another sampling rate, in evaluation mode, sharing all parameters with the given one.
 
     Its layers convolve with the kernels at the same physical lags, see `LayerAtRate`; padding and receptive field
@@ -91,6 +100,8 @@ def at_rate(network: nn.Module, factor: float) -> Network:
     Args:
         network: layers in a row, as every network whose architecture has no `build` of its own.
         factor: new rate over that of training: a whole number, or 1 over one. 1 gives the same outputs, bit for bit.
+        resampled: whether taps at other lags come from a filter over those of training, which is the same for every
+            family; else the family is asked for them.
 
     Returns:
         Lines (N, 1, L) of the other rate -> scores (N, 1, L); its `kernel_layers()` are those at that rate.
@@ -109,7 +120,7 @@ def at_rate(network: nn.Module, factor: float) -> Network:
             f"{type(network).__name__} cannot be moved to another sampling rate: expected layers in a row "
             "(kernbench.networks.Network), got a module of its own; score it at the rate of its training"
         )
-    moved: Network = _twin(network, (up, down))
+    moved: Network = _twin(network, (up, down, resampled))
     layers = [layer.spec for layer in moved.kernel_layers()]
     reach = sum(layer.dilation * (layer.kernel_size - 1) for layer in layers)
     moved.padding, moved.receptive_field = (reach // 2 if moved.side == CENTERED else reach), reach + 1
@@ -137,16 +148,16 @@ def _change(before: KernelConv, after: KernelConv) -> LayerChange:
     return LayerChange(new.shape[-1], spacing, after.spec.dilation, drift, energy_above(new, HALF_OF_NYQUIST))
 
 
-def _twin(module: nn.Module, ratio: tuple[int, int] | None = None) -> Any:  # of the same kind
+def _twin(module: nn.Module, to: tuple[int, int, bool] | None = None) -> Any:  # of the same kind
     """The same tree of modules around the very tensors, so that its mode and its layers are its own."""
-    if ratio is not None and (why := _stays(module)):
+    if to is not None and (why := _stays(module)):
         raise KernbenchError(f"{why}; score them at the rate of their training, or take network.layer = plain")
-    if ratio is not None and isinstance(module, KernelConv) and not isinstance(module, ComposedConv):
-        return LayerAtRate(module, *ratio)
+    if to is not None and isinstance(module, KernelConv) and not isinstance(module, ComposedConv):
+        return LayerAtRate(module, *to)
     twin = copy.copy(module)
     for name in ("_parameters", "_buffers"):
         twin.__dict__[name] = dict(getattr(module, name))
-    children = {name: None if child is None else _twin(child, ratio) for name, child in module._modules.items()}
+    children = {name: None if child is None else _twin(child, to) for name, child in module._modules.items()}
     twin.__dict__["_modules"] = children
     if isinstance(twin, ComposedConv):
         twin.spec = replace(twin.spec, kernel_size=twin.plain.spec.kernel_size, dilation=twin.plain.spec.dilation)

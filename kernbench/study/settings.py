@@ -86,6 +86,8 @@ PULSES = (  # those of kernbench.ulm.simulator.waveforms; a database takes no ot
 )
 POPULATIONS = ("monodisperse", "polydisperse")
 TEST_RATES = (-1.0, 31.25, 62.5, 125.0)
+EVALUATED, RESAMPLED = "evaluated", "resampled"  # kernels at another rate, see kernbench.networks.at_rate
+TEST_KERNELS = (EVALUATED, RESAMPLED)
 
 SETTINGS: dict[str, dict[str, Setting]] = {
     "data": {
@@ -110,6 +112,13 @@ SETTINGS: dict[str, dict[str, Setting]] = {
             high=125,
             numbers=TEST_RATES,
             default=-1.0,
+        ),
+        "test_kernels": Setting(
+            str,
+            "taps at another `test_rate`: what the family says of those lags, or the taps of training, resampled by a "
+            "filter; the first where left out",
+            options=TEST_KERNELS,
+            default=EVALUATED,
         ),
         "delay": Setting(
             int, "samples of 16 ns by which labels come after their bubbles; 0, where left out: none", 0, 120, default=0
@@ -216,10 +225,10 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 
 AXIS_TABLES = ("network", "training")  # a setting of these may be an axis; the others give a cell its meaning
 AXIS_NOISE = ("noise_percent", "test_noise_percent")
-AXIS_TEST = ("test_noise_percent", "test_rate")  # of test lines alone: training does not depend on them
+AXIS_TEST = ("test_noise_percent", "test_rate", "test_kernels")  # of test lines alone: training does not depend on them
 AXIS_LINES = ("pulse", "bubbles")  # lines of their own, of the same seed
 # the others are added to the same lines, or made of them
-AXIS_DATA = (*AXIS_NOISE, "test_rate", "delay", "compression", *AXIS_LINES)
+AXIS_DATA = (*AXIS_NOISE, "test_rate", "test_kernels", "delay", "compression", *AXIS_LINES)
 
 
 def check_table(table: str, given: Mapping[str, object], where: str) -> dict[str, Value]:

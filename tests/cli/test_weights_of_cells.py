@@ -40,6 +40,8 @@ seeds = 1
 
 RATES = NOISY.replace(LEVELS, "test_rate = [-1.0, 31.25, 125.0]")
 
+KERNELS = NOISY.replace(LEVELS, 'test_rate = [31.25]\ntest_kernels = ["evaluated", "resampled"]')
+
 DELAYS = NOISY.replace(LEVELS, 'delay = [0, 43]\ntest_rate = [-1.0, 31.25]\nside = ["causal"]')
 
 # The published architecture, trained for a moment: 4095 samples of padding need long windows.
@@ -184,6 +186,22 @@ def test_a_cell_of_another_rate_is_found_again_and_is_the_same_network_at_the_us
     shown = [float(row["comb"]) for row in rows(smoke_bench.folder / "scores" / "table.csv")]
     assert shown == pytest.approx(np.asarray(fast.lines.floors["comb"]).tolist())
     assert shown != pytest.approx(np.asarray(usual.lines.floors["comb"]).tolist())
+
+
+def test_a_cell_of_resampled_kernels_is_found_again_and_can_be_asked_for(smoke_bench, trained):
+    runs = {run.params["test_kernels"]: run for run in trained(KERNELS)}
+    assert len({run.data_digest for run in runs.values()}) == 1
+    tables = [run.scores["test"].tp for run in runs.values()]
+    assert not np.array_equal(*tables)
+    for kernels, run in runs.items():
+        ended = again(smoke_bench, run, "test")
+        assert f"Kernels at that rate, {kernels};" in ended.out
+        same(smoke_bench, run, "test")
+        same_pairs(smoke_bench, run)
+        other = next(name for name in runs if name != kernels)
+        again(smoke_bench, run, "test", "--kernels", other)
+        same(smoke_bench, runs[other], "test")
+        assert json.loads((smoke_bench.folder / "scores" / "facts.json").read_text())["kernels"] == other
 
 
 def test_a_cell_of_a_delay_is_found_again_with_its_labels_and_floors(smoke_bench, trained):

@@ -11,6 +11,7 @@ from kernbench.analysis.spectrum import energy_above
 from kernbench.errors import KernbenchError
 from kernbench.kernels.base import KernelSpec
 from kernbench.kernels.layer import KernelConv
+from kernbench.kernels.tap_filter import filter_weights
 from kernbench.networks.network import Network, build
 from kernbench.networks.rates import LayerAtRate, at_rate, layer_changes
 from kernbench.registry import find_family
@@ -202,3 +203,40 @@ def test_a_separable_layer_moves_as_its_dense_kernel_does(family):
 def test_layers_with_branches_stay_at_their_rate():
     with pytest.raises(KernbenchError, match="free taps are not defined"):
         at_rate(network(layer="branches"), 2)
+
+
+@pytest.mark.parametrize(("factor", "up", "down"), [(0.5, 1, 2), (2, 2, 1)])
+def test_resampled_taps_give_the_outputs_of_training_where_nothing_of_the_line_is_lost(factor, up, down):
+    """The lines end at 0.15 cycles/sample, the taps do not: what folds would be seen."""
+    old = layer("discrete", 129)
+    old.kernel_module.weight.data *= torch.hann_window(129, periodic=False, dtype=torch.float64)  # no sudden ends
+    lines = {f: band_limited(800, 2, 0.15)[..., :: round(2 / f)].expand(1, 2, -1) for f in (0.5, 1, 2)}
+    with torch.no_grad():
+        expected = old(lines[1])[..., ::down]
+        found = [LayerAtRate(old, up, down, how).eval()(lines[factor])[..., ::up] for how in (True, False)]
+    errors = [float((each - expected).abs().max() / expected.std()) for each in found]
+    assert errors[0] < 1e-3
+    assert errors[1] > 30 * errors[0]  # every second tap has folded; straight lines are no filter
+
+
+@pytest.mark.parametrize("family", ["siren", "s4d", "gaussian"])
+def test_resampled_kernels_are_the_same_sums_of_the_training_taps_for_every_family(family):
+    old = layer(family, 33)
+    new = LayerAtRate(old, 1, 2, True).eval()
+    weights = filter_weights(old.spec.grid(dtype=torch.float64), old.spec.grid(1, torch.float64, coarsen=2))
+    with torch.no_grad():
+        torch.testing.assert_close(new.kernel(), 2 * old.kernel() @ weights)
+        assert torch.equal(new.kernel(old.spec.grid(dtype=torch.float64)), old.kernel())  # a grid that is asked for
+
+
+def test_resampling_leaves_kept_taps_alone_and_lets_gradients_through():
+    net = network("dilated", size=3, depth=3)  # dilation 1, 2, 4: the first has one tap at half the rate
+    moved, asked = (at_rate(net, 0.5, resampled=how) for how in (True, False))
+    with torch.no_grad():
+        for one, other in zip(moved.kernel_layers()[1:], asked.kernel_layers()[1:], strict=True):
+            assert torch.equal(one.kernel(), other.kernel())
+        assert not torch.equal(moved.kernel_layers()[0].kernel(), asked.kernel_layers()[0].kernel())
+        lines = torch.randn(1, 1, 80)
+        assert torch.equal(at_rate(net, 1, resampled=True)(lines), net(lines))
+    moved(lines).sum().backward()
+    assert all(each.grad is not None for each in net.parameters() if each.requires_grad)

@@ -1,5 +1,7 @@
 """A setting that came after studies were stored: their digests stay."""
 
+import json
+
 import pytest
 
 from kernbench.errors import StudyError
@@ -29,16 +31,20 @@ def test_stored_studies_keep_their_digest(name, family):
 
 @pytest.mark.parametrize(
     ("name", "usual", "value", "axis"),
-    [("test_rate", -1, 125.0, [31.25, 125.0]), ("delay", 0, 85, [0, 43, 85])],
+    [
+        ("test_rate", "-1", 125.0, [31.25, 125.0]),
+        ("delay", "0", 85, [0, 43, 85]),
+        ("test_kernels", '"evaluated"', "resampled", ["evaluated", "resampled"]),
+    ],
 )
 def test_a_late_setting_is_part_of_the_definition_only_where_it_is_another(tmp_path, name, usual, value, axis):
     plain = mine(tmp_path)
     assert name not in plain.definition["data"]
     assert mine(tmp_path, f"{name} = {usual}").digest == plain.digest
-    other = mine(tmp_path, f"{name} = {value}")
+    other = mine(tmp_path, f"{name} = {json.dumps(value)}")
     assert other.definition["data"][name] == value
     assert other.digest != plain.digest
-    varied = mine(tmp_path, axes=f"{name} = {axis}")
+    varied = mine(tmp_path, axes=f"{name} = {json.dumps(axis)}")
     assert name not in varied.definition["data"]
     assert [params[name] for params in varied.cells().values()] == axis
 

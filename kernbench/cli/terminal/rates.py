@@ -14,19 +14,25 @@ if TYPE_CHECKING:
     from kernbench.networks.rates import LayerChange
 
 
-def changes_at(network: "Network", factor: float) -> "list[LayerChange]":
+def changes_at(network: "Network", factor: float, *, resampled: bool = False) -> "list[LayerChange]":
     """What the rate does to each layer; nothing at the rate of training.
+
+    Args:
+        network: as trained.
+        factor: rate over that of training.
+        resampled: see `kernbench.networks.at_rate`.
 
     Raises:
         KernbenchError: a network that cannot be moved to another rate.
     """
     from kernbench.networks.rates import at_rate, layer_changes
 
-    return [] if factor == 1 else layer_changes(network, at_rate(network, factor))
+    return [] if factor == 1 else layer_changes(network, at_rate(network, factor, resampled=resampled))
 
 
-def said(changes: "Sequence[LayerChange]", factor: float) -> dict[str, Any]:
+def said(changes: "Sequence[LayerChange]", factor: float, *, resampled: bool = False) -> dict[str, Any]:
     """Print rate and changes; the same as facts for a file, empty at the rate of training."""
+    from kernbench.study.settings import EVALUATED, RESAMPLED
     from kernbench.ulm.evaluation.rates import TRAINING_MHZ
 
     if factor == 1:
@@ -45,8 +51,9 @@ def said(changes: "Sequence[LayerChange]", factor: float) -> dict[str, Any]:
         )
         for number, each in enumerate(changes, 1)
     ]
-    print_table("Kernels at that rate; energy above 0.25 cycles per tap step", names, rows)
-    return {"rate_mhz": mhz, "layers": [_plain(each) for each in changes]}
+    how = RESAMPLED if resampled else EVALUATED
+    print_table(f"Kernels at that rate, {how}; energy above 0.25 cycles per tap step", names, rows)
+    return {"rate_mhz": mhz, "kernels": how, "layers": [_plain(each) for each in changes]}
 
 
 def _percent(share: float) -> str:

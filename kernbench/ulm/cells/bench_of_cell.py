@@ -3,7 +3,15 @@
 from typing import Any
 
 from kernbench.study.study import Params
-from kernbench.ulm.cells.definition import SPLITS, delay_of, recipe_of, resolved, template_of_cell, test_factor
+from kernbench.ulm.cells.definition import (
+    SPLITS,
+    delay_of,
+    recipe_of,
+    resampled_kernels,
+    resolved,
+    template_of_cell,
+    test_factor,
+)
 from kernbench.ulm.data.recipe import load_split
 from kernbench.ulm.evaluation.noise import Noise
 from kernbench.ulm.evaluation.workbench import Workbench
@@ -26,6 +34,7 @@ def bench_of_cell(definition: dict[str, Any], params: Params, device: str) -> Wo
         noise,
         device,
         factors=factors,
+        resampled=resampled_kernels(definition, params),
         delay=delay_of(definition, params),
         template=template_of_cell(definition, params),
     )

@@ -11,7 +11,7 @@ from kernbench.kernels.budget import Solution
 from kernbench.kernels.layer_options import form_of
 from kernbench.networks.network import Network, build, set_recompute
 from kernbench.networks.spread import network_asked
-from kernbench.study.settings import AXIS_LINES, axis_home
+from kernbench.study.settings import AXIS_LINES, RESAMPLED, axis_home
 from kernbench.study.study import Params, Study
 from kernbench.study.task import Progress
 from kernbench.training.settings import Settings
@@ -83,6 +83,11 @@ def test_factor(definition: dict[str, Any], params: Params) -> float:
     """Rate at which the test lines of a cell are scored, over that of training."""
     given = float(resolved(definition, params, "data").get("test_rate", -1))
     return 1.0 if given < 0 else given / TRAINING_MHZ
+
+
+def resampled_kernels(definition: dict[str, Any], params: Params) -> bool:
+    """Whether taps at another rate come from a filter, see `kernbench.networks.at_rate`."""
+    return bool(resolved(definition, params, "data").get("test_kernels") == RESAMPLED)
 
 
 def line_points(study: Study) -> list[Params]:

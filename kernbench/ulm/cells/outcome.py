@@ -13,6 +13,7 @@ from kernbench.networks.rates import at_rate
 from kernbench.registry import find_network
 from kernbench.statistics.means import mean_interval
 from kernbench.study.cell import CellContext, LineCounts, Outcome, SplitFacts
+from kernbench.study.settings import RESAMPLED
 from kernbench.ulm.cells import artifacts
 from kernbench.ulm.cells.definition import SPLITS, TASK_VERSION, recipe_of, resolved, scored_digest
 from kernbench.ulm.evaluation.predict import predict
@@ -106,6 +107,7 @@ def weights_facts(
     assert width is not None  # a width is always chosen
     factor = bench.factor("test")
     unusual: dict[str, Any] = {} if factor == 1 else {"test_rate": factor * TRAINING_MHZ}
+    unusual |= {"test_kernels": RESAMPLED} if bench.resampled else {}
     unusual |= {"delay": bench.delay} if bench.delay else {}
     pulse = recipe_of(study.definition, "train", context.params).pulse
     unusual |= {} if pulse == DEFAULT_PULSE else {"pulse": pulse}

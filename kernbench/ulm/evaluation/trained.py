@@ -18,7 +18,7 @@ from kernbench.host.tensor_files import read_tensors
 from kernbench.networks.network import Network
 from kernbench.networks.weights import FORMAT, Facts, _Reader, _rebuilt, checked_state, fill
 from kernbench.study.cell import derived_seed
-from kernbench.study.settings import check_table
+from kernbench.study.settings import EVALUATED, RESAMPLED, TEST_KERNELS, check_table
 from kernbench.ulm.data.export import new_folder
 from kernbench.ulm.evaluation.noise import FIRST_STREAM, Noise, noise_stream
 from kernbench.ulm.evaluation.rates import TRAINING_MHZ, rate_factor
@@ -42,6 +42,7 @@ class Trained:
         noise: of the lines that it was scored on.
         batch: lines per forward pass when it was scored; another number may change the last bit of an output.
         test_rate: of the test lines that it was scored on [MHz].
+        resampled: whether its kernels at that rate came from a filter, see `kernbench.networks.at_rate`.
         delay: by which its output comes after the bubbles [samples of the training rate].
         template: pulse with which its lines are compressed, see `kernbench.ulm.simulator.compression`, or None.
     """
@@ -56,6 +57,7 @@ class Trained:
     test_rate: float = TRAINING_MHZ
     delay: int = 0
     template: FloatArray | None = None
+    resampled: bool = False
 
     def factor(self, split: str) -> float:
         """Rate at which it was scored on a split, over that of training."""
@@ -178,9 +180,14 @@ def _ours(path: Path, content: Mapping[str, object], plugin: str | None, network
     if "test_rate" in facts.content:  # a cell that was scored at the rate of training says nothing
         rate = facts.number("test_rate")
         rate_factor(rate, f"{path}: test_rate")
+    kernels = facts.get("test_kernels", str) if "test_kernels" in facts.content else EVALUATED  # likewise
+    if kernels not in TEST_KERNELS:
+        raise DataError(f"{path}: test_kernels: expected one of {', '.join(TEST_KERNELS)}, got {kernels!r}")
     delay = facts.natural("delay") if "delay" in facts.content else 0  # likewise
     template = _template(facts) if "template" in facts.content else None
-    return Trained(path, built.eval(), facts.content, choice, matched, noise, batch, rate, delay, template)
+    return Trained(
+        path, built.eval(), facts.content, choice, matched, noise, batch, rate, delay, template, kernels == RESAMPLED
+    )
 
 
 def _template(facts: "_Reader") -> FloatArray:

@@ -59,6 +59,7 @@ class Workbench:
         batch: lines per forward pass; None for what suits network and device.
         factors: split -> rate at which it is scored over that of training; 1 where it is missing. Lines are resampled
             with their noise, and the network scores them with its kernels at that rate.
+        resampled: whether its kernels there come from a filter over those of training, see `at_rate`.
         template: pulse with whose matched filter lines are compressed after their noise; None for lines as received.
         delay: of the labels after their bubbles [samples of the training rate], see `kernbench.ulm.scoring.delay`.
     """
@@ -70,6 +71,7 @@ class Workbench:
     factors: Mapping[str, float] = field(default_factory=dict)
     delay: int = 0
     template: FloatArray | None = None
+    resampled: bool = False
     _lines: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _moved: dict[str, Split] = field(default_factory=dict)
 
@@ -177,7 +179,7 @@ class Workbench:
             progress: called as progress(lines done, lines in all).
         """
         factor = self.factor(split)
-        scoring = network if factor == 1 else at_rate(network, factor)
+        scoring = network if factor == 1 else at_rate(network, factor, resampled=self.resampled)
         whole = predict(scoring, self.lines(split)[0], self.device, self.batch, progress)
         return np.ascontiguousarray(whole[:, self.lag(split) :])
 

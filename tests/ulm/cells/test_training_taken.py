@@ -68,6 +68,9 @@ def alone(context):
     return experiment.run_cell(dataclasses.replace(context, trained_before=list))
 
 
+KERNELS = 'test_rate = [31.25, 125.0]\ntest_kernels = ["evaluated", "resampled"]'
+
+
 def stored(world):
     """What the cells of a world are, without their clocks."""
     columns = "cell, data_digest, n_params, epochs, f1_matched, rmse_samples, f1_edge, f1_inner, thresholds, seeds"
@@ -83,8 +86,8 @@ def stored(world):
 
 @pytest.mark.parametrize(
     ("axis", "cells"),
-    [("test_noise_percent = [0.0, 8.0, 32.0]", 3), ("test_rate = [31.25, 62.5, 125.0]", 3)],
-    ids=["noise", "rate"],
+    [("test_noise_percent = [0.0, 8.0, 32.0]", 3), ("test_rate = [31.25, 62.5, 125.0]", 3), (KERNELS, 4)],
+    ids=["noise", "rate", "kernels"],
 )
 def test_one_training_gives_the_scores_of_many(lines, study, trainings, tmp_path, empty_database, axis, cells):
     worlds = []

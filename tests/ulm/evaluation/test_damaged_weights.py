@@ -62,6 +62,8 @@ DAMAGED = {
     "noise is text": (facts("noise.percent", "8"), "noise.percent expected a number, got '8'"),
     "a rate of its own": (facts("test_rate", 40.0), "test_rate: expected 31.25, 62.5 or 125 MHz, got 40"),
     "rate is text": (facts("test_rate", "125"), "test_rate expected a number, got '125'"),
+    "kernels of no kind": (facts("test_kernels", "moved"), "test_kernels: expected one of evaluated, resampled, got"),
+    "kernels are a number": (facts("test_kernels", 2), "test_kernels expected str, got 2"),
     "a delay below 0": (facts("delay", -1), "delay expected a whole number >= 0, got -1"),
     "delay is text": (facts("delay", "85"), "delay expected int, got '85'"),
     "no batch": (facts("evaluation.batch", 0), "evaluation.batch expected a whole number >= 1, got 0"),
