@@ -59,9 +59,17 @@ def reference(comparison: Comparison, other: Comparison, family: str, *at: str) 
 
 
 def verdicts_alike(comparison: Comparison, other: Comparison, word: str, at: str) -> str:
-    """STUDY VERDICT VALUE: what `verdicts` says if families, values and seeds are those that the other study has."""
-    wanted = {(run.family, *sorted(run.params.items())) for run in other.runs}
-    runs = [run for run in comparison.runs if (run.family, *sorted(run.params.items())) in wanted]
+    """STUDY VERDICT VALUE: what `verdicts` says if families, values and seeds are those that the other study has.
+
+    What only the other one varies, such as the draws of its searches, does not count.
+    """
+    names = {name for run in comparison.runs for name in run.params}
+
+    def cell(run: Run) -> tuple[object, ...]:
+        return run.family, *sorted((name, value) for name, value in run.params.items() if name in names)
+
+    wanted = {cell(run) for run in other.runs}
+    runs = [run for run in comparison.runs if cell(run) in wanted]
     if not runs:
         raise KernbenchError(f"{comparison.base} has no cell of {other.base}")
     return verdicts(comparisons(runs)[0], word, at)

@@ -25,6 +25,8 @@ from result_matrices import (
     compared,
     difference_matrix,
     families,
+    gain_table,
+    gainers,
     moved,
     movers,
     none,
@@ -52,7 +54,7 @@ from result_points import (
     typed_value,
     where,
 )
-from result_searches import searches
+from result_searches import chosen_parameters, picked, searches
 
 from kernbench.errors import KernbenchError, close_match
 from kernbench.report.numbers.comparison import Comparison, Difference
@@ -289,6 +291,8 @@ _ALL = (
         difference_matrix,
         change_matrix,
         change_table,
+        gain_table,
+        gainers,
         verdicts,
         families,
         none,
@@ -309,7 +313,7 @@ _ALL = (
         seed_gaps,
         trainings,
     ),
-    *(card, gained, gain, changed, change, order, sizes, searches, figure),
+    *(card, gained, gain, changed, change, order, sizes, searches, picked, chosen_parameters, figure),
     *(ranking, agreement, tau, tau_between, swapped),
 )
 _OF_TWO = (reference, verdicts_alike)

@@ -1,12 +1,12 @@
 """Families as rows, values of the axis as columns; and how many families have a verdict at a value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from result_points import CHANGED, SAID, f1_text, gain_text, points_at, table, typed_value
+from result_points import CHANGED, GAINED, SAID, f1_text, gain_text, points_at, table, typed_value
 
 from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import Comparison, Difference
-from kernbench.report.numbers.gains import Gain, changes
+from kernbench.report.numbers.gains import Gain, changes, gains
 from kernbench.report.numbers.matrix import matrix
 from kernbench.report.numbers.orders import place_name, row_name, shared_axes
 from kernbench.report.numbers.points import BELOW, Point, Value
@@ -42,18 +42,31 @@ def change_table(comparison: Comparison, axis: str, start: str, end: str, by: st
 
     Families by name, or by their change at a value of the main axis.
     """
+    return _between(comparison, changes(comparison, axis, typed_value(comparison, axis, start)), axis, end, by, CHANGED)
+
+
+def gain_table(comparison: Comparison, axis: str, start: str, end: str, by: str = "") -> str:
+    """AXIS VALUE VALUE [VALUE]: likewise, how much more than the reference family each of the others changes."""
+    return _between(comparison, gains(comparison, typed_value(comparison, axis, start), axis), axis, end, by, GAINED)
+
+
+def _between(
+    comparison: Comparison, found: Sequence[Gain], axis: str, end: str, by: str, said: Mapping[str, str]
+) -> str:
     ends = typed_value(comparison, axis, end)
     shared = shared_axes(comparison)[0]
     rows: dict[str, dict[Value | None, Gain]] = {}
-    for each in changes(comparison, axis, typed_value(comparison, axis, start)):
+    for each in found:
         if each.point.params[axis] == ends:
             rows.setdefault(row_name(each.point, shared), {})[each.point.x] = each
+    if not rows:
+        raise KernbenchError(f"{comparison.base}: nothing to compare along {axis}, up to {end}")
     if by:
         at = typed_value(comparison, comparison.axis, by)
         rows = dict(sorted(rows.items(), key=lambda row: -row[1][at].value if at in row[1] else 1.0))
     columns = sorted({x for row in rows.values() for x in row}, key=lambda x: (isinstance(x, str), x))
     shown = [
-        [name, *(f"{gain_text(row[x])} {CHANGED[row[x].verdict]}" if x in row else "–" for x in columns)]
+        [name, *(f"{gain_text(row[x])} {said[row[x].verdict]}" if x in row else "–" for x in columns)]
         for name, row in rows.items()
     ]
     return table(["family", *(place_name({comparison.axis: x}, [comparison.axis]) for x in columns)], shown)
@@ -139,23 +152,34 @@ def moved(comparison: Comparison, word: str, axis: str, start: str, end: str, *a
 
     Further values say where, if there are other axes.
     """
-    here = _changed(comparison, word, axis, start, end, at)
+    here = _changed(comparison, word, axis, start, end, at, CHANGED)
     return f"{sum(each.verdict == word for each in here)} of {len(here)}"
 
 
 def movers(comparison: Comparison, word: str, axis: str, start: str, end: str, *at: str) -> str:
     """VERDICT AXIS VALUE VALUE [VALUE ...]: the families that `moved` counts, the largest change first."""
-    here = [each for each in _changed(comparison, word, axis, start, end, at) if each.verdict == word]
-    here.sort(key=lambda each: -abs(each.value))
+    return _names(comparison, word, _changed(comparison, word, axis, start, end, at, CHANGED))
+
+
+def gainers(comparison: Comparison, word: str, axis: str, start: str, end: str, *at: str) -> str:
+    """VERDICT AXIS VALUE VALUE [VALUE ...]: those that gain more ("better"), ... than the reference family."""
+    return _names(comparison, word, _changed(comparison, word, axis, start, end, at, GAINED))
+
+
+def _names(comparison: Comparison, word: str, found: Sequence[Gain]) -> str:
+    here = sorted((each for each in found if each.verdict == word), key=lambda each: -abs(each.value))
     shared = shared_axes(comparison)[0]
     return ", ".join(f"`{row_name(each.point, shared)}`" for each in here) or "none"
 
 
-def _changed(comparison: Comparison, word: str, axis: str, start: str, end: str, at: Sequence[str]) -> list[Gain]:
-    """Changes between two values, of the points at some values of other axes, once the verdict is known to be one."""
-    if word not in CHANGED:
-        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(CHANGED)}, got {word!r}")
-    found = changes(comparison, axis, typed_value(comparison, axis, start))
+def _changed(
+    comparison: Comparison, word: str, axis: str, start: str, end: str, at: Sequence[str], said: Mapping[str, str]
+) -> list[Gain]:
+    """Changes or gains between two values, at some values of other axes, once the verdict is known to be one."""
+    if word not in said:
+        raise KernbenchError(f"{comparison.base}: expected one of {', '.join(said)}, got {word!r}")
+    first = typed_value(comparison, axis, start)
+    found = changes(comparison, axis, first) if said is CHANGED else gains(comparison, first, axis)
     value = typed_value(comparison, axis, end)
     points = points_at(comparison, at)
     return [each for each in found if each.point.params[axis] == value and each.point in points]

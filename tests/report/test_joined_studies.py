@@ -149,3 +149,44 @@ def test_verdicts_of_the_families_that_another_study_has_leave_out_the_others(sc
     other = {BUDGET: comparisons(map(other_study, later))[0]}
     with pytest.raises(KernbenchError, match="no cell of"):
         script.filled(place(words, base=first.base), same | other)
+
+
+def test_what_families_gain_over_free_taps_is_the_contrast_of_the_four_cells(script, found, make_run):
+    with pytest.raises(KernbenchError, match="nothing to compare along study"):  # free taps are the same in both
+        script.filled(place("gain_table study k_sweep param_budget 65"), found)
+    runs = [run for each in found.values() for run in each.runs if (each.base, run.family) != (BUDGET, "discrete")]
+    runs += [other_study(make_run("discrete", size, seed + 10, 0.8)) for size in (65, 129) for seed in range(3)]
+    tuned = {each.base: each for each in comparisons(runs)}
+    table = script.filled(place("gain_table study k_sweep param_budget 129"), tuned)
+    mean = {
+        (family, base): tuned_mean(tuned[base], family) for family in ("siren", "gabor", "discrete") for base in tuned
+    }
+    for family, word in (("siren", "gains more"), ("gabor", "gains less")):
+        gain = [mean[name, BUDGET] - mean[name, "k_sweep.v1.quick"] for name in (family, "discrete")]
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| {family} "))
+        assert row.split("|")[3].startswith(f" {gain[0] - gain[1]:+.3f} [")
+        assert row.count(word) == 2
+    assert table.index("| siren") < table.index("| gabor")
+    for word, family in (("better", "siren"), ("worse", "gabor")):
+        words = f"gainers {word} study k_sweep param_budget 129"
+        assert script.filled(place(words), tuned) == place(words, f"`{family}`")
+    with pytest.raises(KernbenchError, match=r"expected one of .*got 'rises'"):
+        script.filled(place("gainers rises study k_sweep param_budget 129"), tuned)
+
+
+def tuned_mean(comparison, family):
+    (point,) = (each for each in comparison.scored if (each.runs[0].family, each.x) == (family, 129))
+    return point.f1().mean()
+
+
+def test_verdicts_alike_take_no_notice_of_what_the_other_study_alone_varies(script, found):
+    (first,) = (each for name, each in found.items() if name == "k_sweep.v1.quick")
+    drawn = [
+        dataclasses.replace(other_study(run), params=run.params | {"draw": draw}, cell=f"{run.cell},draw={draw}")
+        for run in first.runs
+        if run.family in ("discrete", "siren")
+        for draw in (0, 1)
+    ]
+    searched = {each.base: each for each in comparisons([*first.runs, *drawn])}
+    shown = script.filled(place(f"verdicts_alike {BUDGET} worse 65", base=first.base), searched)
+    assert shown.endswith("-->1 of 1<!-- / -->")

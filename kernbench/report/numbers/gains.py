@@ -62,8 +62,8 @@ def changes(comparison: Comparison, axis: str, start: Value) -> list[Gain]:
     return _judged(comparison, pairs, CHANGE, paired=axis in AXIS_TEST)
 
 
-def gains(comparison: Comparison, at: Value) -> list[Gain]:
-    """What each family gains over the reference family from one value of the axis of the comparison to every other.
+def gains(comparison: Comparison, at: Value, axis: str = "") -> list[Gain]:
+    """What each family gains over the reference family from one value of an axis to every other, all else equal.
 
     Seeds and lines are crossed as in `contrast`. Where the axis makes lines of its own, such as those of a pulse, lines
     are paired by number; that takes nothing for granted, as what they do not share stays in their spread. Seeds are
@@ -72,19 +72,21 @@ def gains(comparison: Comparison, at: Value) -> list[Gain]:
     Args:
         comparison: as for `changes`; at both values the family or the reference family is surely above a blind guess.
         at: the value to measure from.
+        axis: its name; left out, that of the comparison.
 
     Returns:
         As for `changes`.
     """
+    along = axis or comparison.axis
     seeing = {id(each.first): each.second for each in comparison.differences if not each.blind}
     pairs = [
         (point, seeing[id(point)], before, seeing[id(before)])
         for point in comparison.scored
-        if (before := _beside(point, comparison.scored, comparison.axis, at)) is not None
+        if (before := _beside(point, comparison.scored, along, at)) is not None
         and id(point) in seeing
         and id(before) in seeing
     ]
-    return _judged(comparison, pairs, GAIN, paired=comparison.axis in AXIS_TEST)
+    return _judged(comparison, pairs, GAIN, paired=along in AXIS_TEST)
 
 
 def _beside(point: Point, points: Sequence[Point], axis: str, value: Value) -> Point | None:

@@ -9,9 +9,23 @@ from kernbench.errors import counted
 from kernbench.report.numbers.comparison import KERNEL_SIZE, Comparison
 from kernbench.report.numbers.points import Point, Value
 from kernbench.statistics.agreement import AGREE, DIFFER, OPPOSE, Correlation, Orders, orders
+from kernbench.study.settings import AXIS_TEST
 
 NETWORK = "name"  # the axis that has a value for each network
-NOUNS = {NETWORK: "network", "pulse": "pulse", KERNEL_SIZE: "kernel size"}  # what a place is called along one axis
+NOUNS = {  # what a place is called along one axis
+    NETWORK: "network",
+    "pulse": "pulse",
+    KERNEL_SIZE: "kernel size",
+    "test_rate": "test rate",
+    "test_noise_percent": "test noise",
+}
+VALUES = {  # how a value is written, where NAME = VALUE says less
+    NETWORK: "{}",
+    "pulse": "{}",
+    KERNEL_SIZE: "K = {}",
+    "test_rate": "{:g} MHz",
+    "test_noise_percent": "{:g} % noise",
+}
 SETTING = "setting"  # along others, or several
 PREPOSITIONS = {"network": "in", "pulse": "under"}  # "at" for others
 MOST_PLACES = 20  # more are a curve, and their pairs no table
@@ -146,11 +160,14 @@ def _rows(comparison: Comparison, shared: Collection[str], axes: Sequence[str]) 
 
 
 def place_name(params: Mapping[str, Value], axes: Sequence[str]) -> str:
-    """The values of these axes: "shallow", "K = 65", "REF, K = 65"."""
-    return ", ".join(
-        str(params[name]) if name in (NETWORK, "pulse") else f"{'K' if name == KERNEL_SIZE else name} = {params[name]}"
-        for name in axes
-    )
+    """The values of these axes: "shallow", "K = 65", "REF, K = 65", "125 MHz"."""
+    return ", ".join(_written(name, params[name]) for name in axes)
+
+
+def _written(name: str, value: Value) -> str:
+    if name in AXIS_TEST and value == -1:
+        return f"{NOUNS[name]} as trained"
+    return VALUES.get(name, f"{name} = {{}}").format(value)
 
 
 def sorted_by(points: Sequence[Point], axes: Sequence[str]) -> list[Point]:

@@ -192,6 +192,29 @@ def test_a_page_may_list_the_searches(script, tuned, make_run):
     at_65 = next(row for row in tuning_rows(comparison) if (row["family"], row["x"]) == ("siren", "65"))
     assert rows[3][3:] == [at_65[name] for name in ("setting", "test", "test_default", "gain")]
     assert "omega_0 = 31" in rows[3][3]
+    sizes = {run.params["draw"]: 100 + int(run.params["draw"]) for run in tuned}
+    sized = [dataclasses.replace(run, values=run.values | {"n_params": sizes[run.params["draw"]]}) for run in tuned]
+    of_draws = {each.base: each for each in comparisons(sized)}
+    for size, draw in ((9, 0), (65, 1)):  # the one search of each size chose this draw
+        words = f"chosen_parameters siren {size}"
+        assert script.filled(place(words), of_draws) == place(words, str(100 + draw))
     grid = {each.base: each for each in comparisons([make_run(seed=seed) for seed in (0, 1)])}
-    with pytest.raises(KernbenchError, match="has no searches"):
-        script.filled(place("searches"), grid)
+    for words in ("searches", "chosen_parameters siren 65"):
+        with pytest.raises(KernbenchError, match="has no searches"):
+            script.filled(place(words), grid)
+
+
+def test_what_choosing_alone_gains_is_that_of_the_training_with_the_best_validation_score(script, make_run):
+    """Of three trainings of one setting, the second is the best on validation lines."""
+    runs = [make_run("siren", 65, seed, quality) for seed, quality in enumerate((0.7, 0.8, 0.6))]
+    runs += [make_run("siren", 129, seed, 0.7) for seed in range(2)]
+    found = {each.base: each for each in comparisons(runs)}
+    (comparison,) = found.values()
+    (point,) = (each for each in comparison.scored if each.x == 65)
+    means = point.f1().mean(axis=1)
+    assert means.argmax() == 1
+    shown = script.filled(place("picked 3 65 129"), found)
+    assert shown == place("picked 3 65 129", f"{means[1] - means.mean():+.3f}")
+    for words in ("picked 4 65", "picked 3 129", "picked 3"):
+        with pytest.raises(KernbenchError, match="has no point with"):
+            script.filled(place(words), found)
