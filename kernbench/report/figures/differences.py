@@ -11,6 +11,7 @@ from kernbench.plotting.style import QUIET, RULE, letter, panels, styled
 from kernbench.report.figures.layout import axis_places, grid_columns
 from kernbench.report.numbers.comparison import BASELINE, Comparison, Difference
 from kernbench.report.numbers.orders import place_name
+from kernbench.report.numbers.points import Value
 
 MOST = 6  # panels
 SHARE = 0.25  # of the families of the fullest panel; a value at which fewer are compared has no panel
@@ -27,22 +28,22 @@ LOOKS = {
 WORDS = {"undecided": "not decided", "blind": "neither is surely above a blind guess", "equivalent": "equivalent"}
 
 
-def compared(comparison: Comparison) -> dict[str, dict[str, Difference]]:
+def compared(comparison: Comparison) -> dict[Value, dict[str, Difference]]:
     """Differences of replicated families by value of the axis and name of the series; one seed supports none.
 
     Returns:
         The values at which many families are compared and something may be said, at most 6, in their order; empty where
         no value has two families beside the reference.
     """
-    found: dict[str, dict[str, Difference]] = {}
+    found: dict[Value, dict[str, Difference]] = {}
     for each in comparison.differences:
         if each.first.x is not None and min(each.found.seeds) > 1:
             name = comparison.series_names[id(each.first)]
-            found.setdefault(str(each.first.x), {})[name] = each
+            found.setdefault(each.first.x, {})[name] = each
     found = {value: row for value, row in found.items() if not all(each.blind for each in row.values())}
     fullest = max(map(len, found.values()), default=0)
-    order = [str(value) for value in axis_places(comparison)]
-    kept = [value for value in order if len(found.get(value, ())) >= max(2, SHARE * fullest)]
+    places = axis_places(comparison)
+    kept = [each for each in sorted(found, key=places.__getitem__) if len(found[each]) >= max(2, SHARE * fullest)]
     return {value: found[value] for value in kept[:MOST]}
 
 

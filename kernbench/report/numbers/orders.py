@@ -23,8 +23,8 @@ VALUES = {  # how a value is written, where NAME = VALUE says less
     NETWORK: "{}",
     "pulse": "{}",
     KERNEL_SIZE: "K = {}",
-    "test_rate": "{:g} MHz",
-    "test_noise_percent": "{:g} % noise",
+    "test_rate": "{} MHz",
+    "test_noise_percent": "{} % noise",
 }
 SETTING = "setting"  # along others, or several
 PREPOSITIONS = {"network": "in", "pulse": "under"}  # "at" for others
@@ -167,7 +167,8 @@ def place_name(params: Mapping[str, Value], axes: Sequence[str]) -> str:
 def _written(name: str, value: Value) -> str:
     if name in AXIS_TEST and value == -1:
         return f"{NOUNS[name]} as trained"
-    return VALUES.get(name, f"{name} = {{}}").format(value)
+    short = f"{value:g}" if name in VALUES and isinstance(value, float) else value
+    return VALUES.get(name, f"{name} = {{}}").format(short)
 
 
 def sorted_by(points: Sequence[Point], axes: Sequence[str]) -> list[Point]:

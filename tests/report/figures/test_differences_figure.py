@@ -54,7 +54,7 @@ def test_every_row_has_the_difference_its_interval_and_the_colour_of_its_verdict
 
 def test_a_value_at_which_all_are_blind_has_no_panel(runs, make_run):
     blind = [make_run(family, 17, seed, 0.3) for family in QUALITY for seed in range(4)]
-    assert list(compared(comparisons([*runs, *blind])[0])) == ["65", "129"]
+    assert list(compared(comparisons([*runs, *blind])[0])) == [65, 129]
 
 
 def test_a_difference_beyond_the_panel_is_a_number_at_its_edge(make_run):
@@ -75,7 +75,7 @@ def test_one_seed_is_not_drawn(runs):
 
 def test_values_at_which_few_are_compared_have_no_panel(runs, make_run):
     more = [make_run(family, 257, seed, 0.8) for family in ("discrete", "siren") for seed in range(4)]  # no two
-    assert list(compared(comparisons([*runs, *more])[0])) == ["65", "129"]
+    assert list(compared(comparisons([*runs, *more])[0])) == [65, 129]
     alone = [run for run in runs if run.family in ("discrete", "siren")]
     assert compared(comparisons(alone)[0]) == {}
 
@@ -89,3 +89,24 @@ def test_blind_networks_are_crosses_without_a_verdict(make_run):
     assert marks(figure.axes[0])[1][3] == LOOKS["blind"][0].upper()
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["better", "neither is surely above a blind guess"]
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "names"),
+    [
+        ("test_noise_percent", (-1.0, 0.0, 8.5), ["test noise as trained", "0 % noise", "8.5 % noise"]),
+        ("test_rate", (31.25, 125.0), ["31.25 MHz", "125 MHz"]),
+        ("boundary", ("mirror", "zero"), ["boundary = mirror", "boundary = zero"]),
+    ],
+)
+def test_panels_along_test_lines_are_named_by_their_unit(make_run, axis, values, names):
+    runs = [
+        make_run(family, seed=seed, quality=quality, params={"kernel_size": 65, axis: value, "seed": seed})
+        for family, quality in QUALITY.items()
+        for value in values
+        for seed in range(3)
+    ]
+    (comparison,) = comparisons(runs)
+    assert comparison.axis == axis
+    figure = differences_figure(comparison)
+    assert [panel.get_title(loc="left")[3:] for panel in figure.axes] == names
