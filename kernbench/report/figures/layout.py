@@ -12,12 +12,14 @@ from matplotlib.lines import Line2D
 from kernbench.plotting.looks import MARKERS, Look
 from kernbench.plotting.style import FULL_WIDTH, letter, panels, shades
 from kernbench.report.numbers.comparison import Comparison
+from kernbench.report.numbers.noise import NOISE_AXES
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.means import Interval
 
 Colour = tuple[float, float, float, float]
 
 COLUMNS = 3
+LABELS = NOISE_AXES | {"kernel_size": "kernel size K [taps]", "test_rate": "sampling rate of the test lines [MHz]"}
 
 
 def axis_places(comparison: Comparison) -> dict[object, float]:
@@ -45,7 +47,7 @@ def point_id(name: str) -> str:
 
 def axis_label(axis: str) -> str:
     """Label of the horizontal axis."""
-    return "kernel size K [taps]" if axis == "kernel_size" else axis
+    return LABELS.get(axis, axis)
 
 
 def setting_text(axis: str, value: str) -> str:
