@@ -54,6 +54,7 @@ from result_points import (
     typed_value,
     where,
 )
+from result_published import published
 from result_searches import chosen_parameters, picked, searches
 
 from kernbench.errors import KernbenchError, close_match
@@ -313,7 +314,7 @@ _ALL = (
         seed_gaps,
         trainings,
     ),
-    *(card, gained, gain, changed, change, order, sizes, searches, picked, chosen_parameters, figure),
+    *(card, gained, gain, changed, change, order, sizes, searches, picked, chosen_parameters, published, figure),
     *(ranking, agreement, tau, tau_between, swapped),
 )
 _OF_TWO = (reference, verdicts_alike)

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from html_page import f1_of
+from result_places import place
 from scipy.stats import binned_statistic, spearmanr
 
+from kernbench.errors import KernbenchError
 from kernbench.report.numbers.comparison import comparisons
 from kernbench.report.numbers.curves import curve_scores
 from kernbench.report.numbers.published import beside, tables
@@ -128,3 +130,19 @@ def test_corrected_published_numbers_make_a_new_page(page_of, tmp_path, make_run
     page_of(runs)
     assert is_current(runs, tmp_path)
     assert not is_current(with_references(runs, dataclasses.replace(ROW, values=(0.3, 0.81))), tmp_path)
+
+
+def test_a_page_may_show_published_rows_beside_the_seeds(make_run, script):
+    runs = [make_run("siren", 65, seed=seed) for seed in (0, 1)] + [make_run("siren", 17)]
+    wide = dataclasses.replace(ROW, at=(17, 65, 257), values=(0.3, 0.8, 0.1))
+    found = {each.base: each for each in comparisons(with_references(runs, wide))}
+    rows = [line.strip("| ").split(" | ") for line in script.filled(place("published"), found).splitlines()[2:-2]]
+    means = [f1_of(run, 3).mean() for run in runs]
+    seen = (means[0] + means[1]) / 2
+    assert rows[0][-3:] == ["K = 17", "K = 65", "K = 257"]
+    assert rows[2] == ["Author 2000, Table 1: mean F1, test lines, tolerance 3", "0.300", "0.800", "0.100"]
+    of_seeds = f"{seen:.3f} [{min(means[:2]):.3f}, {max(means[:2]):.3f}] (2)"
+    assert rows[3] == ["siren", f"{means[2]:.3f} (1)", of_seeds, "–"]
+    assert rows[4] == ["siren, less the published", f"{means[2] - 0.3:+.3f}", f"{seen - 0.8:+.3f}", "–"]
+    with pytest.raises(KernbenchError, match="no published number"):
+        script.filled(place("published"), {each.base: each for each in comparisons(runs)})
