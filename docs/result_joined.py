@@ -14,6 +14,7 @@ from kernbench.report.numbers.points import SEED, Point, Value
 from kernbench.report.numbers.worlds import shared_world
 from kernbench.statistics import compare
 from kernbench.store.reading.records import Run
+from kernbench.study.settings import AXIS_TEST, SETTINGS
 
 STUDY = "study"  # the axis whose values are the two
 AND = "+"  # between their names
@@ -24,6 +25,9 @@ Key = tuple[str, frozenset[tuple[str, Value]]]
 @functools.cache
 def joined(first: Comparison, second: Comparison) -> Comparison:
     """Points that both studies have, at the same values and on the same lines, with the study as one more axis.
+
+    Where nothing but a setting of the test lines tells them apart, such as `test_kernels`, networks are the same in
+    both, and the axis is this setting.
 
     What is the same training in both, as a family has whose setting the second study leaves as it was, is left out:
     nothing can change there, and it would be counted as if it had been measured twice.
@@ -36,10 +40,13 @@ def joined(first: Comparison, second: Comparison) -> Comparison:
     pairs = [pair for pair in pairs if _comparable(*pair) and not _same_trainings(*pair)]
     if not pairs:
         raise KernbenchError(f"{first.base} and {second.base} have no point in common")
-    names = _names(first, second)
-    runs = [run for pair in pairs for point, name in zip(pair, names, strict=True) for run in _with_study(point, name)]
-    base = AND.join((first.base, second.base))
-    return comparisons(replace(run, base=base) for run in runs)[0]
+    base, (axis, *names) = AND.join((first.base, second.base)), _axis(first, second)
+    return comparisons(
+        replace(run, base=base, study=run.study if axis == STUDY else f"{base}/{run.family}")
+        for pair in pairs
+        for point, name in zip(pair, names, strict=True)
+        for run in _with(point, axis, name)
+    )[0]
 
 
 def reference(comparison: Comparison, other: Comparison, family: str, *at: str) -> str:
@@ -90,12 +97,21 @@ def _same_trainings(one: Point, other: Point) -> bool:
     return bool(common) and all(np.array_equal(rows[0][seed], rows[1][seed]) for seed in common)
 
 
-def _names(first: Comparison, second: Comparison) -> tuple[str, str]:
-    """Short names where they differ: "k_sweep", else "k_sweep.v1.quick"."""
+def _axis(first: Comparison, second: Comparison) -> tuple[str, Value, Value]:
+    """What tells the studies apart, and its values: a setting of the test lines, else "k_sweep", "k_sweep.v1.quick"."""
+    known = [each.runs[0].definition for each in (first, second)]
+    parts = [
+        {part: each.get(part) for part in ("network", "training", "evaluation", "tuning", "budget")} for each in known
+    ]
+    data = [dict(each.get("data", {})) for each in known]
+    values = {name: [each.pop(name, SETTINGS["data"][name].default) for each in data] for name in AXIS_TEST}
+    other = [name for name, (one, another) in values.items() if one != another]
+    if data[0] and data[0] == data[1] and parts[0] == parts[1] and len(other) == 1:
+        return other[0], *values[other[0]]
     short = first.base.split(".")[0], second.base.split(".")[0]
-    return short if len(set(short)) == 2 else (first.base, second.base)
+    return STUDY, *(short if len(set(short)) == 2 else (first.base, second.base))
 
 
-def _with_study(point: Point, study: str) -> Iterable[Run]:
-    """Its cells, with the study among their values; definitions differ in nothing but what the study is about."""
-    return [replace(run, params={**run.params, STUDY: study}, digest="") for run in point.runs]
+def _with(point: Point, axis: str, value: Value) -> Iterable[Run]:
+    """Its cells with one more value; definitions differ in nothing but what the studies are about."""
+    return [replace(run, params={**run.params, axis: value}, digest="") for run in point.runs]

@@ -1,6 +1,5 @@
 """`kernbench evaluate`: a network, ours or published, on any data set; or published networks beside their scores."""
 
-import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from kernbench.cli.names import one_option
 from kernbench.cli.options import PATH, device_option, only_option, storage_option
 from kernbench.cli.terminal.bars import bar
 from kernbench.errors import counted
-from kernbench.study.settings import RESAMPLED, TEST_KERNELS
+from kernbench.study.settings import TEST_KERNELS
 
 if TYPE_CHECKING:
     from kernbench.study.selection import Selection
@@ -138,8 +137,7 @@ def evaluate_command(
         return
     where = choose_device(device)
     weights, plugin = cell_or_file(weights, study, plugin, kernel_size, only, storage)
-    trained = _with_kernels(load_trained(weights, plugin, network), kernels)
-    factor = trained.factor(split) if factor is None else factor
+    trained, factor = rates.asked(load_trained(weights, plugin, network), split, factor, kernels)
     changes = rates.changes_at(trained.network, factor, resampled=trained.resampled)
     found = lines_of_cell(trained, split) if data is None else find_set(data)
     content = found.content(split)
@@ -176,11 +174,6 @@ def evaluate_command(
         _score_pairs(output, lines_there, arrivals, pairs, factor, out, facts)
     if out is not None:
         click.echo(f"per-line scores and tables: {out}")
-
-
-def _with_kernels(trained: "Trained", kernels: str | None) -> "Trained":
-    """The same network with the kernels at another rate that were asked for; its own where none were."""
-    return trained if kernels is None else dataclasses.replace(trained, resampled=kernels == RESAMPLED)
 
 
 def _delayed(delay: int) -> str:

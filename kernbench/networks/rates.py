@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from kernbench.analysis.spectrum import energy_above
 from kernbench.errors import KernbenchError
+from kernbench.host.autocast import without_autocast
 from kernbench.kernels.base import LagGrid
 from kernbench.kernels.composed import BranchConv, ComposedConv
 from kernbench.kernels.layer import KernelConv
-from kernbench.kernels.tap_filter import filter_weights
+from kernbench.kernels.tap_filter import filter_reach, filter_weights
 from kernbench.networks.network import Network
 from kernbench.networks.sided import CENTERED
 
@@ -72,8 +73,9 @@ class LayerAtRate(KernelConv):
         kept = alone or (trained.dilation % down == 0 and (trained.dilation > 1 or up == 1))
         self._refine, self._coarsen = (1, 1) if kept else (up, down)
         taps = trained.grid(self._refine, coarsen=self._coarsen).lags.numel()
+        self._tails = self._tails_of_filter() if resampled else (0, 0)
         dilation = trained.dilation * up // down if kept and not alone else trained.dilation
-        self.spec = replace(trained, kernel_size=taps, dilation=dilation)
+        self.spec = replace(trained, kernel_size=taps + sum(self._tails), dilation=dilation)
 
     @property
     def spacing(self) -> float:
@@ -86,9 +88,27 @@ class LayerAtRate(KernelConv):
         own = self._trained.grid(self._refine, self.dtype, self.device, self._coarsen)
         if not self._resampled or own.spacing == 1:
             return super()._make(own)
-        trained = self._trained.grid(dtype=self.dtype, device=self.device)
-        weights = filter_weights(trained, own).to(self.dtype)
-        return own.spacing * (super()._make(trained) @ weights)
+        trained = super()._make(self._trained.grid(dtype=self.dtype, device=self.device))
+        with without_autocast(trained.device):
+            return trained @ self._filter().to(trained)
+
+    def _tails_of_filter(self) -> tuple[int, int]:
+        """Taps by which the filter makes the kernel longer before its first and after its last lag.
+
+        A one-sided kernel keeps its end at lag 0, and what the filter puts beyond it is left out.
+        """
+        if self.spacing == 1:
+            return 0, 0
+        reach, side = filter_reach(self.spacing), self._trained.side
+        return (0 if side == "anticausal" else reach, 0 if side == "causal" else reach)
+
+    def _filter(self) -> Tensor:
+        """Taps of training -> taps at this rate, weighted by the tap step; made on the CPU, in float64."""
+        trained, own = (
+            self._trained.grid(refine, torch.float64, "cpu", coarsen)
+            for refine, coarsen in ((1, 1), (self._refine, self._coarsen))
+        )
+        return own.spacing * filter_weights(trained, own, *self._tails)
 
 
 def at_rate(network: nn.Module, factor: float, *, resampled: bool = False) -> Network:

@@ -1,30 +1,36 @@
 """Borrowing strength: a prior of the variance between seeds from all cells of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import scipy  # not its parts: they are loaded at the first comparison
 from numpy.typing import ArrayLike
 
 from kernbench.errors import KernbenchError
-from kernbench.statistics.contrast import Prior, spread_of
+from kernbench.statistics.contrast import CellSpread, Prior, spread_of
 
 
-def seed_prior(cells: Sequence[ArrayLike]) -> Prior | None:
+def seed_prior(cells: Sequence[ArrayLike], trainings: Sequence[Hashable] | None = None) -> Prior | None:
     """Prior of the variance between seeds, from cells with at least 2 seeds.
 
     Args:
         cells: scores, each (seeds, lines). Leave out cells whose scores lie near 0 or 1, as those of networks that
             learned nothing: their variances are of another kind.
+        trainings: of which trainings each cell has the scores; left out, no two are of the same. The same networks on
+            other lines are no further sample: they count once, with the mean of their variances.
 
     Returns:
         Variance and degrees of freedom; None where no cell has 2 seeds. The degrees of freedom are at most half of
         those of all cells together.
     """
-    spreads = [spread for spread in map(spread_of, cells) if spread.seeds > 1]
-    if not spreads:
+    of: dict[Hashable, list[CellSpread]] = {}
+    for name, spread in zip(range(len(cells)) if trainings is None else trainings, map(spread_of, cells), strict=True):
+        if spread.seeds > 1:
+            of.setdefault(name, []).append(spread)
+    if not of:
         return None
-    return fit_prior([spread.seed_variance for spread in spreads], [spread.seeds - 1 for spread in spreads])
+    variances = [float(np.mean([spread.seed_variance for spread in group])) for group in of.values()]
+    return fit_prior(variances, [min(spread.seeds for spread in group) - 1 for group in of.values()])
 
 
 def fit_prior(variances: Sequence[float], dfs: Sequence[float]) -> Prior:

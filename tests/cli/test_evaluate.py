@@ -92,6 +92,17 @@ def test_the_published_network_is_scored_at_half_and_twice_the_rate(bench, weigh
         assert [row[0] for row in table(ended.out, "F1, mean over 2 lines")] == list("0123456789")
 
 
+def test_kernels_at_another_rate_need_another_rate(bench, weights, lines):
+    given = ("evaluate", "--weights", weights, "--data", lines, "--kernels", "resampled")
+    for more in ((), ("--rate", "62.5")):
+        ended = bench.run(*given, *more, "--out", "scores")
+        assert (ended.code, "give --rate 31.25 or 125" in ended.err) == (2, True), ended
+    assert not (bench.folder / "scores").exists()
+    ended = bench.run(*given, "--rate", "31.25")
+    assert ended.code == 0, ended
+    assert [row[1] for row in table(ended.out, "Kernels at that rate, resampled")] == ["25"] + ["3"] * 11
+
+
 def test_thresholds_come_from_a_file(bench, weights, lines):
     choice = Choice("x", np.array([4, 1]), np.array([0.3, 0.02]), np.zeros(2))
     save_thresholds(choice, bench.folder / "other")

@@ -14,6 +14,7 @@ from kernbench.kernels.layer import KernelConv
 from kernbench.kernels.tap_filter import filter_weights
 from kernbench.networks.network import Network, build
 from kernbench.networks.rates import LayerAtRate, at_rate, layer_changes
+from kernbench.networks.spread import network_asked
 from kernbench.registry import find_family
 
 
@@ -205,28 +206,62 @@ def test_layers_with_branches_stay_at_their_rate():
         at_rate(network(layer="branches"), 2)
 
 
+@pytest.mark.parametrize("family", ["discrete", "stencil", "siren"])
 @pytest.mark.parametrize(("factor", "up", "down"), [(0.5, 1, 2), (2, 2, 1)])
-def test_resampled_taps_give_the_outputs_of_training_where_nothing_of_the_line_is_lost(factor, up, down):
-    """The lines end at 0.15 cycles/sample, the taps do not: what folds would be seen."""
-    old = layer("discrete", 129)
-    old.kernel_module.weight.data *= torch.hann_window(129, periodic=False, dtype=torch.float64)  # no sudden ends
-    lines = {f: band_limited(800, 2, 0.15)[..., :: round(2 / f)].expand(1, 2, -1) for f in (0.5, 1, 2)}
+def test_resampled_taps_give_the_outputs_of_training_where_nothing_of_the_line_is_lost(family, factor, up, down):
+    """The lines end at 0.15 cycles/sample; the taps do not, and stop at their ends: what folds or is cut is seen."""
+    old = layer(family, 129)
+    lines = {f: band_limited(900, 2, 0.15)[..., :: round(2 / f)].expand(1, 2, -1) for f in (0.5, 1, 2)}
     with torch.no_grad():
-        expected = old(lines[1])[..., ::down]
-        found = [LayerAtRate(old, up, down, how).eval()(lines[factor])[..., ::up] for how in (True, False)]
-    errors = [float((each - expected).abs().max() / expected.std()) for each in found]
+        new, asked = (LayerAtRate(old, up, down, how).eval() for how in (True, False))
+        tail = (new.spec.kernel_size - asked.spec.kernel_size) // 2
+        spare = tail * down // up  # samples of training
+        expected = old(lines[1])[..., spare : old(lines[1]).shape[-1] - spare][..., ::down]
+        found = new(lines[factor])[..., ::up][..., : expected.shape[-1]]
+        other = asked(lines[factor])[..., tail:][..., ::up][..., : expected.shape[-1]]
+    errors = [float((each - expected).abs().max() / expected.std()) for each in (found, other)]
     assert errors[0] < 1e-3
-    assert errors[1] > 30 * errors[0]  # every second tap has folded; straight lines are no filter
+    if family != "siren":
+        assert errors[1] > 30 * errors[0]
 
 
 @pytest.mark.parametrize("family", ["siren", "s4d", "gaussian"])
 def test_resampled_kernels_are_the_same_sums_of_the_training_taps_for_every_family(family):
     old = layer(family, 33)
     new = LayerAtRate(old, 1, 2, True).eval()
-    weights = filter_weights(old.spec.grid(dtype=torch.float64), old.spec.grid(1, torch.float64, coarsen=2))
+    grids = old.spec.grid(dtype=torch.float64), old.spec.grid(1, torch.float64, coarsen=2)
     with torch.no_grad():
-        torch.testing.assert_close(new.kernel(), 2 * old.kernel() @ weights)
-        assert torch.equal(new.kernel(old.spec.grid(dtype=torch.float64)), old.kernel())  # a grid that is asked for
+        torch.testing.assert_close(new.kernel(), 2 * old.kernel() @ filter_weights(*grids, 12, 12))
+        assert torch.equal(new.kernel(grids[0]), old.kernel())  # a grid that is asked for
+
+
+@pytest.mark.parametrize(("side", "ends"), [("centered", (24, 24)), ("causal", (24, 0)), ("anticausal", (0, 24))])
+def test_a_one_sided_kernel_keeps_its_end_at_lag_0_and_its_network_its_lines(side, ends):
+    old = layer("discrete", 9, side=side)
+    new = LayerAtRate(old, 2, 1, True).eval()
+    grids = old.spec.grid(dtype=torch.float64), old.spec.grid(2, torch.float64)
+    assert new.spec.kernel_size == 17 + sum(ends)
+    with torch.no_grad():
+        torch.testing.assert_close(new.kernel(), 0.5 * old.kernel() @ filter_weights(*grids, *ends))
+    for boundary_at in ("input", "layer"):
+        net = network(network_asked({"name": "shallow", "side": side, "boundary_at": boundary_at}), size=9)
+        moved = at_rate(net, 2, resampled=True)
+        assert moved(torch.randn(2, 1, 500)).shape == (2, 1, 500)
+        extra = 3 * sum(ends)
+        assert moved.receptive_field == 2 * net.receptive_field - 1 + extra
+
+
+def test_resampled_kernels_keep_their_dtype_under_autocast_and_have_a_shape_on_meta():
+    new = at_rate(network(size=9), 0.5, resampled=True)
+    lines = torch.randn(1, 1, 200)
+    with torch.no_grad():
+        plain = new(lines)
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = at_rate(network(size=9), 0.5, resampled=True).kernel_layers()[0].kernel()
+            new(lines)
+        assert inside.dtype == torch.float32
+        assert torch.equal(new(lines), plain)
+        assert at_rate(network(size=9).to("meta"), 0.5, resampled=True)(lines.to("meta")).shape == lines.shape
 
 
 def test_resampling_leaves_kept_taps_alone_and_lets_gradients_through():

@@ -190,3 +190,23 @@ def test_verdicts_alike_take_no_notice_of_what_the_other_study_alone_varies(scri
     searched = {each.base: each for each in comparisons([*first.runs, *drawn])}
     shown = script.filled(place(f"verdicts_alike {BUDGET} worse 65", base=first.base), searched)
     assert shown.endswith("-->1 of 1<!-- / -->")
+
+
+def test_studies_that_differ_in_their_test_lines_alone_have_the_same_networks_and_seeds_are_paired(script, make_run):
+    """Networks far apart, each raised alike: decided where pairs are seen, and not where they are not."""
+    definition = {"data": {"seed": 1}, "network": {"name": "shallow"}}
+    other = {**definition, "data": {"seed": 1, "test_kernels": "resampled"}}
+    runs = []
+    for family in ("discrete", "siren"):
+        for seed, level in enumerate((0.7, 0.73, 0.76, 0.79, 0.82)):
+            params = {"kernel_size": 65, "test_rate": 31.25, "seed": seed}
+            asked = make_run(family, seed=seed, quality=level, params=params, definition=definition)
+            raised = make_run(family, seed=seed, quality=level + 0.03, params=params, definition=other)
+            runs += [asked, dataclasses.replace(other_study(raised), definition=other)]
+    found = {each.base: each for each in comparisons(runs)}
+    shown = script.filled(place("changed test_kernels evaluated"), found)
+    assert shown.count("| test_kernels = resampled |") == 2
+    assert shown.count("| rises |") == 2
+    apart = [dataclasses.replace(run, definition=run.definition | {"network": {"name": run.base}}) for run in runs]
+    separate = {each.base: each for each in comparisons(apart)}
+    assert script.filled(place("changed study k_sweep"), separate).count("| not decided |") == 2

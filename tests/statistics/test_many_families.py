@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from kernbench.errors import KernbenchError
 from kernbench.statistics.calibration import calibrate
+from kernbench.statistics.contrast import spread_of
 from kernbench.statistics.matrix import comparison_matrix
 from kernbench.statistics.moderation import fit_prior, seed_prior
 from kernbench.statistics.multiplicity import holm
@@ -124,3 +125,17 @@ def test_calibration_of_a_family_against_itself():
     assert calibrate(np.zeros((3, 5))) is None
     # Half of the seeds are another family: a test that trusts the split would be wrong often.
     assert calibrate(np.repeat([[0.5], [0.9]], 2, axis=0) + rng.normal(0, 0.001, (4, 30))).rate > 0.2
+
+
+def test_networks_on_other_lines_are_no_further_sample_of_the_spread():
+    rng = np.random.default_rng(8)
+    cells = crossed(rng, [0.8] * 4, [0.01, 0.02, 0.015, 0.01], [5] * 4, 60)
+    prior = seed_prior(cells)
+    twice = seed_prior([*cells, *cells], [*range(4), *range(4)])
+    assert twice.variance == pytest.approx(prior.variance)
+    assert twice.df == pytest.approx(prior.df)
+    assert seed_prior([*cells, *cells]).df > prior.df  # as if they had been trained twice
+    means = seed_prior([cells[0], cells[1], cells[2]], ["a", "a", "b"])
+    apart = [spread_of(cell).seed_variance for cell in cells[:3]]
+    expected = fit_prior([(apart[0] + apart[1]) / 2, apart[2]], [4, 4])
+    assert (means.variance, means.df) == pytest.approx((expected.variance, expected.df))

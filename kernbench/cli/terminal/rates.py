@@ -12,6 +12,23 @@ from kernbench.cli.terminal.console import print_table
 if TYPE_CHECKING:
     from kernbench.networks.network import Network
     from kernbench.networks.rates import LayerChange
+    from kernbench.ulm.evaluation.trained import Trained
+
+
+def asked(trained: "Trained", split: str, factor: float | None, kernels: str | None) -> "tuple[Trained, float]":
+    """A network and the rate of the lines over that of training, as options ask for them; its own where they do not.
+
+    Raises:
+        UsageError: kernels at another rate are asked for, and there is none.
+    """
+    from kernbench.study.settings import RESAMPLED
+
+    factor = trained.factor(split) if factor is None else factor
+    if kernels is None:
+        return trained, factor
+    if factor == 1:
+        raise click.UsageError("--kernels says what kernels are at another rate: give --rate 31.25 or 125")
+    return dataclasses.replace(trained, resampled=kernels == RESAMPLED), factor
 
 
 def changes_at(network: "Network", factor: float, *, resampled: bool = False) -> "list[LayerChange]":

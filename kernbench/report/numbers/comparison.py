@@ -276,7 +276,8 @@ def _axes(runs: Sequence[Run]) -> tuple[str, list[str]]:
     """The axis of the figures, and the other parameters that vary."""
     names = {name for run in runs for name in run.params} - {SEED}
     values = {name: {run.params[name] for run in runs if name in run.params} for name in names}
-    order = sorted(values, key=lambda name: (-len(values[name]), name != KERNEL_SIZE, name))
+    words = {name: any(isinstance(value, str) for value in values[name]) for name in names}  # they make no curve
+    order = sorted(values, key=lambda name: (-len(values[name]), name != KERNEL_SIZE, words[name], name))
     if not order:
         return KERNEL_SIZE, []
     if len(values[order[0]]) == 1 and KERNEL_SIZE in values:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kernbench.errors import counted
 from kernbench.report.numbers.points import Point
 from kernbench.statistics.moderation import seed_prior
-from kernbench.study.settings import axis_home
+from kernbench.study.settings import AXIS_TEST, axis_home
 from kernbench.study.toml_tables import TomlTable
 from kernbench.ulm.scoring.seed_spread import UNKNOWN, SeedSpread, measured_spread
 
@@ -15,16 +15,25 @@ def own_spread(points: Iterable[Point], where: str) -> SeedSpread:
     """The spread that points with several seeds show.
 
     Points below the blind floor are left out: networks that learned nothing agree with each other more than others do.
+    Points of the same networks on other test lines count as one.
 
     Args:
         points: of one comparison, or of several.
         where: for the reader: "this study".
     """
     known = [point for point in points if len(point.scored) > 1 and not point.skill < 0]
-    prior = seed_prior([point.f1() for point in known])
+    trainings = [_trainings(point) for point in known]
+    prior = seed_prior([point.f1() for point in known], trainings)
     if prior is None:
         return UNKNOWN
-    return SeedSpread(prior, f"{counted(len(known), 'point')} of {where} with several seeds")
+    return SeedSpread(prior, f"{counted(len(set(trainings)), 'point')} of {where} with several seeds")
+
+
+def _trainings(point: Point) -> tuple[object, ...]:
+    """What tells the trainings of a point from those of others: all but its test lines, and how they are scored."""
+    run = point.runs[0]
+    params = sorted((name, value) for name, value in point.params.items() if name not in AXIS_TEST)
+    return run.study, run.digest, point.apart, *params
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def scored_outcome(
 def edge_scores(bench: Workbench, network: nn.Module, scored: Scored, tolerance: int) -> dict[str, float | None]:
     """F1 of the test lines near their ends and inside, at the frozen threshold of a tolerance."""
     factor = bench.factor("test")
-    seen = ends_seen(network if factor == 1 else at_rate(network, factor))
+    seen = ends_seen(network if factor == 1 else at_rate(network, factor, resampled=bench.resampled))
     voltage, counts = bench.lines("test")
     near = near_ends(voltage.shape[1], seen, bench.lag("test"))
     threshold = float(scored.choice.thresholds[tolerance])

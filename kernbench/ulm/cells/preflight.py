@@ -8,11 +8,11 @@ from kernbench.errors import KernbenchError, PluginError, StudyError, counted
 from kernbench.host.memory import is_out_of_memory
 from kernbench.networks import cost
 from kernbench.networks.fitting import check_kernel_size
-from kernbench.networks.network import Network
+from kernbench.networks.network import Network, needed_length
 from kernbench.networks.rates import at_rate
 from kernbench.networks.spread import network_asked
 from kernbench.study.selection import ALL, Selection
-from kernbench.study.settings import AXIS_NOISE
+from kernbench.study.settings import AXIS_NOISE, AXIS_TEST
 from kernbench.study.study import Params, Study
 from kernbench.study.tuning import DRAW, SEED
 from kernbench.training.compiling import OFF, check_compile
@@ -22,6 +22,7 @@ from kernbench.ulm.cells.definition import (
     line_points,
     make_network,
     recipe_of,
+    resampled_kernels,
     resolved,
     test_factor,
 )
@@ -32,6 +33,8 @@ from kernbench.ulm.line import SAMPLES
 from kernbench.ulm.simulator.noise import SHORTEST
 from kernbench.ulm.simulator.pulses import find_pulse
 from kernbench.ulm.simulator.response_file import load_response
+
+Ways = Sequence[tuple[float, bool]]  # rate of the test lines over that of training, whether taps are resampled
 
 
 def check_responses(study: Study) -> None:
@@ -106,8 +109,8 @@ def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> 
     """
     check_compile(str(study.runtime.get("compile", OFF)), device, bool(study.runtime.get("recompute", False)))
     length = study.definition["data"]["window"] or SAMPLES
+    ways = _ways(study)
     where = f"family {study.family.name}, study {study.name}, profile {study.profile}"
-    factors = sorted({test_factor(study.definition, params) for params in study.cells().values()} - {1.0})
     for params in _points(study, only):  # before a budget is solved: that builds networks
         plan = resolved(study.definition, params, "network")
         sizes = plan["kernel_size"], plan["depth"], length, where, plan["channels"]
@@ -119,7 +122,7 @@ def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> 
             try:
                 network = make_network(study, params)
                 largest = max(largest, cost.parameter_count(network))
-                _check_rates(study, network, factors)
+                _check_rates(study, params, network, ways, length)
             except Exception as error:
                 if not is_out_of_memory(error):  # that ends its cell, not the study
                     raise
@@ -129,13 +132,30 @@ def check_networks(study: Study, device: str = "cpu", only: Selection = ALL) -> 
     return largest
 
 
-def _check_rates(study: Study, network: Network, factors: Sequence[float]) -> None:
-    """Refuse test lines of another rate for a network that has kernels at the rate of its training alone."""
-    try:
-        for factor in factors:
-            at_rate(network, factor)
-    except KernbenchError as error:
-        raise StudyError(f"{study.source}: test_rate = {factor * TRAINING_MHZ:g}: {error}") from error
+def _ways(study: Study) -> Ways:
+    """How test lines of another rate than that of training are scored."""
+    given = study.definition
+    ways = {(test_factor(given, params), resampled_kernels(given, params)) for params in study.cells().values()}
+    return sorted(way for way in ways if way[0] != 1)
+
+
+def _check_rates(study: Study, point: Params, network: Network, ways: Ways, length: int) -> None:
+    """Refuse test lines of another rate for a network that has kernels at the rate of its training alone.
+
+    And test lines that are too short for it there: a filter makes kernels longer.
+    """
+    for factor, resampled in ways:
+        where = f"{study.source}: test_rate = {factor * TRAINING_MHZ:g}"
+        try:
+            least, why = needed_length(at_rate(network, factor, resampled=resampled))
+        except KernbenchError as error:
+            raise StudyError(f"{where}: {error}") from error
+        if length * factor < least:
+            at = ", ".join(f"{name} = {value}" for name, value in point.items() if name not in (*AXIS_TEST, SEED))
+            raise StudyError(
+                f"{where}, {at}: this network {why} there, so lines need at least {least} samples, got "
+                f"{int(length * factor)}; take smaller kernels or longer windows"
+            )
 
 
 def points_of_networks(study: Study, only: Selection = ALL) -> list[Params]:

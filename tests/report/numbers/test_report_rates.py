@@ -111,3 +111,14 @@ def test_delays_of_different_definitions_are_series_of_their_own(delays):
         apart.append(dataclasses.replace(run, definition=dict(run.definition) | {"data": data}, params=params))
     (comparison,) = comparisons(apart)
     assert [series.name for series in comparison.series] == ["discrete, delay 0", "discrete, delay 85"]
+
+
+def test_rates_are_the_axis_also_where_kernels_are_read_in_as_many_ways(make_run):
+    params = [
+        {"kernel_size": 65, "test_rate": rate, "test_kernels": kernels, "seed": 0}
+        for rate in (31.25, 62.5)
+        for kernels in ("evaluated", "resampled")
+    ]
+    (comparison,) = comparisons([make_run("siren", params=each) for each in params])
+    assert comparison.axis == "test_rate"
+    assert len(rate_table(comparison)) == 4

@@ -218,3 +218,15 @@ def test_a_network_that_cannot_be_moved_to_the_rate_is_refused_before_anything_r
         check_networks(study_with(tmp_path, named))
     assert "\n" not in str(error.value)
     check_networks(study_with(tmp_path, named.replace(", 125.0", "").replace("125", "62.5")))
+
+
+def test_kernels_that_a_filter_makes_too_long_for_the_lines_are_refused_before_anything_runs(tmp_path):
+    text = "[profiles.quick.axes]\nkernel_size = [241]\ntest_rate = [31.25, 62.5]\n"
+    check_networks(study_with(tmp_path, text))
+    text += '[profiles.quick.data]\ntest_kernels = "resampled"\n'
+    wanted = (
+        r"mine\.toml: test_rate = 31\.25, kernel_size = 241: this network reflects 288 samples on each side there, "
+        r"so lines need at least 289 samples, got 256; take smaller kernels or longer windows"
+    )
+    with pytest.raises(StudyError, match=wanted):
+        check_networks(study_with(tmp_path, text))
