@@ -103,10 +103,12 @@ def _axis(first: Comparison, second: Comparison) -> tuple[str, Value, Value]:
     parts = [
         {part: each.get(part) for part in ("network", "training", "evaluation", "tuning", "budget")} for each in known
     ]
+    kernels = [{run.family: run.definition.get("kernel") for run in each.runs} for each in (first, second)]
+    same = all(kernels[0][family] == kernels[1][family] for family in kernels[0].keys() & kernels[1].keys())
     data = [dict(each.get("data", {})) for each in known]
     values = {name: [each.pop(name, SETTINGS["data"][name].default) for each in data] for name in AXIS_TEST}
     other = [name for name, (one, another) in values.items() if one != another]
-    if data[0] and data[0] == data[1] and parts[0] == parts[1] and len(other) == 1:
+    if same and data[0] and data[0] == data[1] and parts[0] == parts[1] and len(other) == 1:
         return other[0], *values[other[0]]
     short = first.base.split(".")[0], second.base.split(".")[0]
     return STUDY, *(short if len(set(short)) == 2 else (first.base, second.base))

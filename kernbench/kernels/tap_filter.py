@@ -35,7 +35,7 @@ def filter_weights(trained: LagGrid, wanted: LagGrid, before: int = 0, after: in
         after: the same above them.
 
     Returns:
-        Weights (K, before + T + after), float64 on the device of the lags.
+        Weights (K, before + T + after), float64 on the CPU.
     """
     at, lags = (grid.lags.cpu().double() for grid in (trained, wanted))
     step = wanted.spacing * trained.dilation
