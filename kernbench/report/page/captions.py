@@ -92,7 +92,7 @@ FIXED = {
     "spaced, and 0 is clean and not filtered.",
     "rate": "Mean F1 on the test lines with 95 % intervals against their sampling rate, for some tolerances in samples "
     "of 62.5 MHz. Nothing was trained again: lines, noise included, were resampled from 62.5 MHz with an anti-alias "
-    "filter, kernels taken at the same physical lags, as their family gives them there or, with `test_kernels` = "
+    "filter, kernels taken at the same physical lags, as their family gives them there or, where test_kernels is "
     "resampled, by a filter; thresholds were kept. The dashed blind floor is that of the labels at each rate.",
     "pulses": "Left: pressure at the array for unit amplitude. Right: voltage of the echo of one bubble (2.4 um, 100 "
     "kPa, 50 mm) from its label on, scaled to its largest value; shaded up to where 99 % of its energy has arrived, "
