@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from result_points import difference_of, point_of, signed, typed_value
+from result_points import difference_of, point_of, signed, typed_value, where
 from scipy.stats import ttest_ind
 
 from kernbench.errors import KernbenchError
@@ -41,21 +41,22 @@ def _same_sign(test: tuple[float, float] | None, difference: float) -> bool:
     return test is not None and test[1] < 1 - LEVEL and (test[0] > 0) == (difference > 0)
 
 
-def matched_versus(comparison: Comparison, family: str, at: str) -> str:
-    """FAMILY VALUE: the difference in one-to-one F1, its p-value by Holm over all but those of blind networks."""
+def matched_versus(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: the difference in one-to-one F1, its p-value by Holm over all but those of blind networks."""
     return _test_text(comparison, _one_to_one, family, at)
 
 
-def seeds_alone(comparison: Comparison, family: str, at: str) -> str:
-    """FAMILY VALUE: the difference in the published F1 and its p-value by the test of `matched_versus`."""
+def seeds_alone(comparison: Comparison, family: str, *at: str) -> str:
+    """FAMILY VALUE ...: the difference in the published F1 and its p-value by the test of `matched_versus`."""
     return _test_text(comparison, _published, family, at)
 
 
-def _test_text(comparison: Comparison, score: Score, family: str, at: str) -> str:
+def _test_text(comparison: Comparison, score: Score, family: str, at: Sequence[str]) -> str:
     found = _tested(comparison, score)
-    wanted: Difference = difference_of(comparison, family, [at])
+    wanted: Difference = difference_of(comparison, family, at)
     if wanted not in found:
-        raise KernbenchError(f"{comparison.base}: {family} at {at} has one seed, or both networks are blind")
+        named = where(comparison, at)
+        raise KernbenchError(f"{comparison.base}: {family} at {named} has one seed, or both networks are blind")
     value, p = found[wanted]
     return f"{value:+.3f}, p = {p:.2g}"
 

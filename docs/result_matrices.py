@@ -16,7 +16,7 @@ VERDICTS = ("better", "worse", "equivalent", "undecided", "blind")
 
 def scores(comparison: Comparison, by: str = "") -> str:
     """[VALUE]: F1 with intervals, and how many seeds; families by name, or by their F1 at a value of the axis."""
-    return _matrix(comparison, by, lambda point: f"{f1_text(point)} ({len(point.scored)})")
+    return by_value(comparison, by, lambda point: f"{f1_text(point)} ({len(point.scored)})")
 
 
 def difference_matrix(comparison: Comparison, by: str = "") -> str:
@@ -27,14 +27,14 @@ def difference_matrix(comparison: Comparison, by: str = "") -> str:
         each = found.get(point)
         return "–" if each is None else f"{each.found.difference:+.3f} {SAID.get(each.outcome, each.outcome)}"
 
-    return _matrix(comparison, by, text, without_reference=True)
+    return by_value(comparison, by, text, without_reference=True)
 
 
 def change_matrix(comparison: Comparison, axis: str, start: str) -> str:
     """AXIS VALUE: how F1 of each family changes from this value of the axis, with verdicts; sorted by F1 there."""
     value = typed_value(comparison, axis, start)
     found = {each.point: f"{each.value:+.3f} {CHANGED[each.verdict]}" for each in changes(comparison, axis, value)}
-    return _matrix(comparison, start, lambda point: found.get(point, "–"))
+    return by_value(comparison, start, lambda point: found.get(point, "–"))
 
 
 def change_table(comparison: Comparison, axis: str, start: str, end: str, by: str = "") -> str:
@@ -72,7 +72,8 @@ def _between(
     return table(["family", *(place_name({comparison.axis: x}, [comparison.axis]) for x in columns)], shown)
 
 
-def _matrix(comparison: Comparison, by: str, text: Callable[[Point], str], *, without_reference: bool = False) -> str:
+def by_value(comparison: Comparison, by: str, text: Callable[[Point], str], *, without_reference: bool = False) -> str:
+    """Families as rows, values of the axis as columns, a text for each point with a score; in the order of `scores`."""
     found = matrix(comparison)
     rows = dict(found.rows)
     if by:
