@@ -1,4 +1,4 @@
-"""When trainings begin to localize: from the learning curves that `learning_curves.py` has written."""
+"""When trainings begin to learn: from the learning curves that `learning_curves.py` has written."""
 
 import csv
 from functools import lru_cache

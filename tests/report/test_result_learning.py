@@ -1,4 +1,4 @@
-"""The table of when trainings begin to localize, and the file of learning curves that it reads."""
+"""The table of when trainings begin to learn, and the file of learning curves that it reads."""
 
 import csv
 import importlib
