@@ -18,7 +18,7 @@ from result_checks import (
     welch,
 )
 from result_joined import reference, verdicts_alike
-from result_learning import leaving
+from result_learning import learning
 from result_matrices import (
     below,
     change_matrix,
@@ -316,7 +316,7 @@ _ALL = (
         trainings,
     ),
     *(card, gained, gain, changed, change, order, sizes, searches, picked, chosen_parameters, published, figure),
-    *(ranking, agreement, tau, tau_between, swapped, leaving),
+    *(ranking, agreement, tau, tau_between, swapped, learning),
 )
 _OF_TWO = (reference, verdicts_alike)
 KINDS: Mapping[str, Callable[..., str]] = MappingProxyType({each.__name__: each for each in (*_ALL, *_OF_TWO)})

@@ -17,7 +17,7 @@ COLUMNS = ("family", "cell", "epoch", "f1")
 Curve = dict[int, float]  # epoch -> mean F1 on the validation lines
 
 
-def leaving(comparison: Comparison, level: str, by: str = "") -> str:
+def learning(comparison: Comparison, level: str, by: str = "") -> str:
     """F1 [VALUE]: the first stored epoch of each seed with this F1 on validation lines; families as for `scores`."""
     curves = _curves(FOLDER / f"{comparison.base}.csv")
     bound = float(level)
